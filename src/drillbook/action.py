@@ -1,0 +1,286 @@
+"""An action: a named operation with typed parameters. Its fields are the YAML keys, its name is its place.
+
+``actions/postgres.py``, class ``Dump``, is ``postgres.dump``. An engineer who adds ``mysql.dump`` writes
+``actions/mysql.py`` with a class ``Dump`` and its test; plan, documentation and contract tests follow by themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import pkgutil
+import re
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from drillbook.errors import PlanError, UnknownName
+from drillbook.host import Deadline, Host, Output
+from drillbook.services import S3, Service
+
+Facts = dict[str, Any]
+"""What an action found or made; JSON. Bulk goes to an evidence file and the fact holds its digest."""
+
+ServiceT = TypeVar("ServiceT", bound=Service)
+
+
+class Effect(StrEnum):
+    """What an action does to its target."""
+
+    READ = "read"
+    WRITE = "write"
+    FAULT = "fault"
+
+
+class Place(StrEnum):
+    """Where a step runs when it names no ``hosts``."""
+
+    SERVICE = "service"  # on the host of the service in its `service` field
+    HOSTS = "hosts"  # the step must name hosts
+    CONTROLLER = "controller"  # here
+
+
+class Undo(BaseModel):
+    """How to put back what an action changed: data, written to the journal before the action starts.
+
+    Must be safe to carry out twice, and when the action never happened.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["commands", "action", "restore", "nothing"]
+    commands: tuple[tuple[str, ...], ...] = ()
+    action: str = ""
+    params: dict[str, Any] = Field(default_factory=dict)
+    why: str = ""
+
+    @classmethod
+    def by_commands(cls, *commands: tuple[str, ...]) -> Self:
+        """Commands on the step's own host, in order; each must end with status 0."""
+        return cls(kind="commands", commands=commands)
+
+    @classmethod
+    def by_action(cls, name: str, **params: Any) -> Self:
+        """Another action with its parameters, where the step itself ran."""
+        return cls(kind="action", action=name, params=params)
+
+    @classmethod
+    def by_restore(cls, why: str) -> Self:
+        """Nothing but the drill's restore phase helps."""
+        return cls(kind="restore", why=why)
+
+    @classmethod
+    def nothing(cls, why: str) -> Self:
+        """There is nothing to put back, and ``why``."""
+        return cls(kind="nothing", why=why)
+
+
+def _no_note(kind: str, data: Facts) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What an action may use: one host, the inventory's services, a deadline, and a place for evidence."""
+
+    run_id: str
+    step: str
+    host: Host
+    services: Mapping[str, Service]
+    host_named: Callable[[str], Host]
+    deadline: Deadline
+    folder: Path
+    note: Callable[[str, Facts], None] = field(default=_no_note)
+    redact: Callable[[bytes], bytes] = field(default=bytes)
+
+    def service(self, name: str, kind: type[ServiceT]) -> ServiceT:
+        """The service ``name``, which must be of ``kind``. Raises PlanError otherwise."""
+        service = self.services.get(name)
+        if not isinstance(service, kind):
+            found = f"is of kind {getattr(service, 'kind', '?')}" if service else "is not in the inventory"
+            raise PlanError(f"{self.step} needs a service of kind {kind.__name__.lower()}, but {name!r} {found}")
+        return service
+
+    def bucket(self, uri: str) -> S3:
+        """The S3 service that holds ``s3://bucket/...``. Raises PlanError when the inventory has none, or two."""
+        match = re.match(r"s3://([^/#]+)", uri)
+        found = [s for s in self.services.values() if isinstance(s, S3) and match and s.bucket == match[1]]
+        if len(found) != 1:
+            raise PlanError(f"{self.step}: {uri!r} needs exactly one s3 service with that bucket, found {len(found)}")
+        return found[0]
+
+    def run(self, *argv: str, **options: Any) -> Output:
+        """Run a command on the step's host under the step's deadline; see Host.run for ``options``."""
+        return self.host.run(argv, deadline=self.deadline, **options)
+
+    @property
+    def scratch(self) -> str:
+        """Folder for this run's temporary files on the step's host; the runner removes it at the end."""
+        return scratch_of(self.host, self.run_id)
+
+    def make_scratch(self, name: str) -> str:
+        """An empty folder below ``scratch``, made now with mode 0700."""
+        path = f"{self.scratch}/{name}"
+        script = 'umask 077; mkdir -p -- "$1" && rm -rf -- "$2" && mkdir -- "$2"'
+        self.run("sh", "-c", script, "sh", self.scratch, path).check()
+        return path
+
+    def evidence(self, name: str, content: bytes | str) -> Facts:
+        """Keep ``content`` in the run's folder; returns ``{"file", "sha256", "bytes"}`` for the facts."""
+        data = self.redact(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
+        path = self.folder / "evidence" / f"{self.step}.{self.host.name}.{re.sub(r'[^A-Za-z0-9._-]', '_', name)}"
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_bytes(data)
+        path.chmod(0o600)
+        return {"file": f"evidence/{path.name}", "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+
+    @contextmanager
+    def reach(self, service: Any) -> Iterator[tuple[str, int]]:
+        """Address and port at which the controller reaches ``service``: its own, or through its host's SSH."""
+        if getattr(service, "reach", "direct") == "ssh":
+            with self.host_named(service.host).forward(service.address, service.port) as port:
+                yield "127.0.0.1", port
+        else:
+            yield service.address, service.port
+
+
+def scratch_of(host: Host, run_id: str) -> str:
+    """The folder of a run's temporary files on ``host``."""
+    return f"{host.target.scratch.rstrip('/')}/drillbook-{run_id}"
+
+
+class Action(BaseModel):
+    """Base of all actions; subclass Read, Write or Fault."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    EFFECT: ClassVar[Effect] = Effect.READ
+    PLACE: ClassVar[Place] = Place.SERVICE
+    SERVICE: ClassVar[type[Service] | None] = None
+    """Kind of the service that the field ``service`` must name; ``None``: any."""
+    TIMEOUT: ClassVar[float] = 60.0
+    """Seconds that a step of this action may take when it names no ``timeout``."""
+
+    @classmethod
+    def name(cls) -> str:
+        """The name in YAML: module and class, such as ``postgres.lose_data``."""
+        return f"{cls.__module__.rpartition('.')[2]}.{re.sub(r'(?<!^)(?=[A-Z])', '_', cls.__name__).lower()}"
+
+    @property
+    def effect(self) -> Effect:
+        """Effect of this very use; only actions that declare it in YAML differ from their class."""
+        return self.EFFECT
+
+    @abstractmethod
+    def run(self, ctx: Context) -> Facts:
+        """Carry out the action. Raises StepFailed, CouldNotVerify, HostError, Cancelled."""
+
+    def ready(self, ctx: Context) -> None:
+        """Check before anything runs that this action could; reads only.
+
+        Fields whose value comes from an earlier step are not set yet: look at ``known``. Raises NotReady.
+        """
+
+    def known(self, field_name: str) -> bool:
+        """False in ``ready`` for a field that depends on an earlier step."""
+        return field_name in self.__dict__
+
+    def undo(self, ctx: Context) -> Undo:
+        """How to put back what ``run`` changes, known before it starts."""
+        return Undo.nothing("reads only")
+
+    def active(self, ctx: Context) -> bool | None:
+        """Is the fault in place now? ``None``: this action cannot tell."""
+        return None
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        super().__pydantic_init_subclass__(**options)
+        if cls.__module__.startswith("drillbook.actions."):
+            _check_declaration(cls)
+
+
+class Read(Action):
+    """Looks and changes nothing."""
+
+
+class Write(Action):
+    """Changes something on purpose: a backup, a restore."""
+
+    EFFECT = Effect.WRITE
+
+    @abstractmethod
+    def undo(self, ctx: Context) -> Undo:
+        """How to put it back, or ``Undo.nothing`` and why."""
+
+
+class Fault(Action):
+    """Breaks something."""
+
+    EFFECT = Effect.FAULT
+    RESTORE_ONLY: ClassVar[bool] = False
+    """True when nothing but a restore mends it: the plan then demands a backup phase and a restore phase."""
+
+    def run(self, ctx: Context) -> Facts:
+        """Inject the fault."""
+        return self.inject(ctx)
+
+    @abstractmethod
+    def inject(self, ctx: Context) -> Facts:
+        """Break it."""
+
+    @abstractmethod
+    def undo(self, ctx: Context) -> Undo:
+        """How to mend it, or ``Undo.by_restore``."""
+
+    @abstractmethod
+    def active(self, ctx: Context) -> bool | None:
+        """Proof that the fault is there, and later that it is gone."""
+
+
+def _check_declaration(cls: type[Action]) -> None:
+    if cls.__name__.startswith("_"):
+        return
+    if not (cls.__doc__ or "").strip():
+        raise TypeError(f"{cls.__module__}.{cls.__name__} has no docstring")
+    for name, info in cls.model_fields.items():
+        if not info.description:
+            raise TypeError(f"{cls.name()}: field {name!r} has no description")
+    if issubclass(cls, Write | Fault) and inspect.isabstract(cls) is False and cls.undo in (Write.undo, Fault.undo):
+        raise TypeError(f"{cls.name()} declares no undo")
+    if issubclass(cls, Fault) and cls.active is Fault.active:
+        raise TypeError(f"{cls.name()} declares no proof (`active`)")
+
+
+def find(name: str, package: str = "drillbook.actions", kind: type[Any] = Action) -> type[Any]:
+    """The class of the action ``name``; imports only its own module. Raises UnknownName with near names."""
+    module_name, _, verb = name.partition(".")
+    class_name = "".join(part.capitalize() for part in verb.split("_"))
+    if re.fullmatch(r"[a-z][a-z0-9]*\.[a-z][a-z0-9_]*", name) and module_name in modules(package):
+        found = getattr(importlib.import_module(f"{package}.{module_name}"), class_name, None)
+        if isinstance(found, type) and issubclass(found, kind) and found.__module__ == f"{package}.{module_name}":
+            return found
+    raise UnknownName(f"there is no {kind.__name__.lower()} {name!r}")
+
+
+def modules(package: str = "drillbook.actions") -> list[str]:
+    """Names of the modules that hold actions."""
+    path = importlib.import_module(package).__path__
+    return sorted(info.name for info in pkgutil.iter_modules(path))
+
+
+def known_names(package: str = "drillbook.actions", kind: type[Any] = Action) -> list[str]:
+    """Names of everything of ``kind`` in ``package``, sorted; imports all its modules."""
+    names: list[str] = []
+    for module_name in modules(package):
+        module = importlib.import_module(f"{package}.{module_name}")
+        found: list[Any] = [item for item in vars(module).values() if isinstance(item, type) and issubclass(item, kind)]
+        names += [item.name() for item in found if item.__module__ == module.__name__ and not item.__name__.startswith("_")]
+    return sorted(names)

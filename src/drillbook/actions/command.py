@@ -1,0 +1,75 @@
+"""Any command, with its effect and its undo declared in the drill."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from drillbook.action import Context, Effect, Facts, Fault, Place, Undo
+from drillbook.errors import NotReady, StepFailed
+from drillbook.findings import finding
+from drillbook.host import Deadline, printable, shown
+
+Argv = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Run(Fault):
+    """Run a command without a shell. Its effect is declared; one that writes or breaks declares its undo as well.
+
+    For a shell write `argv: [sh, -c, "..."]`; values from expressions belong in further arguments, as `$1`.
+    """
+
+    PLACE = Place.HOSTS
+
+    argv: Annotated[Argv, Field(description="The program and its arguments.")]
+    effect_: Effect = Field(default=Effect.READ, alias="effect", description="What it does: read, write or fault.")
+    undo_: Argv | None = Field(default=None, alias="undo", description="Command that puts it back; safe to run twice.")
+    proof: Argv | None = Field(default=None, description="fault: ends with 0 while the fault is active, with 1 when gone.")
+    exit: Annotated[tuple[int, ...], Field(description="Exit statuses that are good.")] = (0,)
+    env: Annotated[dict[str, str], Field(description="Added to its environment; never shown in a process list.")] = Field(
+        default_factory=dict)
+    cwd: Annotated[str | None, Field(description="Folder that it runs in.")] = None
+    stdin: Annotated[str, Field(description="What it reads.")] = ""
+
+    @model_validator(mode="after")
+    def _declared(self) -> Self:
+        if self.effect_ is Effect.FAULT and self.undo_ is None:
+            raise ValueError("a command whose effect is `fault` needs `undo`: the command that puts it back")
+        return self
+
+    @property
+    def effect(self) -> Effect:
+        """The declared one."""
+        return Effect(self.__dict__.get("effect_", Effect.READ))
+
+    def ready(self, ctx: Context) -> None:
+        """The program must be there."""
+        if self.known("argv"):
+            found = ctx.run("sh", "-c", 'command -v -- "$1" >/dev/null', "sh", self.argv[0])
+            if found.exit != 0:
+                raise NotReady(f"{ctx.host.name}: the program {self.argv[0]!r} is not there",
+                               hint="install it, or correct `argv`")
+
+    def inject(self, ctx: Context) -> Facts:
+        """Facts: ``exit``, ``stdout`` and ``stderr`` (printable, the last 4,000 characters)."""
+        options: dict[str, Any] = {"env": self.env, "cwd": self.cwd, "stdin": self.stdin.encode()}
+        output = ctx.run(*self.argv, **options)
+        facts: Facts = {"exit": output.exit, "stdout": printable(output.stdout).rstrip("\n"),
+                        "stderr": printable(output.stderr).rstrip("\n")}
+        if output.exit not in self.exit:
+            how = f"signal {output.signal}" if output.signal else f"status {output.exit}"
+            raise StepFailed(f"{ctx.host.name}: `{shown(self.argv)}` ended with {how}\n{facts['stderr'][-1000:]}".rstrip(),
+                             facts=facts, findings=[finding("step-failed", title=shown(self.argv, limit=80), measured=how,
+                                                            wanted=f"status {', '.join(map(str, self.exit))}")])
+        return facts
+
+    def undo(self, ctx: Context) -> Undo:
+        """The declared command."""
+        return Undo.by_commands(self.undo_) if self.undo_ else Undo.nothing("the drill declares no undo for this command")
+
+    def active(self, ctx: Context) -> bool | None:
+        """Ask ``proof``; without one nobody can tell."""
+        if self.proof is None:
+            return None
+        return ctx.host.run(self.proof, deadline=Deadline.after(10.0, ctx.deadline.cancel)).exit == 0

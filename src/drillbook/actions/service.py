@@ -1,0 +1,119 @@
+"""Units of a host's service manager: ask, stop, start, kill."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from drillbook.action import Context, Facts, Fault, Read, Undo, Write
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.findings import finding
+from drillbook.manager import UnitState, manager_of
+from drillbook.services import Service
+
+ServiceName = Annotated[str, Field(description="Name of a service of the inventory that has a `unit`.")]
+
+
+def _unit(ctx: Context, name: str) -> str:
+    service = ctx.service(name, Service)
+    if not service.unit:
+        raise NotReady(f"the service {name!r} names no `unit` in the inventory",
+                       hint="add `unit:` with its name in the host's service manager")
+    return service.unit
+
+
+def _state(ctx: Context, name: str) -> UnitState:
+    return manager_of(ctx.host).state(ctx.host, _unit(ctx, name), ctx.deadline)
+
+
+def _can_ask(ctx: Context, name: str) -> None:
+    """Raise NotReady unless the service manager knows the unit."""
+    try:
+        _state(ctx, name)
+    except CouldNotVerify as error:
+        raise NotReady(error.message, hint=error.hint) from None
+
+
+class Status(Read):
+    """Compare the state of a service's unit with the wanted one."""
+
+    service: ServiceName
+    state: Annotated[Literal["running", "stopped"], Field(description="The wanted state.")] = "running"
+
+    def ready(self, ctx: Context) -> None:
+        """The service manager must know the unit."""
+        _can_ask(ctx, self.service)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``unit``, ``state``, ``word`` (the manager's), ``pid``."""
+        seen = _state(ctx, self.service)
+        facts: Facts = {"unit": seen.unit, "state": seen.state, "word": seen.word, "pid": seen.pid}
+        as_wanted = seen.state == self.state or (self.state == "stopped" and seen.state == "failed")
+        if not as_wanted:
+            raise StepFailed(f"{seen.unit} is {seen.word}, not {self.state}", facts=facts, findings=[
+                finding("service-state", title=seen.unit, wanted=self.state, measured=seen.word)])
+        return facts
+
+
+class Start(Write):
+    """Start a service's unit and wait until it runs; nothing happens when it runs already."""
+
+    service: ServiceName
+
+    def ready(self, ctx: Context) -> None:
+        """The service manager must know the unit."""
+        _can_ask(ctx, self.service)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``unit``, ``pid``."""
+        seen = manager_of(ctx.host).ensure(ctx.host, _unit(ctx, self.service), "running", ctx.deadline)
+        return {"unit": seen.unit, "pid": seen.pid}
+
+    def undo(self, ctx: Context) -> Undo:
+        """A running service is what is wanted."""
+        return Undo.nothing("a running service is the wanted state")
+
+
+class _Down(Fault):
+    """What stopping and killing share: the unit is down until somebody starts it."""
+
+    service: ServiceName
+
+    def ready(self, ctx: Context) -> None:
+        """The unit must run now, or there is nothing to break."""
+        _can_ask(ctx, self.service)
+        seen = _state(ctx, self.service)
+        if seen.state != "running":
+            raise NotReady(f"{ctx.host.name}: {seen.unit} is {seen.word} before the drill; it must run",
+                           hint=f"start the unit {seen.unit} and find out why it was down")
+
+    def undo(self, ctx: Context) -> Undo:
+        """Start the unit."""
+        return Undo.by_commands(manager_of(ctx.host).start(_unit(ctx, self.service)))
+
+    def active(self, ctx: Context) -> bool:
+        """True while the unit does not run."""
+        return _state(ctx, self.service).state in ("stopped", "failed")
+
+
+class Stop(_Down):
+    """Stop a service's unit in its ordinary way, as a wrong deployment or an operator does."""
+
+    def inject(self, ctx: Context) -> Facts:
+        """Facts: ``unit``, ``word`` (the manager's word for its state)."""
+        seen = manager_of(ctx.host).ensure(ctx.host, _unit(ctx, self.service), "stopped", ctx.deadline)
+        return {"unit": seen.unit, "word": seen.word}
+
+
+class Kill(_Down):
+    """Kill a service's main process with SIGKILL, as the kernel does when memory is short; nobody restarts it."""
+
+    def inject(self, ctx: Context) -> Facts:
+        """Facts: ``unit``, ``pid`` of the killed process."""
+        seen = _state(ctx, self.service)
+        if not seen.pid:
+            raise StepFailed(f"{seen.unit} is {seen.word}: there is no process to kill")
+        sudo = ("sudo", "-n") if ctx.host.target.manager.sudo else ()
+        ctx.run(*sudo, "kill", "-KILL", str(seen.pid)).check()
+        return {"unit": seen.unit, "pid": seen.pid}

@@ -1,0 +1,165 @@
+"""From a name to a finished run folder: plan it, run it, judge it, write its reports. The composition root."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import platform
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from drillbook import __version__, plan
+from drillbook.errors import JournalError, PlanError
+from drillbook.hosts import open_host
+from drillbook.inventory import Inventory
+from drillbook.journal import Journal, Observer, read
+from drillbook.judge import judge
+from drillbook.plan import Plan
+from drillbook.project import Project
+from drillbook.redact import Redactor
+from drillbook.report import publish
+from drillbook.result import EXIT, EXIT_RESIDUE, RunView, SuiteResult, Verdict
+from drillbook.runner import Hosts, Runner
+from drillbook.spec import Drill, Suite
+from drillbook.steps import Stage
+
+WORST = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.ABORTED, Verdict.REFUSED, Verdict.PASSED)
+"""Verdicts of a suite's drills from worst to best; the suite has the worst."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conductor:
+    """Runs drills and suites of one project on one inventory."""
+
+    project: Project
+    inventory: Inventory
+    observer: Observer
+
+    def plans(self, found: Drill | Suite) -> list[Plan]:
+        """The plan of a drill, or of every drill of a suite, so that all are checked before the first one runs."""
+        if isinstance(found, Drill):
+            return [plan.make(found, self.inventory)]
+        drills = [self.project.drill(name) for name in found.drills]
+        for drill in drills:
+            if isinstance(drill, Suite):
+                raise PlanError(f"the suite {found.suite!r} names the suite {drill.suite!r}; a suite names drills")
+        return [plan.make(drill, self.inventory) for drill in drills if isinstance(drill, Drill)]
+
+    def run(self, one: Plan, parent: Path | None = None) -> tuple[Path, RunView]:
+        """Run a plan; returns the run's folder and what the judge says. The reports are written."""
+        redactor = Redactor(secret.reveal() for secret in self.inventory.secrets())
+        run_id = new_run_id(one.drill)
+        folder = new_folder((parent or self.project.reports) / run_id)
+        journal = Journal(folder, redactor, origin=time.monotonic(), prev=previous_head(self.project, run_id),
+                          observer=self.observer)
+        hosts = Hosts(lambda name: open_host(self.inventory.target(name), targets=self.inventory.hosts))
+        run = {"id": run_id, "started": datetime.now(UTC).isoformat(timespec="seconds"), "operator": operator()}
+        stage = Stage(one, journal, hosts.get, folder, run, redactor.data)
+        try:
+            Runner(stage, hosts.open, header(run["operator"])).run()
+        finally:
+            hosts.close()
+            journal.close()
+        view = judge(read(journal.path))
+        publish.write_run(folder, view)
+        if parent is None:
+            publish.write_index(self.project.reports, latest=folder.name)
+        return folder, view
+
+    def run_suite(self, suite: Suite, plans: Sequence[Plan],
+                  between: Callable[[RunView], None]) -> tuple[Path, SuiteResult]:
+        """Run the drills of a suite, one after another; one report over all.
+
+        Goes on after a failed drill, not after one that was aborted or left residue; ``between`` sees each view.
+        """
+        run_id = new_run_id(suite.suite)
+        folder = new_folder(self.project.reports / run_id)
+        started = datetime.now(UTC)
+        views: list[RunView] = []
+        for one in plans:
+            _, view = self.run(one, parent=folder)
+            views.append(view)
+            between(view)
+            if view.result.residue or view.result.verdict is Verdict.ABORTED:
+                break
+        start = SuiteResult(run=run_id, suite=suite.suite, title=suite.title, environment=self.inventory.environment,
+                            verdict=Verdict.INCONCLUSIVE, exit=EXIT[Verdict.INCONCLUSIVE], started=_utc(started),
+                            finished=_utc(datetime.now(UTC)), drills=suite.drills, runs=())
+        result = rejudged(start, views)
+        publish.write_suite(folder, result, views)
+        publish.write_index(self.project.reports, latest=folder.name)
+        return folder, result
+
+
+def rejudged(suite: SuiteResult, views: Sequence[RunView]) -> SuiteResult:
+    """``suite`` with the worst verdict of its drills; a drill that did not run makes it inconclusive at best."""
+    verdicts = {view.result.verdict for view in views}
+    if len(views) < len(suite.drills):
+        verdicts.add(Verdict.INCONCLUSIVE)
+    verdict = next(worst for worst in WORST if worst in verdicts)
+    residue = any(view.result.residue for view in views)
+    runs: list[dict[str, Any]] = [
+        {"run": view.result.run, "drill": view.result.drill, "folder": view.result.run, "verdict": view.result.verdict,
+         "exit": view.result.exit, "objectives": view.result.model_dump(mode="json")["objectives"]} for view in views]
+    return suite.model_copy(update={"verdict": verdict, "exit": EXIT_RESIDUE if residue else EXIT[verdict],
+                                    "runs": tuple(runs)})
+
+
+def _utc(when: datetime) -> str:
+    return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def new_run_id(name: str) -> str:
+    """A name for a run's folder that sorts by time: UTC, drill, and four random hex digits."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}-{secrets.token_hex(2)}"
+
+
+def new_folder(folder: Path) -> Path:
+    """Make a run's folder, readable by its owner alone."""
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def operator() -> str:
+    """Who runs this, as far as the machine knows; a pipeline may say it in DRILLBOOK_OPERATOR."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return os.environ.get("DRILLBOOK_OPERATOR") or f"{user}@{platform.node()}"
+
+
+def header(who: str) -> dict[str, Any]:
+    """What the first event says beside the plan."""
+    return {"tool": f"drillbook {__version__}", "operator": who,
+            "controller": f"{platform.node()}, {platform.system()} {platform.machine()}, Python {platform.python_version()}"}
+
+
+def previous_head(project: Project, run_id: str) -> str | None:
+    """Hash of the last event of the newest run before ``run_id``, so that no run can be left out unnoticed."""
+    for folder in reversed([folder for folder in project.runs() if folder.name < run_id]):
+        try:
+            return read(folder / "journal.jsonl").head
+        except JournalError:
+            continue
+    return None
+
+
+def judged(folder: Path) -> RunView:
+    """Judge a run again from its journal."""
+    return judge(read(folder / "journal.jsonl"))
+
+
+def suite_of(folder: Path) -> SuiteResult | None:
+    """The suite that a run's folder lies in, if any."""
+    path = folder.parent / "result.json"
+    if not path.is_file():
+        return None
+    data = json.loads(path.read_text(encoding="utf-8"))
+    return SuiteResult.model_validate(data) if "suite" in data else None

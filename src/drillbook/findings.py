@@ -1,0 +1,127 @@
+"""Findings: what was wrong, in words that a person can act on, each with a stable code.
+
+The catalogue below is the single source: title, severity and remedy of a code live here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Severity(StrEnum):
+    """How much a finding weighs for the recovery."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a finding code stands for."""
+
+    severity: Severity
+    title: str
+    remedy: str
+
+
+class Finding(BaseModel):
+    """One thing that was wrong: what was wanted, what was measured, where the evidence is, what to do."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    code: str
+    severity: Severity
+    title: str
+    wanted: str = ""
+    measured: str = ""
+    evidence: tuple[str, ...] = Field(default=())
+    remedy: str = ""
+    step: str | None = None
+    host: str | None = None
+
+
+CRITICAL, HIGH, MEDIUM, LOW = Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM, Severity.LOW
+
+CATALOGUE: dict[str, Kind] = {
+    # The backup and its way back
+    "backup-missing": Kind(CRITICAL, "A file of the backup is not in the store",
+        "Find out who deletes from the bucket (lifecycle rules, other jobs); keep backups under object lock."),
+    "backup-size": Kind(CRITICAL, "A file of the backup has another size than when it was made",
+        "Treat this backup as lost. Check the upload path and the store; take a new backup and verify it where it lies."),
+    "backup-digest": Kind(CRITICAL, "A file of the backup has another content than when it was made",
+        "Treat this backup as lost. The store or the path to it damages data: scrub the store, then take a new backup."),
+    "backup-manifest": Kind(CRITICAL, "The backup's manifest cannot be trusted",
+        "Compare the manifest's digest in the journal with the object in the store; take a new backup."),
+    "restore-errors": Kind(CRITICAL, "The restore tool reported errors",
+        "Read the error lines in the evidence; a restore with errors is not a restore, whatever its exit status."),
+    "restore-target": Kind(HIGH, "The restore's target is not clean",
+        "Restore into an empty data directory or a database that does not exist yet."),
+    # What came back
+    "table-missing": Kind(CRITICAL, "A table of the backup is not in the restored database",
+        "Check that the backup covers every schema, and that nobody drops tables after the restore."),
+    "table-unexpected": Kind(MEDIUM, "The restored database holds a table that the backup does not know",
+        "Something wrote to the database between restore and verification: keep clients out until it is verified."),
+    "table-content": Kind(CRITICAL, "A table's content differs from the backup",
+        "Compare row by row with a second restore. If a client wrote meanwhile, restore with `closed: true`."),
+    "sequence-behind": Kind(HIGH, "A sequence stands behind its value in the backup",
+        "Set it with setval() above the largest key, or new rows will collide; find out why the restore missed it."),
+    "schema-differs": Kind(HIGH, "The schema differs from the backup",
+        "Read the difference in the evidence: constraints, triggers, owners and grants do not come back by themselves."),
+    "object-missing": Kind(CRITICAL, "An object is not in the store", "Restore it from a version or from the backup."),
+    "object-content": Kind(CRITICAL, "An object has another content than expected",
+        "Restore it from a version or from the backup; scrub the store."),
+    "file-content": Kind(HIGH, "A file has another content than expected", "Restore it from the backup."),
+    # The service as its clients see it
+    "service-state": Kind(HIGH, "A service is not in the wanted state",
+        "Look at the unit's log on its host; start it by hand with the service manager."),
+    "http-unexpected": Kind(HIGH, "An HTTP answer is not the expected one",
+        "Send the same request by hand and follow the service's log."),
+    "postgres-unhealthy": Kind(HIGH, "PostgreSQL does not serve as it should",
+        "Read the server log in its data directory; check that it accepts connections and is not in recovery."),
+    "expectation": Kind(HIGH, "A step's result is not what the drill expects",
+        "Compare the facts of the step with its `expect`."),
+    "step-failed": Kind(HIGH, "A step failed", "Read the step's output in the evidence."),
+    "not-ready": Kind(HIGH, "The system was not ready for the drill",
+        "Put this right and run the drill again; nothing was touched."),
+    # The fault and the measurement
+    "fault-unproven": Kind(HIGH, "The fault was not proven active",
+        "The drill cannot show a recovery from a fault that may not have happened. Check the injection's output."),
+    "fault-remains": Kind(CRITICAL, "The fault is still active after it was undone",
+        "Undo it by hand as the residue section says, then run `invoke drill.recover`."),
+    "probe-never-good": Kind(HIGH, "A probe was never good before the disruption",
+        "The probe does not measure the service: check its address from the controller; nothing was injected."),
+    "probe-failed": Kind(HIGH, "A probe could not do its work", "Read the probe's error; its figures are not verified."),
+    "not-recovered": Kind(CRITICAL, "The service was not good again by the end of the drill",
+        "Bring the service back by hand now; then find out which restore step did not do what it says."),
+    "no-outage-seen": Kind(LOW, "The probe saw no outage, though the fault was active",
+        "The service hid the fault, or the outage was shorter than the probe's interval."),
+    "acknowledged-writes-lost": Kind(MEDIUM, "Acknowledged writes were lost",
+        "Lower the loss with more frequent backups, WAL archiving or a synchronous standby."),
+    "hole-in-survivors": Kind(CRITICAL, "Writes are missing from before the recovery point",
+        "The restored data is not a state that ever existed: check that the backup used one snapshot."),
+    "objective-missed": Kind(HIGH, "An objective was missed",
+        "Shorten the slowest phase (see the timeline), or agree on an objective that holds."),
+    "objective-not-verified": Kind(HIGH, "An objective could not be verified",
+        "The reason is beside the figure; without a measurement an objective is never met."),
+    # The end of the run
+    "residue": Kind(CRITICAL, "Something could not be put back", "Run `invoke drill.recover`, or the commands shown."),
+    "allowed-failure": Kind(LOW, "A step failed that the drill allows to fail", "The written reason is beside it."),
+    "aborted": Kind(MEDIUM, "The run was stopped before its end", "Run the drill again when the reason is gone."),
+}
+
+
+def finding(code: str, *, wanted: str = "", measured: str = "", evidence: tuple[str, ...] = (), title: str = "",
+            remedy: str = "", step: str | None = None, host: str | None = None) -> Finding:
+    """A finding with title, severity and remedy from the catalogue.
+
+    ``title`` adds the particular to the general title; ``remedy`` replaces the catalogue's. Raises KeyError for
+    a code that is not in the catalogue.
+    """
+    kind = CATALOGUE[code]
+    return Finding(code=code, severity=kind.severity, title=f"{kind.title}: {title}" if title else kind.title,
+                   wanted=wanted, measured=measured, evidence=evidence, remedy=remedy or kind.remedy, step=step, host=host)

@@ -1,0 +1,175 @@
+"""The port to a machine: what actions see of a host, whoever carries it (SSH, this machine, a fake)."""
+
+from __future__ import annotations
+
+import shlex
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import BinaryIO, Literal, Protocol, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from drillbook.errors import Cancelled, CommandFailed
+from drillbook.values import Secret
+
+CAPTURE_LIMIT = 1 << 20
+"""Bytes of each stream that an Output keeps; more is counted and dropped, or goes to a sink."""
+
+
+class ManagerConfig(BaseModel):
+    """The service manager of a host."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["systemd", "supervisor"] = Field(default="systemd", description="Which service manager.")
+    config: str = Field(default="", description="supervisor: path of supervisord.conf on the host.")
+    user: bool = Field(default=False, description="systemd: the user's own manager (`systemctl --user`).")
+    sudo: bool = Field(default=False, description="Call it through `sudo -n`.")
+
+
+class Target(BaseModel):
+    """A host as the inventory describes it; empty fields come from ~/.ssh/config."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(default="", description="Set from the key in the inventory.")
+    address: str = Field(default="", description="Name or address; empty: the inventory name, as ssh would resolve it.")
+    port: int | None = Field(default=None, ge=1, le=65535, description="SSH port.")
+    user: str = Field(default="", description="SSH user.")
+    identity: str = Field(default="", description="Path of the private key on the controller.")
+    known_hosts: str = Field(default="", description="Path of a known_hosts file; empty: ~/.ssh/known_hosts.")
+    gateway: str = Field(default="", description="Inventory name of the host to jump through.")
+    local: bool = Field(default=False, description="This machine itself, without SSH.")
+    scratch: str = Field(default="/var/tmp", description="Folder on the host for a run's temporary files.")
+    manager: ManagerConfig = Field(default_factory=ManagerConfig, description="The service manager.")
+
+
+def printable(data: bytes | str, *, limit: int = 4000) -> str:
+    """Text of a target as it can be shown: control characters escaped, the last ``limit`` characters."""
+    text = data.decode("utf-8", "backslashreplace") if isinstance(data, bytes) else data
+    if len(text) > limit:
+        text = "..." + text[-limit:]
+    return "".join(c if c in "\n\t" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a command left: its status and the captured part of its streams."""
+
+    host: str
+    argv: tuple[str, ...]
+    exit: int | None
+    signal: str | None
+    stdout: bytes
+    stderr: bytes
+    seconds: float
+    stdout_bytes: int
+    stderr_bytes: int
+
+    @property
+    def ok(self) -> bool:
+        """True when the command ended with status 0."""
+        return self.exit == 0
+
+    @property
+    def text(self) -> str:
+        """Standard output as text without the last line end; invalid UTF-8 is replaced."""
+        return self.stdout.decode("utf-8", "replace").rstrip("\n")
+
+    @property
+    def complete(self) -> bool:
+        """False when a stream was longer than the capture limit."""
+        return self.stdout_bytes == len(self.stdout) and self.stderr_bytes == len(self.stderr)
+
+    def check(self) -> Output:
+        """This output when the command succeeded; raises CommandFailed with the last lines otherwise."""
+        if self.ok:
+            return self
+        how = f"was ended by signal {self.signal}" if self.signal else f"ended with status {self.exit}"
+        tail = "\n".join(printable(self.stderr or self.stdout).splitlines()[-10:])
+        message = f"{self.host}: `{shown(self.argv)}` {how}" + (f"\n{tail}" if tail else "")
+        raise CommandFailed(message, host=self.host, argv=self.argv, exit_status=self.exit, tail=tail)
+
+
+def shown(argv: Sequence[str], *, limit: int = 300) -> str:
+    """A command as a person would type it, shortened for a message."""
+    text = shlex.join(argv).replace("\n", "\\n")
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+@dataclass(slots=True)
+class Deadline:
+    """A point on the monotonic clock until which work may go on, and a flag that ends it earlier."""
+
+    at: float
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+    @classmethod
+    def after(cls, seconds: float, cancel: threading.Event | None = None) -> Deadline:
+        """The point ``seconds`` from now."""
+        return cls(time.monotonic() + seconds, cancel or threading.Event())
+
+    def remaining(self) -> float:
+        """Seconds left, never below 0."""
+        return max(0.0, self.at - time.monotonic())
+
+    def check(self) -> None:
+        """Raise Cancelled when the flag is set, TimeoutError when the time is over."""
+        if self.cancel.is_set():
+            raise Cancelled("the run was stopped")
+        if self.remaining() <= 0:
+            raise TimeoutError("the step's timeout is over")
+
+    def wait(self, seconds: float) -> None:
+        """Wait ``seconds``, or less when the deadline or the flag comes first; then check both."""
+        self.cancel.wait(min(seconds, self.remaining()))
+        self.check()
+
+
+@runtime_checkable
+class Host(Protocol):
+    """A machine. Every method may be called from several threads at once.
+
+    Implementations pass the contract suite in ``tests/hosts/``.
+    """
+
+    @property
+    def name(self) -> str:
+        """Inventory name; the controller itself is ``controller``."""
+
+    @property
+    def target(self) -> Target:
+        """The inventory's description."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        deadline: Deadline,
+        stdin: bytes = b"",
+        env: Mapping[str, str | Secret] | None = None,
+        cwd: str | None = None,
+        sink: BinaryIO | None = None,
+    ) -> Output:
+        """Run ``argv`` without a shell and wait for its end.
+
+        ``env`` is added to the environment and never shows in a process list; ``stdin`` is all that the command
+        reads; with ``sink`` standard output is streamed there and not captured. A command that cannot be found
+        gives exit 127. Raises CommandTimedOut after ``deadline`` and Cancelled when its flag is set, both after
+        ending the remote process group; HostUnreachable when the connection is lost.
+        """
+
+    def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
+        """Write ``data`` to ``path`` on the host, atomically. Raises HostError."""
+
+    def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
+        """The first ``limit`` bytes of a file. Raises FileNotFoundError, HostError."""
+
+    def forward(self, address: str, port: int) -> AbstractContextManager[int]:
+        """A port on the controller's loopback that leads to ``address:port`` as the host sees it, while open."""
+
+    def close(self) -> None:
+        """End the connection; safe to call twice."""

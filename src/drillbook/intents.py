@@ -1,0 +1,39 @@
+"""Intents: the changes that a journal announces, each with how to put it back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from drillbook.action import Action, Effect, Undo, find
+from drillbook.journal import Event
+from drillbook.plan import PlannedStep
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A change that was announced: what, where, how to put it back, and whether that was done."""
+
+    seq: int
+    step: PlannedStep
+    host: str
+    params: dict[str, Any]
+    effect: Effect
+    undo: Undo
+    settled: bool
+
+    def action(self) -> Action:
+        """The action with the parameters it had."""
+        action = find(self.step.action).model_validate(self.params)
+        assert isinstance(action, Action)  # noqa: S101  find() gives actions
+        return action
+
+
+def intents(events: Sequence[Event], steps: Sequence[PlannedStep]) -> list[Intent]:
+    """Every intent of a journal, oldest first. An intent without an outcome counts as if it had happened."""
+    by_id = {step.id: step for step in steps}
+    settled = {event.data["intent"] for event in events if event.kind == "undone"}
+    return [Intent(event.seq, by_id[str(event.step)], str(event.host), event.data["params"],
+                   Effect(event.data["effect"]), Undo.model_validate(event.data["undo"]), event.seq in settled)
+            for event in events if event.kind == "intent"]

@@ -1,0 +1,196 @@
+"""The journal: the run's append-only record, hash-chained, fsynced before anything is changed. See docs/journal.md."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import math
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from drillbook.errors import JournalError
+from drillbook.redact import Redactor
+from drillbook.values import canonical, digest
+
+FILE = "journal.jsonl"
+SAFE_INTEGER = 2**53 - 1
+"""Larger integers are not exact in JSON (RFC 8785, section 3.2.2.3); they are written as text."""
+
+
+class Event(BaseModel):
+    """One line of the journal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seq: int
+    at: str
+    clock: float
+    kind: str
+    step: str | None = None
+    host: str | None = None
+    data: dict[str, Any]
+    prev: str | None
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A journal as read: its events, and whether its last line was torn by a power loss."""
+
+    events: tuple[Event, ...]
+    torn: bool
+
+    @property
+    def head(self) -> str:
+        """Hash of the last event."""
+        return self.events[-1].hash
+
+
+Observer = Callable[[Event], None]
+
+
+class Journal:
+    """Writes one journal; every method may be called from several threads at once."""
+
+    def __init__(self, folder: Path, redactor: Redactor, *, origin: float, prev: str | None = None,
+                 after: History | None = None, observer: Observer | None = None) -> None:
+        """Open ``journal.jsonl`` in ``folder`` to append; it is locked against other writers until it is closed.
+
+        ``origin`` is the monotonic time at which the run's clock shows 0. A new journal names the head of the run
+        before it in ``prev``; one that exists is continued ``after`` its history, and a torn last line is set aside.
+        ``observer`` sees each event after it is written. Raises JournalError when another process writes it.
+        """
+        self.path = folder / FILE
+        self.origin = origin
+        self._redactor = redactor
+        self._observer = observer
+        self._seq, self._prev = (len(after.events), after.head) if after else (0, prev)
+        self._lock = threading.Lock()
+        self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._lock_file()
+        if after and after.torn:
+            _set_aside_tail(self.path)
+        _sync_folder(folder)
+
+    def _lock_file(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._file)
+            raise JournalError(f"{self.path} is being written by another process: the run is alive",
+                               hint="wait until it has ended, or stop that process; then try again") from None
+
+    def append(self, kind: str, data: dict[str, Any] | None = None, *, step: str | None = None, host: str | None = None,
+               sync: bool = False) -> Event:
+        """Write one event; with ``sync`` it is on the disk when this returns. Raises JournalError when it cannot be."""
+        clean = _jsonable(self._redactor.value(data or {}))
+        with self._lock:
+            content: dict[str, Any] = {
+                "seq": self._seq, "at": _now(), "clock": round(time.monotonic() - self.origin, 6), "kind": kind,
+                "data": clean, "prev": self._prev}
+            content |= {key: value for key, value in (("step", step), ("host", host)) if value is not None}
+            event = Event(hash=digest(canonical(content)), **content)
+            line = canonical(content | {"hash": event.hash}) + b"\n"
+            self._write(line, sync)
+            self._seq, self._prev = event.seq + 1, event.hash
+        if self._observer:
+            self._observer(event)
+        return event
+
+    def _write(self, line: bytes, sync: bool) -> None:
+        try:
+            while line:
+                line = line[os.write(self._file, line):]
+            if sync:
+                os.fsync(self._file)
+        except OSError as error:
+            raise JournalError(f"{self.path} cannot be written: {error.strerror}",
+                               hint="free some space; nothing is injected that cannot be recorded first") from None
+
+    def clock(self) -> float:
+        """Seconds on the run's clock now."""
+        return time.monotonic() - self.origin
+
+    def close(self) -> None:
+        """Flush to the disk and close; safe to call twice."""
+        with self._lock:
+            if self._file >= 0:
+                os.fsync(self._file)
+                os.close(self._file)
+                self._file = -1
+
+
+def read(path: Path) -> History:
+    """Read a journal and check its chain.
+
+    A torn last line is left out and reported by ``torn``. Raises JournalError that names the first line which was
+    changed, removed or moved.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise JournalError(f"{path} cannot be read: {error.strerror}") from None
+    torn = lines.pop() != b""
+    events: list[Event] = []
+    for number, line in enumerate(lines, 1):
+        event = _event(path, number, line)
+        if events and event.prev != events[-1].hash:
+            raise JournalError(f"{path}:{number}: the chain is broken: a line before this one was changed, removed or moved")
+        if event.seq != len(events):
+            raise JournalError(f"{path}:{number}: the line numbers itself {event.seq}, expected {len(events)}")
+        events.append(event)
+    if not events:
+        raise JournalError(f"{path} holds no event")
+    return History(tuple(events), torn)
+
+
+def _event(path: Path, number: int, line: bytes) -> Event:
+    try:
+        content = json.loads(line)
+        event = Event.model_validate(content)
+        claimed = content.pop("hash")
+        if digest(canonical(content)) != claimed:
+            raise JournalError(f"{path}:{number}: the line was changed: its hash does not fit")
+        return event
+    except (ValueError, ValidationError, RecursionError) as error:
+        raise JournalError(f"{path}:{number}: not a line of a journal: {str(error).splitlines()[0]}") from None
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _jsonable(value: Any) -> Any:
+    """``value`` with all that JSON cannot carry exactly written as text."""
+    if isinstance(value, dict):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    exact = value is None or isinstance(value, bool) or (isinstance(value, int) and abs(value) <= SAFE_INTEGER)
+    return value if exact or (isinstance(value, float) and math.isfinite(value)) else str(value)
+
+
+def _set_aside_tail(path: Path) -> None:
+    """Move what stands behind the last line end into a file beside the journal, so that new lines stay readable."""
+    data = path.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    path.with_name(f"torn-{whole}").write_bytes(data[whole:])
+    os.truncate(path, whole)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

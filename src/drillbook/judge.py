@@ -1,0 +1,244 @@
+"""The judge: a run's journal -> what it showed. Pure: the same events give the same verdict, today and in ten years.
+
+Clocks, loss and verdict are each made in one place here, and nothing in a report is computed anywhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from drillbook import measure
+from drillbook.errors import JournalError
+from drillbook.findings import Finding, finding
+from drillbook.intents import intents
+from drillbook.inventory import Inventory
+from drillbook.journal import Event, History
+from drillbook.measure import Figures
+from drillbook.plan import Plan, checked
+from drillbook.result import (
+    EXIT,
+    EXIT_RESIDUE,
+    CommandView,
+    Objective,
+    PhaseResult,
+    Residue,
+    Result,
+    RunView,
+    StepResult,
+    StepView,
+    Timeline,
+    Verdict,
+)
+
+
+def judge(history: History) -> RunView:
+    """The whole view of one run. Raises JournalError when the journal is not that of a run."""
+    events = history.events
+    first = events[0]
+    if first.kind != "run.started":
+        raise JournalError(f"the journal begins with {first.kind!r}, not with run.started")
+    plan = checked(first.data["plan"])
+    figures = measure.figures(events, plan)
+    steps = _steps(events, plan)
+    residue = _residue(events, plan)
+    objectives = _objectives(plan, figures, _verified(steps, events))
+    findings = _findings(events, figures, objectives, residue)
+    verdict, reason = _verdict(events, steps, objectives, findings)
+    result = Result(
+        run=first.data["run"], drill=plan.drill, title=plan.title, service=plan.service,
+        environment=plan.inventory.environment, operator=first.data["operator"], tool=first.data["tool"], verdict=verdict,
+        reason=reason, residue=tuple(residue), exit=EXIT_RESIDUE if residue else EXIT[verdict], started=first.at,
+        finished=next((event.at for event in reversed(events) if event.kind in _ENDS), None),
+        plan_digest=first.data["plan_digest"], objectives=objectives, clocks=figures.clocks, unmeasured=figures.unmeasured,
+        phases=_phases(events), steps=tuple(view.result for view in steps), findings=tuple(findings))
+    timeline = Timeline(seconds=figures.end, phases=measure.phase_spans(events), probes=figures.tracks, marks=figures.marks)
+    return RunView(result=result, plan=first.data["plan"], contacts=_contacts(plan.inventory), owner=plan.owner,
+                   timeline=timeline, steps=tuple(steps), journal_events=len(events), journal_head=history.head,
+                   torn=history.torn, controller=first.data["controller"])
+
+
+_ENDS = ("run.finished", "recovery.finished")
+CLOCK_OF = {"rto": "disruption to sustained recovery", "rpo": "acknowledged writes",
+            "detect": "disruption to first bad probe"}
+_BAD = ("failed", "unverified", "error", "unknown", "cancelled")
+
+
+def _contacts(inventory: Inventory) -> dict[str, dict[str, str]]:
+    return {name: contact.model_dump() for name, contact in inventory.contacts.items()}
+
+
+def _phases(events: Sequence[Event]) -> tuple[PhaseResult, ...]:
+    spans: dict[str, PhaseResult] = {}
+    begun: dict[str, float] = {}
+    for event in events:
+        if event.kind == "phase.started":
+            begun[event.data["phase"]] = event.clock
+            spans[event.data["phase"]] = PhaseResult(phase=event.data["phase"], status="interrupted", seconds=0.0)
+        elif event.kind == "phase.ended":
+            phase = event.data["phase"]
+            spans[phase] = PhaseResult(phase=phase, status=event.data["status"], seconds=event.clock - begun[phase])
+    return tuple(spans.values())
+
+
+def _steps(events: Sequence[Event], plan: Plan) -> list[StepView]:
+    views: list[StepView] = []
+    for step in plan.steps:
+        mine = [event for event in events if event.step == step.id]
+        skipped = next((event for event in mine if event.kind == "skipped"), None)
+        hosts = [host for host in step.hosts if any(event.host == host for event in mine)] or list(step.hosts)
+        for host in hosts:
+            views.append(_view(step, host, [e for e in mine if e.host in (host, None)], skipped))
+    return views
+
+
+def _view(step: Any, host: str, events: Sequence[Event], skipped: Event | None) -> StepView:
+    last = next((event for event in reversed(events) if event.kind in ("done", "failed")), None)
+    started = next((event for event in events if event.kind == "step.started"), None)
+    intent = next((event for event in events if event.kind == "intent"), None)
+    settled = next((event for event in reversed(events) if event.kind in ("undone", "undo.failed")), None)
+    data = last.data if last else {}
+    status: Any = "unknown" if started else "skipped"
+    if last:
+        status = "done" if last.kind == "done" else data["outcome"]
+        status = "allowed" if last.kind == "failed" and data["allowed"] else status
+    message = data.get("message", "") or (skipped.data["why"] if skipped and not last else "")
+    result = StepResult(id=step.id, action=step.action, host=host, status=status, seconds=data.get("seconds"),
+                        facts=data.get("facts", {}))
+    return StepView(
+        result=result, name=step.name, phase=step.phase, effect=step.effect, start=started.clock if started else None,
+        params=step.params, undo=_undo_text(intent), message=message,
+        undone=f"{'not put back: ' if settled.kind == 'undo.failed' else ''}{settled.data['message']}" if settled else "",
+        commands=tuple(CommandView.model_validate(event.data) for event in events if event.kind == "command"))
+
+
+def _undo_text(intent: Event | None) -> str:
+    if intent is None:
+        return ""
+    undo = intent.data["undo"]
+    return {"commands": "; ".join(" ".join(argv) for argv in undo["commands"]),
+            "action": f"{undo['action']} {undo['params']}",
+            "restore": f"only by a restore: {undo['why']}", "nothing": f"nothing: {undo['why']}"}[undo["kind"]]
+
+
+def _residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
+    """What the last end of the run says is left; without an end, every intent that is not settled."""
+    for event in reversed(events):
+        if event.kind in _ENDS:
+            return [Residue.model_validate(one) for one in event.data["residue"]]
+    return [Residue(step=intent.step.id, host=intent.host, what=intent.step.action,
+                    why="the run ended without putting it back", by_hand="invoke drill.recover")
+            for intent in intents(events, plan.steps)
+            if not intent.settled and (intent.effect == "fault" or intent.undo.kind != "nothing")]
+
+
+def _verified(steps: Sequence[StepView], events: Sequence[Event]) -> str | None:
+    """None when the verification passed, otherwise why it did not."""
+    checks = [view for view in steps if view.phase == "verify"]
+    if not checks:
+        return "the drill has no verify steps"
+    if not any(event.kind == "phase.ended" and event.data["phase"] == "verify" for event in events):
+        return "the verification did not take place"
+    bad = [view.result.id for view in checks if view.result.status in (*_BAD, "allowed")]
+    if bad:
+        return f"the verification did not pass ({', '.join(bad)})"
+    return None if any(view.result.status == "done" for view in checks) else "every verification was skipped"
+
+
+def _objectives(plan: Plan, figures: Figures, unverified: str | None) -> dict[str, Objective]:
+    result = {}
+    for key, target in plan.objectives.items():
+        figure = figures.objectives[key]
+        reason = figure.reason
+        if reason is None and key in ("rto", "rpo") and unverified:
+            reason = unverified
+        measured, error = figure.seconds, figure.error
+        met = None if measured is None or reason else measured + (error or 0.0) <= target
+        if met is False and measured is not None and measured <= target:
+            reason, met = f"{measured:.3f} s is within {target:g} s only without its error of {error:.3f} s", None
+        loss = {"lost_writes": figures.lost_writes, "acknowledged_writes": figures.acknowledged} if key == "rpo" else {}
+        result[key] = Objective(target_s=target, measured_s=measured, error_s=error, met=met, reason=reason,
+                                clock=CLOCK_OF[key], **loss)
+    return result
+
+
+def _findings(events: Sequence[Event], figures: Figures, objectives: dict[str, Objective],
+              residue: Sequence[Residue]) -> list[Finding]:
+    found: list[Finding] = []
+    for event in events:
+        if event.kind in ("failed", "ended.early"):
+            found += _of_event(event)
+        elif event.kind == "fault.active" and event.data["active"] is not True:
+            found.append(finding("fault-unproven", step=event.step, host=event.host, wanted="proof that the fault is active",
+                                 measured=event.data["detail"] or f"active: {event.data['active']}"))
+    found += figures.findings
+    for key, objective in objectives.items():
+        unit = f"{objective.measured_s:.3f} s" if objective.measured_s is not None else "not measured"
+        if objective.met is False:
+            found.append(finding("objective-missed", title=key.upper(), wanted=f"at most {objective.target_s:g} s",
+                                 measured=unit))
+        elif objective.met is None:
+            found.append(finding("objective-not-verified", title=key.upper(), wanted=f"at most {objective.target_s:g} s",
+                                 measured=f"{unit}: {objective.reason}"))
+    found += [finding("residue", title=f"{one.what} on {one.host}", measured=one.why, remedy=one.by_hand, step=one.step,
+                      host=one.host) for one in residue]
+    order = ["critical", "high", "medium", "low"]
+    return sorted(found, key=lambda one: order.index(one.severity))
+
+
+def _of_event(event: Event) -> list[Finding]:
+    data = event.data
+    found = [Finding.model_validate(one) for one in data["findings"]]
+    if event.kind == "ended.early":
+        aborted = data["why"] == "aborted"
+        return [*found, finding("aborted", measured=data["message"])] if aborted else found
+    if data["allowed"]:
+        return [finding("allowed-failure", wanted=data["allowed"], measured=data["message"], step=event.step,
+                        host=event.host)]
+    if not found and data["outcome"] != "cancelled":
+        found = [finding("step-failed", measured=data["message"], step=event.step, host=event.host)]
+    return found
+
+
+def _verdict(events: Sequence[Event], steps: Sequence[StepView], objectives: dict[str, Objective],
+             findings: Sequence[Finding]) -> tuple[Verdict, str]:
+    """The verdict and its reason in one sentence."""
+    early = [event.data for event in events if event.kind == "ended.early"]
+    for why, verdict in (("aborted", Verdict.ABORTED), ("refused", Verdict.REFUSED)):
+        if stopped := next((data for data in early if data["why"] == why), None):
+            return verdict, stopped["message"]
+    if not any(event.kind == "run.finished" for event in events):
+        return Verdict.ABORTED, "the run ended without its last word: its controller died"
+    failed = next((data["message"] for data in early if data["why"] == "failed"), "")
+    if reason := _why_failed(steps, objectives, findings) or failed:
+        return Verdict.FAILED, reason
+    unknown = early[0]["message"] if early else _why_unknown(steps, objectives, findings, _verified(steps, events))
+    if unknown:
+        return Verdict.INCONCLUSIVE, unknown
+    return Verdict.PASSED, "every step done, every objective measured and met, every verification passed"
+
+
+def _why_failed(steps: Sequence[StepView], objectives: dict[str, Objective], findings: Sequence[Finding]) -> str:
+    for view in steps:
+        broken = ("failed", "error") if view.phase in ("backup", "restore") else ("failed",)
+        if view.phase != "inject" and view.result.status in broken:
+            return f"{view.result.id} {view.result.action} failed: {view.message.splitlines()[0] if view.message else ''}"
+    fatal = [one for one in findings if one.code in ("not-recovered", "hole-in-survivors")]
+    if fatal:
+        return fatal[0].title
+    missed = [key.upper() for key, objective in objectives.items() if objective.met is False]
+    return f"objective missed: {', '.join(missed)}" if missed else ""
+
+
+def _why_unknown(steps: Sequence[StepView], objectives: dict[str, Objective], findings: Sequence[Finding],
+                 unverified: str | None) -> str:
+    doubtful = [one for one in findings if one.code in ("fault-unproven", "probe-failed", "probe-never-good")]
+    if doubtful:
+        return doubtful[0].title
+    open_steps = [view for view in steps if view.result.status in _BAD]
+    if open_steps:
+        return f"{open_steps[0].result.id} {open_steps[0].result.action} could not be carried out"
+    unknown = [f"{key.upper()} ({objective.reason})" for key, objective in objectives.items() if objective.met is None]
+    if unknown:
+        return f"objective not verified: {', '.join(unknown)}"
+    return unverified or ""

@@ -1,0 +1,233 @@
+"""The clocks and the loss of a run, measured from what its probes saw. Pure functions of the journal's events.
+
+Every figure is on the controller's monotonic clock and carries its error: how far the truth can lie from it, given
+the rate of the probe and the time its samples took. The clocks are defined in docs/clocks.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from drillbook.findings import Finding, finding
+from drillbook.journal import Event
+from drillbook.plan import Plan
+from drillbook.result import ProbeTrack, Span
+from drillbook.tracks import CanaryRecord, Sample, canaries, probe_tracks, samples_of
+
+CLOCKS = ("disruption_s", "detection_s", "outage_s", "rto_s", "restore_s", "verified_s", "waiting_s", "rpo_s")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A measurement in seconds with its error, or the reason why there is none."""
+
+    seconds: float | None
+    error: float | None
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class Figures:
+    """Everything that was measured."""
+
+    end: float
+    clocks: dict[str, float | None] = field(default_factory=dict)
+    unmeasured: dict[str, str] = field(default_factory=dict)
+    objectives: dict[str, Figure] = field(default_factory=dict)
+    marks: dict[str, float] = field(default_factory=dict)
+    tracks: tuple[ProbeTrack, ...] = ()
+    findings: list[Finding] = field(default_factory=list)
+    lost_writes: int | None = None
+    acknowledged: int | None = None
+
+    def keep(self, clock: str, figure: Figure) -> Figure:
+        """Note ``figure`` under ``clock`` with its error, or with the reason why it is missing."""
+        self.clocks[clock] = _round(figure.seconds)
+        self.clocks[clock.removesuffix("_s") + "_error_s"] = _round(figure.error)
+        if figure.seconds is None:
+            self.unmeasured[clock] = figure.reason or "not measured"
+        return figure
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
+
+
+def session(events: Sequence[Event]) -> list[Event]:
+    """Events of the run itself: those of a later recovery tick on another clock."""
+    later = next((index for index, event in enumerate(events) if event.kind == "recovery.started"), len(events))
+    return list(events[:later])
+
+
+def figures(events: Sequence[Event], plan: Plan) -> Figures:
+    """All figures of a run."""
+    own = session(events)
+    result = Figures(end=max(event.clock for event in own))
+    disruption = _disruption(own, plan)
+    if disruption is not None:
+        result.marks["disruption"] = disruption
+    result.keep("disruption_s", Figure(disruption, 0.0) if disruption is not None
+                else Figure(None, None, "nothing was injected"))
+    _availability(result, own, disruption)
+    _loss(result, own, plan, disruption)
+    _phases(result, own, disruption)
+    result.tracks = probe_tracks(own)
+    for event in own:
+        if event.kind == "probe.ended" and event.data["error"]:
+            result.findings.append(finding("probe-failed", measured=event.data["error"], step=event.data["probe"]))
+    return result
+
+
+def _disruption(events: Sequence[Event], plan: Plan) -> float | None:
+    faults = {step.id for step in plan.steps if step.phase == "inject"}
+    return next((event.clock for event in events
+                 if event.kind == "intent" and event.step in faults and event.data["effect"] == "fault"), None)
+
+
+def _phases(result: Figures, events: Sequence[Event], disruption: float | None) -> None:
+    spans = {span.label: span for span in phase_spans(events)}
+    restore, verify = spans.get("restore"), spans.get("verify")
+    result.keep("restore_s", Figure(restore.end - restore.start, 0.0) if restore and restore.end is not None
+                else Figure(None, None, "there was no restore phase that ended"))
+    if disruption is not None and verify and verify.end is not None:
+        result.keep("verified_s", Figure(verify.end - disruption, 0.0))
+        result.marks["verified"] = verify.end
+    else:
+        result.keep("verified_s", Figure(None, None, "there was no verification that ended after a disruption"))
+    result.keep("waiting_s", Figure(sum(event.data["seconds"] for event in events if event.kind == "waiting"), 0.0))
+
+
+def phase_spans(events: Sequence[Event]) -> tuple[Span, ...]:
+    """When each phase began and ended."""
+    spans: dict[str, Span] = {}
+    for event in session(events):
+        if event.kind == "phase.started":
+            spans[event.data["phase"]] = Span(start=event.clock, end=None, label=event.data["phase"])
+        elif event.kind == "phase.ended" and event.data["phase"] in spans:
+            spans[event.data["phase"]] = spans[event.data["phase"]].model_copy(update={"end": event.clock})
+    return tuple(spans.values())
+
+
+def _availability(result: Figures, events: Sequence[Event], disruption: float | None) -> None:
+    """RTO, outage and detection: of the probe that recovered last."""
+    probes = samples_of(events)
+    why = "the drill has no availability probe" if not probes else "nothing was injected" if disruption is None else None
+    if disruption is None or why:
+        _none(result, why or "")
+        return
+    seen = [_outage(samples, disruption) for samples in probes.values()]
+    never = [key for key, samples in probes.items() if not any(s.ok and s.end <= disruption for s in samples)]
+    if never:
+        result.findings.append(finding("probe-never-good", step=never[0]))
+        _none(result, f"{never[0]} was never good before the disruption")
+        return
+    bad = [outage for outage in seen if outage is not None]
+    if not bad:
+        _unseen(result, probes)
+        return
+    first_bad = min(outage.first_bad for outage in bad)
+    result.marks["first_bad"] = first_bad.start
+    result.objectives["detect"] = result.keep("detection_s", Figure(
+        first_bad.end - disruption, first_bad.end - max(first_bad.before, disruption)))
+    if (open_ended := [outage for outage in bad if outage.recovered is None]):
+        result.findings.append(finding("not-recovered", measured=f"bad until {open_ended[0].last_bad.end:.3f} s, the end"))
+        for clock in ("rto_s", "outage_s"):
+            figure = result.keep(clock, Figure(None, None, "the service was not good again by the end of the drill"))
+        result.objectives["rto"] = figure
+        return
+    last = max(bad, key=lambda outage: outage.recovered.end if outage.recovered else 0.0)
+    assert last.recovered is not None  # noqa: S101  open-ended outages were handled above
+    error = last.recovered.end - last.last_bad.start
+    result.marks["recovered"] = last.recovered.end
+    result.objectives["rto"] = result.keep("rto_s", Figure(last.recovered.end - disruption, error))
+    result.keep("outage_s", Figure(last.recovered.end - first_bad.start, error + first_bad.start - first_bad.before))
+
+
+def _none(result: Figures, why: str) -> None:
+    for clock, key in (("rto_s", "rto"), ("detection_s", "detect"), ("outage_s", "")):
+        result.objectives[key] = result.keep(clock, Figure(None, None, why))
+
+
+def _unseen(result: Figures, probes: dict[str, list[Sample]]) -> None:
+    """The fault was there and every sample was good: an outage can only have been shorter than the probe's grid."""
+    grid = max((b.end - a.start for samples in probes.values() for a, b in pairwise(samples)), default=0.0)
+    result.findings.append(finding("no-outage-seen", measured=f"no bad sample; an outage up to {grid:.3f} s goes unseen"))
+    for clock, key in (("rto_s", "rto"), ("outage_s", "")):
+        result.objectives[key] = result.keep(clock, Figure(0.0, grid))
+    result.objectives["detect"] = result.keep("detection_s", Figure(None, None, "no probe saw the fault"))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Bad:
+    """A bad sample, and when the last good one before it began."""
+
+    start: float
+    end: float
+    before: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Outage:
+    first_bad: _Bad
+    last_bad: Sample
+    recovered: Sample | None
+
+
+def _outage(samples: Sequence[Sample], disruption: float) -> _Outage | None:
+    """The outage after ``disruption``: a sample under way at that moment already counts when it ends bad."""
+    bad = [sample for sample in samples if not sample.ok and sample.end >= disruption]
+    if not bad:
+        return None
+    first, last = min(bad, key=lambda s: s.end), max(bad, key=lambda s: s.start)
+    before = max((s.start for s in samples if s.ok and s.start < first.start), default=disruption)
+    good = [sample for sample in samples if sample.ok and sample.start > last.start]
+    start = max(first.start, disruption)
+    return _Outage(_Bad(start, first.end, min(before, start)), last, min(good, key=lambda s: s.end) if good else None)
+
+
+def _loss(result: Figures, events: Sequence[Event], plan: Plan, disruption: float | None) -> None:
+    """RPO: of the canary that lost most."""
+    records = canaries(events)
+    if not records or disruption is None:
+        why = "the drill has no canary" if not records else "nothing was injected"
+        result.objectives["rpo"] = result.keep("rpo_s", Figure(None, None, why))
+        return
+    figures_of = [_rpo(result, record, disruption) for record in records]
+    unknown = [figure for figure in figures_of if figure.seconds is None]
+    worst = unknown[0] if unknown else max(figures_of, key=lambda figure: figure.seconds or 0.0)
+    result.objectives["rpo"] = result.keep("rpo_s", worst)
+    if result.lost_writes:
+        target = plan.objectives.get("rpo")
+        wanted = f"at most {target:g} s of writes" if target is not None else "none"
+        result.findings.append(finding("acknowledged-writes-lost", wanted=wanted, measured=(
+            f"{result.lost_writes} of {result.acknowledged} acknowledged writes")))
+
+
+def _rpo(result: Figures, record: CanaryRecord, disruption: float) -> Figure:
+    if record.survivors is None:
+        result.findings.append(finding("probe-failed", step=record.probe, measured=record.error or "never read back"))
+        return Figure(None, None, f"the canary could not be read back: {record.error or 'it was never read back'}")
+    before = [write for write in record.acknowledged if write.acknowledged <= disruption]
+    if not before:
+        return Figure(None, None, "no write was acknowledged before the disruption")
+    lost = [write for write in record.acknowledged if write.number not in record.survivors]
+    result.lost_writes = (result.lost_writes or 0) + len(lost)
+    lost_before = [write for write in lost if write.acknowledged <= disruption]
+    result.acknowledged = (result.acknowledged or 0) + len(before) + len(lost) - len(lost_before)
+    result.marks["last_acknowledged"] = max(before[-1].acknowledged, result.marks.get("last_acknowledged", 0.0))
+    if not lost:
+        return Figure(0.0, record.every)
+    end = max(before[-1], lost[-1], key=lambda write: write.acknowledged) if lost_before else lost[-1]
+    kept = [write for write in record.acknowledged if write.number < lost[0].number]
+    newest = max((w.number for w in before if w.number in record.survivors), default=0)
+    if holes := [write for write in lost if write.number < newest]:
+        result.findings.append(finding("hole-in-survivors", step=record.probe, wanted=f"every write up to {newest}",
+                                       measured=f"{len(holes)} missing, the first is {holes[0].number}"))
+    if not kept:
+        least = end.acknowledged - record.acknowledged[0].sent
+        return Figure(None, None, f"the recovery point is older than the canary: at least {least:.3f} s were lost")
+    result.marks["recovery_point"] = kept[-1].acknowledged
+    error = lost[0].acknowledged - kept[-1].sent
+    return Figure(end.acknowledged - kept[-1].acknowledged, error)

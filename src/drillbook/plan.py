@@ -1,0 +1,278 @@
+"""A plan: a drill and an inventory, resolved and checked before anything runs. Pure: no host, no clock, no file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from drillbook import template
+from drillbook.action import Action, Effect, Fault, Place
+from drillbook.errors import PlanError, SourceError
+from drillbook.inventory import CONTROLLER, Inventory, service_names
+from drillbook.spec import Drill, ProbeUse, Step
+from drillbook.strict import Place as FilePlace
+from drillbook.strict import did_you_mean
+from drillbook.values import canonical, digest
+
+FORMAT = "drillbook/plan/1"
+RUN_NAMES = ("id", "started", "operator")
+POLL_S = 1.0
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PlannedStep(_Value):
+    """One step: what will be done where. Its parameters may hold expressions over earlier steps."""
+
+    id: str
+    phase: str
+    group: int | None
+    action: str
+    name: str
+    params: dict[str, Any]
+    effect: Effect
+    restore_only: bool
+    hosts: tuple[str, ...]
+    save: str | None
+    when: str | None
+    expect: tuple[str, ...]
+    timeout_s: float
+    retries: int
+    every_s: float | None
+    allow_failure: str | None
+    line: str
+
+
+class PlannedProbe(_Value):
+    """One probe that runs beside the whole drill."""
+
+    id: str
+    name: str
+    params: dict[str, Any]
+    line: str
+
+
+class Plan(_Value):
+    """Everything that a run will do; its digest names it."""
+
+    format: str = FORMAT
+    drill: str
+    title: str
+    description: str
+    service: str
+    owner: str
+    objectives: dict[str, float]
+    environments: tuple[str, ...]
+    inventory: Inventory
+    probes: tuple[PlannedProbe, ...]
+    steps: tuple[PlannedStep, ...]
+
+    @property
+    def digest(self) -> str:
+        """Digest of the plan's canonical JSON: two plans with one digest do the same."""
+        return digest(canonical(self.model_dump(mode="json")))
+
+    def phase(self, name: str) -> tuple[PlannedStep, ...]:
+        """Steps of one phase, in order."""
+        return tuple(step for step in self.steps if step.phase == name)
+
+    def hosts(self) -> tuple[str, ...]:
+        """Names of all hosts that the plan needs, in the order of the inventory."""
+        named = {host for step in self.steps for host in step.hosts}
+        for params in [*(step.params for step in self.steps), *(probe.params for probe in self.probes)]:
+            service = self.inventory.services.get(str(params.get("service", "")))
+            if service:
+                named.add(service.host)
+        return self.inventory.expand(tuple(named))
+
+    def names(self, run: dict[str, str]) -> dict[str, Any]:
+        """What expressions can refer to before any step has run."""
+        return {"run": run, "environment": self.inventory.environment, "drill": self.drill,
+                "services": service_names(self.inventory.services),
+                "hosts": {name: {"name": name, "address": target.address} for name, target in self.inventory.hosts.items()}}
+
+
+def make(drill: Drill, inventory: Inventory) -> Plan:
+    """The plan of ``drill`` on ``inventory``. Raises PlanError with the place in the drill's file."""
+    planner = _Planner(drill, inventory)
+    return planner.plan()
+
+
+class _Planner:
+    """Resolves one drill; keeps the names that expressions may refer to so far."""
+
+    def __init__(self, drill: Drill, inventory: Inventory) -> None:
+        self.drill, self.inventory = drill, inventory
+        self.static: dict[str, Any] = {
+            "run": dict.fromkeys(RUN_NAMES, ""), "environment": "", "drill": "",
+            "services": service_names(inventory.services),
+            "hosts": {name: {"name": "", "address": ""} for name in inventory.hosts}}
+        self.saved: dict[str, str] = {}
+
+    def fail(self, place: FilePlace, message: str, hint: str = "", *, key: bool = False) -> SourceError:
+        error = self.drill.document.error(place, message, hint=hint, key=key)
+        return PlanError(error.message, where=error.where, excerpt=error.excerpt, hint=hint)
+
+    def plan(self) -> Plan:
+        head = self.drill.head
+        self._service(head.service, ("service",), None)
+        if head.owner and head.owner not in self.inventory.contacts:
+            raise self.fail(("owner",), f"there is no contact {head.owner!r} in the inventory",
+                            f"{did_you_mean(head.owner, self.inventory.contacts)}contacts: "
+                            f"{', '.join(self.inventory.contacts) or 'none'}")
+        probes = tuple(self._probe(index, use) for index, use in enumerate(self.drill.probes, 1))
+        steps = tuple(step for phase, written in self.drill.phases.items() for step in self._phase(phase, written))
+        self._restorable(steps)
+        objectives = {key: float(value) for key, value in head.objectives if value is not None}
+        return Plan(drill=head.drill, title=head.title, description=head.description, service=head.service,
+                    owner=head.owner, objectives=objectives, environments=head.guard.environments,
+                    inventory=self.inventory, probes=probes, steps=steps)
+
+    def _restorable(self, steps: Iterable[PlannedStep]) -> None:
+        for fault in [step for step in steps if step.restore_only]:
+            for phase in ("backup", "restore", "verify"):
+                if not self.drill.phases[phase]:
+                    raise self.fail((fault.phase,), f"{fault.action} can only be undone by a restore, "
+                                    f"and the drill has no {phase} phase", f"add `{phase}:` with its steps", key=True)
+
+    def _phase(self, phase: str, written: tuple[Step, ...]) -> Iterable[PlannedStep]:
+        waiting: dict[str, str] = {}
+        group: int | None = None
+        for number, step in enumerate(written, 1):
+            if step.group is None or step.group != group:
+                self.saved |= waiting
+                waiting = {}
+            group = step.group
+            planned = self._step(f"{phase}.{number}", phase, step)
+            if planned.save:
+                self._new_name(planned, {**self.saved, **waiting}, step)
+                waiting[planned.save] = planned.id
+            yield planned
+        self.saved |= waiting
+
+    def _new_name(self, planned: PlannedStep, taken: dict[str, str], step: Step) -> None:
+        if planned.save in taken or planned.save in self.static or planned.save == "result":
+            by = taken.get(str(planned.save), "Drillbook itself")
+            raise self.fail((*step.place, "save"), f"the name {planned.save!r} is taken by {by}", "choose another name")
+
+    def _step(self, step_id: str, phase: str, step: Step) -> PlannedStep:
+        words, name = step.keywords, step.action.name()
+        self._references(step.params, (*step.place, name))
+        for key in ("when", "expect"):
+            value = getattr(words, key)
+            for text in [value] if isinstance(value, str) else value or ():
+                self._refer(text, (*step.place, key), bare=True, extra=("result",) if key == "expect" else ())
+        service = step.params.get("service")
+        if isinstance(service, str) and not template.is_template(service):
+            self._service(service, (*step.place, name, "service"), step.action)
+        known = {key: value for key, value in step.params.items() if key not in step.dynamic}
+        effect = _effect(step.action, known)
+        return PlannedStep(
+            id=step_id, phase=phase, group=step.group, action=name, name=words.name, params=step.params, effect=effect,
+            restore_only=issubclass(step.action, Fault) and step.action.RESTORE_ONLY, hosts=self._hosts(step),
+            save=words.save, when=words.when, expect=_texts(words.expect),
+            timeout_s=float(words.timeout or step.action.TIMEOUT), retries=words.retries,
+            every_s=float(words.every) if words.every else POLL_S if words.retries else None,
+            allow_failure=words.allow_failure, line=self._line(step.place))
+
+    def _hosts(self, step: Step) -> tuple[str, ...]:
+        if step.keywords.hosts is not None:
+            try:
+                return self.inventory.expand(step.keywords.hosts)
+            except PlanError as error:
+                raise self.fail((*step.place, "hosts"), error.message, error.hint) from None
+        if step.action.PLACE is Place.CONTROLLER:
+            return (CONTROLLER,)
+        service = self.inventory.services.get(str(step.params.get("service", "")))
+        if step.action.PLACE is Place.SERVICE and service:
+            return (service.host,)
+        raise self.fail(step.place, f"{step.action.name()} needs `hosts`", "write the names of hosts or groups beside it")
+
+    def _probe(self, number: int, use: ProbeUse) -> PlannedProbe:
+        name = use.probe.name()
+        self._references(use.params, (*use.place, name))
+        if isinstance(service := use.params.get("service"), str):
+            self._service(service, (*use.place, name, "service"), None)
+        return PlannedProbe(id=f"probe.{number}", name=name, params=use.params, line=self._line(use.place))
+
+    def _service(self, name: str, place: FilePlace, action: type[Action] | None) -> None:
+        services = self.inventory.services
+        if name not in services:
+            raise self.fail(place, f"there is no service {name!r} in the inventory",
+                            f"{did_you_mean(name, services)}services: {', '.join(services) or 'none'}")
+        wanted = action.SERVICE if action else None
+        if wanted and not isinstance(services[name], wanted):
+            fitting = [key for key, service in services.items() if isinstance(service, wanted)]
+            raise self.fail(place, f"{name!r} is of kind {services[name].kind}, which this action does not work on",
+                            f"services that fit: {', '.join(fitting) or 'none'}")
+
+    def _references(self, value: Any, place: FilePlace) -> None:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                self._references(item, (*place, key))
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                self._references(item, (*place, index))
+        elif template.is_template(value):
+            self._refer(value, place)
+
+    def _refer(self, text: str, place: FilePlace, *, bare: bool = False, extra: tuple[str, ...] = ()) -> None:
+        try:
+            found = list(template.references(text, bare=bare))
+        except ValueError as error:
+            raise self.fail(place, f"not an expression: {error}") from None
+        for reference in found:
+            if reference[0] in self.saved or reference[0] in extra:
+                continue
+            if reference[0] not in self.static:
+                raise self._unknown(reference[0], place, extra)
+            self._follow(reference, place)
+
+    def _unknown(self, name: str, place: FilePlace, extra: tuple[str, ...]) -> SourceError:
+        later = [step for steps in self.drill.phases.values() for step in steps if step.keywords.save == name]
+        if later:
+            where = self.drill.document.where(later[0].place)
+            return self.fail(place, f"{name!r} is not known yet: it is saved later, in line {where.line}",
+                             "refer only to steps that have ended before this one begins")
+        known = [*self.static, *self.saved, *extra]
+        return self.fail(place, f"nothing is saved as {name!r}",
+                         f"{did_you_mean(name, known)}known here: {', '.join(known)}")
+
+    def _follow(self, reference: template.Reference, place: FilePlace) -> None:
+        value: Any = self.static[reference[0]]
+        for index, part in enumerate(reference[1:], 1):
+            if not isinstance(value, dict):
+                return
+            if part not in value:
+                path = ".".join(reference[:index])
+                raise self.fail(place, f"{path} has no {part!r}",
+                                f"{did_you_mean(part, value)}it has: {', '.join(map(str, value)) or 'nothing'}")
+            value = value[part]
+
+    def _line(self, place: FilePlace) -> str:
+        where = self.drill.document.where(place)
+        return f"{where.file.rpartition('/')[2]}:{where.line}"
+
+
+def _effect(action: type[Action], known: dict[str, Any]) -> Effect:
+    """The effect of this use: some actions declare it in their parameters."""
+    by_name = {info.alias or name: name for name, info in action.model_fields.items()}
+    return action.model_construct(**{by_name.get(key, key): value for key, value in known.items()}).effect
+
+
+def _texts(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value or ()
+
+
+def checked(data: Any) -> Plan:
+    """A plan as a journal holds it. Raises PlanError when it is none."""
+    try:
+        return Plan.model_validate(data)
+    except ValueError as error:
+        raise PlanError(f"the journal's plan cannot be read: {str(error).splitlines()[0]}") from None
+
+

@@ -1,0 +1,241 @@
+"""Running probes beside a drill: open-loop at a fixed rate, on the run's clock, recorded in the journal.
+
+An availability sample never waits for the one before it: a hanging service gives many bad samples, not one long
+pause. Numbers of a canary follow the schedule, so a number also tells when it was due.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from drillbook.action import Context
+from drillbook.errors import DrillbookError
+from drillbook.journal import Journal
+from drillbook.probe import Availability, Canary, CanaryWriter, Lost
+
+FLUSH_S = 0.5
+WORKERS = 32
+
+
+class _Track:
+    """What availability and canary share: a thread on a schedule, a buffer, and a thread that flushes it."""
+
+    def __init__(self, probe_id: str, every: float, journal: Journal, beat: threading.Condition) -> None:
+        self.id, self.every, self.journal, self.beat = probe_id, every, journal, beat
+        self.halt = threading.Event()
+        self.error: str | None = None
+        self._last_bad = -math.inf
+        self._first_good: float | None = None
+        self._last_good = -math.inf
+        self._threads = [threading.Thread(target=work, name=f"{probe_id}-{work.__name__}", daemon=True)
+                         for work in (self._schedule, self._flush_often)]
+
+    def start(self) -> None:
+        """Begin the schedule."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End it and write down all that it saw; safe to call twice."""
+        if self.halt.is_set():
+            return
+        self.halt.set()
+        for thread in self._threads:
+            thread.join()
+        self._drain()
+        self.flush()
+        self.journal.append("probe.ended", {"probe": self.id, "error": self.error})
+
+    def _saw(self, *, good: bool, start: float, end: float) -> None:
+        with self.beat:
+            if good and start > self._last_bad:
+                self._first_good = start if self._first_good is None else self._first_good
+                self._last_good = max(self._last_good, end)
+            elif not good:
+                self._last_bad = max(self._last_bad, end)
+                self._first_good = None
+            self.beat.notify_all()
+
+    def good_for(self, seconds: float) -> bool:
+        """Was it good without a break for ``seconds`` until now?"""
+        with self.beat:
+            return self._first_good is not None and self._last_good - self._first_good >= seconds
+
+    def bad_since(self, clock: float) -> bool:
+        """Was there a bad sample that ended after ``clock``?"""
+        with self.beat:
+            return self._last_bad > clock
+
+    def _schedule(self) -> None:
+        raise NotImplementedError
+
+    def _drain(self) -> None:
+        """Wait for what is under way."""
+
+    def flush(self) -> None:
+        raise NotImplementedError
+
+    def _flush_often(self) -> None:
+        while not self.halt.wait(FLUSH_S):
+            self.flush()
+
+    def _slots(self) -> Iterable[tuple[int, float]]:
+        """Slot number and the time it was due, each when it is due; slots that were missed are left out."""
+        begin, number = time.monotonic(), 0
+        while not self.halt.is_set():
+            number = max(number + 1, math.floor((time.monotonic() - begin) / self.every))
+            due = begin + number * self.every
+            if self.halt.wait(max(0.0, due - time.monotonic())):
+                return
+            yield number, due
+
+
+class AvailabilityTrack(_Track):
+    """An availability probe that runs."""
+
+    def __init__(self, probe_id: str, probe: Availability, context: Context, journal: Journal,
+                 beat: threading.Condition) -> None:
+        """A probe on its schedule; call ``start``."""
+        super().__init__(probe_id, float(probe.every), journal, beat)
+        self.probe, self.context = probe, context
+        self._samples: list[list[Any]] = []
+        self._late = 0
+        self._lock = threading.Lock()
+        workers = min(WORKERS, math.ceil(float(probe.timeout) / self.every) + 2)
+        self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix=probe_id)
+
+    def _schedule(self) -> None:
+        for _, due in self._slots():
+            self._pool.submit(self._sample, due)
+
+    def _sample(self, due: float) -> None:
+        start = time.monotonic()
+        try:
+            why = self.probe.check(self.context)
+        except Exception as error:  # noqa: BLE001  a probe that breaks saw nothing good
+            why = f"{type(error).__name__}: {error}"
+        end = time.monotonic()
+        origin = self.journal.origin
+        with self._lock:
+            self._samples.append([round(start - origin, 6), round(end - origin, 6), why is None, why])
+            self._late += start - due > self.every
+        self._saw(good=why is None, start=start - origin, end=end - origin)
+
+    def _drain(self) -> None:
+        self._pool.shutdown(wait=True)
+
+    def flush(self) -> None:
+        """Write the samples since the last time to the journal."""
+        with self._lock:
+            samples, self._samples = self._samples, []
+            late, self._late = self._late, 0
+        if samples:
+            self.journal.append("probe.samples", {"probe": self.id, "samples": sorted(samples), "late": late})
+
+
+class CanaryTrack(_Track):
+    """A canary that writes."""
+
+    def __init__(self, probe_id: str, probe: Canary, context: Context, journal: Journal,
+                 beat: threading.Condition) -> None:
+        """A canary on its schedule; call ``start``."""
+        super().__init__(probe_id, float(probe.every), journal, beat)
+        self.probe, self.context = probe, context
+        self._lock = threading.Lock()
+        self._kept: dict[str, list[list[Any]]] = {"acknowledged": [], "in_doubt": [], "lost": []}
+
+    def _schedule(self) -> None:
+        writer = self.probe.writer(self.context)
+        try:
+            for number, _ in self._slots():
+                self._write(writer, number)
+        finally:
+            writer.close()
+
+    def _write(self, writer: CanaryWriter, number: int) -> None:
+        origin = self.journal.origin
+        sent = time.monotonic() - origin
+        try:
+            lost = writer.write(number)
+        except Exception as error:  # noqa: BLE001  not acknowledged, and it may have happened
+            lost = Lost(f"{type(error).__name__}: {error}", doubt=True)
+        end = time.monotonic() - origin
+        kind = "acknowledged" if lost is None else "in_doubt" if lost.doubt else "lost"
+        with self._lock:
+            self._kept[kind].append([number, round(sent, 6), round(end, 6) if lost is None else lost.reason])
+        self._saw(good=lost is None, start=sent, end=end)
+
+    def flush(self) -> None:
+        """Write the numbers since the last time to the journal."""
+        with self._lock:
+            kept, self._kept = self._kept, {"acknowledged": [], "in_doubt": [], "lost": []}
+        if any(kept.values()):
+            self.journal.append("canary.writes", {"probe": self.id, **kept})
+
+    def read_back(self, context: Context) -> None:
+        """Write down which numbers are there now."""
+        try:
+            numbers = sorted(self.probe.survivors(context))
+            self.journal.append("canary.survivors", {"probe": self.id, "ranges": ranges(numbers), "count": len(numbers)})
+        except (DrillbookError, OSError) as error:
+            self.journal.append("canary.survivors", {"probe": self.id, "error": str(error)})
+
+
+def ranges(numbers: Iterable[int]) -> list[list[int]]:
+    """Sorted ``numbers`` as ``[first, last]`` of each run without a gap."""
+    result: list[list[int]] = []
+    for number in numbers:
+        if result and number == result[-1][1] + 1:
+            result[-1][1] = number
+        else:
+            result.append([number, number])
+    return result
+
+
+class Probes:
+    """All probes of a run."""
+
+    def __init__(self, journal: Journal) -> None:
+        """``journal`` keeps what they see."""
+        self.journal = journal
+        self.beat = threading.Condition()
+        self.availability: list[AvailabilityTrack] = []
+        self.canaries: list[CanaryTrack] = []
+
+    def add(self, probe_id: str, probe: Availability | Canary, context: Context) -> None:
+        """Prepare and start a probe. Raises NotReady when a canary has nowhere to write."""
+        track: AvailabilityTrack | CanaryTrack
+        if isinstance(probe, Canary):
+            probe.prepare(context)
+            track = CanaryTrack(probe_id, probe, context, self.journal, self.beat)
+            self.canaries.append(track)
+        else:
+            track = AvailabilityTrack(probe_id, probe, context, self.journal, self.beat)
+            self.availability.append(track)
+        self.journal.append("probe.started", {"probe": probe_id, "name": probe.name(), "kind": probe.KIND,
+                                              "every_s": float(probe.every), "timeout_s": float(probe.timeout)})
+        track.start()
+
+    def all(self) -> list[AvailabilityTrack | CanaryTrack]:
+        """Every probe that was started."""
+        return [*self.availability, *self.canaries]
+
+    def wait(self, ready: Callable[[], bool], seconds: float, cancel: threading.Event) -> bool:
+        """Wait until ``ready`` after some sample, or until ``seconds`` are over or ``cancel`` is set."""
+        until = time.monotonic() + seconds
+        with self.beat:
+            while not ready():
+                if cancel.is_set() or time.monotonic() >= until:
+                    return False
+                self.beat.wait(min(0.25, max(0.0, until - time.monotonic())))
+        return True
+
+    def stop(self) -> None:
+        """End all probes."""
+        for track in self.all():
+            track.stop()

@@ -1,0 +1,89 @@
+"""A project: the folder that holds ``drills/``, ``inventory/`` and ``reports/``, and what is in them by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from drillbook import inventory, spec
+from drillbook.errors import UnknownName, UsageError
+from drillbook.inventory import Inventory
+from drillbook.journal import FILE
+from drillbook.strict import did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project folder."""
+
+    root: Path
+
+    @classmethod
+    def here(cls) -> Project:
+        """The project of the current folder, or of the nearest folder above that holds ``drills/``. Raises UsageError."""
+        for folder in (Path.cwd(), *Path.cwd().parents):
+            if (folder / "drills").is_dir():
+                return cls(folder)
+        raise UsageError(f"there is no folder `drills` in {Path.cwd()} or above it",
+                         hint="change to your project's folder")
+
+    @property
+    def reports(self) -> Path:
+        """The folder of all runs; made when it is missing."""
+        folder = self.root / "reports"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+    @property
+    def lab(self) -> Path:
+        """The folder of this project's embedded lab."""
+        from drillbook.lab import layout  # noqa: PLC0415  the lab is an extra
+
+        return layout.default_folder(self.root)
+
+    def drill_names(self) -> dict[str, Path]:
+        """Every drill and suite by name."""
+        return spec.names_in(self.root / "drills")
+
+    def drill(self, name: str) -> spec.Drill | spec.Suite:
+        """The drill or suite ``name``. Raises UnknownName, SpecError."""
+        known = self.drill_names()
+        if name not in known:
+            raise UnknownName(f"there is no drill or suite {name!r} in {self.root / 'drills'}",
+                              hint=f"{did_you_mean(name, known)}there are: {', '.join(known) or 'none'}")
+        return spec.load(known[name])
+
+    def inventory(self, name: str) -> Inventory:
+        """The inventory ``name``: a file in ``inventory/``, or a path. Raises UnknownName, InventoryError."""
+        path = Path(name) if name.endswith((".yml", ".yaml")) else self.root / "inventory" / f"{name}.yml"
+        if not path.is_file():
+            known = [found.stem for found in sorted((self.root / "inventory").glob("*.yml"))]
+            raise UnknownName(f"there is no inventory {name!r}",
+                              hint=f"{did_you_mean(name, known)}there are: {', '.join(known) or 'none'}")
+        return inventory.load(path, lab=self._lab_value)
+
+    def _lab_value(self, path: str) -> str | int:
+        from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
+
+        return control.lookup(self.lab, path)
+
+    def runs(self) -> Iterator[Path]:
+        """Folders of all runs of drills, oldest first, those inside suites too."""
+        found = [path.parent for pattern in (f"*/{FILE}", f"*/*/{FILE}") for path in self.reports.glob(pattern)
+                 if not any(parent.is_symlink() for parent in path.parents)]
+        yield from sorted(found, key=lambda folder: folder.name)
+
+    def run(self, name: str = "") -> Path:
+        """The folder of the run ``name``; the newest one when it is empty. Raises UnknownName."""
+        found = {folder.name: folder for folder in self.runs()}
+        if not name and found:
+            return found[max(found)]
+        near = [run for run in found if run.startswith(name) or name in run] if name else []
+        if name in found or len(near) == 1:
+            return found[name if name in found else near[0]]
+        hint = f"did you mean one of: {', '.join(near[-5:])}" if near else "see `invoke drill.list`"
+        missing = f"there is no run {name!r} in {self.reports}" if name else f"there is no run in {self.reports} yet"
+        raise UnknownName(missing, hint=hint)
+
+

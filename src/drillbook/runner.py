@@ -1,0 +1,324 @@
+"""Running a plan: the phases in order, probes beside them, everything journalled, and at the end everything put back.
+
+The runner decides what happens next; it judges nothing. What a run showed is read from its journal by ``judge``.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from types import FrameType
+from typing import Any
+
+from pydantic import ValidationError
+
+from drillbook import template
+from drillbook.action import Effect
+from drillbook.errors import DrillbookError, HostError
+from drillbook.findings import Finding, finding
+from drillbook.host import Deadline, Host
+from drillbook.intents import intents
+from drillbook.inventory import CONTROLLER
+from drillbook.journal import read
+from drillbook.plan import Plan, PlannedStep
+from drillbook.probe import find_probe
+from drillbook.probing import Probes
+from drillbook.result import Residue
+from drillbook.revert import put_back, remove_scratch
+from drillbook.steps import Stage, carry_out, for_ready, groups
+
+BASELINE_S = 15.0
+"""Time in which every probe must be good once before anything is broken."""
+SETTLE_S = 1.0
+"""A service counts as recovered when it was good without a break for this long, or for five intervals."""
+SETTLE_LIMIT_S = 60.0
+DETECT_LIMIT_S = 10.0
+READY_S = 30.0
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _EndedEarly(Exception):
+    """The run goes no further, for a reason that the journal holds."""
+
+
+@dataclass(slots=True)
+class Runner:
+    """One run of a plan."""
+
+    stage: Stage
+    open_hosts: Callable[[Sequence[str]], dict[str, HostError]]
+    header: dict[str, Any]
+    probes: Probes = field(init=False)
+    injected: bool = field(default=False, init=False)
+    injected_at: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        self.probes = Probes(self.stage.journal)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that is run."""
+        return self.stage.plan
+
+    def run(self) -> None:
+        """Run the plan to its end, whatever happens; the journal then holds ``run.finished``."""
+        stage = self.stage
+        stage.journal.append("run.started", {"run": stage.run["id"], "plan": self.plan.model_dump(mode="json"),
+                                             "plan_digest": self.plan.digest, **self.header}, sync=True)
+        residue: list[Residue] = []
+        with self._signals():
+            try:
+                self._forward()
+            except _EndedEarly:
+                pass
+            except DrillbookError as error:
+                self._note_early("failed", str(error))
+            finally:
+                residue = self._backward()
+        stage.journal.append("run.finished", {"residue": [one.model_dump(mode="json") for one in residue]}, sync=True)
+
+    def _forward(self) -> None:
+        self._guard()
+        self._open()
+        self._start_probes()
+        self._ready()
+        self._baseline()
+        self._must("backup", "failed", "the backup failed; nothing was injected")
+        self._inject()
+        self._detect()
+        self._must("restore", "failed", "the restore failed")
+        self._verify()
+
+    def _guard(self) -> None:
+        environment = self.plan.inventory.environment
+        if environment not in self.plan.environments:
+            allowed = ", ".join(self.plan.environments)
+            self._end("refused", f"the drill may run in {allowed}, not in {environment}",
+                      [finding("not-ready", title="environment", wanted=allowed, measured=environment,
+                               remedy="Add the environment to `guard.environments` if the drill is meant for it.")])
+
+    def _open(self) -> None:
+        failed = self.open_hosts(self.plan.hosts())
+        if failed:
+            self._end("refused", "not every host can be reached: " + "; ".join(str(error) for error in failed.values()),
+                      [finding("not-ready", title="host cannot be reached", wanted="an SSH connection", measured=str(error),
+                               host=name) for name, error in failed.items()])
+
+    def _start_probes(self) -> None:
+        for planned in self.plan.probes:
+            try:
+                params = template.evaluate(planned.params, self.stage.names())
+                probe = find_probe(planned.name).model_validate(params)
+                self.probes.add(planned.id, probe, self.stage.context(planned.id, CONTROLLER, Deadline.after(READY_S)))
+            except (DrillbookError, ValidationError, ValueError) as error:
+                self._end("refused", f"{planned.line}: the probe {planned.name} cannot start: {error}",
+                          [finding("not-ready", title=f"probe {planned.name}", measured=str(error), step=planned.id)])
+
+    def _ready(self) -> None:
+        self._must("ready", "refused", "the system is not ready; nothing was touched")
+        wrong = [problem for step in self.plan.steps for host in step.hosts if (problem := self._not_ready(step, host))]
+        if wrong:
+            self._end("refused", "the system is not ready; nothing was touched", wrong)
+
+    def _not_ready(self, step: PlannedStep, host: str) -> Finding | None:
+        context = self.stage.context(step.id, host, self.stage.deadline(READY_S))
+        try:
+            for_ready(step, self.stage.names()).ready(context)
+        except (DrillbookError, ValidationError, TimeoutError) as error:
+            hint = getattr(error, "hint", "")
+            return finding("not-ready", title=step.action, measured=getattr(error, "message", str(error)), step=step.id,
+                           host=host, remedy=hint)
+        return None
+
+    def _baseline(self) -> None:
+        for track in self.probes.all():
+            enough = min(SETTLE_S, 5 * track.every)
+            if not self.probes.wait(partial(track.good_for, enough), BASELINE_S, self.stage.cancel):
+                self._stopped()
+                self._end("inconclusive", f"the probe {track.id} was never good, so nothing was broken", [
+                    finding("probe-never-good", title=f"{track.id} {track.probe.name()}", step=track.id)])
+
+    def _inject(self) -> None:
+        steps = self.plan.phase("inject")
+        self.injected_at = self.stage.journal.clock()
+        self.injected = any(step.effect is Effect.FAULT for step in steps)
+        if not self._phase("inject"):
+            self._stopped()
+            self._note_early("inconclusive", "the fault could not be injected as planned; it is put back")
+            self._replay_if_needed()
+            raise _EndedEarly
+
+    def _detect(self) -> None:
+        if not self.injected:
+            return
+        self.stage.journal.append("phase.started", {"phase": "detect"})
+        limit = self.plan.objectives.get("detect", DETECT_LIMIT_S)
+        if self.probes.availability:
+            self.probes.wait(lambda: any(track.bad_since(self.injected_at) for track in self.probes.availability),
+                             limit, self.stage.cancel)
+        done = self._steps(self.plan.phase("detect"))
+        self.stage.journal.append("phase.ended", {"phase": "detect", "status": "done" if done else "failed"}, sync=True)
+        self._stopped()
+
+    def _verify(self) -> None:
+        self.stage.journal.append("phase.started", {"phase": "verify"})
+        done = self._look_on(self.plan.phase("verify"))
+        for track in self.probes.all() if done else ():
+            enough = max(SETTLE_S, 5 * track.every)
+            self.probes.wait(partial(track.good_for, enough), SETTLE_LIMIT_S, self.stage.cancel)
+        self.stage.journal.append("phase.ended", {"phase": "verify", "status": "done" if done else "failed"}, sync=True)
+        self._stopped()
+
+    def _look_on(self, steps: Sequence[PlannedStep]) -> bool:
+        """Verify: after a failure the steps that only read go on, to see all that is wrong; the first other one ends it."""
+        good = True
+        for number, group in enumerate(found := groups(steps)):
+            if not good and any(step.effect is not Effect.READ for step in group):
+                self._skip([step for later in found[number:] for step in later], "a verification before it failed")
+                return False
+            if self.stage.cancel.is_set():
+                return False
+            good = carry_out(self.stage, group) and good
+        return good
+
+    def _must(self, phase: str, ended: str, message: str) -> None:
+        if not self._phase(phase):
+            self._stopped()
+            self._end(ended, message)
+        self._stopped()
+
+    def _phase(self, phase: str) -> bool:
+        steps = self.plan.phase(phase)
+        if not steps:
+            return True
+        self.stage.journal.append("phase.started", {"phase": phase})
+        done = self._steps(steps)
+        self.stage.journal.append("phase.ended", {"phase": phase, "status": "done" if done else "failed"}, sync=True)
+        return done
+
+    def _steps(self, steps: Sequence[PlannedStep]) -> bool:
+        for number, group in enumerate(found := groups(steps)):
+            if self.stage.cancel.is_set() or not carry_out(self.stage, group):
+                self._skip([step for later in found[number + 1:] for step in later], "a step before it failed")
+                return False
+        return True
+
+    def _skip(self, steps: Sequence[PlannedStep], why: str) -> None:
+        for step in steps:
+            self.stage.journal.append("skipped", {"why": why}, step=step.id)
+
+    def _stopped(self) -> None:
+        """End the run when somebody stopped it; a fault that only a restore mends is mended first."""
+        if self.stage.cancel.is_set():
+            self._note_early("aborted", "the run was stopped")
+            self._replay_if_needed()
+            raise _EndedEarly
+
+    def _replay_if_needed(self) -> None:
+        """Restore and verify when something only a restore can mend was, or may have been, broken."""
+        found = intents(read(self.stage.journal.path).events, self.plan.steps)
+        self.stage.cancel = threading.Event()
+        if any(intent.undo.kind == "restore" for intent in found) and self._phase("restore"):
+            self._phase("verify")
+
+    def _note_early(self, why: str, message: str, found: Sequence[Finding] = ()) -> None:
+        self.stage.journal.append("ended.early", {"why": why, "message": message,
+                                                  "findings": [one.model_dump(mode="json") for one in found]}, sync=True)
+
+    def _end(self, why: str, message: str, found: Sequence[Finding] = ()) -> None:
+        self._note_early(why, message, found)
+        raise _EndedEarly
+
+    def _backward(self) -> list[Residue]:
+        """Clean up and put everything back; nothing in here may keep the rest from being done."""
+        stage = self.stage
+        stage.cancel = threading.Event()
+        for canary in self.probes.canaries:
+            canary.stop()
+            canary.read_back(stage.context(canary.id, CONTROLLER, Deadline.after(READY_S)))
+        self._phase("cleanup")
+        residue = put_back(stage, read(stage.journal.path).events)
+        self.probes.stop()
+        residue += self._clean_canaries()
+        return residue + remove_scratch(stage, self._touched())
+
+    def _clean_canaries(self) -> list[Residue]:
+        residue = []
+        for canary in self.probes.canaries:
+            try:
+                canary.probe.clean(self.stage.context(canary.id, CONTROLLER, Deadline.after(READY_S)))
+            except Exception as error:  # noqa: BLE001  a driver may raise anything; it becomes residue
+                residue.append(Residue(step=canary.id, host=CONTROLLER, what=f"rows of {canary.probe.name()}",
+                                       why=str(error), by_hand="remove the run's rows once the service is back"))
+        return residue
+
+    def _touched(self) -> list[str]:
+        """Hosts on which a step began."""
+        events = read(self.stage.journal.path).events
+        return sorted({str(event.host) for event in events if event.kind == "intent" and event.host})
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """INT, TERM and HUP set the stop flag; what was broken is still put back."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            del frame
+            threading.Thread(target=self._note_signal, args=(number,), daemon=True).start()
+            self.stage.cancel.set()
+
+        before = {number: signal.signal(number, stop) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _note_signal(self, number: int) -> None:
+        self.stage.journal.append("signal", {"name": signal.Signals(number).name})
+
+
+class Hosts:
+    """The hosts of one run: opened together, each once, closed together."""
+
+    def __init__(self, open_one: Callable[[str], Host]) -> None:
+        """``open_one`` makes a host of an inventory name and connects it."""
+        self._open_one = open_one
+        self._open: dict[str, Host] = {}
+        self._lock = threading.Lock()
+
+    def open(self, names: Sequence[str]) -> dict[str, HostError]:
+        """Connect to all ``names`` at once; returns the error of each that could not be reached."""
+        failed: dict[str, HostError] = {}
+
+        def connect(name: str) -> None:
+            try:
+                self.get(name)
+            except HostError as error:
+                failed[name] = error
+
+        with ThreadPoolExecutor(max_workers=max(1, min(64, len(names)))) as pool:
+            list(pool.map(connect, names))
+        return {name: failed[name] for name in names if name in failed}
+
+    def get(self, name: str) -> Host:
+        """The host ``name``, connected. Raises HostError."""
+        with self._lock:
+            if name in self._open:
+                return self._open[name]
+        host = self._open_one(name)
+        with self._lock:
+            return self._open.setdefault(name, host)
+
+    def close(self) -> None:
+        """End all connections."""
+        for host in reversed(list(self._open.values())):
+            host.close()
+        self._open.clear()

@@ -1,0 +1,84 @@
+"""Services: what a drill protects, as the inventory describes it. One model a kind; actions ask for the kind they need."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from drillbook.values import Secret
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Password = Secret | None
+
+
+class Service(BaseModel):
+    """What all kinds share. ``name`` is the key in the inventory."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(default="", description="Set from the key in the inventory.")
+    host: str = Field(description="Inventory name of the host that it runs on.")
+    unit: str = Field(default="", description="Its unit in the host's service manager.")
+    run_as: str = Field(default="", description="User that its own tools must run as, by `sudo -n -u`; empty: the SSH user.")
+
+
+class Admin(BaseModel):
+    """The superuser that backups and restores connect as."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    user: str = Field(description="Name of the superuser.")
+    password: Password = Field(default=None, description="Its password.")
+
+
+class Postgres(Service):
+    """A PostgreSQL database in its own cluster."""
+
+    kind: Literal["postgres"] = "postgres"
+    address: str = Field(default="127.0.0.1", description="Address as `reach` sees it.")
+    port: Port = Field(default=5432, description="Port of the server.")
+    reach: Literal["direct", "ssh"] = Field(default="direct", description="`ssh`: through the host's SSH connection.")
+    database: str = Field(description="Name of the database.")
+    user: str = Field(description="The role that the application connects as.")
+    password: Password = Field(default=None, description="Its password.")
+    admin: Admin = Field(description="The superuser for backup and restore.")
+    data_directory: str = Field(description="PGDATA on the host.")
+    bin: str = Field(default="", description="Folder of pg_dump, pg_restore, initdb on the host; empty: on PATH.")
+
+
+class S3(Service):
+    """One bucket of an S3 store."""
+
+    kind: Literal["s3"] = "s3"
+    endpoint: str = Field(description="URL of the store, as controller and hosts reach it.")
+    bucket: str = Field(description="Name of the bucket.")
+    region: str = Field(default="us-east-1", description="Region name for the signature.")
+    access_key: Secret = Field(description="Access key.")
+    secret_key: Secret = Field(description="Secret key.")
+
+
+class Redis(Service):
+    """A Redis or Valkey server."""
+
+    kind: Literal["redis"] = "redis"
+    address: str = Field(default="127.0.0.1", description="Address as the controller reaches it.")
+    port: Port = Field(default=6379, description="Port of the server.")
+    password: Password = Field(default=None, description="Its password.")
+
+
+class Http(Service):
+    """Something that answers HTTP."""
+
+    kind: Literal["http"] = "http"
+    url: str = Field(description="Root URL, as the controller reaches it, without a slash at the end.")
+
+
+class Process(Service):
+    """A unit of the service manager that has no protocol of its own here."""
+
+    kind: Literal["process"] = "process"
+
+
+AnyService = Annotated[Postgres | S3 | Redis | Http | Process, Field(discriminator="kind")]
+

@@ -1,0 +1,240 @@
+"""A drill or a suite, read from its file and checked as far as a file alone can be."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from drillbook import strict, template
+from drillbook.action import Action, find, known_names
+from drillbook.errors import SpecError, UnknownName
+from drillbook.probe import Probe
+from drillbook.strict import Document, Place
+from drillbook.values import Duration
+
+PHASES = ("ready", "backup", "inject", "detect", "restore", "verify", "cleanup")
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Objectives(_Part):
+    """What the recovery must reach."""
+
+    rto: Duration | None = Field(default=None, description="Longest time from the disruption to sustained recovery.")
+    rpo: Duration | None = Field(default=None, description="Longest span of acknowledged writes that may be lost.")
+    detect: Duration | None = Field(default=None, description="Longest time from the disruption to its detection.")
+
+
+class Guard(_Part):
+    """Where and when the drill may run."""
+
+    environments: tuple[str, ...] = Field(default=("lab",), description="Where it may run; elsewhere it is refused.")
+
+
+class Keywords(_Part):
+    """What a step may say beside its action."""
+
+    name: str = Field(default="", description="What the step is for, in a few words.")
+    hosts: str | tuple[str, ...] | None = Field(default=None, description="Hosts or groups; default: the service's host.")
+    save: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] | None = Field(
+        default=None, description="Name under which later steps see the facts.")
+    when: str | None = Field(default=None, description="Expression; the step is skipped when it is false.")
+    timeout: Duration | None = Field(default=None, description="Time for one attempt, or for all of them with `every`.")
+    retries: int = Field(default=0, ge=0, le=100, description="Further attempts after a failure.")
+    every: Duration | None = Field(default=None, description="Poll: attempt again and again until it succeeds or `timeout`.")
+    expect: str | tuple[str, ...] | None = Field(default=None, description="Expressions over `result` that must be true.")
+    allow_failure: str | None = Field(default=None, min_length=3, description="The reason why a failure may pass.")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step as written: an action, its parameters, its keywords, and where it stands."""
+
+    action: type[Action]
+    params: dict[str, Any]
+    keywords: Keywords
+    place: Place
+    group: int | None
+
+    @property
+    def dynamic(self) -> frozenset[str]:
+        """Parameters whose value is an expression."""
+        return frozenset(key for key, value in self.params.items() if template.has_template(value))
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeUse:
+    """One probe as written."""
+
+    probe: type[Probe]
+    params: dict[str, Any]
+    place: Place
+
+
+class _Head(_Part):
+    """The keys of a drill beside its phases."""
+
+    drill: Name = Field(description="Name of the drill; the same as its file's.")
+    title: str = Field(min_length=1, description="What it shows, in one line.")
+    description: str = Field(default="", description="Why, for the reader of the report.")
+    service: str = Field(description="The service that it is about.")
+    owner: str = Field(default="", description="A contact of the inventory.")
+    objectives: Objectives = Field(default_factory=Objectives, description="RTO, RPO and time to detect.")
+    guard: Guard = Field(default_factory=Guard, description="Where it may run.")
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """A drill: its head, its probes, and the steps of each phase."""
+
+    head: _Head
+    probes: tuple[ProbeUse, ...]
+    phases: dict[str, tuple[Step, ...]]
+    document: Document
+
+    @property
+    def name(self) -> str:
+        """Name of the drill."""
+        return self.head.drill
+
+
+class Suite(_Part):
+    """Several drills, run one after another."""
+
+    suite: Name = Field(description="Name of the suite; the same as its file's.")
+    title: str = Field(min_length=1, description="What it is for, in one line.")
+    drills: tuple[Name, ...] = Field(min_length=1, description="Names of its drills, in order.")
+
+
+def load(path: Path) -> Drill | Suite:
+    """Read a drill or a suite. Raises SpecError with file, line and column."""
+    document = strict.load(path, error_type=SpecError)
+    if "suite" in document.value and "drill" not in document.value:
+        suite = document.validate(Suite, document.value)
+        _same_name(document, "suite", suite.suite, path)
+        return suite
+    return _drill(document, path)
+
+
+def _drill(document: Document, path: Path) -> Drill:
+    head_keys = {key: value for key, value in document.value.items() if key not in (*PHASES, "probes")}
+    for key in head_keys:
+        if key not in _Head.model_fields:
+            known = [*_Head.model_fields, "probes", *PHASES]
+            raise document.error((key,), f"unknown key {key!r}", key=True,
+                                 hint=f"{strict.did_you_mean(key, known)}known keys: {', '.join(known)}")
+    head = document.validate(_Head, head_keys)
+    _same_name(document, "drill", head.drill, path)
+    probes = tuple(_probe(document, item, ("probes", index)) for index, item in enumerate(_list(document, ("probes",))))
+    phases = {phase: _steps(document, phase) for phase in PHASES}
+    if not any(phases.values()):
+        raise document.error((), "the drill has no steps", hint=f"write steps under one of: {', '.join(PHASES)}")
+    return Drill(head, probes, phases, document)
+
+
+def _same_name(document: Document, key: str, name: str, path: Path) -> None:
+    if name != path.stem:
+        raise document.error((key,), f"the {key} is named {name!r}, but its file {path.name!r}",
+                             hint=f"name the file {name}.yml, or the {key} {path.stem}")
+
+
+def _list(document: Document, place: Place) -> list[Any]:
+    value = document.value
+    for part in place:
+        value = value.get(part) if isinstance(value, dict) else value[part]
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise document.error(place, f"{place[-1]!r} must be a list", hint="begin each entry with `- `")
+    return value
+
+
+def _steps(document: Document, phase: str) -> tuple[Step, ...]:
+    steps: list[Step] = []
+    for index, item in enumerate(_list(document, (phase,))):
+        place: Place = (phase, index)
+        if isinstance(item, dict) and "parallel" in item:
+            if len(item) > 1 or not isinstance(item["parallel"], list) or not item["parallel"]:
+                raise document.error(place, "`parallel` stands alone and holds a list of steps")
+            steps += [_step(document, inner, (*place, "parallel", position), index)
+                      for position, inner in enumerate(item["parallel"])]
+        else:
+            steps.append(_step(document, item, place, None))
+    return tuple(steps)
+
+
+def _step(document: Document, item: Any, place: Place, group: int | None) -> Step:
+    name, params = _named(document, item, place, "a step", tuple(Keywords.model_fields))
+    action = _found(document, name, (*place, name), "drillbook.actions", Action)
+    keywords = document.validate(Keywords, {key: value for key, value in item.items() if key != name}, place)
+    if keywords.every and not keywords.timeout:
+        raise document.error((*place, "every"), "`every` polls until `timeout`, which is missing", hint="add `timeout: 30s`")
+    step = Step(action, params, keywords, place, group)
+    _check_params(document, action, params, step.dynamic, (*place, name))
+    return step
+
+
+def _probe(document: Document, item: Any, place: Place) -> ProbeUse:
+    name, params = _named(document, item, place, "a probe", ())
+    probe = _found(document, name, (*place, name), "drillbook.probes", Probe)
+    dynamic = frozenset(key for key, value in params.items() if template.has_template(value))
+    _check_params(document, probe, params, dynamic, (*place, name))
+    return ProbeUse(probe, params, place)
+
+
+def _named(document: Document, item: Any, place: Place, what: str, keywords: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+    """The one key of ``item`` that is no keyword, and the parameters behind it."""
+    if not isinstance(item, dict):
+        raise document.error(place, f"{what} must be a mapping", hint="such as `- http.responds: {url: ...}`")
+    names = [key for key in item if key not in keywords]
+    odd = [key for key in names if "." not in key]
+    if odd:
+        raise document.error((*place, odd[0]), f"unknown keyword {odd[0]!r}", key=True,
+                             hint=f"{strict.did_you_mean(odd[0], keywords)}keywords: {', '.join(keywords) or 'none'}")
+    if len(names) != 1:
+        raise document.error(place, f"{what} names exactly one action, this one names {len(names)}",
+                             hint=f"found: {', '.join(names)}" if names else "write its action first, such as `command.run`")
+    params = item[names[0]]
+    if params is None:
+        params = {}
+    if not isinstance(params, dict):
+        raise document.error((*place, names[0]), f"the parameters of {names[0]} must be a mapping")
+    return names[0], params
+
+
+def _found(document: Document, name: str, place: Place, package: str, kind: type[Any]) -> type[Any]:
+    try:
+        return find(name, package, kind)
+    except UnknownName as error:
+        known = known_names(package, kind)
+        family = [n for n in known if n.startswith(name.partition(".")[0] + ".")]
+        hint = strict.did_you_mean(name, known) + (f"there are: {', '.join(family)}" if family else "see `invoke actions`")
+        raise document.error(place, error.message, hint=hint, key=True) from None
+
+
+def _check_params(document: Document, model: type[BaseModel], params: dict[str, Any], dynamic: frozenset[str],
+                  place: Place) -> None:
+    """Check what is known now; a parameter whose value is an expression is checked when it has one."""
+    try:
+        model.model_validate(params)
+    except ValidationError as error:
+        real = [d for d in error.errors() if not (d["loc"] and d["loc"][0] in dynamic)]
+        if real:
+            kept = ValidationError.from_exception_data(error.title, [_line(d) for d in real])
+            raise document.explain(kept, model, place) from None
+
+
+def _line(detail: Any) -> Any:
+    return {key: detail[key] for key in ("type", "loc", "input", "ctx") if key in detail}
+
+
+def names_in(folder: Path) -> dict[str, Path]:
+    """Drills and suites below ``folder`` by name, without reading them."""
+    return {path.stem: path for path in sorted(folder.rglob("*.yml")) if re.fullmatch(r"[a-z0-9][a-z0-9-]*", path.stem)}

@@ -1,0 +1,312 @@
+"""Carrying out one planned step: on its hosts in parallel, with attempts, deadlines and expectations, all journalled."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pydantic import ValidationError
+
+from drillbook import template
+from drillbook.action import Action, Context, Effect, Facts, Fault, Undo, find
+from drillbook.errors import Cancelled, CouldNotVerify, DrillbookError, HostError, NotReady, PlanError, StepFailed
+from drillbook.findings import Finding, finding
+from drillbook.host import Deadline, Host, Output, Target, printable
+from drillbook.journal import Event, Journal
+from drillbook.plan import Plan, PlannedStep
+from drillbook.values import Secret
+
+PROOF_S = 10.0
+"""Seconds in which a fault must show that it is active, or gone."""
+TAIL = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a step ended on one host."""
+
+    status: str  # done, failed, unverified, error, cancelled
+    facts: Facts
+
+
+@dataclass(slots=True)
+class RecordingHost:
+    """A host whose commands are written to the journal, for one step."""
+
+    inner: Host
+    journal: Journal
+    step: str
+
+    @property
+    def name(self) -> str:
+        """See Host."""
+        return self.inner.name
+
+    @property
+    def target(self) -> Target:
+        """See Host."""
+        return self.inner.target
+
+    def run(self, argv: Sequence[str], *, deadline: Deadline, stdin: bytes = b"",
+            env: Mapping[str, str | Secret] | None = None, cwd: str | None = None, sink: BinaryIO | None = None) -> Output:
+        """Run and record; see Host."""
+        start = time.monotonic()
+        try:
+            output = self.inner.run(argv, deadline=deadline, stdin=stdin, env=env, cwd=cwd, sink=sink)
+        except DrillbookError as error:
+            self._record(argv, {"exit": None, "signal": None, "seconds": time.monotonic() - start, "stdout": "",
+                                "stderr": "", "stdout_bytes": 0, "stderr_bytes": 0, "error": error.message})
+            raise
+        self._record(argv, {"exit": output.exit, "signal": output.signal, "seconds": output.seconds,
+                            "stdout": printable(output.stdout, limit=TAIL), "stderr": printable(output.stderr, limit=TAIL),
+                            "stdout_bytes": output.stdout_bytes, "stderr_bytes": output.stderr_bytes, "error": None})
+        return output
+
+    def _record(self, argv: Sequence[str], data: dict[str, Any]) -> None:
+        shown = [printable(part, limit=2000) for part in argv]
+        self.journal.append("command", {"argv": shown, **data}, step=self.step, host=self.name)
+
+    def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
+        """See Host."""
+        self.inner.put(data, path, mode=mode)
+
+    def get(self, path: str, *, limit: int = 1 << 20) -> bytes:
+        """See Host."""
+        return self.inner.get(path, limit=limit)
+
+    def forward(self, address: str, port: int) -> AbstractContextManager[int]:
+        """See Host."""
+        return self.inner.forward(address, port)
+
+    def close(self) -> None:
+        """The runner closes hosts, not a step."""
+
+
+@dataclass(slots=True)
+class Stage:
+    """What all steps of a run share: plan, journal, hosts, the names saved so far, and the flag that stops them."""
+
+    plan: Plan
+    journal: Journal
+    host: Callable[[str], Host]
+    folder: Path
+    run: dict[str, str]
+    redact: Callable[[bytes], bytes]
+    cancel: threading.Event = field(default_factory=threading.Event)
+    saved: dict[str, Any] = field(default_factory=dict)
+
+    def names(self) -> dict[str, Any]:
+        """What expressions see now."""
+        return {**self.plan.names(self.run), **self.saved}
+
+    def context(self, step: str, host: str, deadline: Deadline) -> Context:
+        """A context for an action of ``step`` on ``host``."""
+        def named(name: str) -> Host:
+            return RecordingHost(self.host(name), self.journal, step)
+
+        def note(kind: str, data: Facts) -> None:
+            self.journal.append(kind, data, step=step, host=host)
+
+        return Context(run_id=self.run["id"], step=step, host=named(host), services=self.plan.inventory.services,
+                       host_named=named, deadline=deadline, folder=self.folder, note=note, redact=self.redact)
+
+    def deadline(self, seconds: float) -> Deadline:
+        """A deadline that the run's stop flag ends."""
+        return Deadline.after(seconds, self.cancel)
+
+
+def build(step: PlannedStep, names: Mapping[str, Any]) -> Action:
+    """The action of ``step`` with every expression evaluated. Raises PlanError."""
+    try:
+        action = find(step.action).model_validate(template.evaluate(step.params, names))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise PlanError(f"{step.line}: {step.action}: {key}: {first['msg']}, after its expressions were evaluated") from None
+    except ValueError as error:
+        raise PlanError(f"{step.line}: {step.action}: {error}") from None
+    assert isinstance(action, Action)  # noqa: S101  find() gives actions
+    return action
+
+
+def for_ready(step: PlannedStep, names: Mapping[str, Any]) -> Action:
+    """The action of ``step`` for its ``ready`` check: without the parameters that depend on earlier steps."""
+    kind: type[Action] = find(step.action)
+    by_alias = {info.alias or name: name for name, info in kind.model_fields.items()}
+    known: dict[str, Any] = {}
+    unknown: set[str] = set()
+    for key, value in step.params.items():
+        try:
+            known[key] = template.evaluate(value, names)
+        except ValueError:
+            unknown.add(by_alias.get(key, key))
+    if not unknown:
+        return kind.model_validate(known)
+    values = {by_alias.get(key, key): value for key, value in known.items()}
+    action = kind.model_construct(**values)
+    for name in unknown:
+        action.__dict__.pop(name, None)
+    return action
+
+
+def carry_out(stage: Stage, steps: Sequence[PlannedStep]) -> bool:
+    """Carry out ``steps`` at once, each on its hosts in parallel; True when all succeeded or were allowed to fail."""
+    with ThreadPoolExecutor(max_workers=max(1, len(steps)), thread_name_prefix="step") as pool:
+        return all(list(pool.map(lambda step: _step(stage, step), steps)))
+
+
+def _step(stage: Stage, step: PlannedStep) -> bool:
+    try:
+        names = stage.names()
+        if step.when is not None and not template.expression(step.when, names):
+            stage.journal.append("skipped", {"why": f"when: {step.when}"}, step=step.id)
+            return True
+        action = build(step, names)
+    except (ValueError, PlanError) as error:
+        for host in step.hosts:
+            _start(stage, step, host)
+            _failed(stage, step, host, error if isinstance(error, DrillbookError) else PlanError(str(error)))
+        return step.allow_failure is not None
+    with ThreadPoolExecutor(max_workers=min(64, len(step.hosts)), thread_name_prefix=step.id) as pool:
+        outcomes = list(pool.map(lambda host: _on_host(stage, step, action, host), step.hosts))
+    if step.save:
+        facts = {host: outcome.facts for host, outcome in zip(step.hosts, outcomes, strict=True)}
+        stage.saved[step.save] = facts if len(step.hosts) > 1 else outcomes[0].facts
+    return all(outcome.status == "done" for outcome in outcomes) or (
+        step.allow_failure is not None and not any(outcome.status == "cancelled" for outcome in outcomes))
+
+
+def _start(stage: Stage, step: PlannedStep, host: str) -> None:
+    stage.journal.append("step.started", {"action": step.action, "phase": step.phase, "name": step.name,
+                                          "effect": step.effect, "params": step.params}, step=step.id, host=host)
+
+
+def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outcome:
+    _start(stage, step, host)
+    begun, attempts = time.monotonic(), 0
+    poll = step.every_s is not None and not step.retries
+    deadline = stage.deadline(step.timeout_s)
+    intended = False
+    while True:
+        attempts += 1
+        if attempts > 1 and not poll:
+            deadline = stage.deadline(step.timeout_s)
+        context = stage.context(step.id, host, deadline)
+        try:
+            if not intended and action.effect is not Effect.READ:
+                _intend(stage, step, action, host, action.undo(context))
+                intended = True
+            deadline.check()
+            facts = action.run(context)
+            _expect(stage, step, facts)
+            if isinstance(action, Fault) and action.effect is Effect.FAULT:
+                _prove(stage, step, action, context, wanted=True)
+            stage.journal.append("done", {"facts": facts, "seconds": time.monotonic() - begun, "attempts": attempts},
+                                 step=step.id, host=host)
+            return Outcome("done", facts)
+        except Exception as error:  # noqa: BLE001  whatever an action raises must end in the journal
+            again = attempts <= step.retries or (poll and deadline.remaining() > float(step.every_s or 0))
+            if isinstance(error, Cancelled | PlanError) or not again or stage.cancel.is_set():
+                return _failed(stage, step, host, error, seconds=time.monotonic() - begun, attempts=attempts)
+            stage.cancel.wait(float(step.every_s or 0))
+
+
+def _intend(stage: Stage, step: PlannedStep, action: Action, host: str, undo: Undo) -> None:
+    params = action.model_dump(mode="json", by_alias=True)
+    stage.journal.append("intent", {"action": step.action, "params": params, "effect": action.effect,
+                                    "undo": undo.model_dump(mode="json")}, step=step.id, host=host, sync=True)
+
+
+def _expect(stage: Stage, step: PlannedStep, facts: Facts) -> None:
+    for text in step.expect:
+        try:
+            held = template.expression(text, {**stage.names(), "result": facts})
+        except ValueError as error:
+            raise CouldNotVerify(f"expect: {error}") from None
+        if not held:
+            seen = {key: value for key, value in facts.items() if key in text} or facts
+            raise StepFailed(f"expected {text}", facts=facts, findings=[
+                finding("expectation", title=step.name or step.action, wanted=text, measured=str(seen)[:400])])
+
+
+def _prove(stage: Stage, step: PlannedStep, action: Action, context: Context, *, wanted: bool) -> bool | None:
+    """Ask until the fault is as wanted or ``PROOF_S`` are over; the answer is journalled."""
+    until = time.monotonic() + PROOF_S
+    active: bool | None = None
+    detail = ""
+    while True:
+        try:
+            active = action.active(context)
+        except (DrillbookError, OSError) as error:
+            active, detail = None, str(error)
+        if active is wanted or active is None or time.monotonic() > until:
+            break
+        context.deadline.wait(0.1)
+    stage.journal.append("fault.active" if wanted else "fault.gone", {"active": active, "detail": detail},
+                         step=step.id, host=context.host.name)
+    return active
+
+
+def fault_gone(stage: Stage, step: PlannedStep, action: Action, host: str) -> bool | None:
+    """Is the fault of ``step`` on ``host`` gone? ``None``: it cannot tell. The answer is journalled."""
+    context = stage.context(step.id, host, stage.deadline(PROOF_S + 5))
+    active = _prove(stage, step, action, context, wanted=False)
+    return None if active is None else not active
+
+
+def _failed(stage: Stage, step: PlannedStep, host: str, error: Exception, *,
+            seconds: float = 0.0, attempts: int = 0) -> Outcome:
+    outcome, code, message = classify(error)
+    findings: tuple[Finding, ...] = error.findings if isinstance(error, StepFailed) else ()
+    facts = error.facts if isinstance(error, StepFailed) else {}
+    stage.journal.append("failed", {
+        "outcome": outcome, "code": code, "message": printable(message), "seconds": seconds, "attempts": attempts,
+        "findings": [one.model_dump(mode="json") | {"step": step.id, "host": host} for one in findings],
+        "facts": facts, "allowed": step.allow_failure}, step=step.id, host=host)
+    return Outcome(outcome, facts)
+
+
+def classify(error: Exception) -> tuple[str, str, str]:
+    """Outcome, code and message of what an action raised."""
+    if isinstance(error, StepFailed):
+        return "failed", error.code, error.message
+    if isinstance(error, Cancelled):
+        return "cancelled", error.code, error.message
+    if isinstance(error, CouldNotVerify):
+        return "unverified", error.code, str(error)
+    if isinstance(error, NotReady | PlanError | HostError | DrillbookError):
+        return "error", error.code, str(error)
+    if isinstance(error, TimeoutError):
+        return "error", "timeout", str(error) or "the step's timeout is over"
+    return "error", "unexpected", f"{type(error).__name__}: {error}"
+
+
+def groups(steps: Sequence[PlannedStep]) -> list[list[PlannedStep]]:
+    """``steps`` in order, those of one ``parallel`` group together."""
+    result: list[list[PlannedStep]] = []
+    for step in steps:
+        if result and step.group is not None and result[-1][-1].group == step.group:
+            result[-1].append(step)
+        else:
+            result.append([step])
+    return result
+
+
+def saved_facts(plan: Plan, events: Sequence[Event]) -> dict[str, Any]:
+    """What steps saved, as a journal tells it."""
+    by_step = {step.id: step for step in plan.steps if step.save}
+    saved: dict[str, Any] = {}
+    for event in events:
+        if event.kind == "done" and event.step in by_step:
+            step = by_step[event.step]
+            if len(step.hosts) > 1:
+                saved.setdefault(str(step.save), {})[event.host] = event.data["facts"]
+            else:
+                saved[str(step.save)] = event.data["facts"]
+    return saved

@@ -1,0 +1,105 @@
+"""``{{ }}`` in drills: Jinja expressions in a sandbox, undefined names as errors, references known before anything runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, nodes
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+Reference = tuple[str, ...]
+"""A name and the constant attributes behind it: ``("services", "api", "url")``."""
+
+_WHOLE = re.compile(r"\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*", re.DOTALL)
+_LENGTH_LIMIT = 10_000
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+    environment.globals.clear()
+    return environment
+
+
+ENVIRONMENT = _environment()
+
+
+def is_template(value: object) -> bool:
+    """True for text that holds an expression."""
+    return isinstance(value, str) and ("{{" in value or "{%" in value)
+
+
+def has_template(value: object) -> bool:
+    """True when ``value`` or anything in it is a template."""
+    if isinstance(value, Mapping):
+        return any(has_template(item) for item in value.values())
+    if isinstance(value, list | tuple):
+        return any(has_template(item) for item in value)
+    return is_template(value)
+
+
+def evaluate(value: Any, names: Mapping[str, Any]) -> Any:
+    """``value`` with every expression in it replaced; raises ValueError with what is wrong.
+
+    Text that is one expression and nothing else gives the expression's own value; otherwise the result is text.
+    """
+    if isinstance(value, Mapping):
+        return {key: evaluate(item, names) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [evaluate(item, names) for item in value]
+    if not is_template(value):
+        return value
+    try:
+        if whole := _WHOLE.fullmatch(value):
+            return expression(whole[1], names)
+        return ENVIRONMENT.from_string(value).render(names)
+    except (TemplateError, ArithmeticError, TypeError, LookupError) as error:
+        raise ValueError(f"{value.strip()}: {error}") from None
+
+
+def expression(text: str, names: Mapping[str, Any]) -> Any:
+    """The value of one expression, with or without braces; raises ValueError."""
+    whole = _WHOLE.fullmatch(text)
+    try:
+        result = ENVIRONMENT.compile_expression(whole[1] if whole else text, undefined_to_none=False)(dict(names))
+        if isinstance(result, StrictUndefined):
+            str(result)
+    except (TemplateError, ArithmeticError, TypeError, LookupError) as error:
+        raise ValueError(f"{text.strip()}: {error}") from None
+    return result
+
+
+def references(text: str, *, bare: bool = False) -> Iterator[Reference]:
+    """Every name that ``text`` refers to; ``bare``: an expression without braces. Raises ValueError on bad syntax."""
+    if len(text) > _LENGTH_LIMIT:
+        raise ValueError("an expression this long is not written by people")
+    source = "{{" + text + "}}" if bare and not is_template(text) else text
+    try:
+        tree = ENVIRONMENT.parse(source)
+    except (TemplateSyntaxError, RecursionError) as error:
+        raise ValueError(f"{text.strip()}: {error}") from None
+    local = {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
+    inner: set[int] = set()
+    for node in tree.find_all((nodes.Getattr, nodes.Getitem, nodes.Name)):
+        if id(node) in inner:
+            continue
+        chain = _chain(node, inner)
+        if chain and chain[0] not in local:
+            yield chain
+
+
+def _chain(node: nodes.Node, inner: set[int]) -> Reference:
+    parts: list[str] = []
+    while isinstance(node, nodes.Getattr | nodes.Getitem):
+        if isinstance(node, nodes.Getattr):
+            parts.append(node.attr)
+        elif isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
+            parts.append(node.arg.value)
+        else:
+            parts.clear()
+        inner.add(id(node.node))
+        node = node.node
+    if not isinstance(node, nodes.Name):
+        return ()
+    return (node.name, *reversed(parts))

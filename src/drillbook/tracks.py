@@ -1,0 +1,140 @@
+"""What probes recorded in a journal, as values: samples, acknowledged writes, and the stretches that a timeline draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from drillbook.journal import Event
+from drillbook.result import ProbeTrack, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One question of an availability probe; seconds on the run's clock."""
+
+    start: float
+    end: float
+    ok: bool
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One acknowledged write of a canary; seconds on the run's clock."""
+
+    number: int
+    sent: float
+    acknowledged: float
+
+
+class Numbers:
+    """A set of numbers kept as ranges."""
+
+    def __init__(self, ranges: Iterable[Sequence[int]]) -> None:
+        """``ranges`` are ``[first, last]``, sorted."""
+        self._ranges = [(first, last) for first, last in ranges]
+
+    def __contains__(self, number: int) -> bool:
+        return any(first <= number <= last for first, last in self._ranges)
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryRecord:
+    """Everything that one canary recorded; ``survivors`` is None when it could not be read back."""
+
+    probe: str
+    every: float
+    acknowledged: tuple[Write, ...]
+    refused: tuple[tuple[int, float], ...]
+    survivors: Numbers | None
+    error: str | None
+
+
+def _started(events: Sequence[Event], kind: str) -> dict[str, dict[str, Any]]:
+    return {event.data["probe"]: event.data for event in events
+            if event.kind == "probe.started" and event.data["kind"] == kind}
+
+
+def samples_of(events: Sequence[Event]) -> dict[str, list[Sample]]:
+    """The samples of every availability probe, in the order of their start."""
+    found: dict[str, list[Sample]] = {probe: [] for probe in _started(events, "availability")}
+    for event in events:
+        if event.kind == "probe.samples":
+            found[event.data["probe"]] += [Sample(*sample) for sample in event.data["samples"]]
+    return {probe: sorted(samples, key=lambda s: s.start) for probe, samples in found.items()}
+
+
+def canaries(events: Sequence[Event]) -> list[CanaryRecord]:
+    """The record of every canary."""
+    return [_canary(probe, data, events) for probe, data in _started(events, "canary").items()]
+
+
+def _canary(probe: str, started: Mapping[str, Any], events: Sequence[Event]) -> CanaryRecord:
+    acknowledged: list[Write] = []
+    refused: list[tuple[int, float]] = []
+    survivors, error = None, None
+    for event in events:
+        if event.data.get("probe") != probe:
+            continue
+        if event.kind == "canary.writes":
+            acknowledged += [Write(*write) for write in event.data["acknowledged"]]
+            refused += [(write[0], write[1]) for write in (*event.data["in_doubt"], *event.data["lost"])]
+        elif event.kind == "canary.survivors":
+            error = event.data.get("error")
+            survivors = None if error else Numbers(event.data["ranges"])
+    acknowledged.sort(key=lambda write: write.number)
+    return CanaryRecord(probe, started["every_s"], tuple(acknowledged), tuple(sorted(refused)), survivors, error)
+
+
+def probe_tracks(events: Sequence[Event]) -> tuple[ProbeTrack, ...]:
+    """Every probe as the timeline draws it."""
+    ended = {event.data["probe"]: event.data["error"] for event in events if event.kind == "probe.ended"}
+    late: dict[str, int] = {}
+    for event in events:
+        if event.kind == "probe.samples":
+            late[event.data["probe"]] = late.get(event.data["probe"], 0) + event.data["late"]
+    tracks = [_availability_track(data, samples_of(events)[probe], late.get(probe, 0), ended.get(probe))
+              for probe, data in _started(events, "availability").items()]
+    started = _started(events, "canary")
+    return (*tracks, *(_canary_track(started[record.probe], record, ended.get(record.probe)) for record in canaries(events)))
+
+
+def _availability_track(data: Mapping[str, Any], samples: Sequence[Sample], late: int, error: str | None) -> ProbeTrack:
+    points = [(sample.start, sample.end, "good" if sample.ok else "bad") for sample in samples]
+    latencies = sorted(sample.end - sample.start for sample in samples if sample.ok)
+    return ProbeTrack(
+        probe=data["probe"], name=data["name"], kind="availability", every_s=data["every_s"], timeout_s=data["timeout_s"],
+        samples=len(samples), bad=sum(not sample.ok for sample in samples), late=late, stretches=_stretches(points),
+        latency_p50_s=_quantile(latencies, 0.5), latency_p99_s=_quantile(latencies, 0.99), error=error)
+
+
+def _canary_track(data: Mapping[str, Any], record: CanaryRecord, error: str | None) -> ProbeTrack:
+    known = record.survivors
+    points = [(write.sent, write.acknowledged, "kept" if known is None or write.number in known else "lost")
+              for write in record.acknowledged]
+    points += [(sent, sent, "refused") for _, sent in record.refused]
+    latencies = sorted(write.acknowledged - write.sent for write in record.acknowledged)
+    return ProbeTrack(
+        probe=data["probe"], name=data["name"], kind="canary", every_s=data["every_s"], timeout_s=data["timeout_s"],
+        samples=len(points), bad=len(record.refused), late=0, stretches=_stretches(sorted(points)),
+        latency_p50_s=_quantile(latencies, 0.5), latency_p99_s=_quantile(latencies, 0.99), error=error or record.error)
+
+
+def _stretches(points: Sequence[tuple[float, float, str]]) -> tuple[Span, ...]:
+    """Back-to-back stretches of equal labels: each lasts until the next one begins."""
+    spans: list[tuple[float, float, str, int]] = []
+    for start, end, label in points:
+        if spans and spans[-1][2] == label:
+            spans[-1] = (spans[-1][0], max(spans[-1][1], end), label, spans[-1][3] + 1)
+        else:
+            if spans:
+                spans[-1] = (spans[-1][0], start, spans[-1][2], spans[-1][3])
+            spans.append((start, end, label, 1))
+    return tuple(Span(start=start, end=end, label=label, count=count) for start, end, label, count in spans)
+
+
+def _quantile(values: Sequence[float], share: float) -> float | None:
+    """The value below which ``share`` of the sorted ``values`` lie, without interpolation."""
+    return values[min(len(values) - 1, int(share * len(values)))] if values else None

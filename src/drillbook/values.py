@@ -1,0 +1,120 @@
+"""Values that drills and inventories write: durations, sizes, secrets, digests; and canonical JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import rfc8785
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, PrivateAttr
+from pydantic_core import CoreSchema, core_schema
+
+from drillbook.errors import SecretError
+
+
+class _Unit(float):
+    """A number that is written with its unit, such as ``5m`` or ``10MiB``, and never without."""
+
+    UNITS: ClassVar[dict[str, float]] = {}
+    EXAMPLE: ClassVar[str] = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The value of ``text``; raises ValueError with what was expected."""
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]+)", text.strip())
+        if match is None or match[2] not in cls.UNITS:
+            raise ValueError(f"{text!r} is not a {cls.__name__.lower()}; write a number and a unit, such as {cls.EXAMPLE}")
+        return cls(float(match[1]) * cls.UNITS[match[2]])
+
+    def __str__(self) -> str:
+        for unit, factor in sorted(self.UNITS.items(), key=lambda item: -item[1]):
+            if self >= factor and float(self / factor).is_integer():
+                return f"{int(self / factor)}{unit}"
+        unit, factor = min(self.UNITS.items(), key=lambda item: item[1])
+        return f"{self / factor:g}{unit}"
+
+    @classmethod
+    def _validate(cls, value: object) -> Self:
+        if isinstance(value, cls):
+            return value
+        if isinstance(value, str):
+            return cls.parse(value)
+        raise ValueError(f"{value!r} has no unit; write it as {cls.EXAMPLE}")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls._validate, serialization=core_schema.plain_serializer_function_ser_schema(str))
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: Any) -> dict[str, Any]:
+        units = "|".join(cls.UNITS)
+        return {"type": "string", "pattern": rf"^\d+(\.\d+)?({units})$", "examples": [cls.EXAMPLE]}
+
+
+class Duration(_Unit):
+    """A length of time in seconds; written ``100ms 10s 5m 2h 1d``."""
+
+    UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    EXAMPLE = "10s"
+
+
+class Size(_Unit):
+    """A number of bytes; written ``64KiB 10MiB 2GiB``, or decimal ``kB MB GB``."""
+
+    UNITS = {"B": 1, "kB": 1e3, "KiB": 2**10, "MB": 1e6, "MiB": 2**20, "GB": 1e9, "GiB": 2**30, "TB": 1e12, "TiB": 2**40}
+    EXAMPLE = "10MiB"
+
+
+class Secret(BaseModel):
+    """A value that is never written down: the file names its source, and the source is read where it is used.
+
+    It prints and serialises as its source, never as its value.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: Literal["env", "file", "command"]
+    name: str | tuple[str, ...]
+    _value: str | None = PrivateAttr(default=None)
+
+    def reveal(self) -> str:
+        """The value; read once. Raises SecretError when the source cannot be read."""
+        if self._value is None:
+            self._value = self._read()
+        return self._value
+
+    def _read(self) -> str:
+        if self.source == "env":
+            if not isinstance(self.name, str) or self.name not in os.environ:
+                raise SecretError(f"the environment variable {self.name} is not set", hint=f"export {self.name}=...")
+            return os.environ[self.name]
+        try:
+            if self.source == "file":
+                return Path(str(self.name)).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
+            argv = [self.name] if isinstance(self.name, str) else list(self.name)
+            done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True, stdin=subprocess.DEVNULL)
+            return done.stdout.rstrip("\r\n")
+        except (OSError, UnicodeDecodeError, subprocess.SubprocessError) as error:
+            reason = error.strerror if isinstance(error, OSError) else type(error).__name__
+            raise SecretError(f"the secret !{self.source} {self.name} cannot be read: {reason}") from None
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __repr__(self) -> str:
+        return f"Secret(!{self.source} {self.name})"
+
+
+def canonical(value: object) -> bytes:
+    """Canonical JSON of ``value`` (RFC 8785), so that equal values have equal digests."""
+    return rfc8785.dumps(value)  # type: ignore[arg-type]
+
+
+def digest(data: bytes) -> str:
+    """``sha256:`` and the hex digest of ``data``."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()

@@ -1,0 +1,5 @@
+"""Tasks for `invoke`: see `invoke --list`."""
+
+from drillbook.tasks import namespace
+
+namespace = namespace()

@@ -1,0 +1,125 @@
+"""The journal: what is written is there after a crash, and what was changed is noticed."""
+
+import json
+import threading
+import time
+
+import pytest
+
+from drillbook.errors import JournalError
+from drillbook.journal import FILE, Journal, read
+from drillbook.redact import Redactor
+
+
+def written(folder, count=5, **options):
+    journal = Journal(folder, Redactor(["hunter22"]), origin=time.monotonic(), **options)
+    for number in range(count):
+        journal.append("note", {"n": number}, step="ready.1", host="db-1", sync=number % 2 == 0)
+    journal.close()
+    return folder / FILE
+
+
+def test_events_come_back_in_order_with_their_chain(tmp_path):
+    history = read(written(tmp_path, prev="sha256:before"))
+    assert [event.data["n"] for event in history.events] == [0, 1, 2, 3, 4]
+    assert history.events[0].prev == "sha256:before"
+    assert all(b.prev == a.hash for a, b in zip(history.events, history.events[1:], strict=False))
+    assert not history.torn
+
+
+def change(path, number, edit):
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(edit(lines)))
+    return number
+
+
+def swapped(lines):
+    lines[1], lines[2] = lines[2], lines[1]
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("edit", "line"),
+    [
+        (lambda lines: [lines[0], lines[1].replace(b'"n":1', b'"n":9'), *lines[2:]], 2),
+        (lambda lines: [lines[0], *lines[2:]], 2),
+        (lambda lines: swapped(list(lines)), 2),
+        (lambda lines: [*lines[:3], b"{}\n", *lines[3:]], 4),
+        (lambda lines: [*lines[:3], b"not json\n", *lines[3:]], 4),
+        (lambda lines: lines[1:] + lines[:1], 1),
+        (lambda lines: [*lines, lines[-1]], 6),
+    ],
+)
+def test_a_change_is_named_by_its_line(tmp_path, edit, line):
+    path = written(tmp_path)
+    change(path, line, edit)
+    with pytest.raises(JournalError) as caught:
+        read(path)
+    assert f"{FILE}:{line}:" in caught.value.message
+
+
+def test_every_flipped_byte_is_noticed(tmp_path):
+    path = written(tmp_path, count=3)
+    data = path.read_bytes()
+    for position in range(0, len(data), 7):
+        path.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1:])
+        try:
+            assert read(path).torn, f"byte {position} was flipped unnoticed"
+        except JournalError:
+            pass
+
+
+def test_a_torn_last_line_is_left_out_and_said(tmp_path):
+    path = written(tmp_path)
+    path.write_bytes(path.read_bytes()[:-20])
+    history = read(path)
+    assert history.torn
+    assert len(history.events) == 4
+    journal = Journal(tmp_path, Redactor([]), origin=0.0, after=history)
+    journal.append("note", {"n": 9})
+    journal.close()
+    again = read(path)
+    assert [event.data["n"] for event in again.events] == [0, 1, 2, 3, 9]
+    assert not again.torn
+    assert len(list(tmp_path.glob("torn-*"))) == 1, "nothing that was written is thrown away"
+
+
+def test_secrets_never_enter(tmp_path):
+    journal = Journal(tmp_path, Redactor(["hunter22"]), origin=0.0)
+    journal.append("note", {"said": "the password is hunter22", "hunter22": ["hunter22"]})
+    journal.close()
+    assert b"hunter22" not in (tmp_path / FILE).read_bytes()
+
+
+def test_values_that_json_cannot_carry_exactly_are_text(tmp_path):
+    journal = Journal(tmp_path, Redactor([]), origin=0.0)
+    journal.append("note", {"big": 2**60, "nan": float("nan"), "odd": "\udc80", "set": {1}, "ok": 2**53 - 1})
+    journal.close()
+    assert read(tmp_path / FILE).events[0].data == {
+        "big": str(2**60), "nan": "nan", "odd": "\\udc80", "set": [1], "ok": 2**53 - 1}
+
+
+def test_many_threads_one_chain(tmp_path):
+    journal = Journal(tmp_path, Redactor([]), origin=0.0)
+    threads = [threading.Thread(target=lambda: [journal.append("note", {"n": n}) for n in range(50)]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    journal.close()
+    assert len(read(tmp_path / FILE).events) == 400
+
+
+def test_a_journal_has_one_writer(tmp_path):
+    journal = Journal(tmp_path, Redactor([]), origin=0.0)
+    with pytest.raises(JournalError, match="is alive"):
+        Journal(tmp_path, Redactor([]), origin=0.0)
+    journal.close()
+    Journal(tmp_path, Redactor([]), origin=0.0).close()
+
+
+def test_lines_are_canonical_and_private(tmp_path):
+    path = written(tmp_path, count=1)
+    content = json.loads(path.read_bytes())
+    assert list(content) == sorted(content)
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,236 @@
+"""The judge: synthetic journals in, verdicts, clocks and findings out."""
+
+import pytest
+
+from drillbook.journal import Event, History
+from drillbook.judge import judge
+from drillbook.result import Verdict
+from tests.test_plan import HOSTS, made
+
+DRILL = """\
+drill: sample
+title: A sample
+service: api
+objectives: {rto: 5s, rpo: 1s, detect: 1s}
+probes:
+  - http.available: {url: "{{ services.api.url }}"}
+inject:
+  - service.kill: {service: api}
+restore:
+  - service.start: {service: api}
+verify:
+  - http.responds: {url: "{{ services.api.url }}"}
+"""
+
+
+class Story:
+    """Writes the events of a run; `good()` is a whole run in which all went well."""
+
+    def __init__(self, tmp_path):
+        self.plan = made(tmp_path, drill=DRILL, hosts=HOSTS)
+        self.events = []
+        self.add(0.0, "run.started", run="r1", plan=self.plan.model_dump(mode="json"), plan_digest=self.plan.digest,
+                 tool="drillbook", operator="me", controller="here")
+
+    def add(self, clock, kind, step=None, host=None, /, **data):
+        self.events.append(Event(seq=len(self.events), at=f"2026-01-01T00:00:{int(clock):02d}.000000Z", clock=clock, kind=kind,
+                                 step=step, host=host, data=data, prev=None, hash=f"sha256:{len(self.events)}"))
+        return self
+
+    def step(self, start, end, step, host, outcome="done", effect="read", undo=None, **data):
+        action = next(one.action for one in self.plan.steps if one.id == step)
+        self.add(start, "step.started", step, host, action=action, phase=step.split(".")[0], name="", effect=effect, params={})
+        if undo:
+            self.add(start, "intent", step, host, action=action, params={"service": "api"}, effect=effect, undo=undo)
+        if outcome == "done":
+            return self.add(end, "done", step, host, facts=data, seconds=end - start, attempts=1)
+        return self.add(end, "failed", step, host, outcome=outcome, code="x", message="it broke", findings=[], facts={},
+                        seconds=end - start, attempts=1, allowed=data.get("allowed"))
+
+    def phase(self, start, end, name, status="done"):
+        self.add(start, "phase.started", phase=name)
+        return self.add(end, "phase.ended", phase=name, status=status)
+
+    def availability(self, *samples):
+        self.add(0.0, "probe.started", probe="probe.1", name="http.available", kind="availability", every_s=0.1, timeout_s=1.0)
+        return self.add(20.0, "probe.samples", probe="probe.1", samples=[list(sample) for sample in samples], late=0)
+
+    def canary(self, acknowledged, survivors, error=None, doubt=()):
+        self.add(0.0, "probe.started", probe="probe.2", name="postgres.canary", kind="canary", every_s=0.05, timeout_s=1.0)
+        self.add(20.0, "canary.writes", probe="probe.2", acknowledged=acknowledged, in_doubt=list(doubt), lost=[])
+        if error:
+            return self.add(20.0, "canary.survivors", probe="probe.2", error=error)
+        return self.add(20.0, "canary.survivors", probe="probe.2", ranges=survivors, count=0)
+
+    def fault(self, active=True):
+        undo = {"kind": "commands", "commands": [["start"]], "action": "", "params": {}, "why": ""}
+        self.step(10.0, 10.2, "inject.1", "app-1", effect="fault", undo=undo)
+        return self.add(10.2, "fault.active", "inject.1", "app-1", active=active, detail="")
+
+    def recovery(self, restore="done", verify="done"):
+        self.add(11.0, "phase.started", phase="restore")
+        self.step(11.0, 12.0, "restore.1", "app-1", restore, effect="write")
+        self.add(12.0, "phase.ended", phase="restore", status="done" if restore == "done" else "failed")
+        self.add(12.0, "phase.started", phase="verify")
+        self.step(12.5, 13.0, "verify.1", "controller", verify)
+        return self.add(14.0, "phase.ended", phase="verify", status="done" if verify == "done" else "failed")
+
+    def end(self, residue=()):
+        return self.add(21.0, "run.finished", residue=list(residue))
+
+    def good(self):
+        return self.fault().availability(*SAMPLES).canary(ACKS, [[1, 400]]).recovery().end()
+
+    def judge(self):
+        return judge(History(tuple(self.events), torn=False))
+
+
+def grid(first, last, ok, every=0.1, takes=0.01):
+    count = round((last - first) / every)
+    return [(first + n * every, first + n * every + takes, ok, None if ok else "refused") for n in range(count)]
+
+
+SAMPLES = [*grid(5.0, 10.1, True), *grid(10.1, 12.4, False), *grid(12.4, 16.0, True)]
+ACKS = [[n, n * 0.05, n * 0.05 + 0.003] for n in range(1, 401)]
+
+
+def test_a_run_in_which_all_went_well(tmp_path):
+    result = Story(tmp_path).good().judge().result
+    assert (result.verdict, result.exit) == (Verdict.PASSED, 0), result.reason
+    assert result.clocks["rto_s"] == pytest.approx(2.41)
+    assert result.clocks["rto_error_s"] == pytest.approx(0.11)
+    assert result.clocks["outage_s"] == pytest.approx(2.31)
+    assert result.clocks["detection_s"] == pytest.approx(0.11)
+    assert result.clocks["restore_s"] == pytest.approx(1.0)
+    assert result.clocks["verified_s"] == pytest.approx(4.0)
+    assert result.objectives["rto"].met is True
+    assert result.objectives["rpo"].measured_s == 0
+    assert result.objectives["rpo"].lost_writes == 0
+    assert result.objectives["rpo"].acknowledged_writes == 199
+    assert result.findings == ()
+
+
+def test_lost_writes_are_counted_one_by_one(tmp_path):
+    story = Story(tmp_path).fault().availability(*SAMPLES).recovery()
+    result = story.canary(ACKS, [[1, 190], [241, 400]]).end().judge().result
+    rpo = result.objectives["rpo"]
+    assert rpo.lost_writes == 50, "191 to 240: those acknowledged while the service was dying count too"
+    assert rpo.acknowledged_writes == 240
+    assert rpo.measured_s == pytest.approx((240 - 190) * 0.05)
+    assert rpo.error_s == pytest.approx(0.053)
+    assert rpo.met is False
+    assert result.verdict is Verdict.FAILED
+    assert {one.code for one in result.findings} == {"acknowledged-writes-lost", "objective-missed"}
+
+
+def test_a_hole_before_the_recovery_point_fails(tmp_path):
+    story = Story(tmp_path).fault().availability(*SAMPLES).recovery()
+    result = story.canary(ACKS, [[1, 150], [152, 400]]).end().judge().result
+    assert result.verdict is Verdict.FAILED
+    hole = next(one for one in result.findings if one.code == "hole-in-survivors")
+    assert "1 missing, the first is 151" in hole.measured
+
+
+def test_a_recovery_point_older_than_the_canary_is_not_a_number(tmp_path):
+    story = Story(tmp_path).fault().availability(*SAMPLES).recovery()
+    result = story.canary(ACKS, [[300, 400]]).end().judge().result
+    assert result.objectives["rpo"].measured_s is None
+    assert "older than the canary" in result.objectives["rpo"].reason
+    assert result.verdict is not Verdict.PASSED
+
+
+@pytest.mark.parametrize(
+    ("samples", "verdict", "code"),
+    [
+        (grid(5.0, 16.0, False), Verdict.INCONCLUSIVE, "probe-never-good"),
+        ([], Verdict.INCONCLUSIVE, "probe-never-good"),
+        ([*grid(5.0, 10.1, True), *grid(10.1, 16.0, False)], Verdict.FAILED, "not-recovered"),
+        ([*SAMPLES, *grid(16.0, 16.2, False)], Verdict.FAILED, "not-recovered"),
+        (grid(5.0, 16.0, True), Verdict.INCONCLUSIVE, "no-outage-seen"),
+    ],
+)
+def test_what_the_probe_did_not_see_is_never_passed(tmp_path, samples, verdict, code):
+    result = Story(tmp_path).fault().availability(*samples).canary(ACKS, [[1, 400]]).recovery().end().judge().result
+    assert result.verdict is verdict
+    assert code in {one.code for one in result.findings}
+
+
+def test_a_relapse_moves_the_recovery(tmp_path):
+    relapse = [*SAMPLES, *grid(16.0, 16.3, False), *grid(16.3, 18.0, True)]
+    result = Story(tmp_path).fault().availability(*relapse).canary(ACKS, [[1, 400]]).recovery().end().judge().result
+    assert result.clocks["rto_s"] == pytest.approx(6.31)
+    assert result.objectives["rto"].met is False
+
+
+def test_hanging_samples_count_from_their_start(tmp_path):
+    hanging = [*grid(5.0, 10.0, True), (9.98, 10.98, False, "timeout"), *grid(10.05, 12.0, False, takes=1.0), *grid(12.0, 15.0, True)]
+    result = Story(tmp_path).fault().availability(*hanging).canary(ACKS, [[1, 400]]).recovery().end().judge().result
+    assert result.clocks["outage_s"] == pytest.approx(2.01, abs=0.001)
+    assert result.clocks["rto_error_s"] == pytest.approx(0.16, abs=0.011)
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        (lambda s: s.fault(active=False).recovery(), Verdict.INCONCLUSIVE),
+        (lambda s: s.fault(active=None).recovery(), Verdict.INCONCLUSIVE),
+        (lambda s: s.fault().recovery(verify="failed"), Verdict.FAILED),
+        (lambda s: s.fault().recovery(verify="unverified"), Verdict.INCONCLUSIVE),
+        (lambda s: s.fault().recovery(verify="error"), Verdict.INCONCLUSIVE),
+        (lambda s: s.fault().recovery(restore="failed"), Verdict.FAILED),
+        (lambda s: s.fault().recovery(restore="error"), Verdict.FAILED),
+        (lambda s: s.fault(), Verdict.INCONCLUSIVE),
+        (lambda s: s.fault().add(11, "ended.early", why="aborted", message="stopped", findings=[]), Verdict.ABORTED),
+        (lambda s: s.add(1, "ended.early", why="refused", message="not ready", findings=[]), Verdict.REFUSED),
+    ],
+)
+def test_what_could_not_be_verified_never_passes(tmp_path, change, verdict):
+    story = Story(tmp_path).availability(*SAMPLES).canary(ACKS, [[1, 400]])
+    change(story)
+    result = story.end().judge().result
+    assert result.verdict is verdict, result.reason
+    assert result.exit != 0
+
+
+def test_an_allowed_failure_passes_with_its_reason_but_not_in_verify(tmp_path):
+    story = Story(tmp_path).fault().availability(*SAMPLES).canary(ACKS, [[1, 400]])
+    story.add(11.0, "phase.started", phase="restore")
+    story.step(11.0, 12.0, "restore.1", "app-1", "failed", allowed="known to be flaky")
+    story.add(12.0, "phase.ended", phase="restore", status="done").phase(12.0, 14.0, "verify")
+    story.step(12.5, 13.0, "verify.1", "controller")
+    result = story.end().judge().result
+    assert result.verdict is Verdict.PASSED, result.reason
+    assert [(one.code, one.wanted) for one in result.findings] == [("allowed-failure", "known to be flaky")]
+
+
+def test_residue_overrides_everything(tmp_path):
+    story = Story(tmp_path).fault().availability(*SAMPLES).canary(ACKS, [[1, 400]]).recovery()
+    left = {"step": "inject.1", "host": "app-1", "what": "service.kill", "why": "no", "by_hand": "start it"}
+    result = story.end(residue=[left]).judge().result
+    assert result.exit == 5
+    assert result.residue[0].by_hand == "start it"
+
+
+def test_a_dead_controller_leaves_its_intents_as_residue(tmp_path):
+    result = Story(tmp_path).availability(*SAMPLES).fault().judge().result
+    assert result.verdict is Verdict.ABORTED
+    assert result.exit == 5
+    assert result.residue[0].step == "inject.1"
+
+
+def test_an_objective_met_only_without_its_error_is_not_met(tmp_path):
+    text = DRILL.replace("rto: 5s", "rto: 2450ms")
+    story = Story(tmp_path)
+    story.plan = made(tmp_path, drill=text)
+    story.events.clear()
+    story.add(0.0, "run.started", run="r1", plan=story.plan.model_dump(mode="json"), plan_digest=story.plan.digest,
+              tool="drillbook", operator="me", controller="here")
+    result = story.good().judge().result
+    assert result.objectives["rto"].met is None
+    assert "only without its error" in result.objectives["rto"].reason
+    assert result.verdict is Verdict.INCONCLUSIVE
+
+
+def test_judging_twice_gives_the_same(tmp_path):
+    story = Story(tmp_path).good()
+    assert story.judge() == story.judge()

@@ -1,0 +1,129 @@
+"""Plans: drill and inventory resolved and checked without touching anything."""
+
+import pytest
+
+from drillbook import inventory, plan, spec
+from drillbook.errors import InventoryError, PlanError
+from tests.test_spec import GOOD
+
+HOSTS = """\
+environment: lab
+hosts:
+  app-1: {address: 127.0.0.1, port: 2201}
+  db-1: {address: 127.0.0.1, port: 2202, user: drill}
+  db-2:
+groups: {db: [db-1, db-2]}
+services:
+  api: {kind: http, host: app-1, url: "http://127.0.0.1:8000", unit: api}
+  backups: {kind: s3, host: db-1, endpoint: "http://127.0.0.1:9000", bucket: b, access_key: !env KEY, secret_key: !env SECRET}
+contacts:
+  dba: {role: DBA, email: dba@example.com}
+"""
+
+
+def made(tmp_path, drill=GOOD, hosts=HOSTS):
+    (tmp_path / "sample.yml").write_text(drill)
+    (tmp_path / "hosts.yml").write_text(hosts)
+    return plan.make(spec.load(tmp_path / "sample.yml"), inventory.load(tmp_path / "hosts.yml"))
+
+
+def test_a_plan_names_hosts_and_effects(tmp_path):
+    made_plan = made(tmp_path)
+    assert [(step.id, step.action, step.hosts, step.effect.value) for step in made_plan.steps] == [
+        ("ready.1", "service.status", ("app-1",), "read"),
+        ("inject.1", "service.kill", ("app-1",), "fault"),
+        ("restore.1", "service.start", ("app-1",), "write"),
+        ("restore.2", "command.run", ("db-1", "db-2"), "read"),
+        ("verify.1", "http.responds", ("controller",), "read")]
+    assert made_plan.hosts() == ("app-1", "db-1", "db-2", "controller")
+    assert made_plan.steps[-1].line == "sample.yml:18"
+
+
+def test_the_digest_follows_the_content(tmp_path):
+    first = made(tmp_path)
+    assert made(tmp_path).digest == first.digest
+    assert made(tmp_path, drill=GOOD.replace("100ms", "200ms")).digest != first.digest
+    assert made(tmp_path, hosts=HOSTS.replace("2202", "2203")).digest != first.digest
+
+
+def test_a_plan_survives_the_journal(tmp_path):
+    first = made(tmp_path)
+    again = plan.checked(first.model_dump(mode="json"))
+    assert again == first
+    assert again.digest == first.digest
+    assert "KEY" in str(first.model_dump(mode="json")), "a secret is kept as its source"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message", "hint"),
+    [
+        ("drill: sample", "drill: sample\nowner: dbaa", 2, "no contact 'dbaa'", "did you mean 'dba'?"),
+        ("service: api\nprobes", "service: apo\nprobes", 3, "no service 'apo'", "did you mean 'api'?"),
+        ("service.kill: {service: api}", "service.kill: {service: abi}", 9, "no service 'abi'", "did you mean 'api'?"),
+        ("hosts: [db]", "hosts: [dbs]", 15, "no host or group 'dbs'", "did you mean 'db'?"),
+        ("        hosts: [db]\n", "", 14, "command.run needs `hosts`", ""),
+        ("services.api.url }}\"", "services.apy.url }}\"", 5, "services has no 'apy'", "did you mean 'api'?"),
+        ("services.api.url }}\"", "services.api.ulr }}\"", 5, "services.api has no 'ulr'", "did you mean 'url'?"),
+        ("{{ run.id }}", "{{ said.stdout }}", 14, "'said' is not known yet: it is saved later", ""),
+        ("{{ run.id }}", "{{ run.di }}", 14, "run has no 'di'", "did you mean 'id'?"),
+        ("{{ run.id }}", "{{ rnu.id }}", 14, "nothing is saved as 'rnu'", "did you mean 'run'?"),
+        ("{{ run.id }}", "{{ run.id", 14, "not an expression", ""),
+        ("{{ run.id }}", "{{ 1 + }}", 14, "not an expression", ""),
+        ("result.status == 200", "reslut.status == 200", 19, "nothing is saved as 'reslut'", "did you mean 'result'?"),
+        ("    expect: result", "    when: result", 19, "nothing is saved as 'result'", ""),
+        ("    name: Kill it", "    save: services", 10, "the name 'services' is taken", ""),
+        ("    name: Kill it", "    save: said", 16, "the name 'said' is taken by inject.1", ""),
+    ],
+)
+def test_what_does_not_fit_is_told_at_its_line(tmp_path, old, new, line, message, hint):
+    assert old in GOOD
+    with pytest.raises(PlanError) as caught:
+        made(tmp_path, drill=GOOD.replace(old, new, 1))
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+    assert caught.value.where.line == line
+
+
+def test_steps_of_one_parallel_group_do_not_see_each_other(tmp_path):
+    text = GOOD.replace("      - service.start: {service: api}\n", """\
+      - command.run: {argv: [echo, "{{ said.stdout }}"]}
+        hosts: [db-1]
+""")
+    with pytest.raises(PlanError, match="not known yet"):
+        made(tmp_path, drill=text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ("environment: lab\n", "", 1, "the key 'environment' is missing"),
+        ("port: 2201", "port: 99999", 3, "port"),
+        ("port: 2201", "prot: 2201", 3, "unknown key 'prot'"),
+        ("port: 2201", "port: !lab ssh.app-1", 3, "only the embedded lab's inventory"),
+        ("groups: {db: [db-1, db-2]}", "groups: {db: [db-1, db-3]}", 1, "'db-3', which is not in `hosts`"),
+        ("kind: http, host: app-1", "kind: http, host: app-2", 1, "runs on 'app-2', which is not in `hosts`"),
+        ("kind: http", "kind: htpp", 8, "kind"),
+        ("!env KEY", "!env 9KEY", 9, "expected the name of an environment variable"),
+        ("!env KEY", "!evn KEY", 9, "unknown tag !evn"),
+        ("!env KEY", "plaintext", 9, "access_key"),
+        ("  db-1: {", "  app-1: {", 4, "the key 'app-1' is here twice"),
+        ("user: drill", "gateway: jump", 1, "gateway 'jump', which is not in `hosts`"),
+    ],
+)
+def test_a_wrong_inventory_is_told_where_and_what(tmp_path, old, new, line, message):
+    assert old in HOSTS
+    with pytest.raises(InventoryError) as caught:
+        made(tmp_path, hosts=HOSTS.replace(old, new, 1))
+    assert message in caught.value.message
+    assert caught.value.where.line == line
+
+
+@pytest.mark.parametrize("expression", [
+    "{{ ''.__class__.__mro__ }}", "{{ services.__class__ }}", "{{ run.id.__init__.__globals__ }}", "{{ cycler }}",
+    "{% for x in range(99999999) %}x{% endfor %}", "{{ services.api.url.format_map }}{{ lipsum() }}"])
+def test_expressions_stay_in_their_sandbox(tmp_path, expression):
+    from drillbook import template
+
+    with pytest.raises((ValueError, PlanError)):
+        found = made(tmp_path, drill=GOOD.replace("{{ run.id }}", expression, 1))
+        template.evaluate(found.steps[3].params, found.names({"id": "x", "started": "", "operator": ""}))
