@@ -1,0 +1,39 @@
+"""Run the document API with the settings of its environment: ``python -m drillbook.lab.app``."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+import uvicorn
+
+from drillbook.lab.app import api
+from drillbook.lab.app.backends import Backends
+from drillbook.lab.app.settings import Settings, SettingsError
+from drillbook.lab.layout import ADDRESS
+
+
+def main() -> int:
+    """Serve until the supervisor stops it."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for noisy in ("psycopg.pool", "httpx", "botocore"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    try:
+        settings = Settings.load()
+    except SettingsError as error:
+        logging.error("%s", error)
+        return 78
+    access = logging.getLogger("access")
+    access.propagate = False
+    handler = RotatingFileHandler(Path("log/access.log"), maxBytes=5_000_000, backupCount=1)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    access.addHandler(handler)
+    uvicorn.run(api.make(Backends(settings)), host=ADDRESS, port=settings.port, access_log=False, log_config=None,
+                timeout_graceful_shutdown=1)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""Around every request: its duration in the access log and in the metrics."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from drillbook.lab.app.metrics import Metrics
+
+_log = logging.getLogger("access")
+
+
+class Access:
+    """ASGI middleware that times requests."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        """Wrap ``app``."""
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on and note how it went."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            seconds = time.perf_counter() - started
+            self._metrics.observe(scope["method"], _route(scope), status, seconds)
+            _log.info("%s %s status=%d duration=%.4f", scope["method"], scope["path"], status, seconds)
+
+
+def _route(scope: dict[str, Any] | Scope) -> str:
+    """The path's pattern, so that each document does not get a series of its own."""
+    route = scope.get("route")
+    return str(getattr(route, "path", "other"))

@@ -1,0 +1,112 @@
+"""What the API stands on: PostgreSQL, Redis, S3. Only the first is needed to answer; the others degrade it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from drillbook.lab.app import documents, objects
+from drillbook.lab.app.objects import STORE_ERRORS
+from drillbook.lab.app.settings import Settings
+
+REMEMBERED = 1.0
+CACHED_FOR = 1
+CHECK_ERRORS: tuple[type[Exception], ...] = (RedisError, OSError, TimeoutError, *STORE_ERRORS)
+
+
+@dataclass(slots=True)
+class _Memory:
+    """The last answer of a check, so that a fast prober does not multiply its cost."""
+
+    at: float = float("-inf")
+    reason: str | None = None
+
+
+class Backends:
+    """Connections of the API, all of which may break and come back at any time."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connect to nothing yet: the API starts while everything else is down."""
+        self.settings = settings
+        self.pool = documents.pool(settings.database_url, settings.pool_size)
+        self.cache = redis.asyncio.from_url(
+            settings.redis_url, socket_timeout=0.25, socket_connect_timeout=0.25, retry=Retry(NoBackoff(), 0))
+        self.store: Any = objects.connect(
+            settings.s3_endpoint, settings.s3_region, settings.s3_access_key, settings.s3_secret_key)
+        self._memories = {"redis": _Memory(), "s3": _Memory()}
+
+    async def open(self) -> None:
+        """Start the pool, without waiting for a connection."""
+        await self.pool.open(wait=False)
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        await self.pool.close(timeout=0.5)
+        await self.cache.aclose()
+
+    async def health(self) -> dict[str, str | None]:
+        """Each dependency with None when it works, else why not."""
+        database, cache, store = await asyncio.gather(
+            documents.check(self.settings.database_url), self._recall("redis", self._ping), self._recall("s3", self._head))
+        return {"postgresql": database, "redis": cache, "s3": store}
+
+    async def _recall(self, name: str, check: Callable[[], Awaitable[object]]) -> str | None:
+        memory = self._memories[name]
+        if time.monotonic() - memory.at > REMEMBERED:
+            memory.at = time.monotonic()
+            try:
+                async with asyncio.timeout(documents.HEALTH_WITHIN):
+                    await check()
+                memory.reason = None
+            except CHECK_ERRORS as error:
+                memory.reason = str(error).strip() or type(error).__name__
+        return memory.reason
+
+    async def _ping(self) -> None:
+        await self.cache.get("ping")
+
+    async def _head(self) -> None:
+        await asyncio.to_thread(self.store.head_bucket, Bucket=self.settings.s3_bucket)
+
+    async def cached(self, key: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        """The value of ``key``, from the cache when it is there; a cache that is down is passed by."""
+        try:
+            found = await self.cache.get(key)
+        except (RedisError, OSError):
+            return await make()
+        if isinstance(found, bytes):
+            return found
+        value = await make()
+        with contextlib.suppress(RedisError, OSError):
+            await self.cache.set(key, value, ex=CACHED_FOR)
+        return value
+
+    async def put_original(self, number: int, body: bytes) -> bool:
+        """Store an original; False when the store does not take it."""
+        try:
+            bucket = self.settings.s3_bucket
+            await asyncio.to_thread(self.store.put_object, Bucket=bucket, Key=objects.key(number), Body=body)
+        except STORE_ERRORS:
+            return False
+        return True
+
+    async def original(self, number: int) -> bytes | None:
+        """An original, or None when there is none. Raises BotoCoreError or ClientError when the store fails."""
+        def read() -> bytes | None:
+            try:
+                answer = self.store.get_object(Bucket=self.settings.s3_bucket, Key=objects.key(number))
+            except self.store.exceptions.NoSuchKey:
+                return None
+            body: bytes = answer["Body"].read()
+            return body
+
+        return await asyncio.to_thread(read)

@@ -1,0 +1,92 @@
+"""Documents in PostgreSQL: the queries of the API."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+from psycopg_pool import AsyncConnectionPool
+
+HEALTH_WITHIN = 0.45
+Row = dict[str, Any]
+Pool = AsyncConnectionPool[psycopg.AsyncConnection[Row]]
+
+_LIST = """SELECT id, title, status, mime, size, language, created_at, archived_at, metadata FROM documents
+           ORDER BY created_at DESC, id DESC LIMIT %s OFFSET %s"""
+
+
+def pool(url: str, size: int) -> Pool:
+    """A pool for a database that may vanish and come back as another cluster.
+
+    A connection is checked before it is lent, and a failed attempt is given up at once instead of being tried again
+    after ever longer pauses: the next request tries again.
+    """
+    return AsyncConnectionPool(
+        url, min_size=1, max_size=size, open=False, timeout=1.0, reconnect_timeout=0.1, max_idle=60,
+        check=AsyncConnectionPool.check_connection, kwargs={"connect_timeout": 2, "row_factory": dict_row}, name="documents",
+        connection_class=psycopg.AsyncConnection[Row])
+
+
+async def check(url: str) -> str | None:
+    """None when the database answers a real query, else why not. On a connection of its own: no pool is in the way."""
+    try:
+        async with asyncio.timeout(HEALTH_WITHIN):
+            async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+                await connection.execute("SELECT id FROM documents ORDER BY id LIMIT 1")
+        return None
+    except TimeoutError:
+        return f"no answer within {HEALTH_WITHIN:g} s"
+    except psycopg.Error as error:
+        return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+async def page(source: Pool, limit: int, offset: int) -> list[Row]:
+    """Documents, newest first."""
+    async with source.connection() as connection:
+        return await (await connection.execute(_LIST, (limit, offset))).fetchall()
+
+
+async def find(source: Pool, number: int) -> Row | None:
+    """A document with its chunks."""
+    async with source.connection() as connection:
+        document = await (await connection.execute("SELECT * FROM documents WHERE id = %s", (number,))).fetchone()
+        if document is not None:
+            chunks = await connection.execute(
+                "SELECT ordinal, content, token_count FROM chunks WHERE document_id = %s ORDER BY ordinal", (number,))
+            document["chunks"] = await chunks.fetchall()
+        return document
+
+
+async def count(source: Pool) -> int:
+    """How many documents there are."""
+    async with source.connection() as connection:
+        row = await (await connection.execute("SELECT count(*) AS total FROM documents")).fetchone()
+    return int(row["total"]) if row else 0
+
+
+async def create(source: Pool, title: str, content: str, metadata: dict[str, Any]) -> int:
+    """Store a document as ``received``, with its chunks, in one transaction; returns its number."""
+    body = content.encode()
+    async with source.connection() as connection:
+        row = await (await connection.execute(
+            "INSERT INTO documents (title, mime, size, sha256, language, metadata) "
+            "VALUES (%s, 'text/plain', %s, %s, 'en', %s) RETURNING id",
+            (title, len(body), hashlib.sha256(body).hexdigest(), Jsonb(metadata)))).fetchone()
+        if row is None:
+            raise psycopg.DataError("INSERT returned nothing")
+        pieces = [content[at:at + 500] for at in range(0, len(content), 500)]
+        async with connection.cursor() as cursor:
+            await cursor.executemany(
+                "INSERT INTO chunks (document_id, ordinal, content, token_count) VALUES (%s, %s, %s, %s)",
+                [(row["id"], ordinal, piece, len(piece.split())) for ordinal, piece in enumerate(pieces, start=1)])
+    return int(row["id"])
+
+
+async def complete(source: Pool, number: int) -> None:
+    """Mark a document as ``completed``: its original is stored too."""
+    async with source.connection() as connection:
+        await connection.execute("UPDATE documents SET status = 'completed' WHERE id = %s", (number,))

@@ -1,0 +1,44 @@
+"""Counters of the API in Prometheus' text format."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+@dataclass(slots=True)
+class Metrics:
+    """Requests so far: how many by status, how long by route."""
+
+    requests: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    buckets: Counter[tuple[str, float]] = field(default_factory=Counter)
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    finished: Counter[str] = field(default_factory=Counter)
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request."""
+        self.requests[method, route, status] += 1
+        self.finished[route] += 1
+        self.seconds[route] += seconds
+        for limit in BUCKETS:
+            if seconds <= limit:
+                self.buckets[route, limit] += 1
+
+    def render(self, gauges: Mapping[str, float | None]) -> str:
+        """Everything as text; a gauge that is None is left out."""
+        lines = ["# TYPE http_requests_total counter"]
+        for (method, route, status), count in sorted(self.requests.items()):
+            lines.append(f'http_requests_total{{method="{method}",route="{route}",status="{status}"}} {count}')
+        lines.append("# TYPE http_request_duration_seconds histogram")
+        for route, count in sorted(self.finished.items()):
+            name = "http_request_duration_seconds"
+            lines += [f'{name}_bucket{{route="{route}",le="{limit}"}} {self.buckets[route, limit]}' for limit in BUCKETS]
+            lines += [f'{name}_bucket{{route="{route}",le="+Inf"}} {count}',
+                      f'{name}_sum{{route="{route}"}} {self.seconds[route]:.6f}', f'{name}_count{{route="{route}"}} {count}']
+        for gauge, value in gauges.items():
+            if value is not None:
+                lines += [f"# TYPE {gauge} gauge", f"{gauge} {value:g}"]
+        return "\n".join(lines) + "\n"

@@ -1,0 +1,38 @@
+"""Settings of the API, from its environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+REQUIRED = ("API_PORT", "DATABASE_URL", "REDIS_URL",
+            "S3_ENDPOINT", "S3_REGION", "S3_BUCKET", "S3_ACCESS_KEY", "S3_SECRET_KEY")
+
+
+class SettingsError(Exception):
+    """The environment lacks something; the message names what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the API needs to know."""
+
+    port: int
+    database_url: str
+    pool_size: int
+    redis_url: str
+    s3_endpoint: str
+    s3_region: str
+    s3_bucket: str
+    s3_access_key: str
+    s3_secret_key: str
+
+    @classmethod
+    def load(cls) -> Settings:
+        """Read the environment. Raises SettingsError with every variable that is missing."""
+        missing = [name for name in REQUIRED if not os.environ.get(name)]
+        if missing:
+            raise SettingsError(f"missing in the environment: {', '.join(missing)} (see api.env.template)")
+        env = os.environ
+        return cls(int(env["API_PORT"]), env["DATABASE_URL"], int(env.get("DATABASE_POOL_SIZE", "10")), env["REDIS_URL"],
+                   env["S3_ENDPOINT"], env["S3_REGION"], env["S3_BUCKET"], env["S3_ACCESS_KEY"], env["S3_SECRET_KEY"])

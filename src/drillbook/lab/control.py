@@ -1,0 +1,271 @@
+"""Bringing a lab up and down, and saying how it is."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import http.client
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from drillbook.errors import LabError
+from drillbook.lab import identity, processes, programs, serve
+from drillbook.lab.layout import ADDRESS, BLOCK, HOSTS, LONGEST_FOLDER, MARK, PORTS, SECRETS, Lab, default_folder, lookup
+
+__all__ = ["Component", "Lab", "LabStatus", "default_folder", "down", "lookup", "status", "up"]
+
+START_WITHIN = 90.0
+OWNED_BY = "drillbook lab\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One part of a lab."""
+
+    name: str
+    host: str
+    up: bool
+    port: int | None
+    pid: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LabStatus:
+    """How a lab is: its daemon, and each component."""
+
+    folder: Path
+    running: bool
+    healthy: bool
+    identity: str
+    pid: int | None
+    components: tuple[Component, ...]
+
+
+def up(folder: Path, *, progress: Callable[[str], None] = lambda line: None) -> Lab:
+    """A healthy lab in ``folder``: the one that runs there, else a new one. Raises LabError."""
+    folder = _checked(folder)
+    with _locked(folder):
+        lab = Lab.read(folder)
+        if lab is not None and lab.ready and status(folder).healthy:
+            progress(f"the lab in {folder} runs already")
+            return lab
+        if lab is not None:
+            progress("the lab there is not whole: it is removed first")
+            _end(folder)
+        _prepare(folder)
+        try:
+            return _start(folder, progress)
+        except BaseException:
+            with contextlib.suppress(LabError):
+                _end(folder)
+            raise
+
+
+def down(folder: Path) -> None:
+    """End every process of the lab and remove its folder; nothing happens when there is none. Raises LabError."""
+    folder = _checked(folder)
+    if not folder.exists():
+        return
+    with _locked(folder):
+        _end(folder)
+        folder.rmdir()
+
+
+def status(folder: Path) -> LabStatus:
+    """How the lab is now; asks every component."""
+    folder = folder.resolve()
+    lab = Lab.read(folder)
+    if lab is None:
+        return LabStatus(folder, running=False, healthy=False, identity="", pid=None, components=())
+    running = processes.alive(lab.pid, lab.started)
+    components = tuple(_ssh(lab)) + tuple(_programs(lab))
+    expected = [component.up for component in components if component.host != "db-2" or component.name == "ssh"]
+    healthy = running and lab.ready and all(expected) and serve.api_is_healthy(lab)
+    return LabStatus(folder, running, healthy, lab.identity, lab.pid if running else None, components)
+
+
+def _ssh(lab: Lab) -> Iterator[Component]:
+    for host in HOSTS:
+        port = lab.port(f"ssh.{host}")
+        yield Component("ssh", host, _accepts(port), port, lab.pid or None)
+
+
+def _programs(lab: Lab) -> Iterator[Component]:
+    pids = processes.recorded(lab.folder)
+    for host in HOSTS:
+        known = _supervised(lab.home(host) / "supervisor.sock")
+        yield Component("supervisor", host, known is not None, None, pids.get(f"supervisord-{host}"))
+        for program in programs.of(lab, host):
+            name = f"postgres.{host}" if program.name == "postgresql" else program.name
+            port = lab.port(name) if name in PORTS else None
+            pid = (known or {}).get(program.name, 0)
+            yield Component(program.name, host, pid > 0 and (port is None or _accepts(port)), port, pid or None)
+
+
+class _Socket(xmlrpc.client.Transport):
+    """XML-RPC over a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        """Talk to whoever listens at ``path``."""
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        """A connection whose socket is the unix socket."""
+        connection = http.client.HTTPConnection("localhost", timeout=2)
+        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.sock.settimeout(2)
+        try:
+            connection.sock.connect(str(self._path))
+        except OSError:
+            connection.sock.close()
+            raise
+        self._connection = (host, connection)
+        return connection
+
+
+def _supervised(path: Path) -> dict[str, int] | None:
+    """The pid of each program of a supervisor, 0 for one that does not run; None when the supervisor does not answer."""
+    try:
+        with xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=_Socket(path)) as proxy:
+            answer: Any = proxy.supervisor.getAllProcessInfo()
+            return {entry["name"]: int(entry["pid"]) for entry in answer}
+    except (OSError, xmlrpc.client.Error, http.client.HTTPException):
+        return None
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection((ADDRESS, port), timeout=0.5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _checked(folder: Path) -> Path:
+    folder = folder.resolve()
+    if not sys.platform.startswith("linux"):
+        raise LabError("the embedded lab needs Linux", hint="use an inventory of other hosts")
+    if len(str(folder)) > LONGEST_FOLDER:
+        raise LabError(f"the lab's folder is too long for unix sockets: {folder}", hint="set DRILLBOOK_LAB to a shorter one")
+    if os.environ.get(MARK) == str(folder):
+        raise LabError("this is a session inside the lab", hint="leave it first")
+    if any(character in str(folder) for character in "\"'%;\n\\$`{} "):
+        raise LabError(f"the lab's folder has a character that its programs do not take: {folder}", hint="set DRILLBOOK_LAB")
+    return folder
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One up or down at a time. The lock is the folder itself, so that nothing is left of it."""
+    while True:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            mine = os.fstat(handle)
+            with contextlib.suppress(FileNotFoundError):
+                if folder.stat().st_ino == mine.st_ino:
+                    _refuse_foreign(folder, mine)
+                    yield
+                    return
+        finally:
+            os.close(handle)
+
+
+def _refuse_foreign(folder: Path, found: os.stat_result) -> None:
+    """A folder that somebody else made, or that holds something else, is not ours to fill or to remove."""
+    if found.st_uid not in (os.geteuid(), identity.NOBODY if os.geteuid() == 0 else os.geteuid()):
+        raise LabError(f"{folder} belongs to another user", hint="set DRILLBOOK_LAB to another folder")
+    marker = folder / "OWNER"
+    if any(folder.iterdir()) and not (marker.is_file() and marker.read_text(encoding="ascii") == OWNED_BY):
+        raise LabError(f"{folder} holds something that is not a lab", hint="set DRILLBOOK_LAB to another folder")
+
+
+def _prepare(folder: Path) -> None:
+    lab = Lab.free(folder)
+    folder.chmod(0o700)
+    (folder / "OWNER").write_text(OWNED_BY, encoding="ascii")
+    for name in ("run", "secrets"):
+        (folder / name).mkdir(mode=0o700)
+    for name in SECRETS:
+        with os.fdopen(os.open(folder / "secrets" / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(os.urandom(10 if name == "s3_key" else 20).hex())
+    _remove_sockets(lab)
+    lab.write()
+
+
+def _start(folder: Path, progress: Callable[[str], None]) -> Lab:
+    mode = os.environ.get(identity.CHOICE, "auto")
+    _launch(folder, mode, "detach", "drillbook.lab.daemon", str(folder))
+    until = time.monotonic() + START_WITHIN
+    shown = 0
+    while time.monotonic() < until:
+        lines = _lines(folder / "progress.log")
+        for line in lines[shown:]:
+            progress(line)
+        shown = len(lines)
+        lab = Lab.read(folder)
+        if lab is not None and lab.ready:
+            return lab
+        if lab is not None and lab.pid and not processes.alive(lab.pid, lab.started):
+            raise LabError("the lab does not start: " + "\n".join(_lines(folder / "daemon.log")[-12:]))
+        time.sleep(0.03)
+    raise LabError(f"the lab did not start within {START_WITHIN:.0f} s: " + "\n".join(_lines(folder / "daemon.log")[-12:]))
+
+
+def _launch(folder: Path, mode: str, how: str, *module: str) -> None:
+    environment = programs.environment(folder) | programs.source_path()
+    argv = [sys.executable, "-P", "-m", "drillbook.lab.identity", mode, str(folder), how, *module]
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                          env=environment, cwd=folder, start_new_session=True, check=False, timeout=30)
+    if done.returncode != 0:
+        raise LabError(f"the lab does not start: {done.stderr.strip()[-800:]}")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def _end(folder: Path) -> None:
+    """End every process and remove every file, except the folder itself."""
+    lab = Lab.read(folder)
+    if lab is not None and processes.alive(lab.pid, lab.started):
+        os.kill(lab.pid, signal.SIGTERM)
+        until = time.monotonic() + 5
+        while processes.alive(lab.pid, lab.started) and time.monotonic() < until:
+            time.sleep(0.01)
+    if lab is not None and lab.identity == "ambient" and os.geteuid() == 0:
+        # Only that identity may look into its own processes where root lacks CAP_SYS_PTRACE, as in a container.
+        with contextlib.suppress(LabError, subprocess.TimeoutExpired):
+            _launch(folder, "ambient", "run", "drillbook.lab.processes", str(folder))
+    left = processes.sweep(folder)
+    if left:
+        raise LabError(f"processes of the lab do not end: {sorted(left)}")
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name == "OWNER"):  # last: it says that the rest is ours
+        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+    if lab is not None:
+        _remove_sockets(lab)
+
+
+def _remove_sockets(lab: Lab) -> None:
+    """SeaweedFS puts sockets into /tmp, and one that is left there keeps it from starting."""
+    for offset in range(BLOCK):
+        for path in Path("/tmp").glob(f"seaweedfs-*-{lab.base + offset}.sock"):
+            with contextlib.suppress(OSError):
+                if stat.S_ISSOCK(path.lstat().st_mode):
+                    path.unlink()

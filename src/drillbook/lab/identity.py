@@ -1,0 +1,108 @@
+"""Not being root: PostgreSQL refuses to run as root, so a lab that root starts lives under another identity.
+
+``userns``   the whole daemon in a user namespace in which it is uid 65534, while outside it stays root: files below
+             root's 0700 home stay readable, nothing changes owner. Refused in most containers.
+``ambient``  uid 65534 for real, with CAP_DAC_OVERRIDE kept as an ambient capability, for the same reason.
+``same``     the identity of whoever starts it.
+
+As a program it takes the identity, then becomes another module:
+``python -m drillbook.lab.identity MODE FOLDER run|detach MODULE ARGUMENT...``
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+
+from drillbook.errors import LabError
+
+MODES = ("userns", "ambient", "same")
+CHOICE = "DRILLBOOK_LAB_IDENTITY"
+"""Environment variable that forces a mode."""
+
+NOBODY = 65534  # must be in /etc/passwd: initdb looks its user up
+_CLONE_NEWUSER = 0x10000000
+_PR_SET_KEEPCAPS, _PR_SET_SECUREBITS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 8, 28, 47, 2
+_NO_SETUID_FIXUP, _KEEP_CAPS = 1 << 2, 1 << 4
+_CAP_DAC_OVERRIDE = 1
+_CAPABILITY_VERSION_3 = 0x20080522
+
+
+def assume(mode: str, folder: Path) -> str:
+    """Become the identity of ``mode``, or of the best mode when it is ``auto``; returns which. Needs a single thread."""
+    if mode == "auto":
+        mode = "same" if os.geteuid() != 0 else "userns" if _namespace_works() else "ambient"
+    if mode == "userns":
+        _enter_namespace()
+    elif mode == "ambient":
+        _own(folder)
+        _drop_root()
+    elif mode != "same":
+        raise LabError(f"unknown identity {mode!r} in {CHOICE}", hint="one of " + ", ".join(MODES))
+    return mode
+
+
+def _namespace_works() -> bool:
+    """Try it in a child: half a namespace cannot be left again."""
+    child = os.fork()
+    if child == 0:
+        try:
+            _enter_namespace()
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def _enter_namespace() -> None:
+    uid, gid = os.geteuid(), os.getegid()
+    _call("unshare", _CLONE_NEWUSER)
+    Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
+    Path("/proc/self/uid_map").write_text(f"{NOBODY} {uid} 1", encoding="ascii")
+    Path("/proc/self/gid_map").write_text(f"{NOBODY} {gid} 1", encoding="ascii")
+
+
+def _own(folder: Path) -> None:
+    for parent, folders, files in os.walk(folder):
+        for name in (".", *folders, *files):  # "." is the parent itself
+            os.chown(Path(parent, name), NOBODY, NOBODY, follow_symlinks=False)
+
+
+def _drop_root() -> None:
+    _call("prctl", _PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    # Without this bit access(2), by which supervisord and initdb look for programs, ignores the capability.
+    _call("prctl", _PR_SET_SECUREBITS, _NO_SETUID_FIXUP | _KEEP_CAPS, 0, 0, 0)
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    bit = 1 << _CAP_DAC_OVERRIDE
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    sets = (ctypes.c_uint32 * 6)(bit, bit, bit, 0, 0, 0)  # effective, permitted, inheritable; low words, then high words
+    _call("capset", header, sets)
+    _call("prctl", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE, 0, 0)
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # or nobody's files appear in root's site-packages
+
+
+def _call(name: str, *arguments: object) -> None:
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")
+
+
+def main() -> int:  # noqa: RET503  it ends by becoming another program
+    """Take the identity and become the module; with ``detach`` in a process of its own."""
+    mode, folder, how, *rest = sys.argv[1:]
+    try:
+        os.environ[CHOICE] = assume(mode, Path(folder))
+    except (OSError, LabError) as error:
+        sys.stderr.write(f"cannot take the identity {mode}: {error}\n")
+        return 1
+    if how == "detach" and os.fork() != 0:
+        return 0
+    os.execv(sys.executable, [sys.executable, "-P", "-m", *rest])  # noqa: S606  an argv list, no shell is wanted
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""Fill a lab: documents and chunks, their originals, the cache. The same bytes every time: no clock, no chance.
+
+``python -m drillbook.lab.seed FOLDER``
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+import redis
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from drillbook.errors import LabError
+from drillbook.lab import schema
+from drillbook.lab.app import objects
+from drillbook.lab.app.objects import STORE_ERRORS
+from drillbook.lab.layout import ADDRESS, BUCKETS, DATABASE, REGION, Lab
+
+ORIGINALS = 200
+CACHED = 400
+START_WITHIN = 40.0
+
+T = TypeVar("T")
+
+
+def main() -> int:
+    """Fill everything at once: each part mostly waits for its own server."""
+    lab = Lab.read(Path(sys.argv[1]))
+    if lab is None:
+        raise LabError(f"no lab in {sys.argv[1]}")
+    with ThreadPoolExecutor() as pool:
+        for task in [pool.submit(part, lab) for part in (fill_database, fill_store, fill_cache)]:
+            task.result()
+    return 0
+
+
+def fill_database(lab: Lab) -> None:
+    """Make the application's role, its database and the documents in it."""
+    with _connect(lab, "postgres", "pg_admin", "postgres") as connection:
+        create_database(connection, DATABASE, lab.secret("pg_app"))
+    with _connect(lab, DATABASE, "pg_app", DATABASE) as connection:
+        fill_documents(connection)
+
+
+def _connect(lab: Lab, user: str, secret: str, database: str) -> psycopg.Connection[Any]:
+    port, password = lab.port("postgres.db-1"), lab.secret(secret)
+    where = make_conninfo(host=ADDRESS, port=port, user=user, password=password, dbname=database)
+    return _patiently(lambda: psycopg.connect(where, autocommit=True), psycopg.OperationalError)
+
+
+def create_database(connection: psycopg.Connection[Any], name: str, password: str) -> None:
+    """Make a role that owns a database of its own name."""
+    role = sql.Identifier(name)
+    connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, sql.Literal(password)))
+    connection.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(role, role))
+
+
+def fill_documents(connection: psycopg.Connection[Any]) -> None:
+    """Make and fill the tables in one transaction, so that the API sees all of it or nothing."""
+    with connection.transaction():
+        connection.execute("SET LOCAL synchronous_commit = off")
+        connection.execute("SET LOCAL maintenance_work_mem = '128MB'")
+        for statement in schema.STATEMENTS:
+            connection.execute(statement)
+    connection.execute("ANALYZE")
+
+
+def fill_store(lab: Lab) -> None:
+    """Make the buckets and put the originals of the first documents."""
+    store = objects.connect(lab.s3, REGION, lab.secret("s3_key"), lab.secret("s3_secret"))
+    _patiently(lambda: store.create_bucket(Bucket=BUCKETS[0]), *STORE_ERRORS)
+    _patiently(lambda: store.create_bucket(Bucket=BUCKETS[1]), *STORE_ERRORS)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: _put_original(store, number), range(1, ORIGINALS + 1)))
+
+
+def _put_original(store: Any, number: int) -> None:
+    wanted = {"Bucket": BUCKETS[1], "Key": objects.key(number), "Body": original(number), "ContentType": "text/plain"}
+    _patiently(lambda: store.put_object(**wanted), *STORE_ERRORS)
+
+
+def original(number: int) -> bytes:
+    """The original file of a seeded document: a few kilobytes of text."""
+    lines = [f"document {number}, line {line}: {hashlib.sha256(f'{number}/{line}'.encode()).hexdigest()}"
+             for line in range(20 + number % 30)]
+    return ("\n".join(lines) + "\n").encode("ascii")
+
+
+def fill_cache(lab: Lab) -> None:
+    """Put sessions and counters as the application would have left them."""
+    client = redis.Redis(host=ADDRESS, port=lab.port("redis"), password=lab.secret("redis"), socket_timeout=2)
+    _patiently(client.ping, redis.RedisError)
+    with client.pipeline(transaction=False) as pipe:
+        for number in range(1, CACHED + 1):
+            token = hashlib.sha256(f"session {number}".encode()).hexdigest()
+            pipe.hset(f"session:{number}", mapping={"user": f"user-{number % 50}", "token": token})
+            pipe.set(f"views:document:{number}", number * 7 % 1000)
+        pipe.execute()
+    client.close()
+
+
+def _patiently(attempt: Callable[[], T], *expected: type[Exception]) -> T:
+    """The result of ``attempt``, which fails in an expected way until its server has started."""
+    until = time.monotonic() + START_WITHIN
+    while True:
+        try:
+            return attempt()
+        except expected:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING)
+    sys.exit(main())

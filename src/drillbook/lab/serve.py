@@ -1,0 +1,122 @@
+"""Bring up the hosts of a lab and serve them: SSH, one supervisor a host, the seed; then wait for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+
+import asyncssh
+
+from drillbook.errors import LabError
+from drillbook.lab import database, processes, programs, sshd
+from drillbook.lab.layout import ADDRESS, HOSTS, Lab, put
+
+HEALTHY_WITHIN = 30.0
+
+
+def main(lab: Lab) -> None:
+    """Serve the lab; returns only by an exception."""
+    environment = programs.environment(lab.folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.umask(0o077)
+    logging.getLogger("asyncssh").setLevel(logging.WARNING)
+    asyncio.run(_serve(lab, environment))
+
+
+async def _serve(lab: Lab, environment: dict[str, str]) -> None:
+    started = time.monotonic()
+    for host in HOSTS:
+        programs.configure(lab, host)
+    acceptors = await _open_ssh(lab, environment)
+    _progress(lab, f"{len(acceptors)} hosts answer SSH")
+    supervisors = [await _supervise(lab, host, environment) for host in ("store-1", "app-1")]
+    await asyncio.to_thread(database.create, lab, "db-1")
+    supervisors += [await _supervise(lab, host, environment) for host in ("db-1", "db-2")]
+    _progress(lab, "PostgreSQL, SeaweedFS, Valkey and the API start")
+    await _seed(lab, environment)
+    _progress(lab, "documents, originals and cache are filled")
+    await _until_healthy(lab)
+    dataclasses.replace(lab, ready=True).write()
+    _progress(lab, f"healthy after {time.monotonic() - started:.1f} s")
+    await asyncio.gather(*(_report(lab, host, process) for host, process in zip(_ORDER, supervisors, strict=True)))
+    await asyncio.Event().wait()
+
+
+_ORDER = ("store-1", "app-1", "db-1", "db-2")
+
+
+async def _open_ssh(lab: Lab, environment: dict[str, str]) -> list[asyncssh.SSHAcceptor]:
+    client = asyncssh.generate_private_key("ssh-ed25519", comment="drillbook lab")
+    put(lab.folder / "id", client.export_private_key().decode("ascii"))
+    put(lab.folder / "id.pub", client.export_public_key().decode("ascii"))
+    known, acceptors = [], []
+    for host in HOSTS:
+        key = asyncssh.generate_private_key("ssh-ed25519", comment=host)
+        port = lab.port(f"ssh.{host}")
+        known.append(f"[{ADDRESS}]:{port} {key.export_public_key().decode('ascii').strip()}\n")
+        account = sshd.Account(lab.home(host), environment, client.convert_to_public())
+        acceptors.append(await sshd.listen(port, key, account))
+    put(lab.folder / "known_hosts", "".join(known))
+    return acceptors
+
+
+async def _supervise(lab: Lab, host: str, environment: dict[str, str]) -> asyncio.subprocess.Process:
+    home = lab.home(host)
+    with (home / "log" / "supervisord.out").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-m", "supervisor.supervisord", "-n", "-c", str(home / "supervisord.conf"),
+            stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, cwd=home, start_new_session=True,
+            env=environment | {"HOME": str(home)})
+    processes.record(lab.folder, f"supervisord-{host}", process.pid)
+    return process
+
+
+async def _report(lab: Lab, host: str, process: asyncio.subprocess.Process) -> None:
+    """Wait for a supervisor that should never end."""
+    status = await process.wait()
+    logging.error("the supervisor of %s ended with status %d", host, status)
+    with suppress(OSError):
+        (lab.folder / "run" / f"supervisord-{host}.pid").unlink()
+
+
+async def _seed(lab: Lab, environment: dict[str, str]) -> None:
+    """In a process of its own: its libraries are large, and the daemon lives long."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "drillbook.lab.seed", str(lab.folder), stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, start_new_session=True,
+        env=environment | programs.source_path())
+    output, _ = await process.communicate()
+    if process.returncode != 0:
+        raise LabError(f"the lab cannot be filled: {output.decode('utf-8', 'replace')[-2000:]}")
+
+
+async def _until_healthy(lab: Lab) -> None:
+    until = time.monotonic() + HEALTHY_WITHIN
+    while not await asyncio.to_thread(api_is_healthy, lab):
+        if time.monotonic() > until:
+            raise LabError(f"the API is not healthy after {HEALTHY_WITHIN:.0f} s")
+        await asyncio.sleep(0.05)
+
+
+def api_is_healthy(lab: Lab) -> bool:
+    """Whether the API answers and reaches everything that it needs."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{lab.api}/health", timeout=2) as answer:
+            return b'"status":"ok"' in answer.read()
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def _progress(lab: Lab, line: str) -> None:
+    with Path(lab.folder, "progress.log").open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
