@@ -1,0 +1,147 @@
+"""How reports write figures and foreign text: seconds with their error, times in UTC, sizes, and data made visible."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+MOST_DIGITS = 6
+
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff"
+    "\ud800-\udfff\U000e0000-\U000e007f]")
+"""Characters that a reader cannot see, or that reorder what a reader sees; tab and line feed are none of them."""
+
+
+def shown(text: object) -> str:
+    """``text`` with every character that hides or reorders text written as its escape, such as ``\\x1b``."""
+    return _HIDDEN.sub(_escape, str(text).replace("\r\n", "\n"))
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def one_line(text: object) -> str:
+    """``text`` made visible and on one line: line feeds and tabs are written as escapes too."""
+    return shown(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def seconds(value: float, digits: int | None = None) -> str:
+    """A length of time, such as ``7.4 s`` or ``2 h 3 min 4 s``; ``digits`` behind the point, or as many as it needs."""
+    sign = "\N{MINUS SIGN}" if value < 0 else ""
+    left = round(abs(value), 3 if digits is None else digits)
+    parts: list[str] = []
+    for factor, unit in UNITS:
+        if left >= factor or parts:
+            count, left = divmod(left, factor)
+            parts += [f"{int(count)} {unit}"] if count else []
+    rest = f"{left:.{3 if digits is None else digits}f}"
+    if digits is None:
+        rest = rest.rstrip("0").rstrip(".")
+    if float(rest) or not parts:
+        parts.append(f"{rest} s")
+    return sign + " ".join(parts)
+
+
+def took(value: float) -> str:
+    """How long something lasted, with the digits that matter to a reader: ``0.04 s``, ``8.3 s``, ``2 min 5 s``."""
+    return seconds(value, 0 if value >= 60 else 1 if value >= 10 else 2)
+
+
+def error_digits(error: float) -> int:
+    """Digits behind the point that an error of this size allows: one significant digit, two when it begins with 1."""
+    if not error or not math.isfinite(error):
+        return 3
+    digits = -math.floor(math.log10(abs(error)))
+    two = round(abs(error) * 10**digits, 6) not in (1.0, *map(float, range(2, 10)))
+    return max(0, min(MOST_DIGITS, digits + two))
+
+
+def rounded_up(error: float, digits: int) -> float:
+    """``error`` rounded up to ``digits``: an error is never stated smaller than it is."""
+    factor = 10.0**digits
+    return float(math.ceil(round(error * factor, 6)) / factor)
+
+
+def figure(value: float, error: float | None, digits: int | None = None) -> str:
+    """A measured figure with its error, such as ``7.4 s ± 0.1 s``."""
+    if error is None:
+        return f"{seconds(value)} (error not stated)"
+    places = error_digits(error) if digits is None else digits
+    return f"{seconds(value, places)} ± {seconds(rounded_up(error, places), places)}"
+
+
+def against(value: float, error: float | None, target: float) -> str:
+    """A measured figure, with as many digits as it needs to stand on the right side of its target."""
+    digits = 3 if error is None else error_digits(error)
+    while digits < MOST_DIGITS and value != target and (value > target) != (round(value, digits) > target):
+        digits += 1
+    return figure(value, error, digits)
+
+
+def milliseconds(value: float) -> str:
+    """A short length of time: ``12 ms``, ``0.4 ms``; from one second on, ``1.2 s``."""
+    if value >= 1:
+        return seconds(value, 1)
+    return f"{value * 1000:.{0 if value >= 0.01 else 1}f} ms"
+
+
+def moment(started: str, offset: float = 0.0) -> datetime | None:
+    """The wall time ``offset`` seconds after ``started`` in UTC; None when ``started`` cannot be read."""
+    try:
+        begin = datetime.fromisoformat(started)
+        return (begin if begin.tzinfo else begin.replace(tzinfo=UTC)).astimezone(UTC) + timedelta(seconds=offset)
+    except (ValueError, OverflowError):
+        return None
+
+
+def utc(started: str | None, offset: float = 0.0) -> str:
+    """Date and time in UTC to the second, such as ``2026-01-02 10:00:03 UTC``."""
+    if started is None:
+        return "not recorded"
+    at = moment(started, offset)
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else shown(started)
+
+
+def utc_time(started: str, offset: float) -> str:
+    """Time of day in UTC to the second."""
+    at = moment(started, offset)
+    return f"{at:%H:%M:%S} UTC" if at else f"{seconds(offset, 1)} after the start"
+
+
+def size(count: int) -> str:
+    """A number of bytes, such as ``1.4 MiB``."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """``1 write``, ``41 writes``."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def tight(text: str) -> str:
+    """``text`` with spaces inside figures that no line breaks at."""
+    return re.sub(r"(?<=\d) (?=(?:d|h|min|s|ms)\b)|(?<=\b(?:d|h)) (?=\d)|(?<=\bmin) (?=\d)| (?=±)|(?<=±) ",
+                  "\N{NO-BREAK SPACE}", text)
+
+
+def pretty(value: Any) -> str:
+    """A JSON value for people, keys sorted so that equal values read alike."""
+    return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True, default=str)
+
+
+def link(path: str) -> str | None:
+    """``path`` as a relative link below the report's folder; None when it is anything else."""
+    safe = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._+@=,-]*(/[A-Za-z0-9_][A-Za-z0-9._+@=,-]*)*", path)
+    return path if safe and ".." not in path else None

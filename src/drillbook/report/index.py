@@ -1,0 +1,167 @@
+"""``reports/index.html``: all runs, newest first, and how each drill's figures went over time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from drillbook.report import pages, rows
+from drillbook.report.figures import link, moment, one_line
+from drillbook.report.rows import ObjectiveRow
+from drillbook.result import Objective
+
+WIDTH, HEIGHT, EDGE = 200.0, 44.0, 6.0
+MOST_POINTS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """One run as the index lists it; ``href`` is relative to the folder of reports."""
+
+    run: str
+    kind: str
+    name: str
+    title: str
+    environment: str
+    verdict: str
+    exit: int
+    started: str
+    seconds: float | None
+    objectives: Mapping[str, Objective]
+    href: str
+    children: tuple[IndexEntry, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A run in the table."""
+
+    entry: IndexEntry
+    child: bool
+    href: str | None
+    rto: ObjectiveRow | None
+    rpo: ObjectiveRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A run in a trend; ``y`` of one without a figure lies on the ground line and is drawn hollow."""
+
+    x: float
+    y: float
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """One objective of one drill over time."""
+
+    title: str
+    description: str
+    points: tuple[Point, ...]
+    lines: tuple[str, ...]
+    goal: float | None
+    latest: ObjectiveRow
+
+
+@dataclass(frozen=True, slots=True)
+class DrillTrends:
+    """The trends of one drill in one environment."""
+
+    name: str
+    environment: str
+    runs: int
+    rto: Trend | None
+    rpo: Trend | None
+
+
+def entry(result: Mapping[str, Any], inner: Sequence[Mapping[str, Any]] = ()) -> IndexEntry:
+    """The entry of a ``result.json``; for a suite, ``inner`` holds the results of its drills."""
+    run = str(result["run"])
+    folders = {str(one.get("run")): str(one.get("folder", "")) for one in result.get("runs", ())}
+    children = tuple(_entry(one, f"{run}/{folders.get(str(one['run']), '..')}") for one in inner)
+    return _entry(result, run, children)
+
+
+def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, ...] = ()) -> IndexEntry:
+    kind = "suite" if "suite" in result else "drill"
+    objectives = {key: Objective.model_validate(one) for key, one in result.get("objectives", {}).items()}
+    return IndexEntry(
+        run=str(result["run"]), kind=kind, name=str(result[kind]), title=str(result["title"]),
+        environment=str(result["environment"]), verdict=str(result["verdict"]), exit=int(result["exit"]),
+        started=str(result["started"]), seconds=_lasted(result), objectives=objectives, href=f"{folder}/report.html",
+        children=children)
+
+
+def _lasted(result: Mapping[str, Any]) -> float | None:
+    begin = moment(str(result["started"]))
+    end = moment(str(result["finished"])) if result.get("finished") else None
+    return (end - begin).total_seconds() if begin and end else None
+
+
+def render(entries: Iterable[IndexEntry]) -> str:
+    """The index of ``entries``, whatever their order."""
+    newest_first = sorted(entries, key=_age)
+    listed = [row for entry in newest_first for row in (_row(entry), *(_row(child, child=True) for child in entry.children))]
+    return pages.environment().get_template("index.html.j2").render(
+        rows=listed, trends=_trends([row.entry for row in listed]), width=WIDTH, height=HEIGHT, count_of=len(newest_first))
+
+
+def _age(entry: IndexEntry) -> tuple[float, str]:
+    at = moment(entry.started)
+    return (-at.timestamp() if at else math.inf, entry.run)
+
+
+def _row(entry: IndexEntry, *, child: bool = False) -> Row:
+    found = {row.key: row for row in rows.objective_rows(dict(entry.objectives))}
+    return Row(entry, child, link(entry.href), found.get("rto"), found.get("rpo"))
+
+
+def _trends(entries: Sequence[IndexEntry]) -> list[DrillTrends]:
+    groups: dict[tuple[str, str], list[IndexEntry]] = {}
+    for entry in sorted(entries, key=_age, reverse=True):
+        if entry.kind == "drill":
+            groups.setdefault((entry.name, entry.environment), []).append(entry)
+    return [DrillTrends(name, environment, len(runs), _trend(runs, "rto", name), _trend(runs, "rpo", name))
+            for (name, environment), runs in sorted(groups.items())]
+
+
+def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
+    """The last runs that set this objective, oldest first; runs without a figure stay visible as gaps."""
+    kept = [entry.objectives[key] for entry in runs if key in entry.objectives][-MOST_POINTS:]
+    if not kept:
+        return None
+    latest = rows.objective_rows({key: kept[-1]})[0]
+    target = kept[-1].target_s
+    values = [one.measured_s for one in kept]
+    top = max([target if target <= 4 * max((v for v in values if v is not None), default=0) else 0.0,
+               *(value for value in values if value is not None), 1e-9])
+    points = tuple(_point(number, one, len(kept), top) for number, one in enumerate(kept))
+    known = [value for value in values if value is not None]
+    spread = f"{len(known)} of {len(kept)} runs with a figure, latest {latest.measured}, target at most {latest.target}"
+    return Trend(f"{latest.short} of {one_line(name)}", spread, points, _lines(points),
+                 _y(target, top) if target <= top else None, latest)
+
+
+def _point(number: int, one: Objective, total: int, top: float) -> Point:
+    x = EDGE + (WIDTH - 2 * EDGE) * (number / (total - 1) if total > 1 else 1.0)
+    if one.measured_s is None:
+        return Point(x, HEIGHT - EDGE, "gap")
+    return Point(x, _y(one.measured_s, top), {"missed": "over", "not verified": "gap"}.get(rows.state_of(one), "dot"))
+
+
+def _y(value: float, top: float) -> float:
+    return HEIGHT - EDGE - (HEIGHT - 2 * EDGE) * value / top
+
+
+def _lines(points: Sequence[Point]) -> tuple[str, ...]:
+    """Lines through neighbours that both have a verified figure."""
+    found: list[list[str]] = [[]]
+    for point in points:
+        if point.kind == "gap":
+            found.append([])
+        else:
+            found[-1].append(f"{point.x:.1f},{point.y:.1f}")
+    return tuple(" ".join(line) for line in found if len(line) > 1)

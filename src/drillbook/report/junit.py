@@ -1,0 +1,127 @@
+"""Reports as JUnit XML, as Jenkins and GitLab read it. What was not verified is an error, never a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from xml.etree import ElementTree as Tree
+
+from drillbook.report import rows, wording
+from drillbook.report.figures import shown
+from drillbook.report.suites import SuiteRow, suite_contradictions, suite_rows, suite_sentence
+from drillbook.result import EXIT_RESIDUE, RunView, StepView, SuiteResult, Verdict
+
+OUTCOMES = {"done": None, "failed": "failure", "error": "error", "unverified": "error", "unknown": "error",
+            "cancelled": "error", "skipped": "skipped", "allowed": "skipped", "met": None, "missed": "failure",
+            "not verified": "error", "passed": None, "inconclusive": "error", "refused": "error", "aborted": "error"}
+"""Element of each state; an unknown state is an error."""
+COUNTS = {"failure": "failures", "error": "errors", "skipped": "skipped"}
+
+
+def render(view: RunView) -> str:
+    """``junit.xml`` of one run: a test suite with a case for each step on each host, and one for each objective."""
+    return _document([_suite_of(view)], view.result.title)
+
+
+def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
+    """``junit.xml`` of a suite: one test suite for each of its drills, and one for the suite's own verdict."""
+    drills = suite_rows(suite, views)
+    found = [_suite_of(row.view) if row.view else _missing(row) for row in drills]
+    own = _suite(suite.suite, suite.started, {"verdict": suite.verdict, "exit": str(suite.exit), "run": suite.run})
+    wrong = suite_contradictions(suite, drills)
+    reason = "; ".join([*wrong, suite_sentence(drills)])
+    _verdict_case(own, suite.suite, "contradictory" if wrong else suite.verdict, suite.exit, reason)
+    return _document([*found, _counted(own)], suite.title)
+
+
+def _document(suites: Sequence[Tree.Element], name: str) -> str:
+    root = Tree.Element("testsuites", {"name": shown(name)})
+    for key in ("tests", *COUNTS.values()):
+        root.set(key, str(sum(int(suite.get(key, "0")) for suite in suites)))
+    root.set("time", f"{sum(float(suite.get('time', '0')) for suite in suites):.3f}")
+    root.extend(suites)
+    Tree.indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{Tree.tostring(root, encoding="unicode")}\n'
+
+
+def _suite(name: str, started: str, properties: dict[str, str]) -> Tree.Element:
+    suite = Tree.Element("testsuite", {"name": shown(name), "timestamp": shown(started[:19])})
+    group = Tree.SubElement(suite, "properties")
+    for key, value in properties.items():
+        Tree.SubElement(group, "property", {"name": key, "value": shown(value)})
+    return suite
+
+
+def _suite_of(view: RunView) -> Tree.Element:
+    result = view.result
+    suite = _suite(result.drill, result.started, {
+        "verdict": result.verdict, "exit": str(result.exit), "run": result.run, "plan_digest": result.plan_digest,
+        "environment": result.environment, "service": result.service, "operator": result.operator, "tool": result.tool,
+        "journal_head": view.journal_head})
+    for step in view.steps:
+        _step_case(suite, result.drill, step)
+    for row in rows.objective_rows(result.objectives):
+        text = f"{row.name}: {row.measured}, target at most {row.target}, {row.state}"
+        text += f": {row.reason}" if row.reason else ""
+        case = _case(suite, f"{result.drill}.objectives", row.short, row.state, text)
+        Tree.SubElement(case, "system-out").text = shown(text)
+    for one in result.residue:
+        _case(suite, f"{result.drill}.residue", f"{one.step} {one.what} [{one.host}]", "error",
+              f"could not be put back: {one.why}\nby hand: {one.by_hand}")
+    reason = "; ".join([*rows.contradictions(view), result.reason])
+    trusted = "contradictory" if rows.contradictions(view) else result.verdict
+    _verdict_case(suite, result.drill, trusted, result.exit, reason)
+    Tree.SubElement(suite, "system-out").text = shown(_findings(view))
+    return _counted(suite)
+
+
+def _missing(row: SuiteRow) -> Tree.Element:
+    suite = _suite(row.drill, "", {"verdict": row.verdict, "run": row.run})
+    del suite.attrib["timestamp"]
+    _case(suite, row.drill, "record", "unknown", row.sentence)
+    return _counted(suite)
+
+
+def _step_case(suite: Tree.Element, drill: str, step: StepView) -> None:
+    one = step.result
+    text = step.message or wording.STEP_WORDS[one.status]
+    case = _case(suite, f"{drill}.{step.phase}", f"{one.id} {one.action} [{one.host}]", one.status, text)
+    case.set("time", f"{one.seconds or 0.0:.3f}")
+    output = "\n".join(part for command in step.commands for part in (command.stdout, command.stderr) if part)
+    if output:
+        Tree.SubElement(case, "system-out").text = shown(output)
+
+
+def _verdict_case(suite: Tree.Element, name: str, verdict: str, status: int, reason: str) -> None:
+    """The verdict as a case of its own: no run is green because none of its steps came to fail."""
+    state = "residue" if status == EXIT_RESIDUE and verdict == Verdict.PASSED else verdict
+    case = _case(suite, f"{name}.verdict", "verdict", state, f"{state}: {reason}")
+    Tree.SubElement(case, "system-out").text = shown(f"{state}: {reason}")
+
+
+def _case(suite: Tree.Element, group: str, name: str, state: str, text: str) -> Tree.Element:
+    case = Tree.SubElement(suite, "testcase", {"classname": shown(group), "name": shown(name), "time": "0.000"})
+    outcome = OUTCOMES.get(state, "error")
+    if outcome:
+        lines = shown(text).strip().splitlines()
+        child = Tree.SubElement(case, outcome, {"message": lines[0] if lines else state})
+        child.text = "\n".join(lines)
+        if outcome != "skipped":
+            child.set("type", shown(state))
+    return case
+
+
+def _counted(suite: Tree.Element) -> Tree.Element:
+    cases = suite.findall("testcase")
+    suite.set("tests", str(len(cases)))
+    for element, key in COUNTS.items():
+        suite.set(key, str(sum(case.find(element) is not None for case in cases)))
+    suite.set("time", f"{sum(float(case.get('time', '0')) for case in cases):.3f}")
+    return suite
+
+
+def _findings(view: RunView) -> str:
+    lines = [wording.sentence(view)]
+    for one in view.result.findings:
+        lines += [f"{one.severity} {one.code}: {one.title}", f"  wanted: {one.wanted}", f"  measured: {one.measured}",
+                  f"  remedy: {one.remedy}"]
+    return "\n".join(lines)

@@ -1,0 +1,134 @@
+"""Placing the labels of a timeline so that none lies over another, and no mark's line runs through one."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+ROW = 18.0
+FONT = 12.0
+BOLD = FONT * 1.14
+"""Bold text needs the room of a larger font."""
+GAP = 4.0
+THIN = "ijl.,·|'! ()"
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def right(self) -> float:
+        """Its right edge."""
+        return self.x + self.width
+
+    def overlaps(self, other: Box) -> bool:
+        """Do the two share any area?"""
+        return (self.x < other.right and other.x < self.right
+                and self.y < other.y + other.height and other.y < self.y + self.height)
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A text with the place it is written at and the box it may fill."""
+
+    x: float
+    y: float
+    anchor: str
+    text: str
+    box: Box
+
+
+def text_width(text: str, font: float = FONT) -> float:
+    """Room that ``text`` needs in any system font, rather too much than too little."""
+    return font * sum(_char_width(char) for char in text)
+
+
+def _char_width(char: str) -> float:
+    """In ems of DejaVu Sans, the widest of the fonts that pages are likely to be shown in."""
+    if char in THIN:
+        return 0.37
+    if unicodedata.east_asian_width(char) in "WF":
+        return 1.05
+    return 1.0 if char in "mwMW@%±" else 0.55 if char in "frtsczI-:;" else 0.645 if char.isalnum() else 0.84
+
+
+def label(text: str, x: float, top: float, *, anchor: str = "start", font: float = FONT, height: float = ROW) -> Label:
+    """A label whose text begins, is centred, or ends at ``x``, in a row that begins at ``top``."""
+    width = text_width(text, font)
+    left = {"start": x, "middle": x - width / 2, "end": x - width}[anchor]
+    return Label(x, top + height * 0.72, anchor, text, Box(left, top, width, height))
+
+
+def fit(text: str, room: float, font: float = FONT) -> str:
+    """``text``, cut with an ellipsis so that it fits into ``room``."""
+    if text_width(text, font) <= room:
+        return text
+    while text and text_width(text + "…", font) > room:
+        text = text[:-1]
+    return f"{text.rstrip()}…" if text else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A label beside the top of a vertical line at ``x``."""
+
+    x: float
+    row: int
+    label: Label
+
+
+def flags(texts: Sequence[tuple[float, str]], width: float) -> list[Flag]:
+    """Labels beside vertical lines, in as few rows as they fit into; ``texts`` are sorted by their x."""
+    for rows in range(1, len(texts) + 1):
+        found = _search(texts, [], rows, width, crossing=False)
+        if found is not None:
+            return found
+    return _search(texts, [], len(texts), width, crossing=True) or [
+        _clamped(x, text, row, width) for row, (x, text) in enumerate(texts)]
+
+
+def _clamped(x: float, text: str, row: int, width: float) -> Flag:
+    """A label in a row of its own, moved sideways until it lies inside."""
+    text = fit(text, width)
+    return Flag(x, row, label(text, max(0.0, min(x + GAP, width - text_width(text))), row * ROW))
+
+
+def _search(texts: Sequence[tuple[float, str]], placed: list[Flag], rows: int, width: float, *,
+            crossing: bool) -> list[Flag] | None:
+    if len(placed) == len(texts):
+        return placed
+    x, text = texts[len(placed)]
+    for row in range(rows):
+        for side in ("start", "end"):
+            flag = Flag(x, row, label(text, x + (GAP if side == "start" else -GAP), row * ROW, anchor=side))
+            inside = flag.label.box.x >= 0 and flag.label.box.right <= width
+            if inside and all(_clear(flag, other, crossing=crossing) for other in placed):
+                found = _search(texts, [*placed, flag], rows, width, crossing=crossing)
+                if found is not None:
+                    return found
+    return None
+
+
+def _clear(one: Flag, other: Flag, *, crossing: bool) -> bool:
+    if one.label.box.overlaps(other.label.box):
+        return False
+    return crossing or not (_crosses(one, other) or _crosses(other, one))
+
+
+def _crosses(line: Flag, flag: Flag) -> bool:
+    """Does the line of one flag, which runs down from its own row, go through the label of the other?"""
+    return line.row <= flag.row and flag.label.box.x < line.x < flag.label.box.right
+
+
+def first_free(boxes: Iterable[Box], wanted: Sequence[Label], left: float, right: float) -> Label | None:
+    """The first of the ``wanted`` places between ``left`` and ``right`` that touches none of ``boxes``."""
+    taken = list(boxes)
+    return next((one for one in wanted if one.box.x >= left and one.box.right <= right
+                 and not any(one.box.overlaps(box) for box in taken)), None)

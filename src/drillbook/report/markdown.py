@@ -1,0 +1,213 @@
+"""Reports as Markdown (GitHub's flavour), for merge requests, wikis and mail."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from drillbook.report import record, rows, wording
+from drillbook.report.figures import link, one_line, pretty, seconds, shown, took, utc, utc_time
+from drillbook.report.rows import ObjectiveRow
+from drillbook.report.suites import suite_contradictions, suite_rows, suite_sentence
+from drillbook.result import CommandView, RunView, StepView, SuiteResult
+
+
+def escape(text: object) -> str:
+    """``text`` on one line, so that Markdown shows it as it is: no markup, no HTML, no column of a table."""
+    found = re.sub(r"([\\`*_{}\[\]()#+~|!$])", r"\\\1", one_line(text))
+    for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("@", "&#64;"), ("://", "&#58;//")):
+        found = found.replace(char, entity)
+    return re.sub(r"^(\s*)(-|\d+\.)", r"\1\\\2", found)
+
+
+def code(text: object) -> str:
+    """``text`` as inline code, whatever backticks are in it."""
+    found = one_line(text)
+    ticks = "`" * (max((len(run) for run in re.findall("`+", found)), default=0) + 1)
+    pad = " " if found.startswith("`") or found.endswith("`") or not found.strip() else ""
+    return f"{ticks}{pad}{found}{pad}{ticks}"
+
+
+def block(text: object) -> str:
+    """``text`` as a fenced block that nothing in it can end."""
+    found = shown(text).rstrip("\n")
+    fence = "`" * max(3, max((len(run) for run in re.findall("`+", found)), default=0) + 1)
+    return f"{fence}text\n{found}\n{fence}"
+
+
+def table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+    """A table; its cells are Markdown already, and no pipe in them ends a column."""
+    cells = [[re.sub(r"(?<!\\)\|", r"\\|", cell) for cell in row] for row in body]
+    lines = [" | ".join(head), " | ".join("---" for _ in head), *(" | ".join(row) for row in cells)]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def render(view: RunView) -> str:
+    """``report.md`` of one run."""
+    result = view.result
+    parts = [f"# {escape(result.title)}", _verdict(str(result.verdict), bool(result.residue), result.exit),
+             escape(wording.sentence(view)), escape(wording.VERDICTS[result.verdict]), _facts(view),
+             *_contradictions(rows.contradictions(view)),
+             *_residue(view), "## Objectives", objectives(rows.objective_rows(result.objectives)), "## Timeline",
+             _moments(view), _probes(view), "## Clocks", _clocks(view), "## Findings", *_findings(view),
+             "## Phases and steps", *_phases(view), "## Contacts", _contacts(view), "## Plan",
+             table(("What", "Value"), [(name, code(value)) for name, value in record.plan_rows(view)]),
+             "## Evidence and journal", *_record(view), "## How figures are made", _glossary()]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
+    """``report.md`` of a suite."""
+    found = suite_rows(suite, views)
+    parts = [f"# {escape(suite.title)}", _verdict(suite.verdict, suite.exit == 5, suite.exit),
+             escape(suite_sentence(found)),
+             *_contradictions(suite_contradictions(suite, found)),
+             table(("What", "Value"), [("Suite", code(suite.suite)), ("Environment", code(suite.environment)),
+                                       ("Begun", utc(suite.started)), ("Ended", utc(suite.finished)),
+                                       ("Run", code(suite.run))])]
+    for row in found:
+        parts += [f"## {row.number}. {escape(row.drill)}: {escape(row.verdict)}", escape(row.sentence)]
+        parts += [objectives(row.objectives)] if row.view else []
+        parts += _residue(row.view) if row.view else []
+        parts += [f"Exit status {escape(row.exit)}. {f'[Report]({row.href})' if row.href else code(row.run)}"]
+    return "\n\n".join(parts) + "\n"
+
+
+def _verdict(verdict: str, residue: bool, status: int) -> str:
+    return f"**{verdict.capitalize()}{', with residue' if residue else ''}** (exit status {status})"
+
+
+def _facts(view: RunView) -> str:
+    result = view.result
+    values = [("Service", result.service), ("Environment", result.environment), ("Drill", result.drill),
+              ("Begun", utc(result.started)),
+              ("Ended", utc(result.finished) if result.finished else "the journal holds no end"),
+              ("Operator", f"{result.operator} on {view.controller}"), ("Made with", result.tool), ("Run", result.run)]
+    return table(("What", "Value"), [(name, escape(value)) for name, value in values])
+
+
+def _contradictions(found: Sequence[str]) -> list[str]:
+    lines = [f"- {escape(one)}" for one in found]
+    return ["## This record contradicts itself", "\n".join(lines), "Do not take this run for a pass."] if found else []
+
+
+def _residue(view: RunView) -> list[str]:
+    found = [f"## Could not be put back ({len(view.result.residue)})"] if view.result.residue else []
+    for one in view.result.residue:
+        found += [f"**{escape(one.what)}** on {escape(one.host)} (step {escape(one.step)}): {escape(one.why)}", "By hand:",
+                  block(one.by_hand)]
+    return found
+
+
+def objectives(found: Sequence[ObjectiveRow]) -> str:
+    """The table of objectives, or that there are none."""
+    if not found:
+        return "The drill sets no objectives."
+    return table(("Objective", "Target", "Measured", "Result", "Clock"), [
+        (escape(row.name), f"at most {row.target}", row.measured + (f"; {row.writes}" if row.writes else ""),
+         f"**{row.state}**" + (f": {escape(row.reason)}" if row.reason else ""), escape(row.clock) or "not named")
+        for row in found])
+
+
+def _moments(view: RunView) -> str:
+    known = rows.moment_rows(view)
+    if not known:
+        return "No moment was measured."
+    return table(("Moment", "Time of day", "Since the start", "What it is"), [
+        (name, escape(utc_time(view.result.started, at)), seconds(at, 3), meaning) for name, meaning, at in known])
+
+
+def _probes(view: RunView) -> str:
+    if not view.timeline.probes:
+        return "No probe ran."
+    return table(("Probe", "Every", "Samples", "Bad", "Late", "State"), [
+        (code(track.name), seconds(track.every_s), str(track.samples), str(track.bad), str(track.late),
+         f"not verified: {escape(track.error)}" if track.error else "worked") for track in view.timeline.probes])
+
+
+def _clocks(view: RunView) -> str:
+    return table(("Clock", "Figure", "From, to"), [
+        (row.clock.name, (row.figure + (" (no sampling error)" if row.exact else "")) if row.figure
+         else f"not measured: {escape(row.reason)}", row.clock.span) for row in rows.clock_rows(view.result)])
+
+
+def _findings(view: RunView) -> list[str]:
+    found = []
+    for one in view.result.findings:
+        where = " on ".join(escape(part) for part in (one.step and f"step {one.step}", one.host) if part)
+        lines = [("Wanted", escape(one.wanted)), ("Measured", escape(one.measured)), ("Remedy", escape(one.remedy)),
+                 ("Where", where), ("Evidence", ", ".join(_evidence(file) for file in one.evidence))]
+        found += [f"### {one.severity}: {escape(one.title)} ({code(one.code)})",
+                  "\n".join(f"- {name}: {text}" for name, text in lines if text)]
+    return found or ["The run recorded no findings."]
+
+
+def _evidence(file: str) -> str:
+    href = link(file)
+    return f"[{escape(file)}]({href})" if href else code(file)
+
+
+def _phases(view: RunView) -> list[str]:
+    found = []
+    for phase in rows.phase_rows(view):
+        time = f", {took(phase.seconds)}" if phase.seconds is not None and phase.status != "interrupted" else ""
+        found += [f"### {escape(phase.phase)}: {phase.status}{time}"]
+        if phase.steps:
+            found.append(table(("Step", "Action", "Host", "Status", "Took"), [_step(step) for step in phase.steps]))
+        for step in phase.steps:
+            found += _details(step)
+    return found or ["The run has no phases."]
+
+
+def _step(step: StepView) -> tuple[str, ...]:
+    one = step.result
+    return (code(one.id), escape(step.name or one.action), escape(one.host), one.status,
+            "no time" if one.seconds is None else took(one.seconds))
+
+
+def _details(step: StepView) -> list[str]:
+    """What a step that did not simply go well has to say, and its commands."""
+    found = []
+    if step.message:
+        found += [f"{code(step.result.id)}: {wording.STEP_WORDS[step.result.status]}", block(step.message)]
+    if step.undone:
+        found.append(f"{code(step.result.id)} put back: {escape(step.undone)}")
+    if step.result.facts:
+        found += [f"{code(step.result.id)} facts:", block(pretty(step.result.facts))]
+    return found + [line for command in step.commands for line in _command(step, command)]
+
+
+def _command(step: StepView, command: CommandView) -> list[str]:
+    found = [f"{code(step.result.id)} command, {escape(record.command_outcome(command))}, {took(command.seconds)}:",
+             block(record.command_line(command))]
+    for name, text in (("standard output", command.stdout), ("standard error", command.stderr)):
+        found += [f"{name}:", block(text)] if text else []
+    return found
+
+
+def _contacts(view: RunView) -> str:
+    found = rows.contact_rows(view)
+    if not found:
+        return "The inventory names no contacts."
+    return table(("Contact", "Role", "Answers for", "Address"), [
+        (escape(name) + (" (owner)" if owner else ""), escape(contact.get("role") or "not stated"),
+         escape(contact.get("duty") or "not stated"),
+         escape(" ".join(filter(None, (contact.get("email"), contact.get("phone")))) or "not stated"))
+        for name, contact, owner in found])
+
+
+def _record(view: RunView) -> list[str]:
+    files = record.evidence_rows(view)
+    lines = [("Events", str(view.journal_events)), ("Last hash", code(view.journal_head)),
+             ("Last line", "torn: left out" if view.torn else "whole"),
+             ("To verify", code(f"invoke report.verify {view.result.run}"))]
+    listed = table(("File", "Step", "Size", "SHA-256"), [
+        (_evidence(row.file), escape(row.step), row.size, code(row.sha256)) for row in files])
+    return [table(("Journal", "Value"), lines), listed if files else "No step kept a file of evidence."]
+
+
+def _glossary() -> str:
+    lead = ("Every figure was measured in this run on the controller's monotonic clock; times of day are UTC. "
+            "The true value lies no further from a figure than its error, which is rounded up. A clock that could not be "
+            "read has no figure, and its objective is not verified.")
+    return lead + "\n\n" + "\n".join(f"- {clock.name}: {clock.span}. {clock.error}" for clock in wording.CLOCKS)

@@ -1,0 +1,93 @@
+"""What a report says of the record itself: the plan that was carried out, the evidence files, and the journal."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from drillbook.report.figures import one_line, shown, size
+from drillbook.result import CommandView, RunView
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRow:
+    """A file of evidence, and which step kept it."""
+
+    file: str
+    sha256: str
+    size: str
+    step: str
+
+
+def evidence_rows(view: RunView) -> list[EvidenceRow]:
+    """Every file that the facts of steps or the findings name."""
+    found: dict[str, EvidenceRow] = {}
+    for step in view.steps:
+        for fact in _files(step.result.facts):
+            name = shown(fact["file"])
+            count = fact.get("bytes")
+            found.setdefault(name, EvidenceRow(name, shown(fact.get("sha256") or "not recorded"),
+                                               size(count) if isinstance(count, int) else "not recorded", step.result.id))
+    for finding in view.result.findings:
+        for file in finding.evidence:
+            found.setdefault(shown(file), EvidenceRow(shown(file), "not recorded", "not recorded",
+                                                      shown(finding.step or finding.code)))
+    return [found[name] for name in sorted(found)]
+
+
+def _files(value: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(value, Mapping):
+        if isinstance(value.get("file"), str):
+            yield value
+        for key in sorted(value, key=str):
+            yield from _files(value[key])
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _files(item)
+
+
+def plan_rows(view: RunView) -> list[tuple[str, str]]:
+    """The plan in short: its digest, and what it would touch."""
+    plan = view.plan
+    inventory = _mapping(plan.get("inventory"))
+    services = [f"{name} ({_mapping(entry).get('kind', 'unknown kind')} on {_mapping(entry).get('host', 'no host')})"
+                for name, entry in sorted(_mapping(inventory.get("services")).items())]
+    hosts = [f"{name} ({entry.get('user')}@{entry.get('address')}:{entry.get('port')})" if "address" in entry else str(name)
+             for name, entry in sorted((key, _mapping(value)) for key, value in _mapping(inventory.get("hosts")).items())]
+    effects = [str(_mapping(step).get("effect")) for step in _list(plan.get("steps"))]
+    counts = [f"{effects.count(effect)} {effect}" for effect in ("read", "write", "fault") if effect in effects]
+    probes = [str(_mapping(probe).get("name")) for probe in _list(plan.get("probes"))]
+    rows = [("Digest", view.result.plan_digest), ("May run in", ", ".join(map(str, _list(plan.get("environments"))))),
+            ("Hosts", ", ".join(hosts)), ("Services", ", ".join(services)), ("Probes", ", ".join(probes)),
+            ("Steps", f"{len(effects)}: {', '.join(counts)}" if effects else "")]
+    return [(name, one_line(value) if value else "none") for name, value in rows]
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def command_line(command: CommandView) -> str:
+    """The command as a shell would take it, on one line."""
+    return one_line(shlex.join(command.argv))
+
+
+def command_outcome(command: CommandView) -> str:
+    """How a command ended: its status, its signal, or that nobody knows."""
+    if command.error:
+        return f"no outcome: {one_line(command.error)}"
+    if command.signal:
+        return f"killed by {one_line(command.signal)}"
+    return "no outcome recorded" if command.exit is None else f"exit {command.exit}"
+
+
+def cut(text: str, total: int) -> str:
+    """What part of an output the journal kept; empty when it kept all."""
+    kept = len(text.encode("utf-8", "replace"))
+    return f"the last {size(kept)} of {size(total)}" if total > kept else ""

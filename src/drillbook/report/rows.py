@@ -1,0 +1,147 @@
+"""What every format of a report says, as rows of text: made once, so that all formats say the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from drillbook.report.figures import against, one_line, seconds, shown
+from drillbook.report.wording import (
+    CLOCKS,
+    MARKS,
+    MET,
+    MISSED,
+    MOMENTS,
+    NOT_VERIFIED,
+    OBJECTIVES,
+    PHASES,
+    SHORT,
+    Clock,
+    measured,
+    unmeasured,
+    written,
+)
+from drillbook.result import Objective, PhaseResult, Result, RunView, StepView, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveRow:
+    """One objective against its measurement."""
+
+    key: str
+    name: str
+    short: str
+    target: str
+    measured: str
+    state: str
+    reason: str
+    clock: str
+    writes: str
+    target_s: float
+    measured_s: float | None
+    error_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClockRow:
+    """One clock with its figure, or the reason why there is none."""
+
+    clock: Clock
+    figure: str | None
+    reason: str
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseRow:
+    """One phase and the steps in it."""
+
+    phase: str
+    status: str
+    seconds: float | None
+    steps: tuple[StepView, ...]
+
+
+def state_of(objective: Objective) -> str:
+    """Met, missed or not verified; without a measurement an objective is never met."""
+    if objective.measured_s is None or objective.met is None:
+        return NOT_VERIFIED
+    return MET if objective.met else MISSED
+
+
+def objective_rows(objectives: dict[str, Objective]) -> list[ObjectiveRow]:
+    """RTO, RPO and detection first, then any other by name."""
+    known = [key for key in OBJECTIVES if key in objectives]
+    return [_objective(key, objectives[key]) for key in [*known, *sorted(set(objectives) - set(known))]]
+
+
+def _objective(key: str, objective: Objective) -> ObjectiveRow:
+    state = state_of(objective)
+    reason = one_line(objective.reason or "")
+    if not reason and state == NOT_VERIFIED:
+        reason = "it was not measured" if objective.measured_s is None else "the result gives no reason"
+    writes = ""
+    if objective.lost_writes is not None and objective.acknowledged_writes is not None:
+        writes = f"{objective.lost_writes} of {objective.acknowledged_writes} acknowledged writes lost"
+    return ObjectiveRow(
+        key=key, name=OBJECTIVES.get(key, one_line(key)), short=SHORT.get(key, one_line(key)),
+        target=seconds(objective.target_s), measured=_measured(objective), state=state, reason=reason,
+        clock=one_line(objective.clock), writes=writes, target_s=objective.target_s, measured_s=objective.measured_s,
+        error_s=objective.error_s)
+
+
+def _measured(objective: Objective) -> str:
+    if objective.measured_s is None:
+        return "not measured"
+    return against(objective.measured_s, objective.error_s, objective.target_s)
+
+
+def clock_rows(result: Result) -> list[ClockRow]:
+    """Every clock there is, also those that could not be read."""
+    return [_clock(result, clock) for clock in CLOCKS]
+
+
+def _clock(result: Result, clock: Clock) -> ClockRow:
+    value, error = measured(result, clock.key)
+    if value is None:
+        reason = unmeasured(result, clock.key) or "the result does not hold this clock"
+        return ClockRow(clock, None, reason, exact=False)
+    if error == 0:
+        return ClockRow(clock, seconds(value, 3), "", exact=True)
+    return ClockRow(clock, written(result, clock.key), "", exact=False)
+
+
+def phase_rows(view: RunView) -> list[PhaseRow]:
+    """Phases in their order with their steps; a phase that never began is skipped, never done."""
+    results: dict[str, PhaseResult] = {phase.phase: phase for phase in view.result.phases}
+    steps: dict[str, list[StepView]] = {}
+    for step in view.steps:
+        steps.setdefault(step.phase, []).append(step)
+    names = [name for name in PHASES if name in results or name in steps]
+    names += sorted((set(results) | set(steps)) - set(names))
+    return [PhaseRow(name, results[name].status if name in results else "skipped",
+                     results[name].seconds if name in results else None, tuple(steps.get(name, ()))) for name in names]
+
+
+def moment_rows(view: RunView) -> list[tuple[str, str, float]]:
+    """Name, meaning and time of every moment that was measured, in order of time."""
+    known = sorted((at, key) for key, at in view.timeline.marks.items() if key in MARKS)
+    return [(MARKS[key], MOMENTS[key], at) for at, key in known]
+
+
+def contradictions(view: RunView) -> list[str]:
+    """What in a passed result does not go with a pass: such a record must not be believed."""
+    result = view.result
+    if result.verdict is not Verdict.PASSED:
+        return []
+    found = [f"{row.name} is {row.state}" for row in objective_rows(result.objectives) if row.state != MET]
+    found += [f"{step.id} on {step.host} is {step.status}" for step in result.steps
+              if step.status in ("failed", "error", "unverified", "unknown", "cancelled")]
+    found += ["something could not be put back"] if result.residue else []
+    return [one_line(text) for text in found]
+
+
+def contact_rows(view: RunView) -> list[tuple[str, dict[str, str], bool]]:
+    """Contacts by name, the owner first; the flag says which is the owner."""
+    names = sorted(view.contacts, key=lambda name: (name != view.owner, name))
+    return [(name, {key: shown(value) for key, value in sorted(view.contacts[name].items())}, name == view.owner)
+            for name in names]

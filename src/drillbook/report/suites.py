@@ -1,0 +1,69 @@
+"""The drills of a suite as rows, made once for all formats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from drillbook.report import rows, wording
+from drillbook.report.figures import count, link, one_line
+from drillbook.report.rows import ObjectiveRow
+from drillbook.result import RunView, SuiteResult, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteRow:
+    """One drill of a suite; ``view`` is None when its record is missing."""
+
+    number: int
+    drill: str
+    run: str
+    verdict: str
+    exit: str
+    href: str | None
+    objectives: list[ObjectiveRow]
+    view: RunView | None
+    sentence: str
+
+
+def suite_rows(suite: SuiteResult, views: Sequence[RunView]) -> list[SuiteRow]:
+    """The drills of a suite, each with its view when there is one."""
+    by_run = {view.result.run: view for view in views}
+    return [_row(number, run, by_run.get(str(run.get("run")))) for number, run in enumerate(suite.runs, 1)]
+
+
+def _row(number: int, run: dict[str, Any], view: RunView | None) -> SuiteRow:
+    folder = link(str(run.get("folder", "")))
+    said = str(run.get("verdict", "unknown"))
+    return SuiteRow(
+        number=number, drill=str(run.get("drill", "unknown")), run=str(run.get("run", "unknown")),
+        verdict=_verdict(said, view), exit=str(view.result.exit if view else run.get("exit", "unknown")),
+        href=f"{folder}/report.html" if folder else None, view=view,
+        objectives=rows.objective_rows(view.result.objectives) if view else [],
+        sentence=wording.sentence(view) if view else
+        f"The record of this drill is missing. The suite says {one_line(said)}, and nothing here verifies it.")
+
+
+def _verdict(said: str, view: RunView | None) -> str:
+    """A pass counts only with the record that shows it."""
+    if view is None:
+        return wording.NOT_VERIFIED if said == Verdict.PASSED else said
+    return wording.NOT_VERIFIED if rows.contradictions(view) else str(view.result.verdict)
+
+
+def suite_sentence(found: Sequence[SuiteRow]) -> str:
+    """How many drills of a suite ended with which verdict."""
+    verdicts = [row.verdict for row in found]
+    order = [*map(str, Verdict), *sorted(set(verdicts) - set(map(str, Verdict)))]
+    counts = [f"{verdicts.count(verdict)} {one_line(verdict)}" for verdict in order if verdict in verdicts]
+    return f"{count(len(verdicts), 'drill')}: {', '.join(counts) or 'none was run'}."
+
+
+def suite_contradictions(suite: SuiteResult, found: Sequence[SuiteRow]) -> list[str]:
+    """What in a passed suite does not go with a pass."""
+    if suite.verdict is not Verdict.PASSED:
+        return []
+    if not found:
+        return ["no drill was run"]
+    return [one_line(f"{row.drill} is {row.verdict}") for row in found if row.verdict != Verdict.PASSED]

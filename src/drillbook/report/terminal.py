@@ -1,0 +1,139 @@
+"""The closing summary in a terminal; colour only repeats what words and shapes say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from drillbook.report import rows, wording
+from drillbook.report.figures import one_line, shown, took
+from drillbook.report.rows import ObjectiveRow
+from drillbook.report.suites import suite_contradictions, suite_rows, suite_sentence
+from drillbook.result import RunView, SuiteResult
+
+COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow", "refused": "cyan", "aborted": "magenta",
+           "met": "green", "missed": "red", "not verified": "yellow", "done": "green", "interrupted": "magenta",
+           "skipped": "cyan", "critical": "red", "high": "red", "medium": "yellow", "low": "cyan"}
+
+
+def summary(view: RunView, report: str = "") -> RenderableType:
+    """The end of a run: verdict, objectives, clocks, phases, findings, residue, and where the report is."""
+    result = view.result
+    parts: list[RenderableType] = [_verdict(result.verdict, result.title, bool(result.residue), result.exit),
+                                   Padding(Text(wording.sentence(view)), (0, 0, 1, 2))]
+    parts += _contradictions(rows.contradictions(view))
+    parts += _residue(view)
+    parts += [_objectives(rows.objective_rows(result.objectives)), _clocks(view), _phases(view), *_findings(view)]
+    parts.append(_where(result.run, report))
+    return Group(*parts)
+
+
+def suite_summary(suite: SuiteResult, views: Sequence[RunView], report: str = "") -> RenderableType:
+    """The end of a suite: each drill with its verdict and objectives, and what could not be put back."""
+    table = _table("Drills", "drill", "verdict", "objectives")
+    found = suite_rows(suite, views)
+    for row in found:
+        figures = [f"{one.short} {one.measured}: {one.state}" for one in row.objectives]
+        if row.view is None:
+            figures = [row.sentence]
+        table.add_row(Text(one_line(row.drill)), _state(row.verdict), Text("\n".join(figures) or "no objectives"))
+    residue = [part for view in views for part in _residue(view)]
+    lead = Padding(Text(suite_sentence(found)), (0, 0, 1, 2))
+    return Group(_verdict(suite.verdict, suite.title, suite.exit == 5, suite.exit), lead,
+                 *_contradictions(suite_contradictions(suite, found)), *residue, _spaced(table), _where(suite.run, report))
+
+
+def _contradictions(found: Sequence[str]) -> list[RenderableType]:
+    return [Padding(Text(f"! This record contradicts itself: {one}", style="bold red"), (0, 0, 1, 2)) for one in found]
+
+
+def _verdict(verdict: str, title: str, residue: bool, status: int) -> Text:
+    shape = {str(key): value for key, value in wording.SHAPES.items()}.get(verdict, "?")
+    word = verdict.upper() + (" WITH RESIDUE" if residue else "")
+    style = f"bold {COLOURS.get(verdict, 'yellow')}"
+    return Text.assemble((f"{shape} {word}", style), f"  {one_line(title)}", (f"  exit {status}", "dim"))
+
+
+def _state(word: str) -> Text:
+    known = {**wording.STEP_SHAPES, **wording.STATES, **{str(key): value for key, value in wording.SHAPES.items()}}
+    return Text(f"{known.get(word, '?')} {one_line(word)}", style=COLOURS.get(word, "yellow"))
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=Text(title, style="bold"), title_justify="left", pad_edge=False,
+                  show_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(Text(column), overflow="fold")
+    return table
+
+
+def _spaced(table: Table) -> RenderableType:
+    return Padding(table, (0, 0, 1, 2))
+
+
+def _objectives(found: Sequence[ObjectiveRow]) -> RenderableType:
+    if not found:
+        return Padding(Text("The drill sets no objectives."), (0, 0, 1, 2))
+    table = _table("Objectives", "objective", "target", "measured ± error", "met")
+    for row in found:
+        state = _state(row.state)
+        state.append(f"\n{row.reason}" if row.reason else "", style="default")
+        figure = row.measured + (f"\n{row.writes}" if row.writes else "")
+        table.add_row(Text(row.name), Text(row.target), Text(figure), state)
+    return _spaced(table)
+
+
+def _clocks(view: RunView) -> RenderableType:
+    table = _table("Clocks", "clock", "figure")
+    for row in rows.clock_rows(view.result):
+        if row.figure:
+            table.add_row(Text(row.clock.name), Text(row.figure + ("  no sampling error" if row.exact else "")))
+        else:
+            table.add_row(Text(row.clock.name), Text(f"? not measured: {row.reason}", style="yellow"))
+    return _spaced(table)
+
+
+def _phases(view: RunView) -> RenderableType:
+    table = _table("Phases", "phase", "status", "took", "steps")
+    for phase in rows.phase_rows(view):
+        known = phase.seconds is not None and phase.status != "interrupted"
+        time = took(phase.seconds) if known and phase.seconds is not None else "not measured"
+        states = [step.result.status for step in phase.steps]
+        counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
+        table.add_row(Text(one_line(phase.phase)), _state(phase.status), Text(time), Text(counts or "none"))
+    return _spaced(table)
+
+
+def _findings(view: RunView) -> list[RenderableType]:
+    if not view.result.findings:
+        return [Padding(Text("The run recorded no findings."), (0, 0, 1, 2))]
+    parts: list[RenderableType] = [Padding(Text("Findings", style="bold"), (0, 0, 0, 2))]
+    for one in view.result.findings:
+        head = Text(f"{one.severity} ", style=f"bold {COLOURS[one.severity]}")
+        head.append(f"{one_line(one.code)}: {shown(one.title)}", style="default not bold")
+        lines = [("wanted", one.wanted), ("measured", one.measured), ("remedy", one.remedy)]
+        body = Table.grid(padding=(0, 2, 0, 0))
+        for name, text in (line for line in lines if line[1]):
+            body.add_row(Text(name, style="dim"), Text(shown(text)))
+        parts += [Padding(head, (0, 0, 0, 2)), Padding(body, (0, 0, 1, 4))]
+    return parts
+
+
+def _residue(view: RunView) -> list[RenderableType]:
+    parts: list[RenderableType] = []
+    for one in view.result.residue:
+        head = f"! NOT PUT BACK: {one_line(one.what)} on {one_line(one.host)} (step {one_line(one.step)})"
+        parts += [Padding(Text(head, style="bold red"), (0, 0, 0, 2)), Padding(Text(f"why: {shown(one.why)}"), (0, 0, 0, 4)),
+                  Padding(Text(f"by hand:\n{shown(one.by_hand)}"), (0, 0, 1, 4))]
+    return parts
+
+
+def _where(run: str, report: str) -> Text:
+    text = Text.assemble(("  run ", "dim"), one_line(run))
+    return Text.assemble(text, ("\n  report ", "dim"), one_line(report)) if report else text
+

@@ -1,0 +1,326 @@
+"""The timeline of a run as geometry: lanes, marks, spans and an axis, all in pixels, ready to be drawn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from drillbook.report.figures import milliseconds, one_line, seconds
+from drillbook.report.labels import BOLD, FONT, ROW, Flag, Label, first_free, fit, flags, label
+from drillbook.report.wording import MARKS, STEP_SHAPES, written
+from drillbook.result import ProbeTrack, RunView, Span
+
+WIDE, NARROW = 1000.0, 358.0
+EDGE = 8.0
+PHASE_HEIGHT = 24.0
+LANE_HEIGHT = 20.0
+LEAST = 2.0
+STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600,
+         7200, 14400, 43200, 86400)
+CLOSE_UP = 0.2
+"""A close-up is drawn when all marks lie within this share of the run."""
+WORDS = {"good": "good", "bad": "bad", "kept": "acknowledged and survived", "lost": "acknowledged and lost",
+         "refused": "not acknowledged", "unproven": "acknowledged, survival not known"}
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Seconds to pixels."""
+
+    start: float
+    end: float
+    width: float
+
+    def x(self, at: float) -> float:
+        """Where a moment lies."""
+        share = (at - self.start) / (self.end - self.start)
+        return EDGE + min(1.0, max(0.0, share)) * (self.width - 2 * EDGE)
+
+    def holds(self, at: float) -> bool:
+        """Is the moment inside?"""
+        return self.start <= at <= self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One stretch of a lane."""
+
+    x: float
+    width: float
+    kind: str
+    title: str
+    label: Label | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A row of stretches under its name."""
+
+    name: Label
+    note: Label | None
+    y: float
+    height: float
+    pieces: tuple[Piece, ...]
+    counts: tuple[Label, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """A span between two marks with its figure."""
+
+    x1: float
+    x2: float
+    y: float
+    key: str
+    label: Label
+
+    @property
+    def lines(self) -> list[tuple[float, float]]:
+        """From where to where it is drawn: around its label when that stands between its ends."""
+        box = self.label.box
+        if self.x1 < box.x and box.right < self.x2 and box.y < self.y < box.y + box.height:
+            return [(self.x1, box.x - 4), (box.right + 4, self.x2)]
+        return [(self.x1, self.x2)]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment: a line through all lanes with its label at the top."""
+
+    key: str
+    x: float
+    top: float
+    label: Label
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A timeline, ready to be drawn."""
+
+    width: float
+    height: float
+    title: str
+    description: str
+    marks: tuple[Mark, ...]
+    lanes: tuple[Lane, ...]
+    dimensions: tuple[Dimension, ...]
+    ticks: tuple[Label, ...]
+    lanes_top: float
+    lanes_end: float
+    axis_y: float
+
+    def labels(self) -> list[Label]:
+        """Every text in the drawing."""
+        found = [mark.label for mark in self.marks] + list(self.ticks) + [one.label for one in self.dimensions]
+        for lane in self.lanes:
+            found += [lane.name, *([lane.note] if lane.note else []), *lane.counts]
+            found += [piece.label for piece in lane.pieces if piece.label]
+        return found
+
+
+def draw(view: RunView, width: float = WIDE, *, close_up: bool = False) -> Drawing:
+    """The whole run, or a close-up of the stretch that holds all marks."""
+    line = view.timeline
+    start, end = window(view) if close_up else (0.0, max(line.seconds, *_ends(view), 0.001))
+    scale = Scale(start, end, width)
+    marks, top = _marks(view, scale)
+    lanes, y = _lanes(view, scale, top + 8)
+    dimensions, axis_y = _dimensions(view, scale, y + 6)
+    what = "Close-up of the timeline" if close_up else "Timeline"
+    return Drawing(
+        width=width, height=axis_y + 30, title=f"{what} of run {one_line(view.result.run)}",
+        description=_description(view), marks=marks, lanes=lanes, dimensions=dimensions,
+        ticks=_ticks(scale, axis_y), lanes_top=top, lanes_end=y, axis_y=axis_y)
+
+
+def window(view: RunView) -> tuple[float, float]:
+    """The stretch of time that holds all marks, with some air around it."""
+    moments = sorted(view.timeline.marks.values())
+    air = max((moments[-1] - moments[0]) * 0.12, 0.05)
+    return moments[0] - air, moments[-1] + air
+
+
+def wants_close_up(view: RunView) -> bool:
+    """Do the marks lie so close together that the whole run does not show them apart?"""
+    if len(view.timeline.marks) < 3:
+        return False
+    start, end = window(view)
+    return end - start < CLOSE_UP * view.timeline.seconds
+
+
+def _ends(view: RunView) -> list[float]:
+    stretches = [span for track in view.timeline.probes for span in track.stretches]
+    return [span.end if span.end is not None else span.start for span in [*view.timeline.phases, *stretches]] or [0.0]
+
+
+def _marks(view: RunView, scale: Scale) -> tuple[tuple[Mark, ...], float]:
+    known = [(view.timeline.marks[key], key) for key in MARKS if key in view.timeline.marks]
+    known = sorted((at, key) for at, key in known if scale.holds(at))
+    texts = [(scale.x(at), f"{MARKS[key]} {seconds(at, 2 if at < 60 else 1)}") for at, key in known]
+    placed: list[Flag] = flags(texts, scale.width)
+    found = tuple(Mark(key, flag.x, flag.row * ROW + 2, flag.label) for flag, (_, key) in zip(placed, known, strict=True))
+    return found, (max((flag.row for flag in placed), default=-1) + 1) * ROW + 2
+
+
+def _lanes(view: RunView, scale: Scale, y: float) -> tuple[tuple[Lane, ...], float]:
+    lanes = []
+    if view.timeline.phases:
+        lane, y = _phase_lane(view, scale, y)
+        lanes.append(lane)
+    for track in view.timeline.probes:
+        lane, y = _probe_lane(track, view.timeline.seconds, scale, y)
+        lanes.append(lane)
+    return tuple(lanes), y
+
+
+def _phase_lane(view: RunView, scale: Scale, y: float) -> tuple[Lane, float]:
+    top = y + ROW
+    pieces: list[Piece] = []
+    below: list[Label] = []
+    states = {phase.phase: phase.status for phase in view.result.phases}
+    for number, span in enumerate(_inside(view.timeline.phases, view.timeline.seconds, scale)):
+        end = view.timeline.seconds if span.end is None else span.end
+        state = states.get(span.label, "interrupted")
+        name = one_line(span.label) if state == "done" else f"{STEP_SHAPES.get(state, '?')} {one_line(span.label)}"
+        title = f"{name}, {state}: {seconds(span.start, 2)} to {seconds(end, 2)}"
+        piece = _piece(span, end, f"phase {'even' if number % 2 else 'odd'} {state}", title, scale)
+        middle = piece.x + piece.width / 2
+        inner = label(name, middle, top, anchor="middle", height=PHASE_HEIGHT)
+        if inner.box.width + 6 <= piece.width:
+            pieces.append(replace(piece, label=inner))
+            continue
+        pieces.append(piece)
+        outer = [label(name, middle, top + PHASE_HEIGHT + row * ROW, anchor=anchor)
+                 for row in range(3) for anchor in ("middle", "start", "end")]
+        placed = first_free([one.box for one in below], outer, 0, scale.width)
+        below += [placed] if placed else []
+    rows = max((math.ceil((one.box.y + ROW - top - PHASE_HEIGHT) / ROW) for one in below), default=0)
+    lane = Lane(label("phases", EDGE, y, font=BOLD), None, top, PHASE_HEIGHT, tuple(pieces), tuple(below))
+    return lane, top + PHASE_HEIGHT + rows * ROW + 10
+
+
+def _probe_lane(track: ProbeTrack, end: float, scale: Scale, y: float) -> tuple[Lane, float]:
+    top = y + ROW
+    pieces = []
+    for span in _inside(track.stretches, end, scale):
+        kind = "unproven" if track.error and span.label == "kept" else span.label
+        until = end if span.end is None else span.end
+        title = f"{WORDS.get(kind, one_line(kind))}: {seconds(span.start, 2)} to {seconds(until, 2)}"
+        if span.count is not None:
+            title += f", {span.count} {'samples' if track.kind == 'availability' else 'writes'}"
+        pieces.append(_piece(span, until, kind if kind in WORDS else "other", title, scale))
+    counts = _counts(track, end, scale, top + LANE_HEIGHT)
+    name = label(fit(_lane_name(track), scale.width - 2 * EDGE, BOLD), EDGE, y, font=BOLD)
+    room = scale.width - EDGE - name.box.right - 16
+    note = _note(track)
+    fitted = label(note, scale.width - EDGE, y, anchor="end") if label(note, 0, 0).box.width <= room else None
+    return (Lane(name, fitted, top, LANE_HEIGHT, tuple(_merged(pieces)), counts),
+            top + LANE_HEIGHT + (ROW if counts else 0) + 10)
+
+
+def _lane_name(track: ProbeTrack) -> str:
+    return f"{one_line(track.name)} · every {milliseconds(track.every_s)}"
+
+
+def _note(track: ProbeTrack) -> str:
+    if track.error:
+        return "probe failed: not verified"
+    if track.kind == "canary":
+        return f"{track.samples} writes, {track.bad} not acknowledged"
+    return f"{track.samples} samples, {track.bad} bad, {track.late} late"
+
+
+def _counts(track: ProbeTrack, end: float, scale: Scale, top: float) -> tuple[Label, ...]:
+    """How many writes were lost, below each lost stretch where there is room."""
+    found: list[Label] = []
+    for span in _inside(track.stretches, end, scale):
+        if span.label == "lost" and span.count is not None:
+            until = end if span.end is None else span.end
+            middle = (scale.x(span.start) + scale.x(until)) / 2
+            text = f"{span.count} lost"
+            wanted = [label(text, middle, top, anchor=anchor, font=BOLD) for anchor in ("middle", "start", "end")]
+            placed = first_free([one.box for one in found], wanted, 0, scale.width)
+            found += [placed] if placed else []
+    return tuple(found)
+
+
+def _inside(spans: Sequence[Span], end: float, scale: Scale) -> list[Span]:
+    return [span for span in spans
+            if span.start <= scale.end and (end if span.end is None else span.end) >= scale.start]
+
+
+def _piece(span: Span, end: float, kind: str, title: str, scale: Scale) -> Piece:
+    left, right = scale.x(span.start), scale.x(end)
+    return Piece(left, max(right - left, LEAST), kind, title)
+
+
+def _merged(pieces: Sequence[Piece]) -> list[Piece]:
+    """Pieces that matter most last, so that they are drawn on top; neighbours that fall on one pixel become one."""
+    order = ["good", "kept", "unproven", "other", "refused", "bad", "lost"]
+    found: list[Piece] = []
+    for piece in sorted(pieces, key=lambda one: (order.index(one.kind), one.x)):
+        last = found[-1] if found else None
+        if last and last.kind == piece.kind and piece.x <= last.x + last.width + 0.5:
+            title = last.title if last.title.endswith("and more") else f"{last.title}, and more"
+            width = max(last.x + last.width, piece.x + piece.width) - last.x
+            found[-1] = Piece(last.x, width, last.kind, title)
+        else:
+            found.append(piece)
+    return found
+
+
+SPANS = (("outage", "first_bad", "recovered", "outage"), ("rto", "disruption", "recovered", "RTO"),
+         ("rpo", "recovery_point", "last_acknowledged", "RPO"))
+
+
+def _dimensions(view: RunView, scale: Scale, y: float) -> tuple[tuple[Dimension, ...], float]:
+    found: list[Dimension] = []
+    marks = view.timeline.marks
+    for clock, begin, end, word in SPANS:
+        figure = written(view.result, clock)
+        if not figure or begin not in marks or end not in marks:
+            continue
+        x1, x2 = scale.x(marks[begin]), scale.x(marks[end])
+        text = f"{word} {figure}"
+        wanted = [label(text, (x1 + x2) / 2, y, anchor="middle", font=BOLD)]
+        wanted = wanted if wanted[0].box.width + 40 <= x2 - x1 else []
+        wanted += [label(text, x2 + 10, y, font=BOLD), label(text, x1 - 10, y, anchor="end", font=BOLD)]
+        placed = first_free([], wanted, 0, scale.width)
+        if placed is None:  # no room beside the line: the label gets a row of its own above it
+            placed = label(text, EDGE, y, font=BOLD)
+            y += ROW
+        found.append(Dimension(x1, x2, y + ROW / 2, clock, placed))
+        y += ROW + 4
+    return tuple(found), y + 4
+
+
+def _ticks(scale: Scale, y: float) -> tuple[Label, ...]:
+    room = scale.end - scale.start
+    for step in STEPS:
+        first = math.ceil(round(scale.start / step, 6))
+        last = math.floor(round(scale.end / step, 6))
+        if last - first > scale.width / 30:
+            continue
+        digits = max(0, -math.floor(math.log10(step)))
+        ticks = [_tick(scale, number * step, y, digits) for number in range(first, last + 1)]
+        if all(one.box.right + 8 <= other.box.x for one, other in pairwise(ticks)):
+            return tuple(ticks)
+    return (_tick(scale, scale.start + room / 2, y, 3),)
+
+
+def _tick(scale: Scale, at: float, y: float, digits: int) -> Label:
+    x, text = scale.x(at), seconds(at, digits)
+    half = label(text, 0, 0).box.width / 2
+    anchor = "start" if x - half < 0 else "end" if x + half > scale.width else "middle"
+    return label(text, x, y + 6, anchor=anchor, font=FONT)
+
+
+def _description(view: RunView) -> str:
+    """The same in words, for those who cannot see the drawing."""
+    line = view.timeline
+    parts = [f"{seconds(line.seconds, 1)} from start to end"]
+    parts += [f"{MARKS[key]} at {seconds(line.marks[key], 2)}" for key in MARKS if key in line.marks]
+    parts += [f"{_lane_name(track)}: {_note(track)}" for track in line.probes]
+    return "; ".join(parts) + "."

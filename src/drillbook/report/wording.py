@@ -1,0 +1,157 @@
+"""The words of reports: what verdicts, states and clocks are called, and one sentence on what a run showed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from drillbook.report.figures import against, count, figure, one_line, seconds, utc_time
+from drillbook.result import Objective, Result, RunView, Verdict
+
+VERDICTS = {
+    Verdict.PASSED: "Every step was done, every objective was measured and met, and every verification passed.",
+    Verdict.FAILED: "A backup, a restore or a verification failed, or an objective was missed.",
+    Verdict.INCONCLUSIVE: "The drill could not show whether the service recovers as it should. This is not a pass.",
+    Verdict.REFUSED: "The drill was not allowed to start, or the system was not ready for it.",
+    Verdict.ABORTED: "The run was stopped before its end.",
+}
+SHAPES = {Verdict.PASSED: "\N{CHECK MARK}", Verdict.FAILED: "\N{MULTIPLICATION X}", Verdict.INCONCLUSIVE: "?",
+          Verdict.REFUSED: "\N{EN DASH}", Verdict.ABORTED: "\N{BLACK SQUARE}"}
+
+MET, MISSED, NOT_VERIFIED = "met", "missed", "not verified"
+STATES = {MET: "\N{CHECK MARK}", MISSED: "\N{MULTIPLICATION X}", NOT_VERIFIED: "?"}
+
+STEP_SHAPES = {"done": "\N{CHECK MARK}", "failed": "\N{MULTIPLICATION X}", "error": "\N{MULTIPLICATION X}",
+               "unverified": "?", "unknown": "?", "allowed": "!", "skipped": "\N{EN DASH}", "cancelled": "\N{BLACK SQUARE}",
+               "interrupted": "\N{BLACK SQUARE}"}
+STEP_WORDS = {
+    "done": "done", "failed": "failed: it found something wrong", "error": "error: something broke",
+    "unverified": "unverified: it could not be carried out", "unknown": "unknown: begun, and its outcome was never recorded",
+    "allowed": "failed, which the drill allows with a written reason", "skipped": "skipped", "cancelled": "cancelled",
+    "interrupted": "interrupted: it began and never ended"}
+
+OBJECTIVES = {"rto": "Recovery time (RTO)", "rpo": "Recovery point (RPO)", "detect": "Detection"}
+SHORT = {"rto": "RTO", "rpo": "RPO", "detect": "Detection"}
+OBJECTIVE_CLOCKS = {"rto": "rto", "rpo": "rpo", "detect": "detection"}
+PHASES = ("ready", "backup", "inject", "detect", "restore", "verify", "cleanup")
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """A clock: from where to where it runs, and how the error of its figure is made."""
+
+    key: str
+    name: str
+    span: str
+    error: str
+
+
+_SAMPLED = "The distance between the probe samples that the figure lies between: the probe's interval and its own latency."
+_JOURNAL = "Both ends are journal entries of the controller, read from the clock itself; no sampling, so no sampling error."
+CLOCKS = (
+    Clock("disruption", "Disruption", "start of the run to start of the injection", _JOURNAL),
+    Clock("detection", "Detection", "disruption to the expected alert or the first bad probe", _SAMPLED),
+    Clock("outage", "Outage", "first bad probe to first good probe of the sustained recovery", _SAMPLED),
+    Clock("rto", "Recovery time (RTO)",
+          "disruption to first good probe of the sustained recovery; counts only if the verification passed", _SAMPLED),
+    Clock("restore", "Restore", "start to end of the restore phase", _JOURNAL),
+    Clock("verified", "Verified", "disruption to the end of the verification", _JOURNAL),
+    Clock("waiting", "Waiting", "time spent waiting for people at manual steps and approvals", _JOURNAL),
+    Clock("rpo", "Recovery point (RPO)",
+          "newest write up to which every acknowledged write survived, to the last acknowledged write",
+          "The distance between the last write that survived and the first that was lost: its interval and latency."),
+)
+MARKS = {"recovery_point": "recovery point", "last_acknowledged": "last acknowledged", "disruption": "disruption",
+         "first_bad": "first bad", "recovered": "recovered", "verified": "verified"}
+
+MOMENTS = {
+    "recovery_point": "the newest surviving write before the loss was acknowledged",
+    "last_acknowledged": "the last write before the disruption was acknowledged",
+    "disruption": "the injection began", "first_bad": "the first bad probe sample began",
+    "recovered": "the first good sample of the sustained recovery ended", "verified": "the verification ended"}
+
+
+def sentence(view: RunView) -> str:
+    """What the run showed, in plain words, made of measured figures only."""
+    result, marks = view.result, view.timeline.marks
+    service = one_line(result.service)
+    if "disruption" not in marks:
+        return f"{_not_disrupted(result)} {_reason(result)}".strip()
+    at = utc_time(result.started, marks["disruption"])
+    parts = [_recovery(result, f"The service {service} was disrupted at {at}", marks), _loss(result)]
+    tail = "" if result.verdict is Verdict.PASSED else _reason(result)
+    return " ".join([_join(parts), tail]).strip()
+
+
+def _join(parts: list[str]) -> str:
+    return "; ".join(part for part in parts if part) + "."
+
+
+def _reason(result: Result) -> str:
+    text = one_line(result.reason).strip()
+    word = text.split(" ")[0]
+    first = word if "." in word else word.capitalize() if word.islower() else word
+    return f"{first}{text[len(word):].rstrip('.')}." if text else ""
+
+
+def _not_disrupted(result: Result) -> str:
+    return {Verdict.REFUSED: "The drill was refused.", Verdict.ABORTED: "The run was stopped before its end.",
+            }.get(result.verdict, "No disruption was measured.")
+
+
+def _recovery(result: Result, begin: str, marks: dict[str, float]) -> str:
+    rto, error = measured(result, "rto")
+    if rto == 0 and error is not None and "first_bad" not in marks:
+        return f"{begin}, and no probe saw an outage longer than {seconds(error, 3)}"
+    if rto is not None:
+        return f"{begin} and served again {written(result, 'rto')} later"
+    why = unmeasured(result, "rto")
+    return f"{begin}, and no recovery was measured{f' ({why})' if why else ''}"
+
+
+def _loss(result: Result) -> str:
+    objective = result.objectives.get("rpo")
+    rpo = written(result, "rpo")
+    if not rpo:
+        why = unmeasured(result, "rpo")
+        return f"the loss of data was not measured{f' ({why})' if why else ''}"
+    lost = objective.lost_writes if objective else None
+    known = objective.acknowledged_writes if objective else None
+    if lost is None or known is None:
+        return f"{rpo} of data were lost"
+    if lost == 0:
+        return f"none of {count(known, 'acknowledged write')} was lost"
+    verb = "was" if lost == 1 else "were"
+    return f"{lost} of {count(known, 'acknowledged write')} {verb} lost, {rpo} of data"
+
+
+def measured(result: Result, clock: str) -> tuple[float | None, float | None]:
+    """Value and error of a clock, from the clocks or from its objective."""
+    value, error = result.clocks.get(f"{clock}_s"), result.clocks.get(f"{clock}_error_s")
+    objective = _objective_of(result, clock)
+    if objective is not None:
+        value = objective.measured_s if value is None else value
+        error = objective.error_s if error is None else error
+    return value, error
+
+
+def written(result: Result, clock: str) -> str:
+    """The figure of a clock as every format and every place writes it; empty when there is none."""
+    value, error = measured(result, clock)
+    if value is None:
+        return ""
+    objective = _objective_of(result, clock)
+    if objective and (objective.measured_s, objective.error_s) == (value, error):
+        return against(value, error, objective.target_s)
+    return figure(value, error)
+
+
+def _objective_of(result: Result, clock: str) -> Objective | None:
+    return next((result.objectives.get(key) for key, name in OBJECTIVE_CLOCKS.items() if name == clock), None)
+
+
+def unmeasured(result: Result, clock: str) -> str:
+    """Why a clock has no figure; empty when nobody said."""
+    keys = [clock, f"{clock}_s", *(key for key, name in OBJECTIVE_CLOCKS.items() if name == clock)]
+    reasons = [result.unmeasured[key] for key in keys if result.unmeasured.get(key)]
+    objectives = [result.objectives[key].reason for key in keys if key in result.objectives]
+    return one_line(next((reason for reason in [*reasons, *objectives] if reason), ""))

@@ -1,0 +1,134 @@
+"""All formats say the same as the result, and what is missing is never called passed or met."""
+
+from __future__ import annotations
+
+import html as entities
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from drillbook.report import html, junit, markdown, rows, terminal, wording
+from drillbook.result import Objective, Residue, RunView, Verdict
+from tests.report import renderings, samples
+
+HONEST = [name for name in samples.ALL if name != "hostile"]
+
+
+def plain(text: str) -> str:
+    """The words of a page, whatever its markup and its line breaks."""
+    text = entities.unescape(re.sub(r"<[^>]*>|\\(?=[^\w\s])", "", text)).replace("\N{NO-BREAK SPACE}", " ")
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_every_figure_stands_in_every_format(name: str) -> None:
+    view = samples.ALL[name]()
+    for ending, text in {**renderings.formats(view), "txt": renderings.printed(terminal.summary(view), 300)}.items():
+        words = plain(text)
+        assert wording.sentence(view) in words, ending
+        for row in rows.objective_rows(view.result.objectives):
+            assert row.measured in words, (ending, row)
+            assert row.state in words
+        for clock in rows.clock_rows(view.result) if ending != "xml" else []:
+            assert (clock.figure or clock.reason) in words, (ending, clock)
+        for one in view.result.findings:
+            assert one.code in words, ending
+        assert str(view.result.verdict) in words.lower()
+
+
+def test_the_sentence_of_a_passed_run() -> None:
+    assert wording.sentence(samples.passed()) == (
+        "The service database was disrupted at 10:00:08 UTC and served again 7.4 s ± 0.1 s later; "
+        "41 of 388 acknowledged writes were lost, 2.05 s ± 0.05 s of data."
+    )
+
+
+def test_the_sentence_says_what_was_not_measured() -> None:
+    found = wording.sentence(samples.inconclusive())
+    assert "no recovery was measured (the drill has no availability probe that worked)" in found
+    assert "the loss of data was not measured (the canary could not be read back: connection refused)" in found
+    assert wording.sentence(samples.refused()) == (
+        "The drill was refused. The drill may run in lab, staging, not in production."
+    )
+
+
+def with_objective(**more: object) -> RunView:
+    view = samples.passed()
+    values = {**view.result.objectives["rto"].model_dump(), **more}
+    result = view.result.model_copy(update={"objectives": {"rto": Objective.model_validate(values)}, "clocks": {}})
+    return view.model_copy(update={"result": result})
+
+
+@pytest.mark.parametrize("more", [{"measured_s": None}, {"met": None}, {"measured_s": None, "met": None, "error_s": None}])
+def test_an_objective_without_a_measurement_is_never_met(more: dict[str, object]) -> None:
+    view = with_objective(**more)
+    row = rows.objective_rows(view.result.objectives)[0]
+    assert row.state == "not verified"
+    assert row.reason
+    for text in renderings.formats(view).values():
+        assert "not verified" in plain(text)
+        assert not re.search(r"(?:✓|\*\*)\s*met\b", plain(text))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"objectives": {"rto": Objective(target_s=1, measured_s=None, error_s=None, met=True)}},
+        {"objectives": {"rto": Objective(target_s=1, measured_s=2, error_s=0.1, met=False)}},
+        {"residue": (Residue(step="s", host="h", what="w", why="y", by_hand="b"),)},
+        {"steps": tuple(samples.step("verify.1", "x", status=s).result for s in ("unknown",))},
+    ],
+)
+def test_a_pass_that_is_none_is_shown_as_a_contradiction(change: dict[str, object]) -> None:
+    view = samples.passed()
+    view = view.model_copy(update={"result": view.result.model_copy(update=change)})
+    assert rows.contradictions(view)
+    for ending, text in renderings.formats(view).items():
+        assert ending == "xml" or "contradicts itself" in plain(text)
+    assert ElementTree.fromstring(junit.render(view)).find(".//testcase[@name='verdict']/error") is not None
+
+
+def test_a_clean_pass_has_no_contradiction() -> None:
+    assert rows.contradictions(samples.passed()) == []
+    assert "contradicts" not in html.render(samples.passed())
+
+
+def test_a_suite_does_not_pass_on_its_word() -> None:
+    suite, _ = samples.suite()
+    runs = ({**suite.runs[0], "verdict": "passed"},)
+    suite = suite.model_copy(update={"verdict": Verdict.PASSED, "exit": 0, "runs": runs})
+    for text in (
+        html.render_suite(suite, []),
+        markdown.render_suite(suite, []),
+        renderings.printed(terminal.suite_summary(suite, [])),
+    ):
+        assert "contradicts itself" in plain(text)
+        assert "1 drill: 1 not verified." in plain(text)
+    tree = ElementTree.fromstring(junit.render_suite(suite, []))
+    assert tree.get("errors") == tree.get("tests") == "2"
+    passed = samples.passed()
+    assert "contradicts" not in html.render_suite(suite, [passed])
+
+
+def test_kept_writes_of_a_canary_that_was_not_read_back_are_not_called_kept() -> None:
+    page = html.render(samples.inconclusive())
+    assert "acknowledged, survival not known" in page
+    assert 'class="kept"' not in page
+
+
+def test_a_phase_that_never_began_is_skipped() -> None:
+    found = {row.phase: row.status for row in rows.phase_rows(samples.aborted())}
+    assert found == {"ready": "done", "backup": "done", "inject": "interrupted", "restore": "skipped"}
+
+
+@pytest.mark.parametrize("name", samples.ALL)
+def test_none_is_never_printed(name: str) -> None:
+    for text in renderings.formats(samples.ALL[name]()).values():
+        assert not re.search(r"\bNone\b|\bnan\b|Undefined", plain(text))
+
+
+def test_contacts_owner_first() -> None:
+    found = rows.contact_rows(samples.passed())
+    assert [(name, owner) for name, _, owner in found][:2] == [("dba", True), ("architect", False)]
+    assert "值班工程师" in html.render(samples.passed())

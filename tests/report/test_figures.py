@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import math
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drillbook.report import figures
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "written"),
+    [
+        (7.41, 1, "7.4 s"),
+        (7.41, None, "7.41 s"),
+        (0.0, None, "0 s"),
+        (0, 2, "0.00 s"),
+        (300.0, None, "5 min"),
+        (59.9996, 2, "1 min"),
+        (144.5, 2, "2 min 24.50 s"),
+        (3600.0, None, "1 h"),
+        (3661.0, None, "1 h 1 min 1 s"),
+        (3601.2, 1, "1 h 1.2 s"),
+        (90061.0, None, "1 d 1 h 1 min 1 s"),
+        (-2.5, 1, "\N{MINUS SIGN}2.5 s"),
+    ],
+)
+def test_seconds(value: float, digits: int | None, written: str) -> None:
+    assert figures.seconds(value, digits) == written
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "written"),
+    [
+        (7.41, 0.1, "7.4 s ± 0.1 s"),
+        (2.05, 0.05, "2.05 s ± 0.05 s"),
+        (144.5, 0.61, "2 min 24.50 s ± 0.61 s"),
+        (7.4137, 0.1234, "7.41 s ± 0.13 s"),
+        (1234.5, 12.0, "20 min 34 s ± 12 s"),
+        (3.0, None, "3 s (error not stated)"),
+    ],
+)
+def test_figure_has_the_digits_that_its_error_allows(value: float, error: float | None, written: str) -> None:
+    assert figures.figure(value, error) == written
+
+
+@pytest.mark.parametrize(
+    ("value", "target", "written"),
+    [(10.004, 10.0, "10.004 s ± 0.050 s"), (9.996, 10.0, "10.00 s ± 0.05 s"), (10.0, 10.0, "10.00 s ± 0.05 s")],
+)
+def test_figure_stands_on_the_right_side_of_its_target(value: float, target: float, written: str) -> None:
+    assert figures.against(value, 0.05, target) == written
+
+
+def in_seconds(text: str) -> float:
+    factors = {"d": 86400, "h": 3600, "min": 60, "s": 1}
+    return sum(float(number) * factors[unit] for number, unit in re.findall(r"([\d.]+) (d|h|min|s)\b", text))
+
+
+@given(st.floats(0, 1e6), st.floats(1e-4, 1e4))
+def test_what_is_written_is_what_was_measured(value: float, error: float) -> None:
+    shown_value, shown_error = figures.figure(value, error).split(" ± ")
+    digits = figures.error_digits(error)
+    assert abs(in_seconds(shown_value) - value) <= 0.5 * 10**-digits + 1e-6
+    assert in_seconds(shown_error) >= error - 1e-6 * 10**-digits - 1e-9
+    assert in_seconds(shown_error) <= error * 1.5 + 10**-digits
+
+
+@given(st.text())
+def test_nothing_hidden_is_left(text: str) -> None:
+    found = figures.shown(text)
+    found.encode()
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200b\u200e\u200f]", found)
+    assert "\n" not in figures.one_line(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("\x1b[31m", "\\x1b[31m"),
+        ("a\u202eb", "a\\u202eb"),
+        ("\ud800", "\\ud800"),
+        ("a\r\nb\rc", "a\nb\\x0dc"),
+        ("值班工程师 \N{THUMBS UP SIGN}", "值班工程师 \N{THUMBS UP SIGN}"),
+        ("\ufffe\U000e0041", "\\ufffe\\U000e0041"),
+    ],
+)
+def test_shown(text: str, written: str) -> None:
+    assert figures.shown(text) == written
+
+
+@pytest.mark.parametrize("path", ["evidence/verify.1.db-1.diff", "01-postgres-lost", "a/b/c.json"])
+def test_links_stay_below(path: str) -> None:
+    assert figures.link(path) == path
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../x", "/etc/passwd", "javascript:alert(1)", "//evil", "a/../b", "https://x", "", "a b", "a\n", ".hidden", "a//b"],
+)
+def test_other_paths_are_no_links(path: str) -> None:
+    assert figures.link(path) is None
+
+
+def test_times() -> None:
+    assert figures.utc("2026-01-02T10:00:00.000000Z", 8.02) == "2026-01-02 10:00:08 UTC"
+    assert figures.utc("2026-01-02T18:00:00+08:00") == "2026-01-02 10:00:00 UTC"
+    assert figures.utc("not\x1b a time") == "not\\x1b a time"
+    assert figures.utc(None) == "not recorded"
+
+
+def test_error_digits_of_nonsense() -> None:
+    assert figures.error_digits(0.0) == figures.error_digits(math.inf) == 3
+
+
+def test_tight_keeps_a_figure_on_one_line() -> None:
+    assert " " not in figures.tight("2 min 24.50 s ± 0.61 s")
+    assert figures.tight("41 of 388 writes") == "41 of 388 writes"
+
+
+@pytest.mark.parametrize(("count", "written"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 * 2**40, "3.0 TiB")])
+def test_size(count: int, written: str) -> None:
+    assert figures.size(count) == written

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pytest
+from jinja2 import UndefinedError
+
+from drillbook.report import html
+from drillbook.report.pages import environment
+from tests.report import renderings, samples
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Reads a page and complains about what is not balanced."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str], list[str]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open, self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = [name for name, _ in attrs]
+        assert len(names) == len(set(names)), (tag, names)
+        self.tags.append((tag, {name: value or "" for name, value in attrs}, list(self.open)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag, (tag, self.open)
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] != "style":
+            self.words.append(data)
+
+    def all(self, *tags: str) -> list[dict[str, str]]:
+        return [attrs for tag, attrs, _ in self.tags if tag in tags]
+
+
+@pytest.fixture(params=renderings.PAGES)
+def text(request: pytest.FixtureRequest) -> str:
+    return renderings.ALL[request.param]()
+
+
+def test_well_formed_and_without_scripts(text: str) -> None:
+    page = Page(text)
+    assert text.startswith("<!doctype html>")
+    assert not page.all("script", "iframe", "object", "embed", "form", "base", "img", "foreignobject")
+    for _, attrs, _ in page.tags:
+        assert not [name for name in attrs if name.startswith("on")]
+    assert page.all("html")[0]["lang"] == "en"
+    policy = next(attrs for attrs in page.all("meta") if attrs.get("http-equiv") == "Content-Security-Policy")
+    assert policy["content"] == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def test_nothing_from_elsewhere(text: str) -> None:
+    page = Page(text)
+    for tag, attrs, _ in page.tags:
+        for name in ("src", "href", "action", "xlink:href", "srcset", "poster"):
+            if name in attrs and attrs[name] != "data:,":
+                assert re.fullmatch(r"#[\w-]+|[A-Za-z0-9_][\w.@+=,/-]*", attrs[name]), (tag, attrs)
+                assert ".." not in attrs[name]
+        assert not re.search(r"url\((?!#)", attrs.get("style", ""))
+    style = re.findall(r"<style>(.*?)</style>", text, re.S)
+    assert len(style) == 1
+    assert not re.search(r"url\((?!#)|@import", style[0])
+
+
+def test_accessible(text: str) -> None:
+    page = Page(text)
+    ids = [attrs["id"] for _, attrs, _ in page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    for _, attrs, _ in page.tags:
+        for name in ("aria-labelledby", "aria-describedby"):
+            assert attrs.get(name, "objectives") in [*ids, "objectives"]
+        if attrs.get("href", "").startswith("#"):
+            assert attrs["href"][1:] in ids
+    levels = [int(tag[1]) for tag, _, _ in page.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    for landmark in ("header", "main", "footer"):
+        assert len(page.all(landmark)) == 1
+    assert len(page.all("table")) == len(page.all("caption"))
+    assert all(attrs.get("scope") in ("col", "row") for attrs in page.all("th"))
+
+
+def test_drawings_have_words(text: str) -> None:
+    page = Page(text)
+    for tag, attrs, above in page.tags:
+        if tag == "svg":
+            assert attrs.get("aria-hidden") == "true" or (attrs["role"] == "img" and attrs["aria-label"]), attrs
+        if tag in ("rect", "circle", "path", "line", "polyline"):
+            assert "svg" in above
+    labelled = [attrs for attrs in page.all("svg") if attrs.get("role") == "img"]
+    within = [tag for tag, _, above in page.tags if above and above[-1] == "svg" and tag in ("title", "desc")]
+    assert within.count("title") == within.count("desc") == len(labelled)
+
+
+def test_hostile_text_is_shown_and_does_nothing() -> None:
+    text = html.render(samples.hostile())
+    page = Page(text)
+    words = "".join(page.words)
+    assert "<script>alert(1)</script> \\x1b[31mred\\x1b[0m {{ 7*7 }} {% raw %} \\u202egnp.exe" in words
+    assert "49" not in re.sub(r"\d{3,}|[\d.]+ ", "", words)
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
+    text.encode()
+    hrefs = [attrs["href"] for attrs in page.all("a")]
+    assert all(href.startswith("#") for href in hrefs)
+
+
+def test_evidence_is_linked_only_inside_the_run() -> None:
+    page = Page(html.render(samples.failed()))
+    hrefs = {attrs["href"] for attrs in page.all("a")}
+    assert "evidence/verify.1.db-1.documents.diff" in hrefs
+    assert not [href for href in hrefs if "javascript" in href]
+
+
+def test_folders_of_a_suite_are_linked_only_below_it() -> None:
+    hrefs = {attrs["href"] for attrs in Page(html.render_suite(*samples.suite())).all("a")}
+    assert "01-postgres-lost/report.html" in hrefs
+    assert not [href for href in hrefs if "outside" in href]
+
+
+def test_residue_is_loud_and_has_its_commands() -> None:
+    text = html.render(samples.aborted())
+    assert text.index("could not be put back") < text.index('id="objectives"')
+    assert "iptables -X DRILL-7f3a" in text
+    assert "could not be put back" not in html.render(samples.passed())
+
+
+def test_templates_do_not_print_what_is_missing() -> None:
+    env = environment()
+    with pytest.raises(UndefinedError):
+        env.from_string("{{ nothing }}").render()
+    with pytest.raises(TypeError, match="None"):
+        env.from_string("{{ value }}").render(value=None)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_contrast_is_aa(scheme: int) -> None:
+    blocks = re.findall(r":root \{(.*?)\}", html.render(samples.passed()), re.S)
+    colours = dict(re.findall(r"--([\w-]+): (#\w{6})", blocks[scheme]))
+    tones = [(tone, "paper") for tone in ("ink", "soft", "link", "good", "bad", "warn", "calm", "stop")]
+    extra = [
+        ("ink", "sheet"),
+        ("soft", "sheet"),
+        ("ink", "bad-tint"),
+        ("bad", "bad-tint"),
+        ("ink", "phase"),
+        ("ink", "phase-odd"),
+        ("ink", "stop-tint"),
+    ]
+    for front, back in [*tones, *extra]:
+        light, dark = sorted((luminance(colours[front]), luminance(colours[back])), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, (front, back)

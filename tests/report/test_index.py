@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from drillbook.report import index
+from tests.report import samples
+
+
+def test_newest_first_and_the_drills_of_a_suite_below_it() -> None:
+    names = re.findall(
+        r'<th scope="row">(?:<a href="[^"]*">)?<bdi>([\w-]+)', index.render(samples.entries()).split('id="runs"')[1]
+    )
+    assert names == ["quarterly", "redis-lost", "postgres-lost", *["postgres-lost"] * 6, "evil"]
+    assert index.render(samples.entries()) == index.render(list(reversed(samples.entries())))
+
+
+def test_links_stay_below_the_folder() -> None:
+    page = index.render(samples.entries())
+    assert "javascript:" not in page
+    assert 'href="20260102T100000Z-postgres-lost/report.html"' in page
+
+
+def test_no_runs() -> None:
+    assert "No drill has run yet" in index.render([])
+
+
+def test_a_run_without_a_figure_is_a_gap() -> None:
+    trend = next(one for one in index._trends(samples.entries()) if one.name == "postgres-lost").rto
+    assert trend is not None
+    assert [point.kind for point in trend.points] == ["dot", "dot", "gap", "dot", "dot", "dot"]
+    assert len(trend.lines) == 2
+    rpo = next(one for one in index._trends(samples.entries()) if one.name == "postgres-lost").rpo
+    assert rpo is not None
+    assert rpo.points[4].kind == "over"
+    assert rpo.goal is not None
+
+
+def test_a_measured_figure_that_was_not_verified_is_a_gap_too() -> None:
+    objective = samples.OBJECTIVES["rto"].model_copy(update={"met": None})
+    assert index._point(0, objective, 1, 10.0).kind == "gap"
+
+
+def test_entries_from_results() -> None:
+    result = samples.passed().result.model_dump(mode="json", by_alias=True)
+    found = index.entry(result)
+    assert (found.kind, found.name, found.seconds) == ("drill", "postgres-lost", 20.61)
+    assert found.href == "20260102T100000Z-postgres-lost-7f3a/report.html"
+    suite, views = samples.suite()
+    inner = [view.result.model_dump(mode="json", by_alias=True) for view in views]
+    whole = index.entry(suite.model_dump(mode="json", by_alias=True), inner)
+    assert whole.kind == "suite"
+    assert whole.children[0].href == "20260106T090000Z-quarterly-9a9a/01-postgres-lost/report.html"
+    assert whole.children[2].seconds is None
+    assert "not finished" in index.render([whole])
+
+
+def test_a_run_outside_of_its_suite_is_not_linked() -> None:
+    suite, views = samples.suite()
+    stray = views[0].result.model_copy(update={"run": "stray"}).model_dump(mode="json", by_alias=True)
+    whole = index.entry(suite.model_dump(mode="json", by_alias=True), [stray])
+    assert whole.children[0].href.count("..") == 1
+    assert "stray" not in re.findall('href="([^"]*)"', index.render([whole]))
+
+
+@pytest.mark.parametrize("verdict", ["failed", "inconclusive", "refused", "aborted", "unheard-of"])
+def test_no_verdict_is_shown_as_another(verdict: str) -> None:
+    entry = samples.entries()[0]
+    page = index.render(
+        [index.IndexEntry(**{**{name: getattr(entry, name) for name in entry.__slots__}, "verdict": verdict})]
+    )
+    assert f'<span class="state {verdict}">' in page
+    assert "</span> passed" not in page

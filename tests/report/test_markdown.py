@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from drillbook.report import markdown
+from tests.report import renderings, samples
+
+READER = MarkdownIt("commonmark", {"html": True}).enable("table")
+DOCUMENTS = [name for name in renderings.ALL if name.endswith(".md")]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_no_html_gets_through(name: str) -> None:
+    tokens = READER.parse(renderings.ALL[name]())
+    kinds = {token.type for token in tokens} | {child.type for token in tokens for child in token.children or ()}
+    assert not kinds & {"html_block", "html_inline", "image"}
+    links = [child.attrGet("href") for token in tokens for child in token.children or () if child.type == "link_open"]
+    assert all(re.fullmatch(r"[\w./-]+", str(href)) and ".." not in str(href) for href in links)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_tables_keep_their_columns(name: str) -> None:
+    for table in re.findall(r"(?:^\|.*\n)+", renderings.ALL[name](), re.M):
+        lines = [re.sub(r"\\\|", "", line) for line in table.splitlines()]
+        if lines[1:2] and set(lines[1]) <= set("|- "):
+            assert len({line.count("|") for line in lines}) == 1
+
+
+@given(st.text())
+def test_text_stays_text(text: str) -> None:
+    tokens = READER.parse("x" + markdown.escape(text))
+    assert [token.type for token in tokens] == ["paragraph_open", "inline", "paragraph_close"]
+    assert {child.type for child in tokens[1].children or ()} <= {"text", "text_special"}
+
+
+@given(st.text("`|\\ a\n<*", min_size=1))
+def test_code_stays_code(text: str) -> None:
+    children = READER.parse("x " + markdown.code(text))[1].children or []
+    assert [child.type for child in children] == ["text", "code_inline"]
+
+
+@given(st.text("`a\n~ ", min_size=1))
+def test_nothing_ends_a_block(text: str) -> None:
+    assert [token.type for token in READER.parse(markdown.block(text))] == ["fence"]
+
+
+def test_commands_are_in_blocks() -> None:
+    text = markdown.render(samples.aborted())
+    assert "```text\nssh db-1 'iptables -D OUTPUT -j DRILL-7f3a; iptables -X DRILL-7f3a'\n" in text
+
+
+def test_long_fences_and_open_tags_stay_text() -> None:
+    assert [token.type for token in READER.parse(markdown.block("`a`\n````\n# b"))] == ["fence"]
+    assert READER.parse(markdown.escape("<div class"))[0].type == "paragraph_open"
