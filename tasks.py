@@ -1,5 +1,5 @@
 """Tasks for `invoke`: see `invoke --list`."""
 
-from drillbook.tasks import namespace
+from drillbook import tasks
 
-namespace = namespace()
+namespace = tasks.namespace()

@@ -116,6 +116,7 @@ def test_lost_writes_are_counted_one_by_one(tmp_path):
     rpo = result.objectives["rpo"]
     assert rpo.lost_writes == 50, "191 to 240: those acknowledged while the service was dying count too"
     assert rpo.acknowledged_writes == 240
+    assert rpo.lost_numbers == ((191, 240),)
     assert rpo.measured_s == pytest.approx((240 - 190) * 0.05)
     assert rpo.error_s == pytest.approx(0.053)
     assert rpo.met is False
@@ -229,6 +230,13 @@ def test_an_objective_met_only_without_its_error_is_not_met(tmp_path):
     assert result.objectives["rto"].met is None
     assert "only without its error" in result.objectives["rto"].reason
     assert result.verdict is Verdict.INCONCLUSIVE
+
+
+def test_writes_that_were_never_read_back_are_not_shown_as_kept(tmp_path):
+    view = Story(tmp_path).fault().availability(*SAMPLES).recovery().canary(ACKS, [], error="no server").end().judge()
+    assert {span.label for span in view.timeline.probes[1].stretches} == {"unproven"}
+    assert view.result.objectives["rpo"].met is None
+    assert view.result.verdict is Verdict.INCONCLUSIVE
 
 
 def test_judging_twice_gives_the_same(tmp_path):

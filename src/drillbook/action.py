@@ -165,13 +165,15 @@ class Action(BaseModel):
     PLACE: ClassVar[Place] = Place.SERVICE
     SERVICE: ClassVar[type[Service] | None] = None
     """Kind of the service that the field ``service`` must name; ``None``: any."""
+    PROVES_BACKUP: ClassVar[bool] = False
+    """True when a successful step shows that a backup is whole where it lies: the gate before a restore-only fault."""
     TIMEOUT: ClassVar[float] = 60.0
     """Seconds that a step of this action may take when it names no ``timeout``."""
 
     @classmethod
     def name(cls) -> str:
-        """The name in YAML: module and class, such as ``postgres.lose_data``."""
-        return f"{cls.__module__.rpartition('.')[2]}.{re.sub(r'(?<!^)(?=[A-Z])', '_', cls.__name__).lower()}"
+        """The name in YAML: family and class, such as ``postgres.lose_data``."""
+        return name_of(cls)
 
     @property
     def effect(self) -> Effect:
@@ -197,7 +199,7 @@ class Action(BaseModel):
         return Undo.nothing("reads only")
 
     def active(self, ctx: Context) -> bool | None:
-        """Is the fault in place now? ``None``: this action cannot tell."""
+        """Is there anything for the undo to put back now? ``None``: this action cannot tell."""
         return None
 
     @classmethod
@@ -259,28 +261,38 @@ def _check_declaration(cls: type[Action]) -> None:
         raise TypeError(f"{cls.name()} declares no proof (`active`)")
 
 
+def name_of(cls: type[Any]) -> str:
+    """The YAML name of a class: the module or package below ``actions`` or ``probes`` that it is in, and its own."""
+    family = cls.__module__.split(".")[2] if cls.__module__.startswith("drillbook.") else cls.__module__.rpartition(".")[2]
+    return f"{family}.{re.sub(r'(?<!^)(?=[A-Z])', '_', cls.__name__).lower()}"
+
+
 def find(name: str, package: str = "drillbook.actions", kind: type[Any] = Action) -> type[Any]:
-    """The class of the action ``name``; imports only its own module. Raises UnknownName with near names."""
-    module_name, _, verb = name.partition(".")
-    class_name = "".join(part.capitalize() for part in verb.split("_"))
-    if re.fullmatch(r"[a-z][a-z0-9]*\.[a-z][a-z0-9_]*", name) and module_name in modules(package):
-        found = getattr(importlib.import_module(f"{package}.{module_name}"), class_name, None)
-        if isinstance(found, type) and issubclass(found, kind) and found.__module__ == f"{package}.{module_name}":
-            return found
+    """The class of the action ``name``; imports only its own family. Raises UnknownName."""
+    family = name.partition(".")[0]
+    if family in families(package):
+        for found in _classes(f"{package}.{family}", kind):
+            if name_of(found) == name:
+                return found
     raise UnknownName(f"there is no {kind.__name__.lower()} {name!r}")
 
 
-def modules(package: str = "drillbook.actions") -> list[str]:
-    """Names of the modules that hold actions."""
+def _classes(name: str, kind: type[Any]) -> Iterator[type[Any]]:
+    """Classes of ``kind`` that are defined in a module, or in the modules of a package."""
+    module = importlib.import_module(name)
+    for part in pkgutil.iter_modules(getattr(module, "__path__", ())):
+        yield from _classes(f"{name}.{part.name}", kind)
+    for found in vars(module).values():
+        if isinstance(found, type) and issubclass(found, kind) and found.__module__ == name and found.__name__[0] != "_":
+            yield found
+
+
+def families(package: str = "drillbook.actions") -> list[str]:
+    """Names of the modules and packages that hold actions."""
     path = importlib.import_module(package).__path__
     return sorted(info.name for info in pkgutil.iter_modules(path))
 
 
 def known_names(package: str = "drillbook.actions", kind: type[Any] = Action) -> list[str]:
     """Names of everything of ``kind`` in ``package``, sorted; imports all its modules."""
-    names: list[str] = []
-    for module_name in modules(package):
-        module = importlib.import_module(f"{package}.{module_name}")
-        found: list[Any] = [item for item in vars(module).values() if isinstance(item, type) and issubclass(item, kind)]
-        names += [item.name() for item in found if item.__module__ == module.__name__ and not item.__name__.startswith("_")]
-    return sorted(names)
+    return sorted(name_of(found) for family in families(package) for found in _classes(f"{package}.{family}", kind))

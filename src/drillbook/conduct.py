@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from drillbook import __version__, plan
 from drillbook.errors import JournalError, PlanError
-from drillbook.hosts import open_host
+from drillbook.host import Host
+from drillbook.hosts.open import open_host
 from drillbook.inventory import Inventory
 from drillbook.journal import Journal, Observer, read
 from drillbook.judge import judge
@@ -31,6 +32,14 @@ from drillbook.steps import Stage
 
 WORST = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.ABORTED, Verdict.REFUSED, Verdict.PASSED)
 """Verdicts of a suite's drills from worst to best; the suite has the worst."""
+
+
+@runtime_checkable
+class Connects(Protocol):
+    """A host that can be connected before its first command."""
+
+    def open(self) -> None:
+        """Connect. Raises HostError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +67,7 @@ class Conductor:
         folder = new_folder((parent or self.project.reports) / run_id)
         journal = Journal(folder, redactor, origin=time.monotonic(), prev=previous_head(self.project, run_id),
                           observer=self.observer)
-        hosts = Hosts(lambda name: open_host(self.inventory.target(name), targets=self.inventory.hosts))
+        hosts = Hosts(lambda name: connect(self.inventory, name))
         run = {"id": run_id, "started": datetime.now(UTC).isoformat(timespec="seconds"), "operator": operator()}
         stage = Stage(one, journal, hosts.get, folder, run, redactor.data)
         try:
@@ -97,6 +106,14 @@ class Conductor:
         return folder, result
 
 
+def connect(inventory: Inventory, name: str) -> Host:
+    """The host ``name`` of ``inventory``, connected. Raises HostError."""
+    host = open_host(inventory.target(name), targets=inventory.hosts)
+    if isinstance(host, Connects):
+        host.open()
+    return host
+
+
 def rejudged(suite: SuiteResult, views: Sequence[RunView]) -> SuiteResult:
     """``suite`` with the worst verdict of its drills; a drill that did not run makes it inconclusive at best."""
     verdicts = {view.result.verdict for view in views}
@@ -116,8 +133,9 @@ def _utc(when: datetime) -> str:
 
 
 def new_run_id(name: str) -> str:
-    """A name for a run's folder that sorts by time: UTC, drill, and four random hex digits."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}-{secrets.token_hex(2)}"
+    """A name for a run's folder that sorts by time: UTC to the millisecond, drill, and four random hex digits."""
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03d}Z-{name}-{secrets.token_hex(2)}"
 
 
 def new_folder(folder: Path) -> Path:

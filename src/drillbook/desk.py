@@ -14,7 +14,6 @@ from rich.console import Console
 
 from drillbook import conduct, listing
 from drillbook.conduct import Conductor
-from drillbook.hosts import open_host
 from drillbook.inventory import Inventory
 from drillbook.journal import FILE, read
 from drillbook.project import Project
@@ -46,8 +45,7 @@ def drill(project: Project, name: str, inventory_name: str) -> int:
         console.print(terminal.summary(view))
 
     folder, suite = conductor.run_suite(found, plans, between)
-    console.print(terminal.suite_summary(suite, views))
-    console.print(f"report: {_shown(folder / 'report.html')}", soft_wrap=True)
+    console.print(terminal.suite_summary(suite, views, _shown(folder / "report.html")))
     return suite.exit
 
 
@@ -63,8 +61,7 @@ def _inventory(project: Project, name: str, console: Console) -> Inventory:
 
 
 def _summary(console: Console, folder: Path, view: RunView) -> None:
-    console.print(terminal.summary(view))
-    console.print(f"report: {_shown(folder / 'report.html')}", soft_wrap=True)
+    console.print(terminal.summary(view, _shown(folder / "report.html")))
 
 
 def _shown(path: Path) -> str:
@@ -84,8 +81,7 @@ def recover(project: Project, run: str) -> int:
             continue
         recovered += 1
         console.print(f"{folder.name}", style="bold")
-        recovery = Recovery(folder, history, lambda plan, name: open_host(plan.inventory.target(name),
-                                                                        targets=plan.inventory.hosts), Progress(console))
+        recovery = Recovery(folder, history, lambda plan, name: conduct.connect(plan.inventory, name), Progress(console))
         with _patient():
             residue = recovery.run(conduct.header(conduct.operator()))
         view = _render(project, folder)

@@ -156,9 +156,11 @@ def _objectives(plan: Plan, figures: Figures, unverified: str | None) -> dict[st
         met = None if measured is None or reason else measured + (error or 0.0) <= target
         if met is False and measured is not None and measured <= target:
             reason, met = f"{measured:.3f} s is within {target:g} s only without its error of {error:.3f} s", None
-        loss = {"lost_writes": figures.lost_writes, "acknowledged_writes": figures.acknowledged} if key == "rpo" else {}
-        result[key] = Objective(target_s=target, measured_s=measured, error_s=error, met=met, reason=reason,
-                                clock=CLOCK_OF[key], **loss)
+        one = Objective(target_s=target, measured_s=measured, error_s=error, met=met, reason=reason, clock=CLOCK_OF[key])
+        if key == "rpo" and figures.lost_writes is not None:
+            one = one.model_copy(update={"lost_writes": figures.lost_writes, "acknowledged_writes": figures.acknowledged,
+                                         "lost_numbers": tuple(figures.lost_numbers)})
+        result[key] = one
     return result
 
 

@@ -115,8 +115,8 @@ def actions(name: str) -> int:
             if name in known_names(package, kind):
                 _action(find(name, package, kind), out)
                 return 0
-        known = [known for package, kind in packages for known in known_names(package, kind)]
-        raise UnknownName(f"there is no action or probe {name!r}", hint=f"{did_you_mean(name, known)}see `invoke actions`")
+        every = [known for package, kind in packages for known in known_names(package, kind)]
+        raise UnknownName(f"there is no action or probe {name!r}", hint=f"{did_you_mean(name, every)}see `invoke actions`")
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("name", "kind", "what it does"):
         table.add_column(column, no_wrap=column != "what it does")

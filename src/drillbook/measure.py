@@ -14,7 +14,7 @@ from drillbook.findings import Finding, finding
 from drillbook.journal import Event
 from drillbook.plan import Plan
 from drillbook.result import ProbeTrack, Span
-from drillbook.tracks import CanaryRecord, Sample, canaries, probe_tracks, samples_of
+from drillbook.tracks import CanaryRecord, Sample, canaries, probe_tracks, ranges, samples_of
 
 CLOCKS = ("disruption_s", "detection_s", "outage_s", "rto_s", "restore_s", "verified_s", "waiting_s", "rpo_s")
 
@@ -41,6 +41,7 @@ class Figures:
     findings: list[Finding] = field(default_factory=list)
     lost_writes: int | None = None
     acknowledged: int | None = None
+    lost_numbers: list[tuple[int, int]] = field(default_factory=list)
 
     def keep(self, clock: str, figure: Figure) -> Figure:
         """Note ``figure`` under ``clock`` with its error, or with the reason why it is missing."""
@@ -202,7 +203,8 @@ def _loss(result: Figures, events: Sequence[Event], plan: Plan, disruption: floa
         target = plan.objectives.get("rpo")
         wanted = f"at most {target:g} s of writes" if target is not None else "none"
         result.findings.append(finding("acknowledged-writes-lost", wanted=wanted, measured=(
-            f"{result.lost_writes} of {result.acknowledged} acknowledged writes")))
+            f"{result.lost_writes} of {result.acknowledged} acknowledged writes: numbers "
+            + ", ".join(f"{first} to {last}" for first, last in result.lost_numbers[:10]))))
 
 
 def _rpo(result: Figures, record: CanaryRecord, disruption: float) -> Figure:
@@ -214,6 +216,7 @@ def _rpo(result: Figures, record: CanaryRecord, disruption: float) -> Figure:
         return Figure(None, None, "no write was acknowledged before the disruption")
     lost = [write for write in record.acknowledged if write.number not in record.survivors]
     result.lost_writes = (result.lost_writes or 0) + len(lost)
+    result.lost_numbers += ranges(write.number for write in lost)
     lost_before = [write for write in lost if write.acknowledged <= disruption]
     result.acknowledged = (result.acknowledged or 0) + len(before) + len(lost) - len(lost_before)
     result.marks["last_acknowledged"] = max(before[-1].acknowledged, result.marks.get("last_acknowledged", 0.0))

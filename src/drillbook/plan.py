@@ -36,6 +36,7 @@ class PlannedStep(_Value):
     params: dict[str, Any]
     effect: Effect
     restore_only: bool
+    proves_backup: bool
     hosts: tuple[str, ...]
     save: str | None
     when: str | None
@@ -138,6 +139,11 @@ class _Planner:
                 if not self.drill.phases[phase]:
                     raise self.fail((fault.phase,), f"{fault.action} can only be undone by a restore, "
                                     f"and the drill has no {phase} phase", f"add `{phase}:` with its steps", key=True)
+            sure = [step for step in steps if step.phase == "backup" and step.when is None and step.allow_failure is None]
+            if not any(step.proves_backup for step in sure):
+                message = f"{fault.action} can only be undone by a restore, and no step proves the backup"
+                raise self.fail(("backup",), message,
+                                "add a step that reads the backup back, such as `postgres.backup_intact`", key=True)
 
     def _phase(self, phase: str, written: tuple[Step, ...]) -> Iterable[PlannedStep]:
         waiting: dict[str, str] = {}
@@ -173,7 +179,8 @@ class _Planner:
         effect = _effect(step.action, known)
         return PlannedStep(
             id=step_id, phase=phase, group=step.group, action=name, name=words.name, params=step.params, effect=effect,
-            restore_only=issubclass(step.action, Fault) and step.action.RESTORE_ONLY, hosts=self._hosts(step),
+            restore_only=issubclass(step.action, Fault) and step.action.RESTORE_ONLY,
+            proves_backup=step.action.PROVES_BACKUP, hosts=self._hosts(step),
             save=words.save, when=words.when, expect=_texts(words.expect),
             timeout_s=float(words.timeout or step.action.TIMEOUT), retries=words.retries,
             every_s=float(words.every) if words.every else POLL_S if words.retries else None,

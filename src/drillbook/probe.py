@@ -7,7 +7,6 @@ which of them survived. Both only do one sample; the runner keeps the rate, the 
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from drillbook.action import Context, find
+from drillbook.action import Context, find, name_of
 from drillbook.values import Duration
 
 
@@ -32,7 +31,7 @@ class Probe(BaseModel):
     @classmethod
     def name(cls) -> str:
         """The name in YAML, such as ``http.available``."""
-        return f"{cls.__module__.rpartition('.')[2]}.{re.sub(r'(?<!^)(?=[A-Z])', '_', cls.__name__).lower()}"
+        return name_of(cls)
 
     def known(self, field_name: str) -> bool:
         """True when the field has a value."""

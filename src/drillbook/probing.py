@@ -17,6 +17,7 @@ from drillbook.action import Context
 from drillbook.errors import DrillbookError
 from drillbook.journal import Journal
 from drillbook.probe import Availability, Canary, CanaryWriter, Lost
+from drillbook.tracks import ranges
 
 FLUSH_S = 0.5
 WORKERS = 32
@@ -184,17 +185,6 @@ class CanaryTrack(_Track):
             self.journal.append("canary.survivors", {"probe": self.id, "ranges": ranges(numbers), "count": len(numbers)})
         except (DrillbookError, OSError) as error:
             self.journal.append("canary.survivors", {"probe": self.id, "error": str(error)})
-
-
-def ranges(numbers: Iterable[int]) -> list[list[int]]:
-    """Sorted ``numbers`` as ``[first, last]`` of each run without a gap."""
-    result: list[list[int]] = []
-    for number in numbers:
-        if result and number == result[-1][1] + 1:
-            result[-1][1] = number
-        else:
-            result.append([number, number])
-    return result
 
 
 class Probes:

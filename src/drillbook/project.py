@@ -38,9 +38,9 @@ class Project:
     @property
     def lab(self) -> Path:
         """The folder of this project's embedded lab."""
-        from drillbook.lab import layout  # noqa: PLC0415  the lab is an extra
+        from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
 
-        return layout.default_folder(self.root)
+        return control.default_folder(self.root)
 
     def drill_names(self) -> dict[str, Path]:
         """Every drill and suite by name."""

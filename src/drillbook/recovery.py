@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drillbook import template
 from drillbook.host import Host
 from drillbook.intents import intents
 from drillbook.journal import FILE, History, Journal, Observer, read
-from drillbook.plan import Plan, checked
+from drillbook.plan import Plan, PlannedProbe, checked
+from drillbook.probe import Canary, find_probe
 from drillbook.redact import Redactor
 from drillbook.result import Residue
-from drillbook.revert import put_back, remove_scratch
+from drillbook.revert import clean_canary, put_back, remove_scratch
 from drillbook.steps import Stage, carry_out, groups, saved_facts
 
 
@@ -63,8 +65,17 @@ class Recovery:
         if any(intent.undo.kind == "restore" and not intent.settled for intent in found):
             self._restore(stage)
         residue = put_back(stage, read(self.folder / FILE).events)
+        for planned in self._canaries(stage.plan):
+            probe = find_probe(planned.name).model_validate(template.evaluate(planned.params, stage.names()))
+            residue += clean_canary(stage, planned.id, probe)
         touched = sorted({intent.host for intent in found})
         return residue + remove_scratch(stage, touched)
+
+    def _canaries(self, plan: Plan) -> list[PlannedProbe]:
+        """The canaries that had started to write."""
+        started = {event.data["probe"] for event in self.history.events
+                   if event.kind == "probe.started" and event.data["kind"] == Canary.KIND}
+        return [planned for planned in plan.probes if planned.id in started]
 
     def _restore(self, stage: Stage) -> None:
         """Replay the drill's restore and verify phases, unless what they mend is whole already."""

@@ -45,6 +45,8 @@ class Objective(_Value):
     clock: str = ""
     lost_writes: int | None = None
     acknowledged_writes: int | None = None
+    lost_numbers: tuple[tuple[int, int], ...] | None = None
+    """The lost writes as ranges of their numbers, first and last."""
 
 
 class PhaseResult(_Value):
@@ -126,6 +128,7 @@ class ProbeTrack(_Value):
     late: int
     stretches: tuple[Span, ...]
     """Back to back; label is ``good``, ``bad``, ``kept`` (acknowledged and survived), ``lost`` (acknowledged, gone),
+    ``unproven`` (acknowledged, never read back),
     ``refused`` (not acknowledged); ``count`` is the number of samples or writes in it."""
     latency_p50_s: float | None = None
     latency_p99_s: float | None = None

@@ -8,9 +8,11 @@ from drillbook.action import Effect, find, scratch_of
 from drillbook.errors import DrillbookError
 from drillbook.host import Deadline, shown
 from drillbook.intents import Intent, intents
+from drillbook.inventory import CONTROLLER
 from drillbook.journal import Event
+from drillbook.probe import Canary
 from drillbook.result import Residue
-from drillbook.steps import Stage, fault_gone
+from drillbook.steps import PROOF_S, Stage, fault_gone
 
 UNDO_S = 60.0
 
@@ -37,7 +39,8 @@ def _one(stage: Stage, intent: Intent, *, restored: bool) -> Residue | None:
     undo = intent.undo
     try:
         fault = intent.effect is Effect.FAULT
-        gone = fault and fault_gone(stage, intent.step, intent.action(), intent.host) is True
+        acts = undo.kind in ("commands", "action")
+        gone = (fault or acts) and fault_gone(stage, intent.step, intent.action(), intent.host, patience=0.0) is True
         if undo.kind == "restore" and not (gone and restored):
             return _left(intent, undo.why)
         if gone or (undo.kind == "nothing" and not fault):
@@ -48,7 +51,7 @@ def _one(stage: Stage, intent: Intent, *, restored: bool) -> Residue | None:
         stage.journal.append("undo", {"intent": intent.seq, **undo.model_dump(mode="json")}, step=intent.step.id,
                              host=intent.host, sync=True)
         carry_out_undo(stage, intent)
-        if fault and fault_gone(stage, intent.step, intent.action(), intent.host) is not True:
+        if fault and fault_gone(stage, intent.step, intent.action(), intent.host, patience=PROOF_S) is not True:
             return _left(intent, "the undo ended well, but the fault is not proven gone")
         _settle(stage, intent, "undone")
     except Exception as error:  # noqa: BLE001  one failing undo must not keep the others from being tried
@@ -78,6 +81,16 @@ def _left(intent: Intent, why: str) -> Residue:
                "nothing": "there is no undo; look at the step's evidence"}[undo.kind]
     what = f"{intent.step.action} ({intent.step.name or intent.step.phase})"
     return Residue(step=intent.step.id, host=intent.host, what=what, why=why, by_hand=by_hand)
+
+
+def clean_canary(stage: Stage, probe_id: str, canary: Canary) -> list[Residue]:
+    """Remove the rows that a canary wrote in this run."""
+    try:
+        canary.clean(stage.context(probe_id, CONTROLLER, Deadline.after(UNDO_S)))
+    except Exception as error:  # noqa: BLE001  a driver may raise anything; it becomes residue
+        return [Residue(step=probe_id, host=CONTROLLER, what=f"rows of {canary.name()}", why=str(error),
+                        by_hand="once the service is back, run `invoke drill.recover`")]
+    return []
 
 
 def remove_scratch(stage: Stage, hosts: Sequence[str]) -> list[Residue]:

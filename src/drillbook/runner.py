@@ -29,7 +29,7 @@ from drillbook.plan import Plan, PlannedStep
 from drillbook.probe import find_probe
 from drillbook.probing import Probes
 from drillbook.result import Residue
-from drillbook.revert import put_back, remove_scratch
+from drillbook.revert import clean_canary, put_back, remove_scratch
 from drillbook.steps import Stage, carry_out, for_ready, groups
 
 BASELINE_S = 15.0
@@ -145,6 +145,7 @@ class Runner:
 
     def _inject(self) -> None:
         steps = self.plan.phase("inject")
+        self._gate(steps)
         self.injected_at = self.stage.journal.clock()
         self.injected = any(step.effect is Effect.FAULT for step in steps)
         if not self._phase("inject"):
@@ -152,6 +153,13 @@ class Runner:
             self._note_early("inconclusive", "the fault could not be injected as planned; it is put back")
             self._replay_if_needed()
             raise _EndedEarly
+
+    def _gate(self, steps: Sequence[PlannedStep]) -> None:
+        """What only a restore mends is broken only when a backup of this very run was read back and found whole."""
+        proofs = {step.id for step in self.plan.phase("backup") if step.proves_backup}
+        done = {event.step for event in read(self.stage.journal.path).events if event.kind == "done"}
+        if any(step.restore_only for step in steps) and not proofs & done:
+            self._end("inconclusive", "no backup was proven whole in this run, so nothing was broken")
 
     def _detect(self) -> None:
         if not self.injected:
@@ -244,18 +252,9 @@ class Runner:
         self._phase("cleanup")
         residue = put_back(stage, read(stage.journal.path).events)
         self.probes.stop()
-        residue += self._clean_canaries()
-        return residue + remove_scratch(stage, self._touched())
-
-    def _clean_canaries(self) -> list[Residue]:
-        residue = []
         for canary in self.probes.canaries:
-            try:
-                canary.probe.clean(self.stage.context(canary.id, CONTROLLER, Deadline.after(READY_S)))
-            except Exception as error:  # noqa: BLE001  a driver may raise anything; it becomes residue
-                residue.append(Residue(step=canary.id, host=CONTROLLER, what=f"rows of {canary.probe.name()}",
-                                       why=str(error), by_hand="remove the run's rows once the service is back"))
-        return residue
+            residue += clean_canary(stage, canary.id, canary.probe)
+        return residue + remove_scratch(stage, self._touched())
 
     def _touched(self) -> list[str]:
         """Hosts on which a step began."""

@@ -235,9 +235,10 @@ def _expect(stage: Stage, step: PlannedStep, facts: Facts) -> None:
                 finding("expectation", title=step.name or step.action, wanted=text, measured=str(seen)[:400])])
 
 
-def _prove(stage: Stage, step: PlannedStep, action: Action, context: Context, *, wanted: bool) -> bool | None:
-    """Ask until the fault is as wanted or ``PROOF_S`` are over; the answer is journalled."""
-    until = time.monotonic() + PROOF_S
+def _prove(stage: Stage, step: PlannedStep, action: Action, context: Context, *, wanted: bool,
+           patience: float = PROOF_S) -> bool | None:
+    """Ask until the fault is as wanted or ``patience`` seconds are over; the answer is journalled."""
+    until = time.monotonic() + patience
     active: bool | None = None
     detail = ""
     while True:
@@ -245,7 +246,7 @@ def _prove(stage: Stage, step: PlannedStep, action: Action, context: Context, *,
             active = action.active(context)
         except (DrillbookError, OSError) as error:
             active, detail = None, str(error)
-        if active is wanted or active is None or time.monotonic() > until:
+        if active is wanted or active is None or time.monotonic() >= until:
             break
         context.deadline.wait(0.1)
     stage.journal.append("fault.active" if wanted else "fault.gone", {"active": active, "detail": detail},
@@ -253,10 +254,13 @@ def _prove(stage: Stage, step: PlannedStep, action: Action, context: Context, *,
     return active
 
 
-def fault_gone(stage: Stage, step: PlannedStep, action: Action, host: str) -> bool | None:
-    """Is the fault of ``step`` on ``host`` gone? ``None``: it cannot tell. The answer is journalled."""
+def fault_gone(stage: Stage, step: PlannedStep, action: Action, host: str, *, patience: float) -> bool | None:
+    """Is the fault of ``step`` on ``host`` gone, at the latest after ``patience`` seconds? ``None``: it cannot tell.
+
+    The answer is journalled.
+    """
     context = stage.context(step.id, host, stage.deadline(PROOF_S + 5))
-    active = _prove(stage, step, action, context, wanted=False)
+    active = _prove(stage, step, action, context, wanted=False, patience=patience)
     return None if active is None else not active
 
 

@@ -153,7 +153,8 @@ def namespace() -> Collection:
         for one in tasks:
             inner.add_task(one)
         root.add_collection(inner)
-    for one in (actions, test, check):
+    others: list[Any] = [actions, test, check]
+    for one in others:
         root.add_task(one)
     root.configure({"run": {"echo": False}})
     return root

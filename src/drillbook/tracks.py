@@ -29,6 +29,17 @@ class Write:
     acknowledged: float
 
 
+def ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Sorted ``numbers`` as first and last of each run without a gap."""
+    result: list[tuple[int, int]] = []
+    for number in numbers:
+        if result and number == result[-1][1] + 1:
+            result[-1] = (result[-1][0], number)
+        else:
+            result.append((number, number))
+    return result
+
+
 class Numbers:
     """A set of numbers kept as ranges."""
 
@@ -112,7 +123,7 @@ def _availability_track(data: Mapping[str, Any], samples: Sequence[Sample], late
 
 def _canary_track(data: Mapping[str, Any], record: CanaryRecord, error: str | None) -> ProbeTrack:
     known = record.survivors
-    points = [(write.sent, write.acknowledged, "kept" if known is None or write.number in known else "lost")
+    points = [(write.sent, write.acknowledged, "unproven" if known is None else "kept" if write.number in known else "lost")
               for write in record.acknowledged]
     points += [(sent, sent, "refused") for _, sent in record.refused]
     latencies = sorted(write.acknowledged - write.sent for write in record.acknowledged)

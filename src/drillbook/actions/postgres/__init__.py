@@ -1,0 +1,1 @@
+"""PostgreSQL: back up, break, restore, and prove that it came back."""

@@ -1,0 +1,222 @@
+"""Backups of a PostgreSQL database: take one, prove it, bring it back, compare."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Annotated
+
+import psycopg
+from pydantic import AfterValidator, Field
+
+from drillbook.action import Context, Facts, Place, Read, Undo, Write
+from drillbook.actions.postgres.fields import ServiceName, need_unit
+from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
+from drillbook.findings import Finding, finding
+from drillbook.host import Deadline
+from drillbook.postgresql import access, cluster, compare, content, schema
+from drillbook.postgresql import manifest as manifests
+from drillbook.postgresql.connection import connected, one, reason
+from drillbook.postgresql.dump import SCHEMA, Backup, failing
+from drillbook.postgresql.manifest import Manifest
+from drillbook.postgresql.proof import Proof
+from drillbook.postgresql.restore import Restore as Restoring
+from drillbook.postgresql.tools import Tools
+from drillbook.services import Postgres
+from drillbook.store import Reference, Store
+from drillbook.transfer import PART_LEAST, Carrier
+from drillbook.values import Size
+
+
+def _reference(text: str) -> str:
+    Reference.parse(text)
+    return text
+
+
+Jobs = Annotated[int, Field(ge=1, le=64, description="Tables that are worked on at once.")]
+Uri = Annotated[str, AfterValidator(_reference)]
+PartSize = Annotated[Size, Field(ge=PART_LEAST, description="Larger files are sent in parts of this size.")]
+
+
+class Dump(Write):
+    """Back up a database as of one moment, with a digest of every table taken in that same moment."""
+
+    SERVICE = Postgres
+    TIMEOUT = 3600.0
+
+    service: ServiceName
+    to: Annotated[Uri, Field(description="Folder in a store: `s3://bucket/prefix`. It must hold no backup yet.")]
+    jobs: Jobs = 2
+    part_size: PartSize = Size(32 << 20)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: see ``Backup``; ``location`` and ``manifest`` are for the restore and the verification."""
+        folder = Reference.parse(self.to)
+        service = ctx.service(self.service, Postgres)
+        return Backup(ctx, service, Store(ctx.bucket(self.to)), folder, self.jobs, int(self.part_size)).take()
+
+    def ready(self, ctx: Context) -> None:
+        """Login, tools of the server's version, room for the dump, a way to carry it, and the store."""
+        service = ctx.service(self.service, Postgres)
+        version, size = _ask_server(ctx, service)
+        tools = Tools.of(ctx, service, ctx.host)
+        tools.need(("pg_dump", "pg_dumpall"), version)
+        tools.need_space(ctx.scratch, size)
+        Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
+        if self.known("to"):
+            Store(ctx.bucket(self.to)).check()
+
+    def undo(self, ctx: Context) -> Undo:
+        """A backup is kept."""
+        return Undo.nothing("a backup is kept")
+
+
+def _ask_server(ctx: Context, service: Postgres) -> tuple[int, int]:
+    """Major version of the server and size of the database. Raises NotReady."""
+    try:
+        with connected(ctx, service) as session:
+            if one(session, "SELECT pg_catalog.pg_is_in_recovery()")[0]:
+                raise NotReady(f"{service.name} is a standby in recovery", hint="name the primary in the inventory")
+            superuser = one(session, "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user")[0]
+            size = one(session, "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")[0]
+            version = session.info.server_version // 10000
+    except (psycopg.Error, HostError) as error:
+        raise NotReady(f"{service.name} cannot be reached as {service.admin.user}: {reason(error)}",
+                       hint="check address, port and `admin` of the service in the inventory") from error
+    if not superuser:
+        raise NotReady(f"{service.name}: {service.admin.user} is no superuser", hint="a whole backup needs one")
+    return version, int(size)
+
+
+class BackupIntact(Read):
+    """Read a backup where it lies and compare every file with the digests of its manifest."""
+
+    SERVICE = Postgres
+    TIMEOUT = 3600.0
+    PROVES_BACKUP = True
+
+    service: ServiceName
+    from_: Annotated[Uri, Field(alias="from", description="The `location` that a dump gave.")]
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``files``, ``bytes``, ``tables``, ``snapshot_at``, ``seconds``."""
+        service = ctx.service(self.service, Postgres)
+        begun = ctx.deadline.remaining()
+        with failing("the backup could not be read"):
+            proof = Proof(ctx, Store(ctx.bucket(self.from_)), manifests.split(self.from_))
+            backup = proof.manifest()
+            scratch = ctx.make_scratch(f"intact-{ctx.step}")
+            try:
+                proof.fetch(backup, Tools.of(ctx, service, ctx.host), scratch, f"{scratch}/files")
+            finally:
+                with suppress(HostError):
+                    ctx.host.run(("rm", "-rf", "--", scratch), deadline=Deadline.after(60))
+        return {"files": len(backup.files), "bytes": backup.bytes, "tables": len(backup.tables),
+                "snapshot_at": backup.server_time, "seconds": round(begun - ctx.deadline.remaining(), 3)}
+
+    def ready(self, ctx: Context) -> None:
+        """Tools on the host, and a way to carry the files."""
+        Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host).need(("pg_restore",), 0)
+        Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
+
+
+class Restore(Write):
+    """Restore a backup into a new cluster, or into a running one that lacks the database. Nothing is overwritten."""
+
+    SERVICE = Postgres
+    TIMEOUT = 3600.0
+
+    service: ServiceName
+    from_: Annotated[Uri, Field(alias="from", description="The `location` that a dump gave.")]
+    closed: Annotated[bool, Field(description="Keep clients out until `postgres.admit`.")] = False
+    jobs: Jobs = 2
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: see ``Restoring``; ``seconds`` tells how long each stage took."""
+        service = ctx.service(self.service, Postgres)
+        origin = manifests.split(self.from_)
+        return Restoring(ctx, service, Store(ctx.bucket(self.from_)), origin, self.closed, self.jobs).run()
+
+    def ready(self, ctx: Context) -> None:
+        """Tools on the host, the data directory's owner, a way to carry the files, and the store."""
+        service = ctx.service(self.service, Postgres)
+        tools = Tools.of(ctx, service, ctx.host)
+        tools.need(("pg_restore", "psql", "initdb", "vacuumdb"), 0)
+        Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
+        try:
+            cluster.state(tools)
+        except CouldNotVerify as error:
+            raise NotReady(error.message, hint=error.hint) from error
+        if service.unit:
+            need_unit(ctx, service)
+        if self.known("from_"):
+            Store(ctx.bucket(self.from_)).check()
+
+    def active(self, ctx: Context) -> bool | None:
+        """True while clients are kept out."""
+        service = ctx.service(self.service, Postgres)
+        try:
+            with connected(ctx, service, database="postgres") as session:
+                return access.closed(session, service.database)
+        except (psycopg.Error, HostError):
+            return None
+
+    def undo(self, ctx: Context) -> Undo:
+        """What was restored stays; a closed database is opened."""
+        if self.closed:
+            return Undo.by_action("postgres.admit", service=self.service)
+        return Undo.nothing("what was restored is kept")
+
+
+class Matches(Read):
+    """Compare a database with a backup: every row of every table, the sequences, and the whole schema."""
+
+    SERVICE = Postgres
+    PLACE = Place.CONTROLLER
+    TIMEOUT = 1800.0
+
+    service: ServiceName
+    manifest: Annotated[Uri, Field(description="The `manifest` that a dump gave.")]
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``tables``, ``rows``, ``sequences``, ``algorithm``, ``seconds``, ``not_compared`` with reasons."""
+        service = ctx.service(self.service, Postgres)
+        store, folder = Store(ctx.bucket(self.manifest)), manifests.split(self.manifest)
+        backup = manifests.read(store, folder, folder.sha256)
+        begun = ctx.deadline.remaining()
+        try:
+            with ThreadPoolExecutor(1) as pool, content.snapshot(ctx, service) as snap:
+                text = pool.submit(schema.text, Tools.of(ctx, service))
+                tables = content.tables(snap, content.relations(snap))
+                sequences = content.sequences(snap)
+                found = text.result()
+        except (psycopg.Error, HostError) as error:
+            raise CouldNotVerify(f"{self.service} could not be compared: {reason(error)}") from error
+        wrong = [*compare.tables(backup.tables, tables), *compare.sequences(backup.sequences, sequences),
+                 *self._schema(ctx, store, folder, backup, found)]
+        facts: Facts = {"tables": len(tables), "rows": sum(table.rows for table in tables), "sequences": len(sequences),
+                        "algorithm": backup.algorithm, "seconds": round(begun - ctx.deadline.remaining(), 3),
+                        "not_compared": {table.name: table.note for table in backup.tables if table.digest is None}}
+        if wrong:
+            said = f"{self.service} differs from the backup: {manifests.summary(wrong)}"
+            raise StepFailed(said, findings=wrong, facts=facts)
+        return facts
+
+    def _schema(self, ctx: Context, store: Store, folder: Reference, backup: Manifest, found: str) -> list[Finding]:
+        wanted, measured = backup.schema_sha256, manifests.sha256(found.encode())
+        if measured == wanted:
+            return []
+        kept = store.get(folder.below(SCHEMA).key)
+        if kept is None or manifests.sha256(kept) != wanted:
+            evidence = ctx.evidence("schema.sql", found)
+        else:
+            evidence = ctx.evidence("schema.diff", schema.difference(kept.decode(), found))
+        return [finding("schema-differs", title=backup.database.name, wanted=f"sha256 {wanted}",
+                        measured=f"sha256 {measured}", evidence=(str(evidence["file"]),))]
+
+    def ready(self, ctx: Context) -> None:
+        """The service must be in the inventory, the store reachable."""
+        service = ctx.service(self.service, Postgres)
+        Tools.of(ctx, service).need(("pg_dump",), 0)
+        if self.known("manifest"):
+            Store(ctx.bucket(self.manifest)).check()

@@ -1,0 +1,86 @@
+"""What can happen to a PostgreSQL server."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from drillbook.action import Context, Facts, Fault, Undo
+from drillbook.actions.postgres.fields import ServiceName, need_unit
+from drillbook.errors import CouldNotVerify, NotReady
+from drillbook.manager import manager_of
+from drillbook.postgresql import cluster
+from drillbook.postgresql.connection import answers
+from drillbook.postgresql.tools import Tools
+from drillbook.services import Postgres
+
+
+class LoseData(Fault):
+    """Kill the server hard and remove its data directory, as when the disk is lost."""
+
+    SERVICE = Postgres
+    RESTORE_ONLY = True
+
+    service: ServiceName
+
+    def inject(self, ctx: Context) -> Facts:
+        """Facts: ``pid`` of the killed server, ``data_directory``, ``files``, ``bytes``."""
+        service = ctx.service(self.service, Postgres)
+        tools = Tools.of(ctx, service, ctx.host)
+        pid = cluster.kill(tools)
+        removed = cluster.remove(tools)
+        return {"pid": pid, "data_directory": service.data_directory, "files": removed.files, "bytes": removed.bytes}
+
+    def ready(self, ctx: Context) -> None:
+        """There must be a cluster to lose."""
+        service = ctx.service(self.service, Postgres)
+        try:
+            found = cluster.state(Tools.of(ctx, service, ctx.host))
+        except CouldNotVerify as error:
+            raise NotReady(error.message, hint=error.hint) from error
+        if found != "cluster":
+            raise NotReady(f"{ctx.host.name}: {service.data_directory} is {found}, not the data directory of a cluster",
+                           hint="check `data_directory` of the service in the inventory")
+
+    def undo(self, ctx: Context) -> Undo:
+        """Only a restore brings the data back."""
+        return Undo.by_restore("the data directory is gone; only a restore brings it back")
+
+    def active(self, ctx: Context) -> bool:
+        """True while nothing is in the data directory and nothing answers."""
+        service = ctx.service(self.service, Postgres)
+        gone = cluster.state(Tools.of(ctx, service, ctx.host)) in ("absent", "empty")
+        return gone and not answers(ctx, service)
+
+
+class Stop(Fault):
+    """Stop the server, as when somebody stops the wrong unit; `immediate` as when it crashes."""
+
+    SERVICE = Postgres
+
+    service: ServiceName
+    mode: Annotated[Literal["fast", "immediate"], Field(description="As pg_ctl has it.")] = "fast"
+
+    def inject(self, ctx: Context) -> Facts:
+        """Facts: ``unit``, ``mode``."""
+        service = ctx.service(self.service, Postgres)
+        cluster.stop(ctx, Tools.of(ctx, service, ctx.host), self.mode)
+        return {"unit": service.unit, "mode": self.mode}
+
+    def ready(self, ctx: Context) -> None:
+        """The unit must be known to its manager."""
+        service = ctx.service(self.service, Postgres)
+        if service.unit:
+            need_unit(ctx, service)
+
+    def undo(self, ctx: Context) -> Undo:
+        """Start it again."""
+        service = ctx.service(self.service, Postgres)
+        if service.unit:
+            return Undo.by_commands(manager_of(ctx.host).start(service.unit))
+        return Undo.by_commands(cluster.start_command(Tools.of(ctx, service, ctx.host)))
+
+    def active(self, ctx: Context) -> bool:
+        """True while it refuses connections."""
+        return not answers(ctx, ctx.service(self.service, Postgres))

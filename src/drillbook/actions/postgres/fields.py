@@ -1,0 +1,22 @@
+"""What several PostgreSQL actions share: the service that they work on, and its unit."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from drillbook.action import Context
+from drillbook.errors import CouldNotVerify, NotReady
+from drillbook.manager import manager_of
+from drillbook.services import Postgres
+
+ServiceName = Annotated[str, Field(description="The PostgreSQL service in the inventory.")]
+
+
+def need_unit(ctx: Context, service: Postgres) -> None:
+    """Raise NotReady unless the service manager knows the unit of ``service``."""
+    try:
+        manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
+    except CouldNotVerify as error:
+        raise NotReady(error.message, hint=error.hint) from error

@@ -1,0 +1,63 @@
+"""From the inventory's description to a host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from drillbook.errors import UsageError
+from drillbook.host import Host, Target
+from drillbook.hosts.gateway import GATEWAYS, Gateway
+from drillbook.hosts.local import LocalHost
+
+if TYPE_CHECKING:
+    from drillbook.hosts.ssh import SshHost
+
+
+def open_host(target: Target, *, targets: Mapping[str, Target], ssh_config: str = "") -> Host:
+    """The host that ``target`` describes; nothing is connected before it is used.
+
+    ``targets`` are all of the inventory, among them ``target.gateway``; ``ssh_config`` is read in place of
+    ~/.ssh/config. Hosts behind the same gateway share its connection, which ends when the last of them is closed.
+    Raises UsageError for a gateway that is not there, is local, or leads back to itself.
+    """
+    if target.local:
+        return LocalHost(target=target)
+    return _ssh_host(target, targets, ssh_config, (target.name,))
+
+
+def _ssh_host(target: Target, targets: Mapping[str, Target], ssh_config: str, path: tuple[str, ...]) -> SshHost:
+    # Paramiko and Fabric take 0.2 s to import, which listing drills need not pay.
+    from drillbook.hosts.ssh import SshHost  # noqa: PLC0415
+
+    return SshHost(target, gateway=_gateway(target, targets, ssh_config, path), ssh_config=ssh_config)
+
+
+def _gateway(target: Target, targets: Mapping[str, Target], ssh_config: str, path: tuple[str, ...]) -> Gateway | None:
+    from drillbook.hosts.link import proxy_jumps  # noqa: PLC0415
+
+    if not target.gateway:
+        return _jumps(tuple(proxy_jumps(target, ssh_config)), ssh_config)
+    name = target.gateway
+    through = targets.get(name)
+    if through is None:
+        raise UsageError(f"{target.name}: its gateway {name} is no host of the inventory")
+    if through.local:
+        raise UsageError(f"{target.name}: its gateway {name} is this machine; leave `gateway` out")
+    if name in path:
+        raise UsageError(f"the gateways lead in a circle: {' -> '.join([*path, name])}")
+    return GATEWAYS.join((through, ssh_config), lambda: _ssh_host(through, targets, ssh_config, (*path, name)))
+
+
+def _jumps(jumps: tuple[Target, ...], ssh_config: str) -> Gateway | None:
+    """The last host of ProxyJump, reached through those before it."""
+    from drillbook.hosts.ssh import SshHost  # noqa: PLC0415
+
+    if not jumps:
+        return None
+    *before, last = jumps
+
+    def make() -> SshHost:
+        return SshHost(last, gateway=_jumps(tuple(before), ssh_config), ssh_config=ssh_config)
+
+    return GATEWAYS.join((jumps, ssh_config), make)

@@ -1,0 +1,123 @@
+"""Paramiko's transport with what many commands at once on one connection need."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import paramiko
+from paramiko.common import MSG_CHANNEL_CLOSE, MSG_CHANNEL_REQUEST
+from paramiko.message import Message
+
+CHUNK = 32 * 1024
+STUCK = 1.0
+"""Seconds after which a sender that holds the gate is taken to be stuck in a full socket."""
+
+# Paramiko logs what it also raises, traceback included; what is raised here is translated.
+logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
+
+
+class SteadyTransport(paramiko.Transport):
+    """A transport that knows signals, does not wait for Nagle, and never sends to a channel that has ended.
+
+    Paramiko answers a channel's end from its own thread while another may be about to send to that channel. A server
+    that then gets a packet for a channel it has forgotten drops the whole connection, with all that runs on it. So
+    whoever sends to a channel holds ``gate``, and so does the answer.
+    """
+
+    def __init__(self, sock: Any, **options: Any) -> None:
+        """``sock`` is a socket or, through a gateway, a channel."""
+        if isinstance(sock, socket.socket):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().__init__(sock, **options)
+        self.gate = threading.Lock()
+        self.signals: dict[int, str] = {}
+
+    @contextmanager
+    def sending(self) -> Iterator[bool]:
+        """Hold the gate; gives False, without it, when another sender is stuck.
+
+        The wait is bounded, since a sender may hold the gate until a key exchange is over that the thread which waits
+        here has to carry on.
+        """
+        held = self.gate.acquire(timeout=STUCK)
+        try:
+            yield held
+        finally:
+            if held:
+                self.gate.release()
+
+    def signal_of(self, channel: paramiko.Channel) -> str | None:
+        """The signal that ended the command on ``channel``, such as ``TERM``; asked once."""
+        return self.signals.pop(channel.get_id(), None)
+
+
+def _handle_close(channel: Any, message: Message) -> None:
+    with channel.transport.sending():
+        paramiko.Channel._handle_close(channel, message)  # type: ignore[attr-defined]
+
+
+def _handle_request(channel: Any, message: Message) -> None:
+    if message.get_text() == "exit-signal":
+        message.get_boolean()
+        channel.transport.signals[channel.get_id()] = message.get_text()
+        return
+    message.rewind()
+    message.get_int()  # the channel's number, which the caller had read
+    paramiko.Channel._handle_request(channel, message)  # type: ignore[attr-defined]
+
+
+SteadyTransport._channel_handler_table = {  # type: ignore[attr-defined]
+    **paramiko.Transport._channel_handler_table,  # type: ignore[attr-defined]
+    MSG_CHANNEL_CLOSE: _handle_close,
+    MSG_CHANNEL_REQUEST: _handle_request,
+}
+
+
+def steady(channel: paramiko.Channel) -> SteadyTransport:
+    """The transport of ``channel``; every connection that Drillbook opens has one of this kind."""
+    return cast(SteadyTransport, channel.transport)
+
+
+def send_all(channel: paramiko.Channel, data: bytes, *, wanted: Callable[[], bool] = lambda: True) -> bool:
+    """Send ``data`` while the other side takes it; False when the channel ended or ``wanted`` says no.
+
+    One thread at a time sends to a channel: then a window that is open stays open, and the gate is never held by
+    somebody who waits for one.
+    """
+    transport = steady(channel)
+    view = memoryview(data)
+    while view:
+        if not wanted() or channel.closed or not transport.is_active():
+            return False
+        if not channel.send_ready():
+            with channel.lock:
+                channel.out_buffer_cv.wait(0.1)
+            continue
+        try:
+            with transport.sending() as held:
+                sent = channel.send(bytes(view[:CHUNK])) if held else 0
+        except OSError:
+            return False
+        view = view[sent:]
+    return True
+
+
+def send_eof(channel: paramiko.Channel) -> None:
+    """Tell the other side that nothing more comes."""
+    transport = steady(channel)
+    with transport.sending() as held:
+        if held:
+            channel.shutdown_write()
+
+
+def close_channel(channel: paramiko.Channel) -> None:
+    """End ``channel``; does nothing when a stuck sender has the connection, which then is beyond saving."""
+    transport = steady(channel)
+    with transport.sending() as held:
+        if held:
+            channel.close()

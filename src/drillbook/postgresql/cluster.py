@@ -1,0 +1,228 @@
+"""A cluster on its host: its folder, making a new one, its configuration, starting it, and killing it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import psycopg
+
+from drillbook.action import Context
+from drillbook.errors import CouldNotVerify, HostError, StepFailed
+from drillbook.findings import finding
+from drillbook.manager import manager_of
+from drillbook.postgresql.connection import connected, one, reason
+from drillbook.postgresql.manifest import Database
+from drillbook.postgresql.tools import Tools
+from drillbook.services import Postgres
+
+_STATE = """
+if test ! -e "$1" && test ! -L "$1"; then echo absent
+elif test ! -d "$1" || test ! -x "$1" || test ! -r "$1"; then echo other
+elif test -z "$(ls -A -- "$1")"; then echo empty
+elif test -f "$1/PG_VERSION"; then echo cluster
+else echo other
+fi
+"""
+
+_INITDB = """
+umask 077
+secret=$(mktemp) || exit 1
+trap 'rm -f -- "$secret"' EXIT
+cat > "$secret"
+program=$1; shift
+"$program" --pwfile="$secret" "$@"
+"""
+
+_WRITE = 'umask 077; mkdir -p -- "$(dirname -- "$1")" && cat > "$1"'
+_APPEND = 'umask 077; cat >> "$1"'
+
+# The postmaster is the process of postmaster.pid only when it works in this very folder. It goes first: children that
+# die before it make it start again by itself.
+_KILL = """
+cd -- "$1" || exit 3
+test -f PG_VERSION || exit 3
+pid=$(head -n 1 postmaster.pid 2>/dev/null)
+case $pid in ''|*[!0-9]*) exit 0;; esac
+test "$(readlink "/proc/$pid/cwd")" = "$(pwd -P)" || exit 0
+children=$(grep -ls "^PPid:[[:space:]]*$pid\\$" /proc/[0-9]*/status | cut -d/ -f3)
+kill -KILL "$pid" || exit 4
+for child in $children; do kill -KILL "$child" 2>/dev/null; done
+tries=0
+for one in $pid $children; do
+  while grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$one/status" && test $tries -lt 500; do
+    tries=$((tries + 1)); sleep 0.01
+  done
+done
+echo "$pid"
+"""
+
+_REMOVE = """
+real=$(cd -- "$1" && pwd -P) || exit 3
+case $real in /*/?*) ;; *) exit 5;; esac
+test "$real" != "$(cd -- "${HOME:-/nonexistent}" 2>/dev/null && pwd -P)" || exit 5
+test -f "$real/PG_VERSION" && test -f "$real/global/pg_control" || exit 3
+cd /
+files=$(find "$real" -type f | wc -l)
+blocks=$(du -sk -- "$real" | cut -f1)
+if test -L "$1" || ! rm -rf -- "$real" 2>/dev/null; then find "$real" -mindepth 1 -delete || exit 6; fi
+echo $files $blocks
+"""
+
+
+def state(tools: Tools) -> Literal["absent", "empty", "cluster", "other"]:
+    """What lies where the data directory belongs. Raises CouldNotVerify, HostError."""
+    output = tools.owned(("sh", "-c", _STATE, "sh", tools.service.data_directory))
+    found = {"absent": "absent", "empty": "empty", "cluster": "cluster", "other": "other"}.get(output.text)
+    if not output.ok or found is None:
+        said = output.stderr.decode("utf-8", "replace").strip()[-300:]
+        raise CouldNotVerify(f"{tools.host.name}: cannot look at {tools.service.data_directory}: {said}",
+                             hint="set `run_as` of the service to the owner of the data directory")
+    return found  # type: ignore[return-value]  # one of the values above
+
+
+def create(tools: Tools, like: Database) -> None:
+    """Make a new, empty cluster with checksums, whose superuser is the service's. Not yet on disk: see ``sync``.
+
+    Raises StepFailed, HostError.
+    """
+    locale = ["--encoding", like.encoding, "--lc-collate", like.collate, "--lc-ctype", like.ctype]
+    locale += {"i": ["--locale-provider=icu", "--icu-locale", like.locale],
+               "b": ["--locale-provider=builtin", "--builtin-locale", like.locale]}.get(like.provider, [])
+    password = tools.service.admin.password
+    arguments = [tools.path("initdb"), "--pgdata", tools.service.data_directory, "--username", tools.service.admin.user,
+                 "--data-checksums", "--no-sync", "--no-instructions", *locale,
+                 "--auth-host", "scram-sha-256", "--auth-local", "scram-sha-256" if password else "peer"]
+    script = _INITDB if password else 'program=$1; shift; "$program" "$@"'
+    output = tools.owned(("sh", "-c", script, "sh", *arguments), env={"LC_ALL": "C"},
+                         stdin=password.reveal().encode() if password else b"")
+    if not output.ok:
+        said = output.stderr.decode("utf-8", "replace").strip()[-600:]
+        raise StepFailed(f"{tools.host.name}: initdb failed: {said}")
+
+
+def write(tools: Tools, name: str, data: bytes, *, append: bool = False) -> None:
+    """Write a file of the data directory, with the rights of its owner. Raises HostError."""
+    script = _APPEND if append else _WRITE
+    tools.owned(("sh", "-c", script, "sh", f"{tools.service.data_directory}/{name}"), stdin=data).check()
+
+
+def overrides(service: Postgres) -> bytes:
+    """Settings with which a copy of a cluster serves at another place and does not disturb the original's archive."""
+    here = service.address in ("localhost", "::1") or service.address.startswith("127.")
+    parent = service.data_directory.rstrip("/").rpartition("/")[0].replace("'", "''")
+    settings: Mapping[str, str] = {
+        "port": str(service.port), "listen_addresses": "localhost" if here else "*", "unix_socket_directories": parent,
+        "archive_mode": "off", "primary_conninfo": "", "restore_command": ""}
+    lines = [f"{name} = '{value}'" for name, value in settings.items()]
+    return ("\n# Drillbook: restored to another place than it was backed up from\n" + "\n".join(lines) + "\n").encode()
+
+
+def start(ctx: Context, tools: Tools) -> None:
+    """Start the service's unit, or the server itself when the inventory names no unit. Raises StepFailed, HostError."""
+    if tools.service.unit:
+        manager_of(tools.host).ensure(tools.host, tools.service.unit, "running", ctx.deadline)
+        return
+    output = tools.host.run(start_command(tools), deadline=tools.deadline, env={"LC_ALL": "C"})
+    if not output.ok:
+        raise StepFailed(f"{tools.host.name}: the server does not start: " + output.text[-300:], findings=[finding(
+            "service-state", title="postgres", wanted="running", measured=output.text[-300:], host=tools.host.name)])
+
+
+def start_command(tools: Tools) -> tuple[str, ...]:
+    """The command that starts a server which is in no service manager; succeeds when it runs already."""
+    data = tools.service.data_directory
+    script = '"$1" --pgdata "$2" --silent status || "$1" --pgdata "$2" --silent --log "$2/drillbook.log" --wait start'
+    return tools.as_owner("sh", "-c", script, "sh", tools.path("pg_ctl"), data)
+
+
+def stop(ctx: Context, tools: Tools, mode: Literal["fast", "immediate"]) -> None:
+    """Stop the server: by its unit when ``fast`` and there is one, otherwise with pg_ctl. Raises StepFailed, HostError."""
+    if mode == "immediate" or not tools.service.unit:
+        tools.owned((tools.path("pg_ctl"), "--pgdata", tools.service.data_directory, "--mode", mode, "--wait", "stop"),
+                    env={"LC_ALL": "C"}).check()
+    if tools.service.unit:
+        manager_of(tools.host).ensure(tools.host, tools.service.unit, "stopped", ctx.deadline)
+
+
+@contextmanager
+def starting(ctx: Context, tools: Tools) -> Iterator[None]:
+    """Start the server and go on as soon as it takes a write; at the end its unit must run as well.
+
+    A service manager takes seconds to call a unit started that has served all the while.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="start") as pool:
+        started = pool.submit(start, ctx, tools)
+        await_writable(ctx, tools.service, started)
+        yield
+        started.result()
+
+
+def await_writable(ctx: Context, service: Postgres, started: Future[None]) -> None:
+    """Wait until the server is out of recovery and takes a write, or its start failed.
+
+    Raises StepFailed, also at the deadline; HostError, Cancelled.
+    """
+    last = ""
+    while True:
+        if started.done():
+            started.result()
+        try:
+            with connected(ctx, service, database="postgres") as session:
+                prove_writable(session)
+                return
+        except (psycopg.Error, HostError) as error:
+            last = reason(error)
+        if ctx.deadline.remaining() < 0.5:
+            raise StepFailed(f"the server did not take a write in time: {last}", findings=[finding(
+                "postgres-unhealthy", title=service.name, wanted="a server that takes writes", measured=last)])
+        ctx.deadline.wait(0.05)
+
+
+def prove_writable(session: psycopg.Connection[tuple[object, ...]]) -> None:
+    """Write to the log of the server and wait until that is on disk; leaves nothing. Raises psycopg.Error."""
+    if one(session, "SELECT pg_catalog.pg_is_in_recovery()")[0]:
+        raise psycopg.errors.ReadOnlySqlTransaction("the server is in recovery")
+    one(session, "SELECT pg_catalog.pg_logical_emit_message(true, 'drillbook', 'writable')::text")
+
+
+def sync(tools: Tools) -> None:
+    """Bring every file of the cluster to disk. Raises HostError."""
+    tools.owned((tools.path("initdb"), "--sync-only", "--pgdata", tools.service.data_directory), env={"LC_ALL": "C"}).check()
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What was in a data directory that is gone."""
+
+    files: int
+    bytes: int
+
+
+def kill(tools: Tools) -> int | None:
+    """End the server without warning; returns the postmaster's pid, None when it did not run.
+
+    Raises StepFailed, HostError.
+    """
+    output = tools.owned(("sh", "-c", _KILL, "sh", tools.service.data_directory))
+    if output.exit == 3:
+        raise StepFailed(f"{tools.host.name}: {tools.service.data_directory} is not the data directory of a cluster")
+    text = output.check().text.strip()
+    return int(text) if text else None
+
+
+def remove(tools: Tools) -> Removed:
+    """Remove the data directory, or its content when it is a mount point or a link. Raises StepFailed, HostError."""
+    data = tools.service.data_directory
+    if not re.fullmatch(r"/[^/]+(/[^/]+)+/?", data) or ".." in data.split("/"):
+        raise StepFailed(f"{data} is refused: a drill removes nothing at the top of a file system, and no path with `..`")
+    output = tools.owned(("sh", "-c", _REMOVE, "sh", data))
+    if output.exit in (3, 5):
+        why = "is not a data directory" if output.exit == 3 else "is the top of a file system or a home"
+        raise StepFailed(f"{tools.host.name}: {data} {why}; nothing was removed")
+    files, blocks = output.check().text.split()
+    return Removed(int(files), int(blocks) * 1024)

@@ -1,0 +1,106 @@
+"""Connections to a PostgreSQL service from the controller."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+
+from drillbook.action import Context
+from drillbook.host import Deadline, printable
+from drillbook.services import Postgres
+
+CONNECT_S = 5
+_ENCRYPTION_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+@contextmanager
+def connected(
+    ctx: Context, service: Postgres, *, database: str | None = None, as_user: bool = False,
+) -> Iterator[Connection]:
+    """A connection as the superuser, or as the application's role, in autocommit, ended by the step's deadline.
+
+    Raises psycopg.Error, HostError; Cancelled and TimeoutError when a query was ended by the deadline.
+    """
+    with ctx.reach(service) as (address, port):
+        options = parameters(service, address, port, as_user=as_user, timeout=CONNECT_S)
+        options["dbname"] = service.database if database is None else database
+        with psycopg.connect(**options) as connection, watched(connection, ctx.deadline):
+            yield connection
+
+
+def parameters(service: Postgres, address: str, port: int, *, as_user: bool, timeout: float) -> dict[str, Any]:
+    """What psycopg needs to connect; ``PG*`` variables of the controller decide nothing that matters."""
+    password = service.password if as_user else service.admin.password
+    given = {"host": address, "port": port, "user": service.user if as_user else service.admin.user,
+             "dbname": service.database, "connect_timeout": max(2, int(timeout)), "autocommit": True,
+             "application_name": "drillbook", "options": "", "target_session_attrs": "any",
+             "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
+    if password is not None:
+        given["password"] = password.reveal()
+    if "PGSERVICE" in os.environ:
+        given["service"] = ""
+    return given
+
+
+@contextmanager
+def watched(connection: Connection, deadline: Deadline) -> Iterator[None]:
+    """Cancel whatever ``connection`` runs when the deadline passes or its flag is set, and raise for that."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.1):
+            if deadline.cancel.is_set() or deadline.remaining() <= 0:
+                with suppress(psycopg.Error):
+                    connection.cancel_safe(timeout=2)
+
+    thread = threading.Thread(target=watch, name="postgres-deadline", daemon=True)
+    thread.start()
+    try:
+        yield
+    except psycopg.Error:
+        deadline.check()
+        raise
+    finally:
+        over.set()
+        thread.join()
+
+
+def answers(ctx: Context, service: Postgres) -> bool:
+    """Whether a server is there, even one that lets nobody in: it answers the question for encryption. Raises HostError.
+
+    Not libpq's PQping, which blocks every thread of this process, also the one that carries its connection.
+    """
+    with ctx.reach(service) as way:
+        try:
+            with socket.create_connection(way, timeout=CONNECT_S) as line:
+                line.sendall(_ENCRYPTION_REQUEST)
+                return line.recv(1) != b""
+        except OSError:
+            return False
+
+
+def reason(error: BaseException) -> str:
+    """What the server or the connection said, in one printable line without connection parameters."""
+    primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    text = primary or (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return printable(text, limit=400).replace("\n", " ")
+
+
+def one(connection: Connection, query: Any, *values: Any) -> tuple[Any, ...]:
+    """The only row of a query. Raises psycopg.Error."""
+    row = connection.execute(query, values or None).fetchone()
+    if row is None:
+        raise psycopg.DataError("the query gave no row")
+    return row
+
+
+def conninfo(database: str) -> str:
+    """A database's name in the form that every tool's ``--dbname`` takes as a name, whatever it holds."""
+    return psycopg.conninfo.make_conninfo(dbname=database)

@@ -1,0 +1,151 @@
+"""Taking a backup: one snapshot, dumped on the host and digested from here at the same time; the manifest comes last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import psycopg
+
+from drillbook.action import Context, Facts
+from drillbook.errors import CouldNotVerify, HostError, StepFailed
+from drillbook.host import Deadline, Output
+from drillbook.postgresql import content, properties, schema
+from drillbook.postgresql.connection import reason
+from drillbook.postgresql.manifest import ALGORITHM, FILE, Manifest, StoredFile, sha256
+from drillbook.postgresql.stages import Stages
+from drillbook.postgresql.tools import Tools
+from drillbook.services import Postgres
+from drillbook.store import Reference, Store
+from drillbook.transfer import Carrier, File, Upload
+
+COMPRESSION = "gzip:1"  # the only one of pg_dump's whose files carry a checksum of their own
+ARCHIVE, GLOBALS, SCHEMA, CONFIG = "database", "globals.sql", "schema.sql", "config"
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """One backup that is being taken."""
+
+    ctx: Context
+    service: Postgres
+    store: Store
+    folder: Reference
+    jobs: int
+    part_size: int
+    stages: Stages = field(default_factory=Stages)
+
+    def take(self) -> Facts:
+        """Take it. Raises StepFailed, HostError, Cancelled; then nothing of it stays in the store or on the host."""
+        with failing("the backup failed"):
+            if self.store.size(self.folder.below(FILE).key) is not None:
+                raise StepFailed(f"there is a backup in {self.folder} already; a backup is never overwritten")
+            scratch = self.ctx.make_scratch(f"dump-{self.ctx.step}")
+            upload = Upload(self.store, self.folder.key)
+            try:
+                self.ctx.run("mkdir", "-m", "700", "--", f"{scratch}/files").check()
+                draft, warnings = self._collect(f"{scratch}/files")
+                manifest = self._send(draft, scratch, upload)
+                return self._facts(manifest, warnings)
+            except BaseException:
+                upload.discard()
+                raise
+            finally:
+                with suppress(HostError):
+                    self.ctx.host.run(("rm", "-rf", "--", scratch), deadline=Deadline.after(60))
+
+    def _collect(self, folder: str) -> tuple[Manifest, list[str]]:
+        """Write every file below ``folder`` on the host; returns the manifest without files, and the tools' warnings."""
+        tools = Tools.of(self.ctx, self.service, self.ctx.host)
+        with content.snapshot(self.ctx, self.service) as snap, ThreadPoolExecutor(4, thread_name_prefix="dump") as pool:
+            now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            found = content.relations(snap)
+            content.hold(snap, found)
+            sequences = content.sequences(snap)  # before pg_dump reads them, so that they can only be further there
+            facts = properties.of(snap)
+            dump = pool.submit(self.stages.timed, "dump", lambda: self._dump(tools, snap.name, f"{folder}/{ARCHIVE}"))
+            tables = pool.submit(self.stages.timed, "digest", lambda: content.tables(snap, found))
+            text = pool.submit(self.stages.timed, "schema", lambda: schema.text(tools, snapshot=snap.name).encode())
+            roles = pool.submit(self.stages.timed, "globals", lambda: self._globals(tools, folder))
+            warnings = [*dump.result(), *roles.result()]
+            self.ctx.host.put(text.result(), f"{folder}/{SCHEMA}")
+            self._configuration(snap, folder)
+            return Manifest(
+                run=self.ctx.run_id, service=self.service.name, host=self.ctx.host.name, taken_at=now,
+                server_time=snap.at, tools=tools.need(("pg_dump", "pg_dumpall"), 0), tables=tuple(tables.result()),
+                sequences=tuple(sequences), schema_sha256=sha256(text.result()), files={}, **facts,
+            ), warnings
+
+    def _dump(self, tools: Tools, snapshot: str, folder: str) -> list[str]:
+        return _checked(tools, tools.client(
+            "pg_dump", f"--snapshot={snapshot}", "--format=directory", f"--jobs={self.jobs}", f"--compress={COMPRESSION}",
+            "--no-sync", f"--file={folder}"))
+
+    def _globals(self, tools: Tools, folder: str) -> list[str]:
+        return _checked(tools, tools.client(
+            "pg_dumpall", "--globals-only", "--no-sync", f"--file={folder}/{GLOBALS}", database="postgres"))
+
+    def _configuration(self, snap: content.Snapshot, folder: str) -> None:
+        for name, data in properties.configuration(snap).items():
+            path = f"{folder}/{CONFIG}/{name}"
+            self.ctx.run("mkdir", "-p", "--", path.rpartition("/")[0]).check()
+            self.ctx.host.put(data, path)
+
+    def _send(self, draft: Manifest, scratch: str, upload: Upload) -> Manifest:
+        """Bring the files and then the manifest into the store."""
+        with self.stages.time("upload"):
+            carrier = Carrier(self.ctx.host, self.ctx.deadline, scratch)
+            found = carrier.survey(f"{scratch}/files", self.part_size)
+            carrier.send(f"{scratch}/files", found, upload, self.part_size)
+            self.ctx.deadline.check()
+            upload.commit()
+            self._look(found)
+            files = {one.name: StoredFile(size=one.size, sha256=one.sha256) for one in found}
+            manifest = Manifest.model_validate(draft.model_dump() | {"files": files})
+            data = manifest.encoded()
+            self.store.put(self.folder.below(FILE).key, data, sha256(data))
+        return manifest
+
+    def _look(self, found: list[File]) -> None:
+        sizes = self.store.sizes(self.folder.key + "/")
+        wrong = [one.name for one in found if sizes.get(one.name) != one.size]
+        if wrong:
+            raise StepFailed(f"the store does not show what was uploaded: {', '.join(wrong[:5])}")
+
+    def _facts(self, manifest: Manifest, warnings: list[str]) -> Facts:
+        data = manifest.encoded()
+        digest = sha256(data)
+        facts: Facts = {
+            "location": str(Reference(self.folder.bucket, self.folder.key, digest)),
+            "manifest": str(self.folder.below(FILE, digest)), "bytes": manifest.bytes, "files": len(manifest.files),
+            "database_bytes": manifest.database.bytes, "tables": len(manifest.tables),
+            "rows": sum(table.rows for table in manifest.tables), "snapshot_at": manifest.server_time,
+            "server_version": manifest.server_version, "tools": manifest.tools, "algorithm": ALGORITHM,
+            "seconds": self.stages.seconds, "evidence": self.ctx.evidence(FILE, data)}
+        if warnings:
+            facts |= {"warnings": len(warnings), "warnings_evidence": self.ctx.evidence("warnings.txt", "\n".join(warnings))}
+        return facts
+
+
+def _checked(tools: Tools, output: Output) -> list[str]:
+    """The warnings of a tool that succeeded. Raises StepFailed with its last lines when it did not."""
+    lines = output.stderr.decode("utf-8", "backslashreplace").splitlines()
+    if not output.ok:
+        name = output.argv[4].rpartition("/")[2] if len(output.argv) > 4 else "the tool"
+        ended = f"was ended by signal {output.signal}" if output.signal else f"ended with status {output.exit}"
+        raise StepFailed(f"{tools.host.name}: {name} {ended}: " + " | ".join(lines[-4:]))
+    return lines
+
+
+@contextmanager
+def failing(what: str) -> Iterator[None]:
+    """Turn what a server or a store refuses into StepFailed."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise StepFailed(f"{what}: {reason(error)}") from error
+    except CouldNotVerify as error:
+        raise StepFailed(f"{what}: {error.message}") from error

@@ -1,0 +1,165 @@
+"""The manifest of a backup: what it holds, by which every copy of it and everything restored from it is judged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from drillbook.errors import StepFailed
+from drillbook.findings import Finding, finding
+from drillbook.store import Reference, Store
+from drillbook.transfer import NAME, File
+from drillbook.values import canonical
+
+FORMAT: Literal["drillbook/postgres-backup/1"] = "drillbook/postgres-backup/1"
+FILE = "manifest.json"
+ALGORITHM = "sum of hashtextextended(row::text, 0) mod 2^64, and count"
+OWN_SCHEMA = "drillbook"
+"""Schema of the canary: backed up, because it measures the recovery point, but no part of the comparison."""
+
+Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Table(_Part):
+    """Content of one table: ``name`` quoted as SQL writes it; ``digest`` is None when its content is not compared."""
+
+    name: str
+    rows: int
+    digest: Annotated[str | None, Field(pattern=r"^[0-9a-f]{16}$")]
+    bytes: int
+    note: str = ""
+
+
+class Sequence_(_Part):  # noqa: N801  the word is taken
+    """State of a sequence; numbers are text, because JSON's end at 2^53."""
+
+    name: str
+    last_value: str
+    is_called: bool
+    increment: str
+    cycle: bool
+
+    @property
+    def reached(self) -> int:
+        """How far it is, in steps of its own direction."""
+        step = int(self.increment)
+        following = int(self.last_value) + (step if self.is_called else 0)
+        return following if step > 0 else -following
+
+
+class Database(_Part):
+    """Properties of a database, as ``CREATE DATABASE`` takes them."""
+
+    name: str
+    owner: str
+    encoding: str
+    provider: str
+    collate: str
+    ctype: str
+    locale: str
+    connection_limit: int
+    bytes: int
+
+
+class StoredFile(_Part):
+    """One file of the backup."""
+
+    size: Annotated[int, Field(ge=0)]
+    sha256: Hex
+
+
+class Manifest(_Part):
+    """Everything about a backup. It is written last: a backup without it is none."""
+
+    format: Literal["drillbook/postgres-backup/1"] = FORMAT
+    run: str
+    service: str
+    host: str
+    taken_at: str
+    server_time: str
+    system_identifier: str
+    server_version: str
+    server_version_num: int
+    data_checksums: bool
+    tools: dict[str, str]
+    algorithm: str = ALGORITHM
+    database: Database
+    extensions: dict[str, str]
+    roles: tuple[str, ...]
+    tables: tuple[Table, ...]
+    sequences: tuple[Sequence_, ...]
+    schema_sha256: Hex
+    files: dict[Annotated[str, Field(pattern=f"^{NAME}$")], StoredFile]
+
+    def encoded(self) -> bytes:
+        """Its canonical JSON."""
+        return canonical(self.model_dump(mode="json"))
+
+    def listed(self) -> list[File]:
+        """Its files, for carrying."""
+        return [File(name, one.size, one.sha256) for name, one in sorted(self.files.items())]
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files."""
+        return sum(one.size for one in self.files.values())
+
+
+def read(store: Store, folder: Reference, wanted: str | None) -> Manifest:
+    """The manifest of the backup in ``folder``, whose content must have the digest ``wanted`` unless that is None.
+
+    Raises StepFailed with ``backup-missing`` or ``backup-manifest``, CouldNotVerify.
+    """
+    where = folder.below(FILE)
+    data = store.get(where.key)
+    if data is None:
+        raise StepFailed(f"there is no {where}", findings=[finding(
+            "backup-missing", title=FILE, wanted=str(where), measured="no such object")])
+    found = sha256(data)
+    if wanted is not None and found != wanted:
+        raise StepFailed(f"{where} is not the one that was written", findings=[finding(
+            "backup-manifest", title=str(where), wanted=f"sha256 {wanted}", measured=f"sha256 {found}")])
+    try:
+        return Manifest.model_validate(json.loads(data))
+    except (ValidationError, ValueError) as error:
+        said = re.sub(r"\s+", " ", str(error))[:300]
+        raise StepFailed(f"{where} is no manifest", findings=[finding(
+            "backup-manifest", title=str(where), wanted=f"a manifest of format {FORMAT}", measured=said)]) from error
+
+
+def split(text: str) -> Reference:
+    """The folder of a backup, from a reference to it or to its manifest; the digest is the manifest's. Raises ValueError."""
+    found = Reference.parse(text)
+    key = found.key.removesuffix("/" + FILE)
+    return Reference(found.bucket, key, found.sha256)
+
+
+def present(store: Store, folder: Reference, manifest: Manifest) -> list[Finding]:
+    """What is wrong with the files of the backup as far as the store's listing shows it. Raises CouldNotVerify."""
+    sizes = store.sizes(folder.key + "/")
+    wrong = []
+    for name, one in sorted(manifest.files.items()):
+        if name not in sizes:
+            wrong.append(finding("backup-missing", title=name, wanted=str(folder.below(name)), measured="no such object"))
+        elif sizes[name] != one.size:
+            wrong.append(finding("backup-size", title=name, wanted=f"{one.size} bytes", measured=f"{sizes[name]} bytes"))
+    return wrong
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """One line for several findings."""
+    return "; ".join(one.title for one in findings[:3]) + (f" and {len(findings) - 3} more" if len(findings) > 3 else "")
+
+
+def sha256(data: bytes) -> str:
+    """Hex digest of ``data``."""
+    return hashlib.sha256(data).hexdigest()

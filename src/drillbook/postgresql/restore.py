@@ -1,0 +1,192 @@
+"""Bringing a backup back: prove the files, make a clean target, load it, and let clients in only when asked to."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg import sql
+
+from drillbook.action import Context, Facts
+from drillbook.errors import HostError, StepFailed
+from drillbook.findings import finding
+from drillbook.host import Deadline
+from drillbook.postgresql import cluster
+from drillbook.postgresql import manifest as manifests
+from drillbook.postgresql.access import close, open_up
+from drillbook.postgresql.connection import Connection, connected
+from drillbook.postgresql.dump import ARCHIVE, CONFIG, GLOBALS, failing
+from drillbook.postgresql.manifest import Database, Manifest
+from drillbook.postgresql.proof import Proof, must_be_right
+from drillbook.postgresql.stages import Stages
+from drillbook.postgresql.tools import Tools
+from drillbook.services import Postgres
+from drillbook.store import Reference, Store
+
+CONFIG_LIMIT = 16 << 20
+_NOT_AGAIN = re.compile(r"\\connect |CREATE DATABASE |ALTER DATABASE .* CONNECTION LIMIT = ")
+_OF_DATABASE = re.compile(r"^\d+; \d+ \d+ (DATABASE PROPERTIES|(ACL|COMMENT|SECURITY LABEL) - DATABASE) ", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """One backup that is being restored."""
+
+    ctx: Context
+    service: Postgres
+    store: Store
+    origin: Reference
+    closed: bool
+    jobs: int
+    stages: Stages = field(default_factory=Stages)
+
+    @property
+    def tools(self) -> Tools:
+        """The programs on the host that it is restored to."""
+        return Tools.of(self.ctx, self.service, self.ctx.host)
+
+    @property
+    def proof(self) -> Proof:
+        """Proves the backup before any of it is trusted."""
+        return Proof(self.ctx, self.store, self.origin)
+
+    def run(self) -> Facts:
+        """Restore it. Raises StepFailed with findings, HostError, Cancelled."""
+        with failing("the restore failed"):
+            backup = self.proof.manifest()
+            if backup.database.name != self.service.database:
+                raise self._not_clean(f"the backup holds the database {backup.database.name}, not {self.service.database}")
+            scratch = self.ctx.make_scratch(f"restore-{self.ctx.step}")
+            try:
+                return self._restore(backup, scratch)
+            finally:
+                with suppress(HostError):
+                    self.ctx.host.run(("rm", "-rf", "--", scratch), deadline=Deadline.after(60))
+
+    def _restore(self, backup: Manifest, scratch: str) -> Facts:
+        folder = f"{scratch}/files"
+        with self.stages.time("fetch"):
+            self.proof.fetch(backup, self.tools, scratch, folder)
+        begun = time.monotonic()
+        fresh = self._target(backup, folder)
+        with cluster.starting(self.ctx, self.tools), connected(self.ctx, self.service, database="postgres") as session:
+            self.stages.seconds["cluster"] = round(time.monotonic() - begun, 3)
+            self._must_be_clean(session)
+            with self.stages.time("globals"):
+                self._globals(backup, f"{folder}/{GLOBALS}", fresh=fresh)
+                _create_database(session, self.service.database, backup)
+            try:
+                self._load(f"{folder}/{ARCHIVE}")
+            except BaseException:
+                _drop(session, self.service.database)
+                raise
+            with self.stages.time("sync"):
+                session.execute("CHECKPOINT")
+                if fresh:
+                    cluster.sync(self.tools)
+            if not self.closed:
+                open_up(session, self.service.database)
+        return self._facts(backup, fresh=fresh)
+
+    def _target(self, backup: Manifest, folder: str) -> bool:
+        """Make sure that there is a cluster; True when it was made now."""
+        found = cluster.state(self.tools)
+        if found == "other":
+            raise self._not_clean(f"{self.service.data_directory} holds something that is no cluster")
+        fresh = found != "cluster"
+        if fresh:
+            cluster.create(self.tools, backup.database)
+            self._configure(backup, folder)
+        return fresh
+
+    def _configure(self, backup: Manifest, folder: str) -> None:
+        for name in backup.files:
+            if name.startswith(CONFIG + "/"):
+                data = self.ctx.host.get(f"{folder}/{name}", limit=CONFIG_LIMIT)
+                cluster.write(self.tools, name.removeprefix(CONFIG + "/"), data)
+        if (backup.service, backup.host) != (self.service.name, self.ctx.host.name):
+            cluster.write(self.tools, "postgresql.auto.conf", cluster.overrides(self.service), append=True)
+
+    def _must_be_clean(self, session: Connection) -> None:
+        query = "SELECT 1 FROM pg_catalog.pg_database WHERE datname = %s"
+        if session.execute(query, (self.service.database,)).fetchone():
+            raise self._not_clean(f"the database {self.service.database} exists already")
+
+    def _not_clean(self, measured: str) -> StepFailed:
+        return StepFailed(f"{self.ctx.host.name}: {measured}", findings=[finding(
+            "restore-target", title=self.service.name, wanted="an empty data directory, or a cluster without the database",
+            measured=measured, host=self.ctx.host.name)])
+
+    def _globals(self, backup: Manifest, path: str, *, fresh: bool) -> None:
+        """Roles and tablespaces; the superuser, and in an old cluster every role of the backup, may be there already."""
+        output = self.tools.client("psql", "--no-psqlrc", "--quiet", f"--file={path}", database="postgres")
+        tolerated = {f'role "{name}" already exists' for name in ((self.service.admin.user,) if fresh else backup.roles)}
+        must_be_right(self.ctx, "the roles", output, tolerated)
+
+    def _load(self, archive: str) -> None:
+        with self.stages.time("data"):
+            output = self.tools.client("pg_restore", "--format=directory", f"--jobs={self.jobs}", "--exit-on-error", archive)
+            must_be_right(self.ctx, "pg_restore", output)
+        with self.stages.time("properties"):
+            self._properties(archive)
+        with self.stages.time("analyze"):
+            output = self.tools.client("vacuumdb", "--analyze-only", "--quiet", f"--jobs={self.jobs}")
+            must_be_right(self.ctx, "vacuumdb", output)
+
+    def _properties(self, archive: str) -> None:
+        """Settings, grants and comment of the database itself, which pg_restore leaves out when it does not create it."""
+        pg_restore = self.tools.path("pg_restore")
+        listed = io.BytesIO()
+        self.ctx.run(pg_restore, "--create", "--list", archive, sink=listed).check()
+        wanted = "".join(line + "\n" for line in listed.getvalue().decode("utf-8", "surrogateescape").splitlines()
+                         if _OF_DATABASE.match(line))
+        if not wanted:
+            return
+        self.ctx.host.put(wanted.encode("utf-8", "surrogateescape"), f"{archive}.list")
+        written = io.BytesIO()
+        output = self.ctx.run(pg_restore, "--create", f"--use-list={archive}.list", "--file=-", archive, sink=written)
+        must_be_right(self.ctx, "pg_restore", output)
+        lines = written.getvalue().decode("utf-8", "surrogateescape").splitlines()
+        kept = [line for line in lines if not _NOT_AGAIN.match(line)]
+        output = self.tools.client("psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1",
+                                   stdin="\n".join(kept).encode("utf-8", "surrogateescape"))
+        must_be_right(self.ctx, "psql", output)
+
+    def _facts(self, backup: Manifest, *, fresh: bool) -> Facts:
+        total = sum(self.stages.seconds.values())
+        return {"database": self.service.database, "fresh_cluster": fresh, "closed": self.closed, "bytes": backup.bytes,
+                "files": len(backup.files), "tables": len(backup.tables), "rows": sum(one.rows for one in backup.tables),
+                "database_bytes": backup.database.bytes,
+                "bytes_per_second": round(backup.database.bytes / max(total, 0.001)),
+                "seconds": self.stages.seconds | {"total": round(total, 3)}, "snapshot_at": backup.server_time,
+                "manifest": str(self.origin.below(manifests.FILE, self.origin.sha256)),
+                "tools": self.tools.need(("pg_restore", "psql"), 0)}
+
+
+def _create_database(session: Connection, name: str, backup: Manifest) -> None:
+    """Make the database as it was, with clients kept out; superusers are exempt from the limit."""
+    like = backup.database
+    locale = sql.SQL(" LC_COLLATE {} LC_CTYPE {}").format(sql.Literal(like.collate), sql.Literal(like.ctype))
+    if session.info.server_version >= 150000:
+        locale += _provider(like)
+    session.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} OWNER {} CONNECTION LIMIT 0").format(
+        sql.Identifier(name), sql.Literal(like.encoding), sql.Identifier(like.owner)) + locale)
+    close(session, name, like.connection_limit)
+
+
+def _provider(like: Database) -> sql.Composable:
+    if like.provider == "i":
+        return sql.SQL(" LOCALE_PROVIDER icu ICU_LOCALE {}").format(sql.Literal(like.locale))
+    if like.provider == "b":
+        return sql.SQL(" LOCALE_PROVIDER builtin BUILTIN_LOCALE {}").format(sql.Literal(like.locale))
+    return sql.SQL(" LOCALE_PROVIDER libc")
+
+
+def _drop(session: Connection, name: str) -> None:
+    """Drop the half-loaded database: worse than none, and in the way of the next attempt."""
+    with suppress(psycopg.Error):
+        session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -1,0 +1,227 @@
+"""One bucket of an S3 store: references, objects, and addresses that are signed in advance.
+
+boto3 is imported when a store is first used, because listing drills must not wait for it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self, TypeVar
+
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.host import Deadline
+from drillbook.services import S3
+
+T = TypeVar("T")
+
+MANIFEST_LIMIT = 256 << 20
+"""The most bytes of one object that are read here."""
+
+CHUNK = 1 << 20
+
+_MISSING = ("404", "NoSuchKey", "NotFound")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An object or a folder of objects in a bucket, as facts and drills write it: ``s3://bucket/key#sha256=HEX``."""
+
+    bucket: str
+    key: str
+    sha256: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The reference that ``text`` writes. Raises ValueError."""
+        match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([^#]*?)/?(?:#sha256=([0-9a-f]{64}))?", text)
+        if match is None or not match[2]:
+            raise ValueError(f"{text!r} is not a reference; write it as s3://bucket/key or s3://bucket/key#sha256=HEX")
+        return cls(match[1], match[2], match[3])
+
+    def below(self, name: str, sha256: str | None = None) -> Reference:
+        """The object ``name`` in this folder."""
+        return replace(self, key=f"{self.key}/{name}", sha256=sha256)
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}" + (f"#sha256={self.sha256}" if self.sha256 else "")
+
+
+def base64_of(sha256: str) -> str:
+    """A hex digest in the form that S3's checksum headers want."""
+    return base64.b64encode(bytes.fromhex(sha256)).decode("ascii")
+
+
+class Store:
+    """The bucket of one S3 service, as the controller reaches it.
+
+    What goes wrong on the way raises CouldNotVerify with the store's own words; a missing object does not.
+    """
+
+    def __init__(self, service: S3) -> None:
+        """``service`` is the store in the inventory; nothing connects yet."""
+        self.service = service
+
+    @cached_property
+    def _client(self) -> Any:
+        import boto3  # noqa: PLC0415  slow to import
+        from botocore.config import Config  # noqa: PLC0415
+
+        config = Config(
+            signature_version="s3v4", proxies={}, connect_timeout=3, read_timeout=30, tcp_keepalive=True,
+            retries={"max_attempts": 3, "mode": "standard"}, s3={"addressing_style": "path"}, max_pool_connections=16,
+            request_checksum_calculation="when_required", response_checksum_validation="when_required")
+        session = boto3.session.Session(
+            aws_access_key_id=self.service.access_key.reveal(), aws_secret_access_key=self.service.secret_key.reveal(),
+            region_name=self.service.region)
+        return session.client("s3", endpoint_url=self.service.endpoint, config=config)
+
+    @contextmanager
+    def _asking(self, what: str) -> Iterator[None]:
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+        try:
+            yield
+        except ClientError as error:
+            said = error.response.get("Error", {})
+            raise CouldNotVerify(f"the store {self.service.name} refused to {what}: {said.get('Code', 'error')}: "
+                                 f"{said.get('Message', '')}", hint=_hint(str(said.get("Code", "")))) from error
+        except (BotoCoreError, OSError, ValueError) as error:
+            raise CouldNotVerify(f"the store {self.service.name} at {self.service.endpoint} could not {what}: "
+                                 f"{type(error).__name__}", hint="is it up, and is `endpoint` right?") from error
+
+    def check(self) -> None:
+        """Look whether bucket and credentials are good for reading. Raises NotReady."""
+        try:
+            with self._asking(f"show the bucket {self.service.bucket}"):
+                self._client.list_objects_v2(Bucket=self.service.bucket, MaxKeys=1)
+        except CouldNotVerify as error:
+            raise NotReady(error.message, hint=error.hint) from error
+
+    def size(self, key: str) -> int | None:
+        """Size of an object, or None when there is none."""
+        with self._asking(f"look at {key}"):
+            answer = _unless(_MISSING, lambda: self._client.head_object(Bucket=self.service.bucket, Key=key))
+            return None if answer is None else int(answer["ContentLength"])
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Size of every object below ``prefix``, by the rest of its key."""
+        found = {}
+        with self._asking(f"list {prefix}"):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.service.bucket, Prefix=prefix):
+                found.update({one["Key"][len(prefix):]: int(one["Size"]) for one in page.get("Contents", [])})
+        return found
+
+    def get(self, key: str, *, limit: int = MANIFEST_LIMIT) -> bytes | None:
+        """Content of an object, or None when there is none; more than ``limit`` bytes raise CouldNotVerify."""
+        with self._asking(f"read {key}"):
+            answer = _unless(_MISSING, lambda: self._client.get_object(Bucket=self.service.bucket, Key=key))
+            if answer is None:
+                return None
+            with closing(answer["Body"]) as body:
+                if answer["ContentLength"] > limit:
+                    raise CouldNotVerify(f"{key} has {answer['ContentLength']} bytes, more than the {limit} read here")
+                data: bytes = body.read()
+                return data
+
+    def digest(self, key: str, deadline: Deadline) -> tuple[int, str] | None:
+        """Size and SHA-256 of an object as it reads now, or None when there is none."""
+        with self._asking(f"read {key}"):
+            answer = _unless(_MISSING, lambda: self._client.get_object(Bucket=self.service.bucket, Key=key))
+            if answer is None:
+                return None
+            size, digest = 0, hashlib.sha256()
+            with closing(answer["Body"]) as body:
+                for data in body.iter_chunks(CHUNK):
+                    deadline.check()
+                    size += len(data)
+                    digest.update(data)
+        return size, digest.hexdigest()
+
+    def put(self, key: str, data: bytes, sha256: str, *, overwrite: bool = False) -> None:
+        """Write an object whose content has the digest ``sha256``; the store refuses other bytes.
+
+        Raises StepFailed when there is one already and ``overwrite`` is not set.
+        """
+        only_new: dict[str, Any] = {} if overwrite else {"IfNoneMatch": "*"}
+        try:
+            with self._asking(f"write {key}"):
+                self._client.put_object(Bucket=self.service.bucket, Key=key, Body=data, ChecksumSHA256=base64_of(sha256),
+                                        **only_new)
+        except CouldNotVerify as error:
+            if "PreconditionFailed" in error.message:
+                raise StepFailed(f"s3://{self.service.bucket}/{key} exists already") from error
+            raise
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects; those that do not exist count as deleted."""
+        for first in range(0, len(keys), 1000):
+            batch: Any = {"Objects": [{"Key": key} for key in keys[first:first + 1000]], "Quiet": True}
+            with self._asking("delete what was uploaded"):
+                answer = self._client.delete_objects(Bucket=self.service.bucket, Delete=batch)
+            if answer.get("Errors"):
+                raise CouldNotVerify(f"the store {self.service.name} did not delete {len(answer['Errors'])} objects")
+
+    def sign_get(self, key: str, seconds: float) -> str:
+        """An address at which anyone can read the object for ``seconds``."""
+        return self._sign("get_object", {"Key": key}, seconds)
+
+    def sign_put(self, key: str, sha256: str, seconds: float) -> str:
+        """An address that takes the object, only with its digest in the header ``x-amz-checksum-sha256``."""
+        return self._sign("put_object", {"Key": key, "ChecksumSHA256": base64_of(sha256)}, seconds)
+
+    def sign_part(self, key: str, upload: str, number: int, sha256: str, seconds: float) -> str:
+        """As ``sign_put``, for part ``number`` (from 1) of a multipart upload."""
+        return self._sign("upload_part", {"Key": key, "UploadId": upload, "PartNumber": number,
+                                          "ChecksumSHA256": base64_of(sha256)}, seconds)
+
+    def _sign(self, what: str, params: dict[str, Any], seconds: float) -> str:
+        whole = {"Bucket": self.service.bucket, **params}
+        expires = int(min(max(seconds, 300), 7 * 86400))
+        url: str = self._client.generate_presigned_url(what, Params=whole, ExpiresIn=expires)
+        return url
+
+    def begin(self, key: str) -> str:
+        """Begin a multipart upload; returns its identifier. Nothing shows under ``key`` until ``complete``."""
+        with self._asking(f"begin {key}"):
+            answer = self._client.create_multipart_upload(Bucket=self.service.bucket, Key=key, ChecksumAlgorithm="SHA256")
+            return str(answer["UploadId"])
+
+    def complete(self, key: str, upload: str, parts: Sequence[tuple[str, str]]) -> None:
+        """Publish a multipart upload; ``parts`` are ETag and hex digest of each, in order."""
+        listed: Any = [{"PartNumber": number, "ETag": etag, "ChecksumSHA256": base64_of(sha256)}
+                       for number, (etag, sha256) in enumerate(parts, 1)]
+        with self._asking(f"complete {key}"):
+            self._client.complete_multipart_upload(Bucket=self.service.bucket, Key=key, UploadId=upload,
+                                                   MultipartUpload={"Parts": listed})
+
+    def abort(self, key: str, upload: str) -> None:
+        """Drop a multipart upload and its parts; one that is gone already counts as dropped."""
+        with self._asking(f"abort {key}"):
+            _unless(("NoSuchUpload",), lambda: self._client.abort_multipart_upload(
+                Bucket=self.service.bucket, Key=key, UploadId=upload))
+
+
+def _unless(codes: Sequence[str], ask: Callable[[], T]) -> T | None:
+    """What ``ask`` gives, or None when the store's answer is an error of one of ``codes``."""
+    from botocore.exceptions import ClientError  # noqa: PLC0415
+
+    try:
+        return ask()
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in codes:
+            return None
+        raise
+
+
+def _hint(code: str) -> str:
+    if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "403"):
+        return "check `access_key` and `secret_key` of the service in the inventory, and what they may do"
+    if code in ("NoSuchBucket", "404"):
+        return "check `bucket` of the service in the inventory; a drill makes no bucket"
+    return ""

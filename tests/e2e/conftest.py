@@ -1,0 +1,91 @@
+"""One lab for all end-to-end tests, and a project folder for each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from drillbook.conduct import Conductor, connect
+from drillbook.journal import FILE, read
+from drillbook.lab import control
+from drillbook.plan import make
+from drillbook.project import Project
+from drillbook.recovery import Recovery
+from drillbook.spec import load
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="session")
+def lab():
+    folder = Path(f"/var/tmp/drillbook-e2e-{os.getpid()}")
+    control.up(folder)
+    yield folder
+    control.down(folder)
+
+
+class Bench:
+    """Runs drills in a project folder of their own against the session's lab."""
+
+    def __init__(self, root: Path, lab: Path) -> None:
+        self.project = Project(root)
+        self.lab = lab
+        self.inventory = self.project.inventory("lab")
+        self.run_id = ""
+        self.spoiled = False
+        """True when the test leaves the lab in a state that the next test cannot use."""
+
+    def value(self, path: str):
+        return control.lookup(self.lab, path)
+
+    def secret(self, name: str) -> str:
+        return Path(str(self.value(f"secrets.{name}"))).read_text()
+
+    def admin(self):
+        """A session of the superuser on the primary, without anything of Drillbook's between."""
+        return psycopg.connect(host="127.0.0.1", port=self.value("postgres.db-1"), dbname="dpa", user="postgres",
+                               password=self.secret("pg_admin"), autocommit=True)
+
+    def text(self, name: str) -> str:
+        return (self.project.root / "drills" / f"{name}.yml").read_text()
+
+    def plan(self, name: str, *changes: tuple[str, str], inventory=None):
+        text = self.text(name)
+        for old, new in changes:
+            assert old in text, old
+            text = text.replace(old, new, 1)
+        path = self.project.root / "changed" / f"{name}.yml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        return make(load(path), inventory or self.inventory)
+
+    def run(self, plan, observer=lambda event: None, inventory=None):
+        """The folder and the view of a run of ``plan``; ``observer`` sees every event before the run goes on."""
+        def observe(event):
+            if event.kind == "run.started":
+                self.run_id = event.data["run"]
+            observer(event)
+
+        return Conductor(self.project, inventory or self.inventory, observe).run(plan)
+
+    def recover(self, folder):
+        """Recover a run as `invoke drill.recover` does; returns what is left."""
+        recovery = Recovery(folder, read(folder / FILE),
+                            lambda plan, name: connect(plan.inventory, name), lambda event: None)
+        return recovery.run({"operator": "test", "tool": "test"})
+
+
+@pytest.fixture
+def bench(lab, tmp_path, monkeypatch):
+    monkeypatch.setenv("DRILLBOOK_LAB", str(lab))
+    for folder in ("drills", "inventory"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    made = Bench(tmp_path, lab)
+    yield made
+    if made.spoiled:
+        control.down(lab)
+        control.up(lab)

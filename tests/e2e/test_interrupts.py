@@ -1,0 +1,112 @@
+"""Whoever stops or kills the controller: what was broken is put back, and the report says so."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from drillbook.web import ask
+
+
+def start(bench, drill, *arguments):
+    environment = {**os.environ, "DRILLBOOK_LAB": str(bench.lab)}
+    program = "from drillbook.tasks import main; main()"
+    return subprocess.Popen([sys.executable, "-c", program, "drill", drill, *arguments], cwd=bench.project.root,
+                            env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for(bench, process, kind, step=None, seconds=60):
+    """Wait until the journal of the run holds an event."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        assert process.poll() is None, process.stdout.read()
+        for path in bench.project.reports.glob("*/journal.jsonl"):
+            for line in path.read_text().splitlines():
+                if f'"kind":"{kind}"' in line and (step is None or f'"step":"{step}"' in line):
+                    return path.parent
+        time.sleep(0.02)
+    raise AssertionError(f"no {kind} {step} within {seconds} s")
+
+
+def healthy(bench):
+    return ask(f"{bench.value('api.url')}/health", timeout=5).status == 200
+
+
+def eventually_healthy(bench, seconds=15):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            if healthy(bench):
+                return True
+        except OSError:
+            pass
+        time.sleep(0.1)
+    return False
+
+
+SLOW = "  - command.run: {argv: [sleep, '30']}\n    hosts: app-1\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+def test_a_signal_reverts_and_ends_as_aborted(bench, number):
+    text = bench.text("api-down").replace("restore:\n", f"restore:\n{SLOW}")
+    (bench.project.root / "drills" / "api-down.yml").write_text(text)
+    process = start(bench, "api-down")
+    folder = wait_for(bench, process, "step.started", "restore.1")
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=40)
+    assert process.returncode == 4, output
+    result = json.loads((folder / "result.json").read_text())
+    assert (result["verdict"], result["residue"]) == ("aborted", [])
+    assert "aborted" in output
+    assert eventually_healthy(bench)
+
+
+def test_a_killed_controller_is_recovered_from_its_journal(bench):
+    text = bench.text("api-down").replace("restore:\n", f"restore:\n{SLOW}")
+    (bench.project.root / "drills" / "api-down.yml").write_text(text)
+    process = start(bench, "api-down")
+    folder = wait_for(bench, process, "step.started", "restore.1")
+    process.kill()
+    process.communicate()
+    assert not (folder / "result.json").exists()
+    with pytest.raises(OSError):
+        healthy(bench)
+    assert bench.recover(folder) == []
+    assert eventually_healthy(bench)
+    assert bench.recover(folder) == [], "recovering twice does no harm"
+    with bench.admin() as connection:
+        found = connection.execute("SELECT to_regclass('drillbook.canary')").fetchone()[0]
+        assert found is None, "the canary's rows and its table are gone"
+
+
+def test_recover_refuses_while_the_run_is_alive(bench):
+    from drillbook.errors import JournalError
+
+    text = bench.text("api-down").replace("restore:\n", f"restore:\n{SLOW}")
+    (bench.project.root / "drills" / "api-down.yml").write_text(text)
+    process = start(bench, "api-down")
+    folder = wait_for(bench, process, "step.started", "restore.1")
+    try:
+        with pytest.raises(JournalError, match="is alive"):
+            bench.recover(folder)
+    finally:
+        process.terminate()
+        process.communicate(timeout=40)
+
+
+def test_a_database_lost_when_the_run_is_stopped_is_restored_first(bench):
+    process = start(bench, "postgres-lost")
+    folder = wait_for(bench, process, "done", "inject.1")
+    process.terminate()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 4, output
+    result = json.loads((folder / "result.json").read_text())
+    assert (result["verdict"], result["residue"]) == ("aborted", [])
+    assert eventually_healthy(bench)

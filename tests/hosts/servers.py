@@ -1,0 +1,119 @@
+"""SSH servers for tests, each a process on a free loopback port that is ended by its process id."""
+
+import contextlib
+import getpass
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from drillbook.host import Target
+from drillbook.lab.layout import USER
+from tests.needs import need
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return sock.getsockname()[1]
+
+
+def new_key(path: Path, *, kind: str = "ed25519", passphrase: str = "") -> Path:
+    subprocess.run([need("ssh-keygen"), "-q", "-t", kind, "-N", passphrase, "-f", path], check=True)
+    return path
+
+
+class Server:
+    """A server with a folder of its own for keys, configuration and log."""
+
+    user = ""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.host_key = new_key(folder / "host_key")
+        self.client_key = new_key(folder / "client_key")
+        self.known_hosts = folder / "known_hosts"
+        self.record(self.host_key)
+        self._process: subprocess.Popen | None = None
+
+    def record(self, key: Path) -> None:
+        self.known_hosts.write_text(f"# recorded\n[127.0.0.1]:{self.port} {key.with_suffix('.pub').read_text()}")
+
+    def target(self, name: str = "far", **changes) -> Target:
+        fields = {"name": name, "address": "127.0.0.1", "port": self.port, "user": self.user,
+                  "identity": str(self.client_key), "known_hosts": str(self.known_hosts)}
+        return Target(**fields | changes)
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def start(self) -> "Server":
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        until = time.monotonic() + 15
+        while time.monotonic() < until and self._process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return self
+            except OSError:
+                time.sleep(0.02)
+        raise RuntimeError((self.folder / "log").read_text())
+
+    def stop(self) -> None:
+        """End the server and every connection that it serves."""
+        if self._process is not None:
+            for pid in [*descendants(self._process.pid, "sshd"), self._process.pid]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, 9)
+            self._process.wait()
+            self._process = None
+
+
+class OpenSsh(Server):
+    """OpenSSH's sshd, as whoever runs the tests."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.user = getpass.getuser()
+        # bash reads the account's start-up files for sshd, which can cost 0.1 s a command, unless it is a shell's shell.
+        self.extra = "SetEnv SHLVL=1\n"
+
+    def command(self) -> list[str]:
+        sshd = need("sshd")
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        keys = self.folder / "authorized_keys"
+        keys.write_text(self.client_key.with_suffix(".pub").read_text())
+        config = self.folder / "sshd_config"
+        config.write_text(f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.host_key}\nAuthorizedKeysFile {keys}\n"
+                          f"PidFile none\nUsePAM no\nStrictModes no\nPasswordAuthentication no\n"
+                          f"KbdInteractiveAuthentication no\nPermitRootLogin yes\nSubsystem sftp internal-sftp\n{self.extra}")
+        return [sshd, "-D", "-e", "-f", str(config)]
+
+
+class AsyncSsh(Server):
+    """The embedded lab's server."""
+
+    user = USER
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "tests.hosts.asyncssh_server", str(self.port), str(self.host_key),
+                str(self.client_key), str(self.folder)]
+
+
+def descendants(pid: int, name: str) -> list[int]:
+    """Processes below ``pid`` whose program begins with ``name``, deepest first."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            head, _, rest = stat.read_text().rpartition(") ")
+        except OSError:
+            continue
+        if head.partition("(")[2].startswith(name):
+            parents[int(stat.parent.name)] = int(rest.split()[1])
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found[:0:-1]

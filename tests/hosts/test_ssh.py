@@ -1,0 +1,452 @@
+"""What only a host behind SSH can get wrong."""
+
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from drillbook.errors import (
+    AuthenticationFailed,
+    Cancelled,
+    CommandTimedOut,
+    HostError,
+    HostKeyChanged,
+    HostKeyUnknown,
+    HostUnreachable,
+    UsageError,
+)
+from drillbook.host import Target
+from drillbook.hosts import open_host
+from drillbook.hosts.capture import Capture, MarkedCapture
+from drillbook.hosts.channel import Exec
+from drillbook.hosts.session import Ending, open_session
+from drillbook.hosts.ssh import SshHost
+from tests.hosts.servers import AsyncSsh, OpenSsh, descendants, new_key
+from tests.hosts.suite import Programs, soon, threads_left
+
+
+@pytest.fixture
+def opened():
+    """Makes hosts that are closed at the end."""
+    hosts = []
+
+    def make(target, targets=None, **options):
+        hosts.append(open_host(target, targets=targets or {}, **options))
+        return hosts[-1]
+
+    yield make
+    for host in hosts:
+        host.close()
+    assert not threads_left(12)  # connecting to a host that hangs goes on for its 10 s
+
+
+@pytest.fixture(params=["openssh", "asyncssh_server"])
+def server(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=[OpenSsh, AsyncSsh])
+def own_server(request, tmp_path):
+    """A server that the test may kill."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+    one = request.param(folder).start()
+    yield one
+    one.stop()
+
+
+def fingerprint(key):
+    return subprocess.run(["ssh-keygen", "-lf", key], capture_output=True, text=True, check=True).stdout.split()[1]
+
+
+def fails(host, kind):
+    with pytest.raises(kind) as caught:
+        host.run(["true"], deadline=soon())
+    assert caught.value.host == host.name
+    assert caught.value.__cause__ is None
+    return caught.value
+
+
+def test_unknown_host_key_and_the_command_that_records_it(server, opened, tmp_path):
+    known = tmp_path / "known hosts"
+    target = server.target(known_hosts=str(known))
+    error = fails(opened(target), HostKeyUnknown)
+    assert "ssh-ed25519" in str(error)
+    assert fingerprint(server.host_key) in error.message
+    command = error.hint[error.hint.index("ssh-keyscan"):]
+    assert command == f"ssh-keyscan -p {server.port} 127.0.0.1 >> '{known}'"
+    subprocess.run(command, shell=True, check=True, capture_output=True)
+    assert opened(target).run(["true"], deadline=soon()).ok
+
+
+def test_changed_host_key_names_the_line(server, opened, tmp_path):
+    other = new_key(tmp_path / "other")
+    known = tmp_path / "known"
+    known.write_text(f"# one\nelsewhere {server.host_key.with_suffix('.pub').read_text()}"
+                     f"[127.0.0.1]:{server.port} {other.with_suffix('.pub').read_text()}")
+    error = fails(opened(server.target(known_hosts=str(known))), HostKeyChanged)
+    assert f"{known}:3 " in error.message
+    assert fingerprint(other) in error.message
+    assert fingerprint(server.host_key) in error.message
+    subprocess.run(error.hint[error.hint.index("ssh-keygen"):], shell=True, check=True, capture_output=True)
+    assert "127.0.0.1" not in known.read_text()
+
+
+def test_changed_host_key_in_a_hashed_file(openssh, opened, tmp_path):
+    other, known = new_key(tmp_path / "other"), tmp_path / "known"
+    known.write_text(f"[127.0.0.1]:{openssh.port} {other.with_suffix('.pub').read_text()}")
+    subprocess.run(["ssh-keygen", "-q", "-H", "-f", known], check=True, capture_output=True)
+    assert f"{known}:1 " in fails(opened(openssh.target(known_hosts=str(known))), HostKeyChanged).message
+
+
+def test_wrong_key(server, opened, tmp_path):
+    key = new_key(tmp_path / "stranger")
+    error = fails(opened(server.target(identity=str(key))), AuthenticationFailed)
+    assert server.user in error.message
+    assert str(key) in error.message
+    assert "authorized_keys" in error.hint
+
+
+def test_no_key_at_all(server, opened, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    assert "no key to offer" in fails(opened(server.target(identity="")), AuthenticationFailed).message
+
+
+def test_refused_port(opened, unused_port):
+    error = fails(opened(Target(name="gone", address="127.0.0.1", port=unused_port)), HostUnreachable)
+    assert f"127.0.0.1:{unused_port}" in error.message
+    assert "refused" in error.message
+
+
+def test_name_that_is_not_known(opened):
+    assert "no.such.host.invalid" in fails(opened(Target(name="x", address="no.such.host.invalid")), HostUnreachable).message
+
+
+def test_something_that_is_not_ssh(opened, echo_server):
+    error = fails(opened(Target(name="web", address="127.0.0.1", port=echo_server)), HostUnreachable)
+    assert f"127.0.0.1:{echo_server}" in error.message
+
+
+@pytest.mark.parametrize(("make", "words"), [
+    (lambda path: None, "cannot be read: No such file"),
+    (lambda path: path.write_text("garbage"), "is not a private key"),
+    (lambda path: path.mkdir(), "cannot be read"),
+    (lambda path: new_key(path, passphrase="secret"), "needs a passphrase"),
+])
+def test_identity_that_is_of_no_use(openssh, opened, tmp_path, make, words):
+    make(tmp_path / "identity")
+    error = fails(opened(openssh.target(identity=str(tmp_path / "identity"))), HostError)
+    assert words in error.message
+    assert str(tmp_path / "identity") in error.message
+    assert error.hint
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ecdsa"])
+def test_other_kinds_of_key(openssh, opened, tmp_path, kind):
+    key = new_key(tmp_path / "key", kind=kind)
+    authorized = openssh.folder / "authorized_keys"
+    before = authorized.read_text()
+    authorized.write_text(before + key.with_suffix(".pub").read_text())
+    try:
+        assert opened(openssh.target(identity=str(key))).run(["true"], deadline=soon()).ok
+    finally:
+        authorized.write_text(before)
+
+
+def alias(server, path):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"Host db\n  HostName 127.0.0.1\n  Port {server.port}\n  User {server.user}\n"
+                    f"  IdentityFile {server.client_key}\n  UserKnownHostsFile {server.known_hosts}\n")
+    return path
+
+
+def test_alias_of_a_configuration_file(server, opened, tmp_path):
+    config = alias(server, tmp_path / "ssh" / "config")
+    assert opened(Target(name="db"), ssh_config=str(config)).run(["true"], deadline=soon()).ok
+    assert opened(Target(name="first", address="db"), ssh_config=str(config)).run(["true"], deadline=soon()).ok
+
+
+def test_alias_of_the_home(server, opened, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    alias(server, tmp_path / ".ssh" / "config")
+    assert opened(Target(name="db")).run(["true"], deadline=soon()).ok
+
+
+def test_configuration_that_is_missing(opened, tmp_path):
+    with pytest.raises(UsageError, match="cannot be read"):
+        opened(Target(name="db"), ssh_config=str(tmp_path / "missing"))
+
+
+def test_gateway(server, opened, openssh):
+    """Through the server to an sshd; the gateway's connection is shared, and ends with the last host behind it."""
+    jump, targets = server.target("jump"), {}
+    targets |= {"jump": jump, "a": openssh.target("a", gateway="jump"), "b": openssh.target("b", gateway="jump")}
+    a, b = opened(targets["a"], targets), opened(targets["b"], targets)
+    assert a.run(["echo", "a"], deadline=soon()).text == "a"
+    assert b.run(["echo", "b"], deadline=soon()).text == "b"
+    assert a._gateway is b._gateway
+    through = a._gateway.host.link(soon())
+    with ThreadPoolExecutor(2) as pool:
+        running = pool.submit(b.run, ["sh", "-c", "sleep 1; echo done"], deadline=soon())
+        time.sleep(0.3)
+        a.close()
+        assert running.result().text == "done"
+    assert through.alive
+    b.close()
+    assert not through.alive
+    again = opened(targets["a"], targets)
+    assert again.run(["true"], deadline=soon()).ok
+    assert again._gateway is not a._gateway
+
+
+def test_gateway_verifies_the_inner_host_key(openssh, server, opened, tmp_path):
+    targets = {"jump": server.target("jump"), "a": openssh.target("a", gateway="jump", known_hosts=str(tmp_path / "none"))}
+    fails(opened(targets["a"], targets), HostKeyUnknown)
+
+
+def test_gateway_that_cannot_reach(server, opened, unused_port):
+    targets = {"jump": server.target("jump"), "a": Target(name="a", address="127.0.0.1", port=unused_port, gateway="jump")}
+    error = fails(opened(targets["a"], targets), HostUnreachable)
+    assert "through its gateway" in error.message
+
+
+def test_gateway_that_is_gone(openssh, opened, unused_port):
+    targets = {"jump": Target(name="jump", address="127.0.0.1", port=unused_port), "a": openssh.target("a", gateway="jump")}
+    with pytest.raises(HostUnreachable, match="jump: cannot connect"):
+        opened(targets["a"], targets).run(["true"], deadline=soon())
+
+
+def test_gateways_that_make_no_sense():
+    a, b = Target(name="a", gateway="b"), Target(name="b", gateway="a")
+    for target, targets, words in ((a, {"a": a, "b": b}, "circle"), (a, {}, "no host"),
+                                   (a, {"b": Target(name="b", local=True)}, "this machine")):
+        with pytest.raises(UsageError, match=words):
+            open_host(target, targets=targets)
+
+
+def test_proxy_jump_of_the_configuration_is_verified(openssh, server, opened, tmp_path):
+    config = alias(server, tmp_path / "ssh" / "config")
+    inner = (f"Host inner\n  HostName 127.0.0.1\n  Port {openssh.port}\n  User {openssh.user}\n  ProxyJump db\n"
+             f"  IdentityFile {openssh.client_key}\n  UserKnownHostsFile {openssh.known_hosts}\n")
+    config.write_text(config.read_text() + inner)
+    host = opened(Target(name="inner"), ssh_config=str(config))
+    assert host.run(["true"], deadline=soon()).ok
+    assert host._gateway.host.name == "db"
+    strict = tmp_path / "strict"
+    strict.write_text(config.read_text().replace(str(server.known_hosts), str(tmp_path / "none")))
+    with pytest.raises(HostKeyUnknown, match="db: "):
+        opened(Target(name="inner"), ssh_config=str(strict)).run(["true"], deadline=soon())
+
+
+def test_lost_in_flight_and_connected_again(own_server, opened):
+    host = opened(own_server.target())
+    assert host.run(["true"], deadline=soon()).ok
+    timer = threading.Timer(0.5, own_server.stop)
+    timer.start()
+    with pytest.raises(HostUnreachable, match="lost while"):
+        host.run(["sleep", "60"], deadline=soon())
+    timer.join()
+    with pytest.raises(HostUnreachable, match="cannot connect"):
+        host.run(["true"], deadline=soon())
+    own_server.start()
+    assert host.run(["true"], deadline=soon()).ok
+    host.put(b"x", str(own_server.folder / "file"))
+
+
+def test_killed_while_idle_is_not_noticed(own_server, opened):
+    host = opened(own_server.target())
+    path = str(own_server.folder / "file")
+    for use in (lambda: host.run(["true"], deadline=soon()), lambda: host.put(b"x", path), lambda: host.get(path)):
+        use()
+        own_server.stop()
+        own_server.start()
+        use()
+
+
+def test_one_connection_for_everything(own_server, opened):
+    host = opened(own_server.target())
+    with ThreadPoolExecutor(8) as pool:
+        assert all(done.ok for done in pool.map(lambda _: host.run(["true"], deadline=soon()), range(40)))
+    host.put(b"", str(own_server.folder / "file"))
+    with host.forward("127.0.0.1", own_server.port):
+        pass
+    host.open()
+    established = [line.split()[1:4] for line in Path("/proc/net/tcp").read_text().splitlines()]
+    assert len([1 for _, peer, state in established if peer.endswith(f":{own_server.port:04X}") and state == "01"]) == 1
+
+
+@pytest.mark.parametrize("stdin", [b"", bytes(32 << 20)], ids=["idle", "writing"])
+def test_host_that_hangs(own_server, opened, stdin):
+    """Neither a deadline nor a flag waits for a host that answers nothing at all."""
+    host = opened(own_server.target())
+    host.run(["true"], deadline=soon())
+    server = own_server._process.pid
+    pids = [server, *descendants(server, "sshd")]
+    timer = threading.Timer(0.3, lambda: [os.kill(pid, signal.SIGSTOP) for pid in pids])
+    timer.start()
+    started = time.monotonic()
+    try:
+        with pytest.raises(CommandTimedOut, match="could not be ended"):
+            host.run(["sleep", "60"], stdin=stdin, deadline=soon(1))
+        assert time.monotonic() - started < 1 + 5.5
+        deadline = soon()
+        threading.Timer(0.2, deadline.cancel.set).start()
+        started = time.monotonic()
+        with pytest.raises(Cancelled):
+            host.run(["true"], deadline=deadline)
+        assert time.monotonic() - started < 1
+    finally:
+        timer.join()
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_a_sink_that_fails_before_the_process_id_is_known(openssh, opened):
+    class Full:
+        def write(self, data):
+            raise OSError(28, "No space left on device")
+
+    host, tag = opened(openssh.target()), "98437219"
+    link = host.link(soon())
+    line = f"echo out; sleep 0.5; echo mark-$$ >&2; exec sleep 300.{tag}".encode()
+    process = Exec(open_session(link, soon(), host="far"), line, b"", Capture(0, Full()), MarkedCapture(100, "mark-"))
+    with pytest.raises(OSError, match="No space"):
+        while process.step(5) is None:
+            pass
+    assert process.pid is None
+    assert Ending(host._keeper, process, host="far", sudo=False).run() == ""
+    process.close()
+    assert not Programs(host).there(tag)
+
+
+def test_flag_ends_the_wait_for_a_channel(own_server, opened):
+    host = opened(own_server.target())
+    host.run(["true"], deadline=soon())
+    pids = [own_server._process.pid, *descendants(own_server._process.pid, "sshd")]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        deadline = soon()
+        timer = threading.Timer(0.3, deadline.cancel.set)
+        timer.start()
+        started = time.monotonic()
+        with pytest.raises(Cancelled, match="had not started"):
+            host.run(["true"], deadline=deadline)
+        assert 0.2 < time.monotonic() - started < 1
+        timer.join()
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    assert host.run(["true"], deadline=soon()).ok
+
+
+def test_server_that_allows_few_channels(tmp_path, opened):
+    server = OpenSsh(tmp_path)
+    server.extra += "MaxSessions 2\n"
+    server.start()
+    try:
+        host = opened(server.target())
+        with ThreadPoolExecutor(8) as pool:
+            assert all(done.ok for done in pool.map(lambda _: host.run(["sleep", "0.1"], deadline=soon()), range(16)))
+    finally:
+        server.stop()
+
+
+def test_login_shell_that_knows_no_posix(openssh, opened):
+    host = opened(openssh.target())
+    host.link(soon()).shell = "fish"
+    assert host.run(["echo", "a b"], deadline=soon()).text == "a b"
+
+
+def test_server_without_sftp(tmp_path, opened):
+    server = OpenSsh(tmp_path)
+    server.extra = "Subsystem nothing /bin/false\n"
+    config = server.command
+    server.command = lambda: [word for word in config() if strip_sftp(server.folder / "sshd_config")]
+    server.start()
+    try:
+        host, path = opened(server.target()), str(tmp_path / "a file")
+        data = os.urandom(2_000_000)
+        host.put(data, path, mode=0o640)
+        assert Path(path).stat().st_mode & 0o777 == 0o640
+        assert host.get(path, limit=len(data)) == data
+        assert host.get(path, limit=5) == data[:5]
+        with pytest.raises(FileNotFoundError):
+            host.get(path + "x")
+        with pytest.raises(HostError, match="folder"):
+            host.put(b"", str(tmp_path))
+    finally:
+        server.stop()
+
+
+def strip_sftp(config):
+    config.write_text(re.sub(r"Subsystem sftp.*\n", "", config.read_text()))
+    return True
+
+
+def test_a_line_that_is_too_long(openssh, opened):
+    with pytest.raises(HostError, match="standard input"):
+        opened(openssh.target()).run(["true", "x" * 200_000], deadline=soon())
+
+
+def test_a_file_that_has_no_size(openssh, opened):
+    assert b"Linux" in opened(openssh.target()).get("/proc/version")
+
+
+def test_commands_that_end_before_their_input_do_not_harm_others(openssh, opened):
+    """A packet for a channel that the server has forgotten would end the connection, and the long command with it."""
+    host = opened(openssh.target())
+    with ThreadPoolExecutor(8) as pool:
+        long = pool.submit(host.run, ["sh", "-c", "sleep 6; echo done"], deadline=soon(60))
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            done = list(pool.map(lambda _: host.run(["true"], stdin=bytes(300_000), deadline=soon()), range(14)))
+            assert all(one.ok for one in done)
+        assert long.result().text == "done"
+
+
+def test_cancelled_while_all_channels_are_taken(openssh, opened):
+    host = opened(openssh.target())
+    host.open()
+    with ThreadPoolExecutor(8) as pool:
+        naps = [pool.submit(host.run, ["sleep", "2"], deadline=soon()) for _ in range(8)]
+        time.sleep(0.5)
+        started = time.monotonic()
+        with pytest.raises(CommandTimedOut, match="had not started"):
+            host.run(["true"], deadline=soon(0.3))
+        assert time.monotonic() - started < 1
+        assert all(nap.result().ok for nap in naps)
+
+
+def test_memory_stays_flat(openssh, opened):
+    class Null:
+        size = 0
+
+        def write(self, data):
+            assert len(data) <= 256 * 1024
+            self.size += len(data)
+
+    host, sink = opened(openssh.target()), Null()
+    host.run(Programs(host).floods(1 << 20), deadline=soon(), sink=Null())
+    before = peak()
+    host.run(Programs(host).floods(200 << 20), deadline=soon(120), sink=sink)
+    host.run(Programs(host).floods(200 << 20), deadline=soon(120))
+    assert sink.size == 200 << 20
+    assert peak() - before < 30_000
+
+
+def peak():
+    """The most memory that this process had, in KiB."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1])
+
+
+def test_nothing_is_connected_before_it_is_used(unused_port):
+    SshHost(Target(name="x", address="127.0.0.1", port=unused_port)).close()

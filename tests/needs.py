@@ -1,0 +1,17 @@
+"""Tools that a test cannot do without."""
+
+import os
+import shutil
+
+import pytest
+
+
+def need(tool: str) -> str:
+    """The path of ``tool``; skips the test when it is missing, or fails it with DRILLBOOK_REQUIRE=all, as in CI."""
+    path = shutil.which(tool) or shutil.which(tool, path="/usr/sbin:/sbin:/usr/local/sbin")
+    if path:
+        return path
+    reason = f"{tool} is not installed"
+    if os.environ.get("DRILLBOOK_REQUIRE") == "all":
+        pytest.fail(reason)
+    pytest.skip(reason)

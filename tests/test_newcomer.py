@@ -1,0 +1,89 @@
+"""The README's first command, to the letter: in a clean clone, with a new virtual environment, as whoever runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.needs import need
+
+ROOT = Path(__file__).parent.parent
+KEPT = re.compile(r"^(PIP_|SSL_|REQUESTS_|CURL_|LANG$|LC_)")
+
+
+def command() -> str:
+    """The one line of the README that runs the main job."""
+    found = [line for line in (ROOT / "README.md").read_text().splitlines() if line.endswith("invoke drill quarterly")]
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.fixture
+def home():
+    """A folder that an ordinary user can reach; pytest's own are closed to others."""
+    path = Path(tempfile.mkdtemp(prefix="drillbook-newcomer-", dir="/var/tmp"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+class Newcomer:
+    """Somebody with a shell, a home and the clone."""
+
+    def __init__(self, home: Path, ordinary: bool) -> None:
+        self.clone = home / "drillbook"
+        self.options = {"user": "nobody", "group": "nogroup", "extra_groups": []} if ordinary else {}
+        path = "/usr/local/bin:/usr/bin:/bin" if ordinary else os.environ["PATH"]
+        self.environment = {"HOME": str(home), "PATH": path, **{k: v for k, v in os.environ.items() if KEPT.match(k)}}
+        if ordinary:
+            os.chown(home, 65534, -1)
+        self.run("git", "-c", "safe.directory=*", "clone", "-q", str(ROOT), str(self.clone), folder=home)
+
+    def run(self, *argv: str, folder: Path | None = None) -> subprocess.CompletedProcess:
+        return subprocess.run(argv, cwd=folder or self.clone, env=self.environment, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=600, check=False, **self.options)
+
+
+@pytest.mark.parametrize("ordinary", [False, True], ids=["as-is", "ordinary-user"])
+def test_the_first_command_runs_the_quarterly_suite(home, ordinary):
+    need("git")
+    if ordinary and os.geteuid() != 0:
+        pytest.skip("this test runs as an ordinary user already: see as-is")
+    if ordinary:
+        need("/usr/bin/python3")
+    someone = Newcomer(home, ordinary)
+    done = someone.run("sh", "-c", command())
+    assert done.returncode == 0, done.stdout + done.stderr
+    try:
+        assert "2 drills: 2 passed." in done.stdout
+        latest = someone.clone / "reports" / "latest"
+        suite = json.loads((latest / "result.json").read_text())
+        assert (suite["verdict"], suite["exit"], len(suite["runs"])) == ("passed", 0, 2)
+        for run in suite["runs"]:
+            agree(done.stdout, latest / run["folder"])
+        assert (latest / "report.html").exists()
+        assert (someone.clone / "reports" / "index.html").exists()
+    finally:
+        down = someone.run(".venv/bin/invoke", "lab.down")
+    assert down.returncode == 0, down.stderr
+    assert "nothing of it is left" in down.stdout
+
+
+def agree(terminal: str, folder: Path) -> None:
+    """Terminal, HTML and result.json show the same figures."""
+    objectives = json.loads((folder / "result.json").read_text())["objectives"]
+    html = (folder / "report.html").read_text()
+    for key, name in (("rto", "RTO"), ("rpo", "RPO")):
+        measured = objectives[key]["measured_s"]
+        assert measured is not None
+        shown = [text for text in re.findall(rf"{name} ([0-9.]+ s ± [0-9.]+ s)", terminal)
+                 if float(text.split()[0]) == pytest.approx(measured, abs=0.006)]
+        assert shown, f"the terminal does not show {name} {measured}"
+        assert any(text in html for text in shown)
