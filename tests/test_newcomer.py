@@ -42,12 +42,12 @@ class Newcomer:
         self.options = {"user": "nobody", "group": "nogroup", "extra_groups": []} if ordinary else {}
         path = "/usr/local/bin:/usr/bin:/bin" if ordinary else os.environ["PATH"]
         self.environment = {"HOME": str(home), "PATH": path, **{k: v for k, v in os.environ.items() if KEPT.match(k)}}
-        if ordinary:
-            os.chown(home, 65534, -1)
-        self.run("git", "-c", "safe.directory=*", "clone", "-q", str(ROOT), str(self.clone), folder=home)
+        subprocess.run(["git", "clone", "-q", str(ROOT), str(self.clone)], check=True, stdin=subprocess.DEVNULL)
+        for path in [home, *home.rglob("*")] if ordinary else ():
+            shutil.chown(path, "nobody", "nogroup")
 
-    def run(self, *argv: str, folder: Path | None = None) -> subprocess.CompletedProcess:
-        return subprocess.run(argv, cwd=folder or self.clone, env=self.environment, stdin=subprocess.DEVNULL,
+    def run(self, *argv: str) -> subprocess.CompletedProcess:
+        return subprocess.run(argv, cwd=self.clone, env=self.environment, stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, timeout=600, check=False, **self.options)
 
 

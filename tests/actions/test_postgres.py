@@ -14,6 +14,7 @@ import pytest
 
 from drillbook.action import Effect
 from drillbook.errors import Cancelled, CouldNotVerify, NotReady, PlanError, StepFailed
+from drillbook.transfer import Carrier
 from drillbook.values import Secret
 from tests.postgresql import fixtures
 from tests.postgresql.site import ADMIN_PASSWORD, BUCKET, USER_PASSWORD, secret
@@ -161,6 +162,8 @@ def test_a_host_without_python_uses_curl(place, primary, target, monkeypatch, tm
     primary.sql("CREATE TABLE noise AS SELECT g, string_agg(md5(random()::text), '') AS t "
                 "FROM generate_series(1, 15000) AS g, generate_series(1, 30) GROUP BY g")
     monkeypatch.setenv("PATH", str(tmp_path))
+    ctx = place.context()
+    assert Carrier(place.host, ctx.deadline, ctx.scratch).tool() == "curl"
     try:
         facts = place.run("postgres.dump", service="primary", to=f"s3://{BUCKET}/curl", part_size="5MiB")
         place.run("s3.matches", manifest=facts["manifest"])
@@ -364,8 +367,6 @@ def test_a_failing_dump_leaves_nothing(place, primary, tmp_path):
 
 def test_a_failing_upload_leaves_nothing(place, primary, tmp_path, monkeypatch):
     """A file that changes between its digest and its upload is refused by the store, and all the rest is removed."""
-    from drillbook.transfer import Carrier
-
     survey = Carrier.survey
 
     def spoil(self, folder, part_size):

@@ -125,7 +125,9 @@ def overrides(service: Postgres) -> bytes:
 def start(ctx: Context, tools: Tools) -> None:
     """Start the service's unit, or the server itself when the inventory names no unit. Raises StepFailed, HostError."""
     if tools.service.unit:
-        manager_of(tools.host).ensure(tools.host, tools.service.unit, "running", ctx.deadline)
+        manager = manager_of(tools.host)
+        tools.host.run(manager.start(tools.service.unit), deadline=ctx.deadline)  # at once: asking first costs time
+        manager.ensure(tools.host, tools.service.unit, "running", ctx.deadline)
         return
     output = tools.host.run(start_command(tools), deadline=tools.deadline, env={"LC_ALL": "C"})
     if not output.ok:
