@@ -275,6 +275,23 @@ def test_a_tool_that_reports_errors_and_exits_0_is_found_out(place, backup, targ
     assert target.sql("SELECT 1 FROM pg_database WHERE datname = 'shop'", database="postgres") == []
 
 
+def test_a_stopped_restore_leaves_no_half_database(place, backup, target, tmp_path):
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for tool in Path(target.service.bin).iterdir():
+        if tool.name != "vacuumdb":
+            (folder / tool.name).symlink_to(tool)
+    (folder / "vacuumdb").write_text("#!/bin/sh\nsleep 60\n")
+    (folder / "vacuumdb").chmod(0o755)
+    place.clusters[target.service.name].service = target.service.model_copy(update={"bin": str(folder)})
+    ctx = place.context()
+    threading.Timer(4, ctx.deadline.cancel.set).start()
+    with pytest.raises(Cancelled):
+        place.run("postgres.restore", ctx=ctx, service=target.service.name, **{"from": backup["location"]})
+    assert target.sql("SELECT 1 FROM pg_database WHERE datname = 'shop'", database="postgres") == []
+    assert leftovers(place) == []
+
+
 # --- what a comparison sees ------------------------------------------------------------------------------------------
 
 

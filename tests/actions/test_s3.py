@@ -8,7 +8,6 @@ from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from tests.postgresql import fixtures
 from tests.postgresql.site import BUCKET, SECRET_KEY, secret
 
-
 place = fixtures.place
 
 

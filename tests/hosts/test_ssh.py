@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -313,9 +314,9 @@ def test_a_sink_that_fails_before_the_process_id_is_known(openssh, opened):
         def write(self, data):
             raise OSError(28, "No space left on device")
 
-    host, tag = opened(openssh.target()), "98437219"
+    host, tag = opened(openssh.target()), str(uuid.uuid4().int)[:12]
     link = host.link(soon())
-    line = f"echo out; sleep 0.5; echo mark-$$ >&2; exec sleep 300.{tag}".encode()
+    line = f"echo out; sleep 0.5; echo more; echo mark-$$ >&2; exec sleep 300.{tag}".encode()
     process = Exec(open_session(link, soon(), host="far"), line, b"", Capture(0, Full()), MarkedCapture(100, "mark-"))
     with pytest.raises(OSError, match="No space"):
         while process.step(5) is None:

@@ -6,7 +6,7 @@ import io
 import re
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg
 from psycopg import sql
@@ -62,12 +62,15 @@ class Restore:
                 raise self._not_clean(f"the backup holds the database {backup.database.name}, not {self.service.database}")
             scratch = self.ctx.make_scratch(f"restore-{self.ctx.step}")
             try:
-                return self._restore(backup, scratch)
+                with self.stages.time("total"):
+                    fresh = self._restore(backup, scratch)
+                return self._facts(backup, fresh=fresh)
             finally:
                 with suppress(HostError):
                     self.ctx.host.run(("rm", "-rf", "--", scratch), deadline=Deadline.after(60))
 
-    def _restore(self, backup: Manifest, scratch: str) -> Facts:
+    def _restore(self, backup: Manifest, scratch: str) -> bool:
+        """Bring everything back; True when the cluster was made now."""
         folder = f"{scratch}/files"
         with self.stages.time("fetch"):
             self.proof.fetch(backup, self.tools, scratch, folder)
@@ -82,7 +85,7 @@ class Restore:
             try:
                 self._load(f"{folder}/{ARCHIVE}")
             except BaseException:
-                _drop(session, self.service.database)
+                self._drop()
                 raise
             with self.stages.time("sync"):
                 session.execute("CHECKPOINT")
@@ -90,7 +93,14 @@ class Restore:
                     cluster.sync(self.tools)
             if not self.closed:
                 open_up(session, self.service.database)
-        return self._facts(backup, fresh=fresh)
+        return fresh
+
+    def _drop(self) -> None:
+        """Drop the half-loaded database, also when the run was stopped: worse than none, and in the way of a retry."""
+        ctx = replace(self.ctx, deadline=Deadline.after(20))
+        with suppress(psycopg.Error, HostError, TimeoutError), connected(ctx, self.service, database="postgres") as session:
+            name = sql.Identifier(self.service.database)
+            session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
 
     def _target(self, backup: Manifest, folder: str) -> bool:
         """Make sure that there is a cluster; True when it was made now."""
@@ -157,12 +167,12 @@ class Restore:
         must_be_right(self.ctx, "psql", output)
 
     def _facts(self, backup: Manifest, *, fresh: bool) -> Facts:
-        total = sum(self.stages.seconds.values())
+        total = self.stages.seconds["total"]
         return {"database": self.service.database, "fresh_cluster": fresh, "closed": self.closed, "bytes": backup.bytes,
                 "files": len(backup.files), "tables": len(backup.tables), "rows": sum(one.rows for one in backup.tables),
                 "database_bytes": backup.database.bytes,
                 "bytes_per_second": round(backup.database.bytes / max(total, 0.001)),
-                "seconds": self.stages.seconds | {"total": round(total, 3)}, "snapshot_at": backup.server_time,
+                "seconds": self.stages.seconds, "snapshot_at": backup.server_time,
                 "manifest": str(self.origin.below(manifests.FILE, self.origin.sha256)),
                 "tools": self.tools.need(("pg_restore", "psql"), 0)}
 
@@ -184,9 +194,3 @@ def _provider(like: Database) -> sql.Composable:
     if like.provider == "b":
         return sql.SQL(" LOCALE_PROVIDER builtin BUILTIN_LOCALE {}").format(sql.Literal(like.locale))
     return sql.SQL(" LOCALE_PROVIDER libc")
-
-
-def _drop(session: Connection, name: str) -> None:
-    """Drop the half-loaded database: worse than none, and in the way of the next attempt."""
-    with suppress(psycopg.Error):
-        session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
