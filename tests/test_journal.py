@@ -75,7 +75,7 @@ def test_a_torn_last_line_is_left_out_and_said(tmp_path):
     history = read(path)
     assert history.torn
     assert len(history.events) == 4
-    journal = Journal(tmp_path, Redactor([]), origin=0.0, after=history)
+    journal = Journal.resume(tmp_path, Redactor([]), origin=0.0)
     journal.append("note", {"n": 9})
     journal.close()
     again = read(path)
@@ -93,10 +93,19 @@ def test_secrets_never_enter(tmp_path):
 
 def test_values_that_json_cannot_carry_exactly_are_text(tmp_path):
     journal = Journal(tmp_path, Redactor([]), origin=0.0)
-    journal.append("note", {"big": 2**60, "nan": float("nan"), "odd": "\udc80", "set": {1}, "ok": 2**53 - 1})
+    journal.append("note", {"big": 2**60, "nan": float("nan"), "odd": "\udc80", "set": {1}, "ok": 2**53 - 1,
+                            "huge": 1e17, "raw": b"\xff", "\udc80": 1, "half": 0.5})
     journal.close()
     assert read(tmp_path / FILE).events[0].data == {
-        "big": str(2**60), "nan": "nan", "odd": "\\udc80", "set": [1], "ok": 2**53 - 1}
+        "big": str(2**60), "nan": "nan", "odd": "\\udc80", "set": [1], "ok": 2**53 - 1,
+        "huge": "1e+17", "raw": "\\xff", "\\udc80": 1, "half": 0.5}
+
+
+def test_a_secret_does_not_hide_in_bytes_or_sets(tmp_path):
+    journal = Journal(tmp_path, Redactor(["hunter22"]), origin=0.0)
+    journal.append("note", {"raw": b"is hunter22", "set": {"hunter22"}})
+    journal.close()
+    assert b"hunter22" not in (tmp_path / FILE).read_bytes()
 
 
 def test_many_threads_one_chain(tmp_path):

@@ -1,6 +1,9 @@
 """The runner on this machine itself: steps, attempts, expectations, proofs, undoing. No host but the controller."""
 
+import base64
 import json
+import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -9,6 +12,7 @@ import pytest
 
 from drillbook import inventory, plan, spec
 from drillbook.conduct import Conductor
+from drillbook.errors import PlanError, UsageError
 from drillbook.journal import FILE, read
 from drillbook.project import Project
 from drillbook.result import Verdict
@@ -244,3 +248,131 @@ def test_the_observer_sees_what_the_journal_holds(bench):
 
     bench.run("restore:\n" + step(["true"]), observe)
     assert sorted(event.seq for event in seen) == [event.seq for event in read(bench.folder / FILE).events]
+
+
+# What a review found, each once reproduced against the code of that day.
+
+
+def test_a_terminal_that_goes_away_does_not_keep_the_fault_in_place(bench):
+    def observe(event):
+        if event.kind == "fault.active":
+            raise OSError(5, "Input/output error")
+
+    view = bench.run(FAULT % "[rm, -f, DIR/broken]", observe)
+    assert view.result.verdict is Verdict.PASSED, view.result.reason
+    assert not (bench.root / "broken").exists()
+    assert bench.events("observer.failed")
+
+
+def test_a_refused_drill_does_not_clean_up(bench):
+    view = bench.run("guard: {environments: [production]}\ncleanup:\n" + step(["touch", "DIR/touched"]))
+    assert view.result.verdict is Verdict.REFUSED
+    assert not (bench.root / "touched").exists()
+
+
+def test_a_full_disk_of_the_controller_does_not_keep_the_fault_in_place(bench, monkeypatch):
+    """The journal cannot be written once the fault is active; a tiny quota stands for the full disk."""
+    from drillbook.journal import Journal
+
+    write = Journal._write
+    full = []
+
+    def observe(event):
+        if event.kind == "fault.active":
+            full.append(True)
+
+    def no_room(self, line, sync):
+        if full:
+            descriptor, self._file = self._file, os.open("/dev/full", os.O_WRONLY)
+            try:
+                return write(self, line, sync)
+            finally:
+                os.close(self._file)
+                self._file = descriptor
+        return write(self, line, sync)
+
+    monkeypatch.setattr(os, "ftruncate", lambda descriptor, length: None)
+    monkeypatch.setattr(Journal, "_write", no_room)
+    view = bench.run(FAULT % "[rm, -f, DIR/broken]", observe)
+    assert not (bench.root / "broken").exists()
+    assert view.result.verdict is not Verdict.PASSED
+    assert read(bench.folder / FILE).events, "what was written before stays readable"
+
+
+def test_a_proof_that_cannot_answer_does_not_skip_the_undo(bench):
+    text = (FAULT % "[rm, -f, DIR/broken]").replace("[test, -e, DIR/broken]", "[sh, -c, 'test -e DIR/asked && exit 127; "
+                                                    "touch DIR/asked; test -e DIR/broken']")
+    view = bench.run(text)
+    assert not (bench.root / "broken").exists(), "it is put back all the same"
+    assert view.result.exit == 5, "but that it is gone was not proven"
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_a_second_signal_changes_nothing(bench, number):
+    slow = "[sh, -c, 'sleep 1; rm -f DIR/broken']"
+
+    def observe(event):
+        if event.kind in ("fault.active", "undo"):
+            os.kill(os.getpid(), (signal.SIGTERM, signal.SIGHUP)[number])
+
+    view = bench.run(FAULT % slow + "restore:\n" + step(["sleep", "20"]), observe)
+    assert (view.result.verdict, view.result.residue) == (Verdict.ABORTED, ())
+    assert not (bench.root / "broken").exists()
+    assert [event.data["again"] for event in bench.events("signal")] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ready:\n" + (FAULT % "['true']").removeprefix("inject:\n"), "belongs in `inject`"),
+        ("cleanup:\n" + (FAULT % "['true']").removeprefix("inject:\n"), "belongs in `inject`"),
+        ("ready:\n" + step(["true"]).replace("}", ", effect: write}"), "the phase `ready` only reads"),
+        (FAULT % "['true']" + "    allow_failure: never mind\n", "a fault may not fail"),
+        ("restore:\n" + step(["true"]).replace("}", ", effect: \"{{ 'fa' + 'ult' }}\", undo: ['true']}"), "must be known before"),
+    ])
+def test_what_a_plan_does_not_allow(bench, text, message):
+    with pytest.raises(PlanError, match=message):
+        bench.run(text)
+    assert not list((bench.root / "reports").glob("*/")), "nothing ran"
+
+
+def test_a_secret_that_is_an_ordinary_word_is_refused(bench, monkeypatch):
+    monkeypatch.setenv("DRILL_SECRET", "command")
+    (bench.root / "hosts.yml").write_text(HOSTS.replace("}}", "}, db: {kind: redis, host: controller, password: !env DRILL_SECRET}}"))
+    bench.inventory = inventory.load(bench.root / "hosts.yml")
+    with pytest.raises(UsageError, match="stands in plain text"):
+        bench.run("restore:\n" + step(["true"]))
+
+
+def test_secrets_do_not_get_through_in_any_form(bench, monkeypatch):
+    monkeypatch.setenv("DRILL_SECRET", "s3kret w'rd")
+    (bench.root / "hosts.yml").write_text(HOSTS.replace("}}", "}, db: {kind: redis, host: controller, password: !env DRILL_SECRET}}"))
+    bench.inventory = inventory.load(bench.root / "hosts.yml")
+    say = 'printf "%s\\n" "$DRILL_SECRET" "user:$DRILL_SECRET" >&2; printf %s "user:$DRILL_SECRET" | base64; printf %04000d 0; printf %s "$DRILL_SECRET"'
+    view = bench.run("verify:\n" + step(["sh", "-c", say]) + step(["sh", "-c", say + "; exit 3"]))
+    assert view.result.verdict is Verdict.FAILED
+    encoded = base64.b64encode(b"user:s3kret w'rd").decode()
+    for path in bench.folder.rglob("*"):
+        data = path.read_text(errors="replace") if path.is_file() else ""
+        for form in ("s3kret w'rd", "kret w'rd", encoded[8:], 's3kret w\'"\'"\'rd'):
+            assert form not in data, path.name
+
+
+def test_temporary_files_of_reading_steps_are_removed(bench):
+    bench.run("restore:\n" + step(["mkdir", "-p", "/var/tmp/drillbook-{{ run.id }}"]))
+    assert not Path(f"/var/tmp/drillbook-{bench.folder.name}").exists()
+
+
+def test_a_recovery_passes_over_what_it_cannot_recover(bench, monkeypatch, capsys):
+    from drillbook import desk
+
+    monkeypatch.chdir(bench.root)
+    bench.run(FAULT % "['false']")
+    kept = bench.folder
+    for name, text in (("20200101T000000.000Z-empty-0000", ""), ("20200101T000000.000Z-odd-0000", "not a journal\n")):
+        (bench.root / "reports" / name).mkdir()
+        (bench.root / "reports" / name / FILE).write_text(text)
+    assert desk.recover(Project(bench.root), "") == 5
+    said = capsys.readouterr().out
+    assert "not a line of a journal" in said
+    assert read(kept / FILE).events[-1].kind == "recovery.finished"

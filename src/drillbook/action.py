@@ -135,8 +135,11 @@ class Context:
     def evidence(self, name: str, content: bytes | str) -> Facts:
         """Keep ``content`` in the run's folder; returns ``{"file", "sha256", "bytes"}`` for the facts."""
         data = self.redact(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
-        path = self.folder / "evidence" / f"{self.step}.{self.host.name}.{re.sub(r'[^A-Za-z0-9._-]', '_', name)}"
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = self.folder / "evidence"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = re.sub(r"[^A-Za-z0-9._-]", "_", f"{self.step}.{self.host.name}.{name}")
+        taken = sum(path.name == file or path.name.startswith(f"{file}~") for path in folder.iterdir())
+        path = folder / (f"{file}~{taken + 1}" if taken else file)
         path.write_bytes(data)
         path.chmod(0o600)
         return {"file": f"evidence/{path.name}", "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from drillbook import __version__, plan
-from drillbook.errors import JournalError, PlanError
+from drillbook.errors import JournalError, PlanError, UsageError
 from drillbook.host import Host
+from drillbook.hosting import Hosts
 from drillbook.hosts.open import open_host
 from drillbook.inventory import Inventory
 from drillbook.journal import Journal, Observer, read
@@ -26,7 +27,7 @@ from drillbook.project import Project
 from drillbook.redact import Redactor
 from drillbook.report import publish
 from drillbook.result import EXIT, EXIT_RESIDUE, RunView, SuiteResult, Verdict
-from drillbook.runner import Hosts, Runner
+from drillbook.runner import Runner
 from drillbook.spec import Drill, Suite
 from drillbook.steps import Stage
 
@@ -62,14 +63,14 @@ class Conductor:
 
     def run(self, one: Plan, parent: Path | None = None) -> tuple[Path, RunView]:
         """Run a plan; returns the run's folder and what the judge says. The reports are written."""
-        redactor = Redactor(secret.reveal() for secret in self.inventory.secrets())
+        redactor = redactor_for(one)
         run_id = new_run_id(one.drill)
         folder = new_folder((parent or self.project.reports) / run_id)
         journal = Journal(folder, redactor, origin=time.monotonic(), prev=previous_head(self.project, run_id),
                           observer=self.observer)
         hosts = Hosts(lambda name: connect(self.inventory, name))
         run = {"id": run_id, "started": datetime.now(UTC).isoformat(timespec="seconds"), "operator": operator()}
-        stage = Stage(one, journal, hosts.get, folder, run, redactor.data)
+        stage = Stage(one, journal, hosts.get, folder, run, redactor)
         try:
             Runner(stage, hosts.open, header(run["operator"])).run()
         finally:
@@ -112,6 +113,17 @@ def connect(inventory: Inventory, name: str) -> Host:
     if isinstance(host, Connects):
         host.open()
     return host
+
+
+def redactor_for(one: Plan) -> Redactor:
+    """What hides the plan's secrets. Raises SecretError, and UsageError when a secret stands in the plan in plain text."""
+    redactor = Redactor(secret.reveal() for secret in one.inventory.secrets())
+    plain = one.model_dump(mode="json")
+    if redactor.value(plain) != plain:
+        raise UsageError("a secret of the inventory also stands in plain text in the drill or the inventory, "
+                         "so it cannot be hidden in the journal",
+                         hint="a password that is an ordinary word is no secret: change it")
+    return redactor
 
 
 def rejudged(suite: SuiteResult, views: Sequence[RunView]) -> SuiteResult:

@@ -11,9 +11,11 @@ from types import FrameType
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from drillbook import conduct, listing
 from drillbook.conduct import Conductor
+from drillbook.errors import DrillbookError
 from drillbook.inventory import Inventory
 from drillbook.journal import FILE, read
 from drillbook.project import Project
@@ -70,26 +72,33 @@ def _shown(path: Path) -> str:
 
 
 def recover(project: Project, run: str) -> int:
-    """Recover one run, or every unfinished one."""
+    """Recover one run, or every unfinished one; one that cannot be recovered does not keep the others waiting."""
     console = _console()
-    folders = [project.run(run)] if run else list(project.runs())
-    status = 0
-    recovered = 0
-    for folder in folders:
-        history = read(folder / FILE)
-        if not needs_recovery(history):
-            continue
-        recovered += 1
-        console.print(f"{folder.name}", style="bold")
-        recovery = Recovery(folder, history, lambda plan, name: conduct.connect(plan.inventory, name), Progress(console))
-        with _patient():
-            residue = recovery.run(conduct.header(conduct.operator()))
-        view = _render(project, folder)
-        _summary(console, folder, view)
-        status = EXIT_RESIDUE if residue else status
-    if not recovered:
+    if run:
+        return _recover(project, project.run(run), console)
+    statuses = []
+    for folder in project.runs():
+        try:
+            if not (folder / FILE).stat().st_size:
+                continue  # its controller died before its first word: nothing was touched
+            if needs_recovery(read(folder / FILE)):
+                statuses.append(_recover(project, folder, console))
+        except DrillbookError as error:
+            console.print(Text(f"{folder.name}: {error}", style="bold red"))
+            statuses.append(EXIT_RESIDUE)
+    if not statuses:
         console.print("nothing to recover: every run ended and put everything back")
-    return status
+    return max(statuses, default=0)
+
+
+def _recover(project: Project, folder: Path, console: Console) -> int:
+    console.print(f"{folder.name}", style="bold")
+    recovery = Recovery(folder, lambda plan, name: conduct.connect(plan.inventory, name), conduct.redactor_for,
+                        Progress(console))
+    with _patient():
+        residue = recovery.run(conduct.header(conduct.operator()))
+    _summary(console, folder, _render(project, folder))
+    return EXIT_RESIDUE if residue else 0
 
 
 @contextmanager

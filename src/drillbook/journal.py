@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import math
@@ -22,7 +23,7 @@ from drillbook.values import canonical, digest
 
 FILE = "journal.jsonl"
 SAFE_INTEGER = 2**53 - 1
-"""Larger integers are not exact in JSON (RFC 8785, section 3.2.2.3); they are written as text."""
+"""Larger numbers are not exact in JSON (RFC 8785, section 3.2.2.3); they are written as text."""
 
 
 class Event(BaseModel):
@@ -61,24 +62,38 @@ class Journal:
     """Writes one journal; every method may be called from several threads at once."""
 
     def __init__(self, folder: Path, redactor: Redactor, *, origin: float, prev: str | None = None,
-                 after: History | None = None, observer: Observer | None = None) -> None:
-        """Open ``journal.jsonl`` in ``folder`` to append; it is locked against other writers until it is closed.
+                 observer: Observer | None = None) -> None:
+        """Open a new ``journal.jsonl`` in ``folder``; it is locked against other writers until it is closed.
 
-        ``origin`` is the monotonic time at which the run's clock shows 0. A new journal names the head of the run
-        before it in ``prev``; one that exists is continued ``after`` its history, and a torn last line is set aside.
+        ``origin`` is the monotonic time at which the run's clock shows 0; ``prev`` is the head of the run before.
         ``observer`` sees each event after it is written. Raises JournalError when another process writes it.
         """
         self.path = folder / FILE
         self.origin = origin
-        self._redactor = redactor
+        self.patient = False
+        """True while things are put back: what cannot be written is then left out and told by ``failure``."""
+        self.failure = ""
+        self.redactor = redactor
         self._observer = observer
-        self._seq, self._prev = (len(after.events), after.head) if after else (0, prev)
+        self._seq, self._prev = 0, prev
         self._lock = threading.Lock()
         self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._lock_file()
-        if after and after.torn:
-            _set_aside_tail(self.path)
         _sync_folder(folder)
+
+    @classmethod
+    def resume(cls, folder: Path, redactor: Redactor, *, origin: float, observer: Observer | None = None) -> Journal:
+        """Continue a journal that exists: lock it first, so that what is then read is all there is. Raises JournalError."""
+        journal = cls(folder, redactor, origin=origin, observer=observer)
+        try:
+            history = read(journal.path)
+            if history.torn:
+                _set_aside_tail(journal.path)
+        except JournalError:
+            journal.close()
+            raise
+        journal._seq, journal._prev = len(history.events), history.head
+        return journal
 
     def _lock_file(self) -> None:
         try:
@@ -91,7 +106,7 @@ class Journal:
     def append(self, kind: str, data: dict[str, Any] | None = None, *, step: str | None = None, host: str | None = None,
                sync: bool = False) -> Event:
         """Write one event; with ``sync`` it is on the disk when this returns. Raises JournalError when it cannot be."""
-        clean = _jsonable(self._redactor.value(data or {}))
+        clean = self.redactor.value(_jsonable(data or {}))
         with self._lock:
             content: dict[str, Any] = {
                 "seq": self._seq, "at": _now(), "clock": round(time.monotonic() - self.origin, 6), "kind": kind,
@@ -99,21 +114,38 @@ class Journal:
             content |= {key: value for key, value in (("step", step), ("host", host)) if value is not None}
             event = Event(hash=digest(canonical(content)), **content)
             line = canonical(content | {"hash": event.hash}) + b"\n"
-            self._write(line, sync)
-            self._seq, self._prev = event.seq + 1, event.hash
-        if self._observer:
-            self._observer(event)
+            if self._write(line, sync):
+                self._seq, self._prev = event.seq + 1, event.hash
+        self._tell(event)
         return event
 
-    def _write(self, line: bytes, sync: bool) -> None:
+    def _tell(self, event: Event) -> None:
+        """Show ``event`` to the observer; one that breaks (a closed terminal) is dropped: the run matters more."""
+        observer = self._observer
+        if observer is None:
+            return
+        try:
+            observer(event)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it is, it must not keep an undo from being done
+            self._observer = None
+            self.append("observer.failed", {"message": f"{type(error).__name__}: {error}"})
+
+    def _write(self, line: bytes, sync: bool) -> bool:
+        """Write a whole line or none of it; False when it could not be written and ``patient`` is set."""
+        whole = os.lseek(self._file, 0, os.SEEK_END)
         try:
             while line:
                 line = line[os.write(self._file, line):]
             if sync:
                 os.fsync(self._file)
         except OSError as error:
+            os.ftruncate(self._file, whole)
+            if self.patient:
+                self.failure = error.strerror or str(error)
+                return False
             raise JournalError(f"{self.path} cannot be written: {error.strerror}",
                                hint="free some space; nothing is injected that cannot be recorded first") from None
+        return True
 
     def clock(self) -> float:
         """Seconds on the run's clock now."""
@@ -123,7 +155,8 @@ class Journal:
         """Flush to the disk and close; safe to call twice."""
         with self._lock:
             if self._file >= 0:
-                os.fsync(self._file)
+                with contextlib.suppress(OSError):
+                    os.fsync(self._file)
                 os.close(self._file)
                 self._file = -1
 
@@ -171,13 +204,19 @@ def _now() -> str:
 def _jsonable(value: Any) -> Any:
     """``value`` with all that JSON cannot carry exactly written as text."""
     if isinstance(value, dict):
-        return {str(key): _jsonable(item) for key, item in value.items()}
+        return {_text(str(key)): _jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_jsonable(item) for item in value]
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    exact = value is None or isinstance(value, bool) or (isinstance(value, int) and abs(value) <= SAFE_INTEGER)
-    return value if exact or (isinstance(value, float) and math.isfinite(value)) else str(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        return value if math.isfinite(value) and abs(value) <= SAFE_INTEGER else str(value)
+    return _text(value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value))
+
+
+def _text(text: str) -> str:
+    """``text`` without lone surrogates, which UTF-8 cannot carry."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _set_aside_tail(path: Path) -> None:

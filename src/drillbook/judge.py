@@ -15,7 +15,7 @@ from drillbook.intents import intents
 from drillbook.inventory import Inventory
 from drillbook.journal import Event, History
 from drillbook.measure import Figures
-from drillbook.plan import Plan, checked
+from drillbook.plan import Plan, PlannedStep, checked
 from drillbook.result import (
     EXIT,
     EXIT_RESIDUE,
@@ -39,20 +39,21 @@ def judge(history: History) -> RunView:
     if first.kind != "run.started":
         raise JournalError(f"the journal begins with {first.kind!r}, not with run.started")
     plan = checked(first.data["plan"])
-    figures = measure.figures(events, plan)
-    steps = _steps(events, plan)
+    own = measure.session(events)  # a later recovery changes what is left, never what the run showed
+    figures = measure.figures(own, plan)
+    steps = _steps(own, events, plan)
     residue = _residue(events, plan)
-    objectives = _objectives(plan, figures, _verified(steps, events))
-    findings = _findings(events, figures, objectives, residue)
-    verdict, reason = _verdict(events, steps, objectives, findings)
+    objectives = _objectives(plan, figures, _verified(steps, own))
+    findings = _findings(own, plan, figures, objectives, residue)
+    verdict, reason = _verdict(own, steps, objectives, findings)
     result = Result(
         run=first.data["run"], drill=plan.drill, title=plan.title, service=plan.service,
         environment=plan.inventory.environment, operator=first.data["operator"], tool=first.data["tool"], verdict=verdict,
         reason=reason, residue=tuple(residue), exit=EXIT_RESIDUE if residue else EXIT[verdict], started=first.at,
         finished=next((event.at for event in reversed(events) if event.kind in _ENDS), None),
         plan_digest=first.data["plan_digest"], objectives=objectives, clocks=figures.clocks, unmeasured=figures.unmeasured,
-        phases=_phases(events), steps=tuple(view.result for view in steps), findings=tuple(findings))
-    timeline = Timeline(seconds=figures.end, phases=measure.phase_spans(events), probes=figures.tracks, marks=figures.marks)
+        phases=_phases(own), steps=tuple(view.result for view in steps), findings=tuple(findings))
+    timeline = Timeline(seconds=figures.end, phases=measure.phase_spans(own), probes=figures.tracks, marks=figures.marks)
     return RunView(result=result, plan=first.data["plan"], contacts=_contacts(plan.inventory), owner=plan.owner,
                    timeline=timeline, steps=tuple(steps), journal_events=len(events), journal_head=history.head,
                    torn=history.torn, controller=first.data["controller"])
@@ -81,22 +82,25 @@ def _phases(events: Sequence[Event]) -> tuple[PhaseResult, ...]:
     return tuple(spans.values())
 
 
-def _steps(events: Sequence[Event], plan: Plan) -> list[StepView]:
+def _steps(own: Sequence[Event], events: Sequence[Event], plan: Plan) -> list[StepView]:
+    """Every step on every host: what it did in the run, and how it was put back then or later."""
     views: list[StepView] = []
     for step in plan.steps:
-        mine = [event for event in events if event.step == step.id]
+        mine = [event for event in own if event.step == step.id]
+        later = [event for event in events if event.step == step.id and event.kind in ("undone", "undo.failed")]
         skipped = next((event for event in mine if event.kind == "skipped"), None)
         hosts = [host for host in step.hosts if any(event.host == host for event in mine)] or list(step.hosts)
         for host in hosts:
-            views.append(_view(step, host, [e for e in mine if e.host in (host, None)], skipped))
+            settled = next((event for event in reversed(later) if event.host == host), None)
+            views.append(_view(step, host, [e for e in mine if e.host in (host, None)], skipped, settled))
     return views
 
 
-def _view(step: Any, host: str, events: Sequence[Event], skipped: Event | None) -> StepView:
+def _view(step: PlannedStep, host: str, events: Sequence[Event], skipped: Event | None,
+          settled: Event | None) -> StepView:
     last = next((event for event in reversed(events) if event.kind in ("done", "failed")), None)
     started = next((event for event in events if event.kind == "step.started"), None)
     intent = next((event for event in events if event.kind == "intent"), None)
-    settled = next((event for event in reversed(events) if event.kind in ("undone", "undo.failed")), None)
     data = last.data if last else {}
     status: Any = "unknown" if started else "skipped"
     if last:
@@ -164,15 +168,12 @@ def _objectives(plan: Plan, figures: Figures, unverified: str | None) -> dict[st
     return result
 
 
-def _findings(events: Sequence[Event], figures: Figures, objectives: dict[str, Objective],
+def _findings(events: Sequence[Event], plan: Plan, figures: Figures, objectives: dict[str, Objective],
               residue: Sequence[Residue]) -> list[Finding]:
-    found: list[Finding] = []
+    found: list[Finding] = _unproven(events, plan)
     for event in events:
         if event.kind in ("failed", "ended.early"):
             found += _of_event(event)
-        elif event.kind == "fault.active" and event.data["active"] is not True:
-            found.append(finding("fault-unproven", step=event.step, host=event.host, wanted="proof that the fault is active",
-                                 measured=event.data["detail"] or f"active: {event.data['active']}"))
     found += figures.findings
     for key, objective in objectives.items():
         unit = f"{objective.measured_s:.3f} s" if objective.measured_s is not None else "not measured"
@@ -186,6 +187,21 @@ def _findings(events: Sequence[Event], figures: Figures, objectives: dict[str, O
                       host=one.host) for one in residue]
     order = ["critical", "high", "medium", "low"]
     return sorted(found, key=lambda one: order.index(one.severity))
+
+
+def _unproven(events: Sequence[Event], plan: Plan) -> list[Finding]:
+    """A finding for each planned fault that was not proven active, once the drill came as far as injecting."""
+    if not any(event.kind == "phase.started" and event.data["phase"] == "inject" for event in events):
+        return []
+    answers = {(event.step, event.host): event.data for event in events if event.kind == "fault.active"}
+    found = []
+    for step in plan.steps:
+        for host in step.hosts if step.effect == "fault" else ():
+            answer = answers.get((step.id, host), {"active": None, "detail": "it was not injected"})
+            if answer["active"] is not True:
+                found.append(finding("fault-unproven", step=step.id, host=host, wanted="proof that the fault is active",
+                                     measured=answer["detail"] or f"active: {answer['active']}"))
+    return found
 
 
 def _of_event(event: Event) -> list[Finding]:

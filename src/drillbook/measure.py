@@ -118,24 +118,32 @@ def _availability(result: Figures, events: Sequence[Event], disruption: float | 
     if disruption is None or why:
         _none(result, why or "")
         return
-    seen = [_outage(samples, disruption) for samples in probes.values()]
+    limit = _limit(events, result.end)
+    every = {event.data["probe"]: float(event.data["every_s"]) for event in events if event.kind == "probe.started"}
+    seen = [_outage(samples, disruption, limit, every[key]) for key, samples in probes.items()]
     never = [key for key, samples in probes.items() if not any(s.ok and s.end <= disruption for s in samples)]
     if never:
         result.findings.append(finding("probe-never-good", step=never[0]))
         _none(result, f"{never[0]} was never good before the disruption")
         return
+    if silent := [key for key, samples in probes.items() if _silent(samples, disruption, limit, every[key])]:
+        result.findings.append(finding("probe-failed", step=silent[0], measured="it took no samples after the disruption"))
+        _none(result, f"{silent[0]} took no samples after the disruption")
+        return
     bad = [outage for outage in seen if outage is not None]
     if not bad:
-        _unseen(result, probes)
+        _unseen(result, probes, disruption, limit)
         return
     first_bad = min(outage.first_bad for outage in bad)
     result.marks["first_bad"] = first_bad.start
     result.objectives["detect"] = result.keep("detection_s", Figure(
         first_bad.end - disruption, first_bad.end - max(first_bad.before, disruption)))
     if (open_ended := [outage for outage in bad if outage.recovered is None]):
-        result.findings.append(finding("not-recovered", measured=f"bad until {open_ended[0].last_bad.end:.3f} s, the end"))
+        result.findings.append(finding("not-recovered", wanted="good without a break before the verification ended",
+                                       measured=f"the last bad sample began at {open_ended[0].last_bad.start:.3f} s"))
+        why = "the service was not back for good by the end of the verification"
         for clock in ("rto_s", "outage_s"):
-            figure = result.keep(clock, Figure(None, None, "the service was not good again by the end of the drill"))
+            figure = result.keep(clock, Figure(None, None, why))
         result.objectives["rto"] = figure
         return
     last = max(bad, key=lambda outage: outage.recovered.end if outage.recovered else 0.0)
@@ -151,9 +159,27 @@ def _none(result: Figures, why: str) -> None:
         result.objectives[key] = result.keep(clock, Figure(None, None, why))
 
 
-def _unseen(result: Figures, probes: dict[str, list[Sample]]) -> None:
+def _limit(events: Sequence[Event], end: float) -> float:
+    """Until when a recovery counts: the end of the verify phase, or of the run where there was none."""
+    verify = next((span for span in phase_spans(events) if span.label == "verify"), None)
+    return verify.end if verify and verify.end is not None else end
+
+
+def _enough(every: float) -> float:
+    """How long a service must be good without a break to count as recovered; the runner waits as long."""
+    return max(1.0, 5 * every)
+
+
+def _silent(samples: Sequence[Sample], disruption: float, limit: float, every: float) -> bool:
+    """Did a probe stop sampling long before the end, so that it says nothing of what came then?"""
+    after = [sample.end for sample in samples if sample.end >= disruption]
+    return not after or limit - max(after) > _enough(every) + 2.0
+
+
+def _unseen(result: Figures, probes: dict[str, list[Sample]], disruption: float, limit: float) -> None:
     """The fault was there and every sample was good: an outage can only have been shorter than the probe's grid."""
-    grid = max((b.end - a.start for samples in probes.values() for a, b in pairwise(samples)), default=0.0)
+    grid = max(b.end - a.start for samples in probes.values()
+               for a, b in pairwise(samples) if b.end >= disruption and a.start <= limit)
     result.findings.append(finding("no-outage-seen", measured=f"no bad sample; an outage up to {grid:.3f} s goes unseen"))
     for clock, key in (("rto_s", "rto"), ("outage_s", "")):
         result.objectives[key] = result.keep(clock, Figure(0.0, grid))
@@ -176,8 +202,11 @@ class _Outage:
     recovered: Sample | None
 
 
-def _outage(samples: Sequence[Sample], disruption: float) -> _Outage | None:
-    """The outage after ``disruption``: a sample under way at that moment already counts when it ends bad."""
+def _outage(samples: Sequence[Sample], disruption: float, limit: float, every: float) -> _Outage | None:
+    """The outage after ``disruption``: a sample under way at that moment already counts when it ends bad.
+
+    The recovery is the first good sample after the last bad one, when it ends before ``limit`` and the good ones last.
+    """
     bad = [sample for sample in samples if not sample.ok and sample.end >= disruption]
     if not bad:
         return None
@@ -185,7 +214,11 @@ def _outage(samples: Sequence[Sample], disruption: float) -> _Outage | None:
     before = max((s.start for s in samples if s.ok and s.start < first.start), default=disruption)
     good = [sample for sample in samples if sample.ok and sample.start > last.start]
     start = max(first.start, disruption)
-    return _Outage(_Bad(start, first.end, min(before, start)), last, min(good, key=lambda s: s.end) if good else None)
+    recovered = min(good, key=lambda s: s.end, default=None)
+    lasted = max((s.end for s in good), default=0.0) - (recovered.start if recovered else 0.0)
+    if recovered and (recovered.end > limit or lasted < _enough(every) - every):
+        recovered = None
+    return _Outage(_Bad(start, first.end, min(before, start)), last, recovered)
 
 
 def _loss(result: Figures, events: Sequence[Event], plan: Plan, disruption: float | None) -> None:
@@ -220,8 +253,9 @@ def _rpo(result: Figures, record: CanaryRecord, disruption: float) -> Figure:
     lost_before = [write for write in lost if write.acknowledged <= disruption]
     result.acknowledged = (result.acknowledged or 0) + len(before) + len(lost) - len(lost_before)
     result.marks["last_acknowledged"] = max(before[-1].acknowledged, result.marks.get("last_acknowledged", 0.0))
+    blind = disruption - before[-1].sent  # nothing is known of the time between the last write and the disruption
     if not lost:
-        return Figure(0.0, record.every)
+        return Figure(0.0, max(record.every, blind))
     end = max(before[-1], lost[-1], key=lambda write: write.acknowledged) if lost_before else lost[-1]
     kept = [write for write in record.acknowledged if write.number < lost[0].number]
     newest = max((w.number for w in before if w.number in record.survivors), default=0)
@@ -232,5 +266,5 @@ def _rpo(result: Figures, record: CanaryRecord, disruption: float) -> Figure:
         least = end.acknowledged - record.acknowledged[0].sent
         return Figure(None, None, f"the recovery point is older than the canary: at least {least:.3f} s were lost")
     result.marks["recovery_point"] = kept[-1].acknowledged
-    error = lost[0].acknowledged - kept[-1].sent
+    error = max(lost[0].acknowledged - kept[-1].sent, blind)
     return Figure(end.acknowledged - kept[-1].acknowledged, error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -133,17 +133,29 @@ class _Planner:
                     owner=head.owner, objectives=objectives, environments=head.guard.environments,
                     inventory=self.inventory, probes=probes, steps=steps)
 
-    def _restorable(self, steps: Iterable[PlannedStep]) -> None:
+    def _restorable(self, steps: Sequence[PlannedStep]) -> None:
+        """What only a restore mends needs a backup of this very run, proven, and a restore that is sure to take place."""
+        sure = [step for step in steps if step.when is None and step.allow_failure is None]
         for fault in [step for step in steps if step.restore_only]:
             for phase in ("backup", "restore", "verify"):
                 if not self.drill.phases[phase]:
                     raise self.fail((fault.phase,), f"{fault.action} can only be undone by a restore, "
                                     f"and the drill has no {phase} phase", f"add `{phase}:` with its steps", key=True)
-            sure = [step for step in steps if step.phase == "backup" and step.when is None and step.allow_failure is None]
-            if not any(step.proves_backup for step in sure):
-                message = f"{fault.action} can only be undone by a restore, and no step proves the backup"
-                raise self.fail(("backup",), message,
-                                "add a step that reads the backup back, such as `postgres.backup_intact`", key=True)
+            if not any(step.phase == "restore" for step in sure):
+                message = f"{fault.action} can only be undone by a restore, and every restore step may be skipped or fail"
+                raise self.fail(("restore",), message, "have one without `when` and `allow_failure`", key=True)
+            if not any(self._proves(step, fault, sure) for step in sure):
+                message = f"{fault.action} can only be undone by a restore, and no step proves a backup of this run"
+                raise self.fail(("backup",), message, "add a step that reads back what a backup step of this drill saved, "
+                                "such as `postgres.backup_intact`", key=True)
+
+    def _proves(self, proof: PlannedStep, fault: PlannedStep, sure: Sequence[PlannedStep]) -> bool:
+        """Does ``proof`` read back, for the fault's own service, what a backup step of this drill is sure to save?"""
+        taken = {step.save for step in sure if step.phase == "backup" and step.effect is Effect.WRITE}
+        named = {reference[0] for value in proof.params.values() if template.is_template(value)
+                 for reference in template.references(value)}
+        return (proof.phase == "backup" and proof.proves_backup and bool(taken & named)
+                and proof.params.get("service") == fault.params.get("service"))
 
     def _phase(self, phase: str, written: tuple[Step, ...]) -> Iterable[PlannedStep]:
         waiting: dict[str, str] = {}
@@ -177,6 +189,7 @@ class _Planner:
             self._service(service, (*step.place, name, "service"), step.action)
         known = {key: value for key, value in step.params.items() if key not in step.dynamic}
         effect = _effect(step.action, known)
+        self._may_stand(phase, step, effect)
         return PlannedStep(
             id=step_id, phase=phase, group=step.group, action=name, name=words.name, params=step.params, effect=effect,
             restore_only=issubclass(step.action, Fault) and step.action.RESTORE_ONLY,
@@ -185,6 +198,20 @@ class _Planner:
             timeout_s=float(words.timeout or step.action.TIMEOUT), retries=words.retries,
             every_s=float(words.every) if words.every else POLL_S if words.retries else None,
             allow_failure=words.allow_failure, line=self._line(step.place))
+
+    def _may_stand(self, phase: str, step: Step, effect: Effect) -> None:
+        """Faults stand in `inject`, where they are guarded, and cannot be taken lightly; `ready` only reads."""
+        name = step.action.name()
+        place = (*step.place, name)
+        if template.has_template(step.params.get("effect")):
+            raise self.fail((*place, "effect"), "the effect of a step must be known before anything runs",
+                            "write `read`, `write` or `fault`")
+        if effect is Effect.FAULT and phase != "inject":
+            raise self.fail(place, f"{name} breaks something; that belongs in `inject`, not in `{phase}`", key=True)
+        if effect is Effect.FAULT and step.keywords.allow_failure:
+            raise self.fail((*step.place, "allow_failure"), "a fault may not fail: without it the drill shows nothing")
+        if effect is not Effect.READ and phase == "ready":
+            raise self.fail(place, f"{name} changes something; the phase `ready` only reads", key=True)
 
     def _hosts(self, step: Step) -> tuple[str, ...]:
         if step.keywords.hosts is not None:

@@ -10,12 +10,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from drillbook.action import Context, find, name_of
 from drillbook.values import Duration
+
+MOST_AT_ONCE = 30
 
 
 class Probe(BaseModel):
@@ -25,8 +27,15 @@ class Probe(BaseModel):
 
     KIND: ClassVar[str] = ""
 
-    every: Duration = Field(default=Duration(0.1), description="Time between two samples.")
-    timeout: Duration = Field(default=Duration(1.0), description="A sample without an answer by then is bad.")
+    every: Duration = Field(default=Duration(0.1), gt=0, description="Time between two samples.")
+    timeout: Duration = Field(default=Duration(1.0), gt=0, description="A sample without an answer by then is bad.")
+
+    @model_validator(mode="after")
+    def _at_once(self) -> Self:
+        if self.timeout / self.every > MOST_AT_ONCE:
+            raise ValueError(f"`timeout` over `every` is the number of samples that can be under way at once; "
+                             f"{self.timeout / self.every:.0f} are more than {MOST_AT_ONCE}")
+        return self
 
     @classmethod
     def name(cls) -> str:

@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from drillbook.action import Context
-from drillbook.errors import DrillbookError
 from drillbook.journal import Journal
 from drillbook.probe import Availability, Canary, CanaryWriter, Lost
 from drillbook.tracks import ranges
@@ -34,7 +33,7 @@ class _Track:
         self._first_good: float | None = None
         self._last_good = -math.inf
         self._threads = [threading.Thread(target=work, name=f"{probe_id}-{work.__name__}", daemon=True)
-                         for work in (self._schedule, self._flush_often)]
+                         for work in (self._keep_schedule, self._flush_often)]
 
     def start(self) -> None:
         """Begin the schedule."""
@@ -47,7 +46,8 @@ class _Track:
             return
         self.halt.set()
         for thread in self._threads:
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
         self._drain()
         self.flush()
         self.journal.append("probe.ended", {"probe": self.id, "error": self.error})
@@ -71,6 +71,12 @@ class _Track:
         """Was there a bad sample that ended after ``clock``?"""
         with self.beat:
             return self._last_bad > clock
+
+    def _keep_schedule(self) -> None:
+        try:
+            self._schedule()
+        except Exception as error:  # noqa: BLE001  a probe that died is told, not shown as silence
+            self.error = f"{type(error).__name__}: {error}"
 
     def _schedule(self) -> None:
         raise NotImplementedError
@@ -128,7 +134,7 @@ class AvailabilityTrack(_Track):
         self._saw(good=why is None, start=start - origin, end=end - origin)
 
     def _drain(self) -> None:
-        self._pool.shutdown(wait=True)
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     def flush(self) -> None:
         """Write the samples since the last time to the journal."""
@@ -183,7 +189,7 @@ class CanaryTrack(_Track):
         try:
             numbers = sorted(self.probe.survivors(context))
             self.journal.append("canary.survivors", {"probe": self.id, "ranges": ranges(numbers), "count": len(numbers)})
-        except (DrillbookError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  whatever the driver raises, the loss is then not known
             self.journal.append("canary.survivors", {"probe": self.id, "error": str(error)})
 
 
@@ -201,9 +207,10 @@ class Probes:
         """Prepare and start a probe. Raises NotReady when a canary has nowhere to write."""
         track: AvailabilityTrack | CanaryTrack
         if isinstance(probe, Canary):
-            probe.prepare(context)
             track = CanaryTrack(probe_id, probe, context, self.journal, self.beat)
+            self.journal.append("probe.prepared", {"probe": probe_id}, sync=True)
             self.canaries.append(track)
+            probe.prepare(context)
         else:
             track = AvailabilityTrack(probe_id, probe, context, self.journal, self.beat)
             self.availability.append(track)

@@ -10,10 +10,11 @@ from typing import Any
 
 from drillbook import template
 from drillbook.host import Host
+from drillbook.hosting import Hosts
 from drillbook.intents import intents
 from drillbook.journal import FILE, History, Journal, Observer, read
 from drillbook.plan import Plan, PlannedProbe, checked
-from drillbook.probe import Canary, find_probe
+from drillbook.probe import find_probe
 from drillbook.redact import Redactor
 from drillbook.result import Residue
 from drillbook.revert import clean_canary, put_back, remove_scratch
@@ -28,54 +29,44 @@ def needs_recovery(history: History) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """Recovers one run."""
+    """Recovers one run; ``redactor_for`` gives what hides the secrets of its plan."""
 
     folder: Path
-    history: History
     open_host: Callable[[Plan, str], Host]
+    redactor_for: Callable[[Plan], Redactor]
     observer: Observer
 
     def run(self, header: dict[str, Any]) -> list[Residue]:
         """Put everything back; returns what is still left. Raises JournalError while the run is alive."""
-        first = self.history.events[0]
-        plan = checked(first.data["plan"])
-        redactor = Redactor(secret.reveal() for secret in plan.inventory.secrets())
-        journal = Journal(self.folder, redactor, origin=time.monotonic(), after=self.history, observer=self.observer)
-        hosts: dict[str, Host] = {}
-
-        def host(name: str) -> Host:
-            if name not in hosts:
-                hosts[name] = self.open_host(plan, name)
-            return hosts[name]
-
-        run = {"id": first.data["run"], "started": first.at, "operator": first.data["operator"]}
-        stage = Stage(plan, journal, host, self.folder, run, redactor.data, saved=saved_facts(plan, self.history.events))
+        plan = checked(read(self.folder / FILE).events[0].data["plan"])
+        journal = Journal.resume(self.folder, self.redactor_for(plan), origin=time.monotonic(), observer=self.observer)
+        hosts = Hosts(lambda name: self.open_host(plan, name))
         try:
+            history = read(journal.path)
+            if not needs_recovery(history):
+                return []
+            first = history.events[0]
+            run = {"id": first.data["run"], "started": first.at, "operator": first.data["operator"]}
+            stage = Stage(plan, journal, hosts.get, self.folder, run, journal.redactor,
+                          saved=saved_facts(plan, history.events))
             journal.append("recovery.started", header, sync=True)
-            residue = self._put_back(stage)
+            residue = self._put_back(stage, history)
             journal.append("recovery.finished", {"residue": [one.model_dump(mode="json") for one in residue]}, sync=True)
             return residue
         finally:
-            for opened in hosts.values():
-                opened.close()
+            hosts.close()
             journal.close()
 
-    def _put_back(self, stage: Stage) -> list[Residue]:
-        found = intents(self.history.events, stage.plan.steps)
+    def _put_back(self, stage: Stage, history: History) -> list[Residue]:
+        found = intents(history.events, stage.plan.steps)
         if any(intent.undo.kind == "restore" and not intent.settled for intent in found):
             self._restore(stage)
         residue = put_back(stage, read(self.folder / FILE).events)
-        for planned in self._canaries(stage.plan):
+        for planned in _canaries(stage.plan, history):
             probe = find_probe(planned.name).model_validate(template.evaluate(planned.params, stage.names()))
             residue += clean_canary(stage, planned.id, probe)
-        touched = sorted({intent.host for intent in found})
+        touched = sorted({str(event.host) for event in history.events if event.kind == "step.started"})
         return residue + remove_scratch(stage, touched)
-
-    def _canaries(self, plan: Plan) -> list[PlannedProbe]:
-        """The canaries that had started to write."""
-        started = {event.data["probe"] for event in self.history.events
-                   if event.kind == "probe.started" and event.data["kind"] == Canary.KIND}
-        return [planned for planned in plan.probes if planned.id in started]
 
     def _restore(self, stage: Stage) -> None:
         """Replay the drill's restore and verify phases, unless what they mend is whole already."""
@@ -85,3 +76,9 @@ class Recovery:
             stage.journal.append("phase.ended", {"phase": phase, "status": "done" if done else "failed"}, sync=True)
             if not done:
                 return
+
+
+def _canaries(plan: Plan, history: History) -> list[PlannedProbe]:
+    """The canaries that may have made their table."""
+    prepared = {event.data["probe"] for event in history.events if event.kind == "probe.prepared"}
+    return [planned for planned in plan.probes if planned.id in prepared]

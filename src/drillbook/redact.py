@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -42,7 +44,18 @@ class Redactor:
 
 
 def _forms(secret: str) -> set[str]:
-    raw = secret.encode()
-    plain = {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), secret.encode("unicode_escape").decode()}
-    encoded = {f(raw).decode().rstrip("=") for f in (base64.b64encode, base64.urlsafe_b64encode)}
-    return plain | {form for form in encoded if len(form) >= 2 * SHORTEST}
+    plain = {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), secret.encode("unicode_escape").decode(),
+             shlex.quote(secret).strip("'"), json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    return {form for form in plain | _base64_forms(secret.encode()) if len(form) >= SHORTEST}
+
+
+def _base64_forms(raw: bytes) -> set[str]:
+    """What of the base64 of any text that holds ``raw`` depends on ``raw`` alone, at each of the three alignments."""
+    forms = set()
+    for offset in range(3):
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            whole = encode(b"\0" * offset + raw).decode().rstrip("=")
+            inner = whole[(0, 2, 3)[offset]: (offset + len(raw)) * 8 // 6]
+            if len(inner) >= 2 * SHORTEST:
+                forms.add(inner)
+    return forms

@@ -40,7 +40,9 @@ def _one(stage: Stage, intent: Intent, *, restored: bool) -> Residue | None:
     try:
         fault = intent.effect is Effect.FAULT
         acts = undo.kind in ("commands", "action")
-        gone = (fault or acts) and fault_gone(stage, intent.step, intent.action(), intent.host, patience=0.0) is True
+        # An undo of a fault that can be carried out always is: "not active" may only mean "not yet".
+        looks = undo.kind != "nothing" if not fault else not acts
+        gone = looks and fault_gone(stage, intent.step, intent.action(), intent.host, patience=0.0) is True
         if undo.kind == "restore" and not (gone and restored):
             return _left(intent, undo.why)
         if gone or (undo.kind == "nothing" and not fault):

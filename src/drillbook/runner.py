@@ -8,20 +8,17 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from types import FrameType
 from typing import Any
 
-from pydantic import ValidationError
-
 from drillbook import template
 from drillbook.action import Effect
 from drillbook.errors import DrillbookError, HostError
 from drillbook.findings import Finding, finding
-from drillbook.host import Deadline, Host
+from drillbook.host import Deadline
 from drillbook.intents import intents
 from drillbook.inventory import CONTROLLER
 from drillbook.journal import read
@@ -56,6 +53,8 @@ class Runner:
     probes: Probes = field(init=False)
     injected: bool = field(default=False, init=False)
     injected_at: float = field(default=0.0, init=False)
+    underway: bool = field(default=False, init=False)
+    """True once the drill was found ready: before that nothing was touched, and there is nothing to clean up."""
 
     def __post_init__(self) -> None:
         self.probes = Probes(self.stage.journal)
@@ -76,11 +75,17 @@ class Runner:
                 self._forward()
             except _EndedEarly:
                 pass
-            except DrillbookError as error:
-                self._note_early("failed", str(error))
+            except Exception as error:  # noqa: BLE001  what nobody foresaw must not keep the rest from being put back
+                self._unforeseen(error)
             finally:
                 residue = self._backward()
-        stage.journal.append("run.finished", {"residue": [one.model_dump(mode="json") for one in residue]}, sync=True)
+        stage.journal.append("run.finished", {"residue": [one.model_dump(mode="json") for one in residue],
+                                              "unwritten": stage.journal.failure}, sync=True)
+
+    def _unforeseen(self, error: Exception) -> None:
+        self.stage.journal.patient = True
+        message = str(error) if isinstance(error, DrillbookError) else f"{type(error).__name__}: {error}"
+        self._note_early("failed", message)
 
     def _forward(self) -> None:
         self._guard()
@@ -88,6 +93,7 @@ class Runner:
         self._start_probes()
         self._ready()
         self._baseline()
+        self.underway = True
         self._must("backup", "failed", "the backup failed; nothing was injected")
         self._inject()
         self._detect()
@@ -115,7 +121,7 @@ class Runner:
                 params = template.evaluate(planned.params, self.stage.names())
                 probe = find_probe(planned.name).model_validate(params)
                 self.probes.add(planned.id, probe, self.stage.context(planned.id, CONTROLLER, Deadline.after(READY_S)))
-            except (DrillbookError, ValidationError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001  a driver may raise anything; the drill then never begins
                 self._end("refused", f"{planned.line}: the probe {planned.name} cannot start: {error}",
                           [finding("not-ready", title=f"probe {planned.name}", measured=str(error), step=planned.id)])
 
@@ -126,10 +132,10 @@ class Runner:
             self._end("refused", "the system is not ready; nothing was touched", wrong)
 
     def _not_ready(self, step: PlannedStep, host: str) -> Finding | None:
-        context = self.stage.context(step.id, host, self.stage.deadline(READY_S))
         try:
+            context = self.stage.context(step.id, host, self.stage.deadline(READY_S))
             for_ready(step, self.stage.names()).ready(context)
-        except (DrillbookError, ValidationError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001  whatever keeps a step from being ready refuses the drill
             hint = getattr(error, "hint", "")
             return finding("not-ready", title=step.action, measured=getattr(error, "message", str(error)), step=step.id,
                            host=host, remedy=hint)
@@ -156,9 +162,9 @@ class Runner:
 
     def _gate(self, steps: Sequence[PlannedStep]) -> None:
         """What only a restore mends is broken only when a backup of this very run was read back and found whole."""
-        proofs = {step.id for step in self.plan.phase("backup") if step.proves_backup}
         done = {event.step for event in read(self.stage.journal.path).events if event.kind == "done"}
-        if any(step.restore_only for step in steps) and not proofs & done:
+        proven = {step.params.get("service") for step in self.plan.phase("backup") if step.proves_backup and step.id in done}
+        if any(step.restore_only and step.params.get("service") not in proven for step in steps):
             self._end("inconclusive", "no backup was proven whole in this run, so nothing was broken")
 
     def _detect(self) -> None:
@@ -243,23 +249,46 @@ class Runner:
         raise _EndedEarly
 
     def _backward(self) -> list[Residue]:
-        """Clean up and put everything back; nothing in here may keep the rest from being done."""
+        """Clean up and put everything back; no part of it can keep another from being done."""
         stage = self.stage
         stage.cancel = threading.Event()
+        stage.journal.patient = True
+        residue: list[Residue] = []
+        self._part(residue, "canary", self._read_back)
+        if self.underway:
+            self._part(residue, "cleanup", self._cleanup)
+        self._part(residue, "undo", lambda: put_back(stage, read(stage.journal.path).events))
+        self._part(residue, "probes", self._stop_probes)
+        for canary in self.probes.canaries:
+            self._part(residue, canary.id, partial(clean_canary, stage, canary.id, canary.probe))
+        self._part(residue, "scratch", lambda: remove_scratch(stage, self._touched()))
+        return residue
+
+    def _part(self, residue: list[Residue], what: str, work: Callable[[], list[Residue]]) -> None:
+        try:
+            residue += work()
+        except Exception as error:  # noqa: BLE001  it becomes residue
+            residue.append(Residue(step=what, host=CONTROLLER, what=f"the part `{what}` of putting things back broke off",
+                                   why=f"{type(error).__name__}: {error}", by_hand="invoke drill.recover"))
+
+    def _read_back(self) -> list[Residue]:
         for canary in self.probes.canaries:
             canary.stop()
-            canary.read_back(stage.context(canary.id, CONTROLLER, Deadline.after(READY_S)))
+            canary.read_back(self.stage.context(canary.id, CONTROLLER, Deadline.after(READY_S)))
+        return []
+
+    def _cleanup(self) -> list[Residue]:
         self._phase("cleanup")
-        residue = put_back(stage, read(stage.journal.path).events)
+        return []
+
+    def _stop_probes(self) -> list[Residue]:
         self.probes.stop()
-        for canary in self.probes.canaries:
-            residue += clean_canary(stage, canary.id, canary.probe)
-        return residue + remove_scratch(stage, self._touched())
+        return []
 
     def _touched(self) -> list[str]:
-        """Hosts on which a step began."""
+        """Hosts on which a step began: each may hold temporary files."""
         events = read(self.stage.journal.path).events
-        return sorted({str(event.host) for event in events if event.kind == "intent" and event.host})
+        return sorted({str(event.host) for event in events if event.kind == "step.started" and event.host})
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -268,10 +297,13 @@ class Runner:
             yield
             return
 
+        # Only the way forward can be stopped: replays and undoing run under flags of their own, so a second signal
+        # is noted and changes nothing. The flag is set in a thread, since its lock may be held right here.
+        forward = self.stage.cancel
+
         def stop(number: int, frame: FrameType | None) -> None:
             del frame
-            threading.Thread(target=self._note_signal, args=(number,), daemon=True).start()
-            self.stage.cancel.set()
+            threading.Thread(target=self._stop, args=(forward, number), daemon=True).start()
 
         before = {number: signal.signal(number, stop) for number in SIGNALS}
         try:
@@ -280,44 +312,7 @@ class Runner:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _note_signal(self, number: int) -> None:
-        self.stage.journal.append("signal", {"name": signal.Signals(number).name})
-
-
-class Hosts:
-    """The hosts of one run: opened together, each once, closed together."""
-
-    def __init__(self, open_one: Callable[[str], Host]) -> None:
-        """``open_one`` makes a host of an inventory name and connects it."""
-        self._open_one = open_one
-        self._open: dict[str, Host] = {}
-        self._lock = threading.Lock()
-
-    def open(self, names: Sequence[str]) -> dict[str, HostError]:
-        """Connect to all ``names`` at once; returns the error of each that could not be reached."""
-        failed: dict[str, HostError] = {}
-
-        def connect(name: str) -> None:
-            try:
-                self.get(name)
-            except HostError as error:
-                failed[name] = error
-
-        with ThreadPoolExecutor(max_workers=max(1, min(64, len(names)))) as pool:
-            list(pool.map(connect, names))
-        return {name: failed[name] for name in names if name in failed}
-
-    def get(self, name: str) -> Host:
-        """The host ``name``, connected. Raises HostError."""
-        with self._lock:
-            if name in self._open:
-                return self._open[name]
-        host = self._open_one(name)
-        with self._lock:
-            return self._open.setdefault(name, host)
-
-    def close(self) -> None:
-        """End all connections."""
-        for host in reversed(list(self._open.values())):
-            host.close()
-        self._open.clear()
+    def _stop(self, forward: threading.Event, number: int) -> None:
+        again = forward.is_set()
+        forward.set()
+        self.stage.journal.append("signal", {"name": signal.Signals(number).name, "again": again})

@@ -46,9 +46,11 @@ class Keywords(_Part):
     save: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] | None = Field(
         default=None, description="Name under which later steps see the facts.")
     when: str | None = Field(default=None, description="Expression; the step is skipped when it is false.")
-    timeout: Duration | None = Field(default=None, description="Time for one attempt, or for all of them with `every`.")
+    timeout: Duration | None = Field(
+        default=None, gt=0, description="Time for one attempt, or for all of them with `every`.")
     retries: int = Field(default=0, ge=0, le=100, description="Further attempts after a failure.")
-    every: Duration | None = Field(default=None, description="Poll: attempt again and again until it succeeds or `timeout`.")
+    every: Duration | None = Field(
+        default=None, gt=0, description="Poll: attempt again and again until it succeeds or `timeout`.")
     expect: str | tuple[str, ...] | None = Field(default=None, description="Expressions over `result` that must be true.")
     allow_failure: str | None = Field(default=None, min_length=3, description="The reason why a failure may pass.")
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,6 +20,7 @@ from drillbook.findings import Finding, finding
 from drillbook.host import Deadline, Host, Output, Target, printable
 from drillbook.journal import Event, Journal
 from drillbook.plan import Plan, PlannedStep
+from drillbook.redact import Redactor
 from drillbook.values import Secret
 
 PROOF_S = 10.0
@@ -37,11 +38,16 @@ class Outcome:
 
 @dataclass(slots=True)
 class RecordingHost:
-    """A host whose commands are written to the journal, for one step."""
+    """A host whose commands are written to the journal, for one step.
+
+    What a command printed is redacted before anybody sees it, the action too: whatever an action then makes of it,
+    cut or not, holds no secret. Bulk goes to a sink and is not touched.
+    """
 
     inner: Host
     journal: Journal
     step: str
+    redactor: Redactor
 
     @property
     def name(self) -> str:
@@ -58,18 +64,21 @@ class RecordingHost:
         """Run and record; see Host."""
         start = time.monotonic()
         try:
-            output = self.inner.run(argv, deadline=deadline, stdin=stdin, env=env, cwd=cwd, sink=sink)
+            raw = self.inner.run(argv, deadline=deadline, stdin=stdin, env=env, cwd=cwd, sink=sink)
         except DrillbookError as error:
             self._record(argv, {"exit": None, "signal": None, "seconds": time.monotonic() - start, "stdout": "",
                                 "stderr": "", "stdout_bytes": 0, "stderr_bytes": 0, "error": error.message})
             raise
+        out, err = self.redactor.data(raw.stdout), self.redactor.data(raw.stderr)
+        output = replace(raw, stdout=out, stderr=err, stdout_bytes=raw.stdout_bytes - len(raw.stdout) + len(out),
+                         stderr_bytes=raw.stderr_bytes - len(raw.stderr) + len(err))
         self._record(argv, {"exit": output.exit, "signal": output.signal, "seconds": output.seconds,
                             "stdout": printable(output.stdout, limit=TAIL), "stderr": printable(output.stderr, limit=TAIL),
                             "stdout_bytes": output.stdout_bytes, "stderr_bytes": output.stderr_bytes, "error": None})
         return output
 
     def _record(self, argv: Sequence[str], data: dict[str, Any]) -> None:
-        shown = [printable(part, limit=2000) for part in argv]
+        shown = [printable(self.redactor.text(part), limit=2000) for part in argv]
         self.journal.append("command", {"argv": shown, **data}, step=self.step, host=self.name)
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
@@ -97,7 +106,7 @@ class Stage:
     host: Callable[[str], Host]
     folder: Path
     run: dict[str, str]
-    redact: Callable[[bytes], bytes]
+    redactor: Redactor
     cancel: threading.Event = field(default_factory=threading.Event)
     saved: dict[str, Any] = field(default_factory=dict)
 
@@ -108,13 +117,13 @@ class Stage:
     def context(self, step: str, host: str, deadline: Deadline) -> Context:
         """A context for an action of ``step`` on ``host``."""
         def named(name: str) -> Host:
-            return RecordingHost(self.host(name), self.journal, step)
+            return RecordingHost(self.host(name), self.journal, step, self.redactor)
 
         def note(kind: str, data: Facts) -> None:
             self.journal.append(kind, data, step=step, host=host)
 
         return Context(run_id=self.run["id"], step=step, host=named(host), services=self.plan.inventory.services,
-                       host_named=named, deadline=deadline, folder=self.folder, note=note, redact=self.redact)
+                       host_named=named, deadline=deadline, folder=self.folder, note=note, redact=self.redactor.data)
 
     def deadline(self, seconds: float) -> Deadline:
         """A deadline that the run's stop flag ends."""
@@ -197,8 +206,8 @@ def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outc
         attempts += 1
         if attempts > 1 and not poll:
             deadline = stage.deadline(step.timeout_s)
-        context = stage.context(step.id, host, deadline)
         try:
+            context = stage.context(step.id, host, deadline)
             if not intended and action.effect is not Effect.READ:
                 _intend(stage, step, action, host, action.undo(context))
                 intended = True
@@ -218,9 +227,12 @@ def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outc
 
 
 def _intend(stage: Stage, step: PlannedStep, action: Action, host: str, undo: Undo) -> None:
-    params = action.model_dump(mode="json", by_alias=True)
-    stage.journal.append("intent", {"action": step.action, "params": params, "effect": action.effect,
-                                    "undo": undo.model_dump(mode="json")}, step=step.id, host=host, sync=True)
+    data = {"action": step.action, "params": action.model_dump(mode="json", by_alias=True), "effect": action.effect.value,
+            "undo": undo.model_dump(mode="json")}
+    if stage.redactor.value(data) != data:
+        raise PlanError(f"{step.line}: {step.action}: a secret stands in its parameters or its undo, so it could not be put "
+                        "back from the journal", hint="let the action read the secret from the inventory")
+    stage.journal.append("intent", data, step=step.id, host=host, sync=True)
 
 
 def _expect(stage: Stage, step: PlannedStep, facts: Facts) -> None:
@@ -244,8 +256,8 @@ def _prove(stage: Stage, step: PlannedStep, action: Action, context: Context, *,
     while True:
         try:
             active = action.active(context)
-        except (DrillbookError, OSError) as error:
-            active, detail = None, str(error)
+        except Exception as error:  # noqa: BLE001  a proof that breaks proves nothing and stops nothing
+            active, detail = None, f"{type(error).__name__}: {error}"
         if active is wanted or active is None or time.monotonic() >= until:
             break
         context.deadline.wait(0.1)
@@ -270,7 +282,8 @@ def _failed(stage: Stage, step: PlannedStep, host: str, error: Exception, *,
     findings: tuple[Finding, ...] = error.findings if isinstance(error, StepFailed) else ()
     facts = error.facts if isinstance(error, StepFailed) else {}
     stage.journal.append("failed", {
-        "outcome": outcome, "code": code, "message": printable(message), "seconds": seconds, "attempts": attempts,
+        "outcome": outcome, "code": code, "message": printable(stage.redactor.text(message)),
+        "seconds": seconds, "attempts": attempts,
         "findings": [one.model_dump(mode="json") | {"step": step.id, "host": host} for one in findings],
         "facts": facts, "allowed": step.allow_failure}, step=step.id, host=host)
     return Outcome(outcome, facts)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -41,33 +44,38 @@ def ask(url: str, *, timeout: float, method: str = "GET", headers: Mapping[str, 
         connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
     try:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request(method, path, body=body or None, headers={"User-Agent": "drillbook", **(headers or {})})
-        _tighten(connection, start, timeout)
-        response = connection.getresponse()
-        data = _body(response, connection, start, timeout, limit)
+        connection.connect()
+        with _ended_after(connection, timeout - (time.monotonic() - start)):
+            connection.request(method, path, body=body or None, headers={"User-Agent": "drillbook", **(headers or {})})
+            response = connection.getresponse()
+            data = response.read(limit + 1)
+        if time.monotonic() - start >= timeout:
+            raise TimeoutError
         return Answer(response.status, data[:limit], time.monotonic() - start, len(data) <= limit)
-    except http.client.HTTPException as error:
+    except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, TimeoutError) or time.monotonic() - start >= timeout:
+            raise TimeoutError(f"no answer within {timeout:g} s") from None
+        if isinstance(error, OSError):
+            raise
         raise OSError(f"no HTTP answer: {type(error).__name__} {error}".rstrip()) from None
     finally:
         connection.close()
 
 
-def _tighten(connection: http.client.HTTPConnection, start: float, timeout: float) -> None:
-    """Let the next wait on the socket last only what is left: a socket's own timeout holds for each read anew."""
-    left = timeout - (time.monotonic() - start)
-    if left <= 0:
-        raise TimeoutError(f"no answer within {timeout:g} s")
-    if connection.sock:
-        connection.sock.settimeout(left)
+@contextmanager
+def _ended_after(connection: http.client.HTTPConnection, seconds: float) -> Iterator[None]:
+    """Shut the socket when the time is over: its own timeout holds for each read anew, so a drip would never end."""
+    sock = connection.sock
 
+    def end() -> None:
+        with suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
 
-def _body(response: http.client.HTTPResponse, connection: http.client.HTTPConnection, start: float, timeout: float,
-          limit: int) -> bytes:
-    data = b""
-    while len(data) <= limit and not response.isclosed():
-        _tighten(connection, start, timeout)
-        piece = response.read1(65536)
-        if not piece:
-            break
-        data += piece
-    return data
+    timer = threading.Timer(max(0.0, seconds), end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()

@@ -9,8 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from drillbook.conduct import Conductor, connect
-from drillbook.journal import FILE, read
+from drillbook.conduct import Conductor, connect, redactor_for
 from drillbook.lab import control
 from drillbook.plan import make
 from drillbook.project import Project
@@ -74,8 +73,7 @@ class Bench:
 
     def recover(self, folder):
         """Recover a run as `invoke drill.recover` does; returns what is left."""
-        recovery = Recovery(folder, read(folder / FILE),
-                            lambda plan, name: connect(plan.inventory, name), lambda event: None)
+        recovery = Recovery(folder, lambda plan, name: connect(plan.inventory, name), redactor_for, lambda event: None)
         return recovery.run({"operator": "test", "tool": "test"})
 
 

@@ -65,11 +65,17 @@ class Run(Fault):
         return facts
 
     def undo(self, ctx: Context) -> Undo:
-        """The declared command."""
-        return Undo.by_commands(self.undo_) if self.undo_ else Undo.nothing("the drill declares no undo for this command")
+        """The declared command, in the same folder and environment."""
+        if self.undo_ is None:
+            return Undo.nothing("the drill declares no undo for this command")
+        there: Argv = ("sh", "-c", 'cd -- "$1" && shift && exec "$@"', "sh", self.cwd) if self.cwd else ()
+        values = tuple(f"{key}={value}" for key, value in self.env.items())
+        return Undo.by_commands((*there, *(("env", *values) if values else ()), *self.undo_))
 
     def active(self, ctx: Context) -> bool | None:
-        """Ask ``proof``; without one nobody can tell."""
+        """Ask ``proof``: 0 is active, 1 is gone; any other end, or no proof, tells nothing."""
         if self.proof is None:
             return None
-        return ctx.host.run(self.proof, deadline=Deadline.after(10.0, ctx.deadline.cancel)).exit == 0
+        deadline = Deadline.after(10.0, ctx.deadline.cancel)
+        ended = ctx.host.run(self.proof, deadline=deadline, env=self.env, cwd=self.cwd).exit
+        return {0: True, 1: False}.get(ended) if ended is not None else None

@@ -75,8 +75,9 @@ class Remove(Fault):
         return Undo.by_commands(("sh", "-c", script, "sh", self._path, self._kept(ctx)))
 
     def active(self, ctx: Context) -> bool:
-        """True while the path is not there."""
-        return ctx.run("sh", "-c", 'test ! -e "$1" && test ! -L "$1"', "sh", self._path).exit == 0
+        """True while the path is not there, or its kept copy still is."""
+        script = 'test -e "$2" || test -L "$2" || { test ! -e "$1" && test ! -L "$1"; }'
+        return ctx.run("sh", "-c", script, "sh", self._path, self._kept(ctx)).exit == 0
 
 
 def _refuse_dangerous(path: str) -> None:

@@ -93,8 +93,8 @@ class _Down(Fault):
         return Undo.by_commands(manager_of(ctx.host).start(_unit(ctx, self.service)))
 
     def active(self, ctx: Context) -> bool:
-        """True while the unit does not run."""
-        return _state(ctx, self.service).state in ("stopped", "failed")
+        """True while the unit does not run, also while it is on its way there or back."""
+        return _state(ctx, self.service).state != "running"
 
 
 class Stop(_Down):
