@@ -76,3 +76,20 @@ def test_the_redactor_hides_every_form_of_a_secret():
 def test_canonical_json_is_the_same_for_equal_values():
     assert canonical({"b": 1.0, "a": "\u00e9"}) == '{"a":"é","b":1}'.encode()
     assert digest(b"") == "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+@pytest.mark.parametrize("piece", [1, 3, 7, 1000])
+def test_a_stream_is_redacted_wherever_it_is_cut(piece):
+    import hashlib
+    import io
+
+    secret = "hunter2-hunter2"
+    data = (b"x" * 40 + secret.encode() + b"y" * 5) * 7 + secret[:-1].encode()
+    file = io.BytesIO()
+    writer = Redactor([secret]).writer(file)
+    for start in range(0, len(data), piece):
+        writer.write(data[start:start + piece])
+    digest = writer.finish()
+    assert file.getvalue() == data.replace(secret.encode(), b"***")
+    assert writer.bytes == len(file.getvalue())
+    assert digest == hashlib.sha256(file.getvalue()).hexdigest()

@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import inspect
+import os
 import pkgutil
 import re
 from abc import abstractmethod
@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from drillbook.errors import PlanError, UnknownName
 from drillbook.host import Deadline, Host, Output
+from drillbook.redact import RedactingWriter, Redactor
 from drillbook.services import S3, Service
 
 Facts = dict[str, Any]
@@ -98,7 +99,7 @@ class Context:
     deadline: Deadline
     folder: Path
     note: Callable[[str, Facts], None] = field(default=_no_note)
-    redact: Callable[[bytes], bytes] = field(default=bytes)
+    redactor: Redactor = field(default_factory=lambda: Redactor(()))
 
     def service(self, name: str, kind: type[ServiceT]) -> ServiceT:
         """The service ``name``, which must be of ``kind``. Raises PlanError otherwise."""
@@ -134,15 +135,26 @@ class Context:
 
     def evidence(self, name: str, content: bytes | str) -> Facts:
         """Keep ``content`` in the run's folder; returns ``{"file", "sha256", "bytes"}`` for the facts."""
-        data = self.redact(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
+        data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+        with self.evidence_stream(name) as (writer, facts):
+            writer.write(data)
+        return facts
+
+    @contextmanager
+    def evidence_stream(self, name: str) -> Iterator[tuple[RedactingWriter, Facts]]:
+        """A sink that streams into a file of the run's folder, and the facts about it, complete when it is closed."""
         folder = self.folder / "evidence"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = re.sub(r"[^A-Za-z0-9._-]", "_", f"{self.step}.{self.host.name}.{name}")
         taken = sum(path.name == file or path.name.startswith(f"{file}~") for path in folder.iterdir())
         path = folder / (f"{file}~{taken + 1}" if taken else file)
-        path.write_bytes(data)
-        path.chmod(0o600)
-        return {"file": f"evidence/{path.name}", "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+        facts: Facts = {"file": f"evidence/{path.name}"}
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
+            writer = self.redactor.writer(target)
+            try:
+                yield writer, facts
+            finally:
+                facts |= {"sha256": writer.finish(), "bytes": writer.bytes}
 
     @contextmanager
     def reach(self, service: Any) -> Iterator[tuple[str, int]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, quote_plus
 
 SHORTEST = 4
@@ -23,6 +24,7 @@ class Redactor:
         forms = sorted(known, key=len, reverse=True)
         self._text = re.compile("|".join(map(re.escape, forms))) if forms else None
         self._data = re.compile(b"|".join(re.escape(form.encode()) for form in forms)) if forms else None
+        self._longest = max((len(form.encode()) for form in forms), default=0)
 
     def text(self, text: str) -> str:
         """``text`` with every secret replaced by ``***``."""
@@ -31,6 +33,10 @@ class Redactor:
     def data(self, data: bytes) -> bytes:
         """``data`` with every secret replaced by ``***``."""
         return self._data.sub(b"***", data) if self._data else data
+
+    def writer(self, file: BinaryIO) -> RedactingWriter:
+        """A writer that hides secrets in a stream of any length, also where one is cut by a piece's end."""
+        return RedactingWriter(file, self._data, self._longest)
 
     def value(self, value: Any) -> Any:
         """A JSON value with every secret in it replaced, also in keys."""
@@ -41,6 +47,39 @@ class Redactor:
         if isinstance(value, list | tuple):
             return [self.value(item) for item in value]
         return value
+
+
+class RedactingWriter:
+    """Hides secrets in a stream; keeps back so much of its end as could be the beginning of one."""
+
+    def __init__(self, file: BinaryIO, pattern: re.Pattern[bytes] | None, longest: int) -> None:
+        """Writes to ``file`` what has no match of ``pattern``, none of which is longer than ``longest``."""
+        self._file, self._pattern, self._longest = file, pattern, longest
+        self._kept = b""
+        self._digest = hashlib.sha256()
+        self.bytes = 0
+
+    def write(self, data: bytes) -> int:
+        """Take the next piece."""
+        self._kept += data
+        cut = len(self._kept) - self._longest
+        if cut > 0:
+            # A match that spans the cut is written whole, so the cut moves behind it.
+            found = self._pattern.finditer(self._kept) if self._pattern else ()
+            self._out(max([cut, *(match.end() for match in found if match.start() < cut)]))
+        return len(data)
+
+    def finish(self) -> str:
+        """Write the rest; returns the SHA-256 of all that was written, in hex."""
+        self._out(len(self._kept))
+        return self._digest.hexdigest()
+
+    def _out(self, length: int) -> None:
+        piece, self._kept = self._kept[:length], self._kept[length:]
+        clean = self._pattern.sub(b"***", piece) if self._pattern else piece
+        self._file.write(clean)
+        self._digest.update(clean)
+        self.bytes += len(clean)
 
 
 def _forms(secret: str) -> set[str]:

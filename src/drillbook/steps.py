@@ -123,7 +123,7 @@ class Stage:
             self.journal.append(kind, data, step=step, host=host)
 
         return Context(run_id=self.run["id"], step=step, host=named(host), services=self.plan.inventory.services,
-                       host_named=named, deadline=deadline, folder=self.folder, note=note, redact=self.redactor.data)
+                       host_named=named, deadline=deadline, folder=self.folder, note=note, redactor=self.redactor)
 
     def deadline(self, seconds: float) -> Deadline:
         """A deadline that the run's stop flag ends."""

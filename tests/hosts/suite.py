@@ -85,6 +85,11 @@ class Programs:
         child = "trap '' TERM; sleep 300.$0; :"
         return ["sh", "-c", 'setsid sh -c "$1" "$0" & sleep 300.$0', tag, child]
 
+    def forks(self, tag):
+        """A shell, and another one below it, that start process after process; 9 s at most."""
+        loop = "end=$(( $(date +%s) + 9 )); while [ $(date +%s) -lt $end ]; do sh -c 'sleep 9; :' $0 & sleep 0.004; done"
+        return ["sh", "-c", f"({loop}) & {loop}", f"300.{tag}"]
+
     def floods_and_stays(self, tag):
         return ["sh", "-c", "head -c 1000000 /dev/zero; sleep 300.$0; :", tag]
 
@@ -95,7 +100,7 @@ class Programs:
         """Whether anything of ``stays`` is left."""
         for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
             try:
-                if f"300.{tag}".encode() in cmdline.read_bytes().split(b"\0"):
+                if any(word.endswith(f"300.{tag}".encode()) for word in cmdline.read_bytes().split(b"\0")):
                     return True
             except OSError:
                 continue
@@ -126,7 +131,7 @@ class Functions(Programs):
     def stays(self, tag):
         return [*self._on("stays", lambda call: call.sleep(300)), tag]
 
-    orphans = stays
+    orphans = forks = stays
 
     def floods_and_stays(self, tag):
         return self.floods(1_000_000)
@@ -280,7 +285,7 @@ class HostContract:
         done = carrier.host.run(carrier.does.dies(name), deadline=soon())
         assert (done.exit, done.signal, done.ok) == (None, name, False)
 
-    @pytest.mark.parametrize("what", ["stays", "orphans"])
+    @pytest.mark.parametrize("what", ["stays", "orphans", "forks"])
     def test_deadline_ends_everything(self, carrier, what):
         tag, started = carrier.tag(), time.monotonic()
         with pytest.raises(CommandTimedOut, match="it was ended"):

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from drillbook.action import Context, Effect, Facts, Fault, Place, Undo
 from drillbook.errors import NotReady, StepFailed
 from drillbook.findings import finding
-from drillbook.host import Deadline, printable, shown
+from drillbook.host import Deadline, Output, printable, shown
 
 Argv = Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -31,6 +31,7 @@ class Run(Fault):
         default_factory=dict)
     cwd: Annotated[str | None, Field(description="Folder that it runs in.")] = None
     stdin: Annotated[str, Field(description="What it reads.")] = ""
+    keep: Annotated[bool, Field(description="Stream standard output, of any length, into a file of the run.")] = False
 
     @model_validator(mode="after")
     def _declared(self) -> Self:
@@ -52,17 +53,25 @@ class Run(Fault):
                                hint="install it, or correct `argv`")
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``exit``, ``stdout`` and ``stderr`` (printable, the last 4,000 characters)."""
+        """Facts: ``exit``, ``stdout`` and ``stderr`` (printable, the last 4,000 characters), ``evidence`` with `keep`."""
         options: dict[str, Any] = {"env": self.env, "cwd": self.cwd, "stdin": self.stdin.encode()}
-        output = ctx.run(*self.argv, **options)
+        output, kept = self._ended(ctx, options)
         facts: Facts = {"exit": output.exit, "stdout": printable(output.stdout).rstrip("\n"),
-                        "stderr": printable(output.stderr).rstrip("\n")}
+                        "stderr": printable(output.stderr).rstrip("\n"), **kept}
         if output.exit not in self.exit:
             how = f"signal {output.signal}" if output.signal else f"status {output.exit}"
             raise StepFailed(f"{ctx.host.name}: `{shown(self.argv)}` ended with {how}\n{facts['stderr'][-1000:]}".rstrip(),
                              facts=facts, findings=[finding("step-failed", title=shown(self.argv, limit=80), measured=how,
                                                             wanted=f"status {', '.join(map(str, self.exit))}")])
         return facts
+
+    def _ended(self, ctx: Context, options: dict[str, Any]) -> tuple[Output, Facts]:
+        """Run it; the facts name the evidence file when the output is kept."""
+        if not self.keep:
+            return ctx.run(*self.argv, **options), {}
+        with ctx.evidence_stream("stdout") as (writer, kept):
+            output = ctx.run(*self.argv, sink=writer, **options)
+        return output, {"evidence": kept}
 
     def undo(self, ctx: Context) -> Undo:
         """The declared command, in the same folder and environment."""

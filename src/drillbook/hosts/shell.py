@@ -17,17 +17,17 @@ LINE_LIMIT = 120_000
 ENDING = r"""
 p=$1 s=$2 m=" $1 "
 look() {
-  again=1
-  while [ "$again" ]; do
-    again=
+  for pass in 1 2 3; do
+    found=
     for f in /proc/[0-9]*/stat; do
       { read -r l <"$f"; } 2>/dev/null || continue
       i=${l%% *}
       case $m in *" $i "*) continue ;; esac
       set -- ${l##*) }
       case $m in *" $2 "*) ;; *) [ "$3" = "$p" ] || [ "$4" = "$p" ] || continue ;; esac
-      m="$m$i " again=1
+      m="$m$i " found=1
     done
+    [ "$found" ] || return 0
   done
 }
 left() {
@@ -43,26 +43,37 @@ if ! [ -r /proc/self/stat ]; then
   look() { :; }
   left() { kill -0 -- "-$p" 2>/dev/null; }
 fi
+gone() {
+  left && return 1
+  look
+  ! left
+}
 look
-left || exit 0
-$s kill -TERM $m 2>/dev/null
-$s kill -CONT $m 2>/dev/null
+gone && exit 0
+told=
 for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-  left || exit 0
+  if [ "$m" != "$told" ]; then
+    new=${m#"$told"} told=$m
+    $s kill -TERM $new 2>/dev/null
+    $s kill -CONT $new 2>/dev/null
+  fi
   sleep 0.1
+  gone && exit 0
 done
 for n in 1 2 3 4 5; do
   look
   $s kill -KILL $m 2>/dev/null
   sleep 0.1
-  left || exit 0
+  gone && exit 0
 done
 exit 1
 """
 """Ends the session that ``$1`` leads and all that descends from it: TERM, 2 s, KILL. Exit 0 when they are gone.
 
-The set is found once before TERM, because a descendant in a session of its own is nobody's child any more when its
-parent has gone. ``$2`` is ``sudo -n`` when the command itself ran through sudo, else empty.
+The set only grows, because a descendant in a session of its own is nobody's child any more when its parent has gone.
+It is looked for again when all seem gone: one that ends may have started another just before. Three passes find
+children listed ahead of their parents, and come to an end though somebody may fork without end. ``$2`` is ``sudo -n``
+when the command itself ran through sudo, else empty.
 """
 
 

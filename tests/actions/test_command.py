@@ -1,0 +1,36 @@
+"""command.run, on this machine."""
+
+import hashlib
+
+import pytest
+
+from drillbook.result import Verdict
+from tests.test_runner import Bench, step
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path)
+
+
+def test_long_output_goes_into_a_file_of_the_run(bench):
+    view = bench.run("verify:\n" + step(["head", "-c", "30000000", "/dev/zero"]).replace("}", ", keep: true}", 1))
+    assert view.result.verdict is Verdict.PASSED, view.result.reason
+    kept = view.result.steps[0].facts["evidence"]
+    data = (bench.folder / kept["file"]).read_bytes()
+    assert kept["bytes"] == len(data) == 30_000_000
+    assert kept["sha256"] == hashlib.sha256(data).hexdigest()
+    assert (bench.folder / "journal.jsonl").stat().st_size < 100_000
+
+
+def test_environment_folder_and_input(bench):
+    text = "verify:\n  - command.run: {argv: [sh, -c, 'pwd; printf %s \"$A\"; cat'], env: {A: \"it's\"}, cwd: /usr, stdin: in}\n    hosts: controller\n"
+    view = bench.run(text)
+    assert view.result.steps[0].facts["stdout"] == "/usr\nit'sin"
+
+
+def test_other_statuses_can_be_good(bench):
+    assert bench.run("verify:\n" + step(["sh", "-c", "exit 3"]).replace("}", ", exit: [3]}", 1)).result.verdict is Verdict.PASSED
+    view = bench.run("verify:\n" + step(["sh", "-c", "echo gone wrong >&2; exit 4"]).replace("}", ", exit: [3]}", 1))
+    assert view.result.verdict is Verdict.FAILED
+    assert "gone wrong" in view.steps[0].message
