@@ -11,7 +11,7 @@ LAYERS = [
     {"errors"}, {"findings"}, {"values"}, {"services", "redact", "strict", "web"}, {"host"}, {"manager"},
     {"store"}, {"action"}, {"carry"}, {"transfer"}, {"probe"}, {"template"}, {"postgresql"}, {"spec", "inventory"}, {"plan"}, {"journal"},
     {"intents"}, {"hosts", "actions", "probes", "lab"}, {"result"}, {"tracks"}, {"steps", "probing"}, {"revert"}, {"hosting"}, {"runner", "recovery"},
-    {"measure"}, {"judge"}, {"report"}, {"project"}, {"conduct", "listing"}, {"desk"}, {"tasks"},
+    {"measure"}, {"judge"}, {"report"}, {"project", "reference"}, {"conduct", "listing"}, {"desk"}, {"tasks"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -80,7 +80,7 @@ class ProbeUse:
     place: Place
 
 
-class _Head(_Part):
+class Head(_Part):
     """The keys of a drill beside its phases."""
 
     drill: Name = Field(description="Name of the drill; the same as its file's.")
@@ -96,7 +96,7 @@ class _Head(_Part):
 class Drill:
     """A drill: its head, its probes, and the steps of each phase."""
 
-    head: _Head
+    head: Head
     probes: tuple[ProbeUse, ...]
     phases: dict[str, tuple[Step, ...]]
     document: Document
@@ -128,11 +128,11 @@ def load(path: Path) -> Drill | Suite:
 def _drill(document: Document, path: Path) -> Drill:
     head_keys = {key: value for key, value in document.value.items() if key not in (*PHASES, "probes")}
     for key in head_keys:
-        if key not in _Head.model_fields:
-            known = [*_Head.model_fields, "probes", *PHASES]
+        if key not in Head.model_fields:
+            known = [*Head.model_fields, "probes", *PHASES]
             raise document.error((key,), f"unknown key {key!r}", key=True,
                                  hint=f"{strict.did_you_mean(key, known)}known keys: {', '.join(known)}")
-    head = document.validate(_Head, head_keys)
+    head = document.validate(Head, head_keys)
     _same_name(document, "drill", head.drill, path)
     probes = tuple(_probe(document, item, ("probes", index)) for index, item in enumerate(_list(document, ("probes",))))
     phases = {phase: _steps(document, phase) for phase in PHASES}
