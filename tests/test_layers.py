@@ -8,10 +8,10 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "src" / "drillbook"
 
 LAYERS = [
-    {"errors"}, {"findings"}, {"values"}, {"services", "redact", "strict", "web"}, {"host"}, {"manager"},
-    {"store"}, {"action"}, {"carry"}, {"transfer"}, {"probe"}, {"template"}, {"postgresql"}, {"spec", "inventory"}, {"plan"}, {"journal"},
+    {"errors"}, {"explaining"}, {"findings"}, {"values", "console", "invoking"}, {"services", "redact", "strict", "web"}, {"host"}, {"manager"},
+    {"store"}, {"action"}, {"carry"}, {"transfer"}, {"probe"}, {"template", "placeholders"}, {"postgresql", "archive", "keyspace"}, {"patterns"}, {"ansible"}, {"reading"}, {"spec", "inventory"}, {"plan"}, {"journal"},
     {"intents"}, {"hosts", "actions", "probes", "lab"}, {"result"}, {"tracks"}, {"steps", "probing"}, {"revert"}, {"hosting"}, {"runner", "recovery"},
-    {"measure"}, {"judge"}, {"report"}, {"project", "reference"}, {"conduct", "listing"}, {"desk"}, {"tasks"},
+    {"measure"}, {"judge"}, {"report"}, {"project", "reference", "schema", "views"}, {"conduct", "listing", "audit", "scaffold"}, {"checking"}, {"desk"}, {"tasks"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -62,10 +62,10 @@ def test_the_first_command_runs_the_quarterly_suite(home, ordinary):
     done = someone.run("sh", "-c", command())
     assert done.returncode == 0, done.stdout + done.stderr
     try:
-        assert "2 drills: 2 passed." in done.stdout
+        assert "7 drills: 7 passed." in done.stdout
         latest = someone.clone / "reports" / "latest"
         suite = json.loads((latest / "result.json").read_text())
-        assert (suite["verdict"], suite["exit"], len(suite["runs"])) == ("passed", 0, 2)
+        assert (suite["verdict"], suite["exit"], len(suite["runs"])) == ("passed", 0, 7)
         for run in suite["runs"]:
             agree(done.stdout, latest / run["folder"])
         assert (latest / "report.html").exists()

@@ -100,14 +100,14 @@ def test_steps_of_one_parallel_group_do_not_see_each_other(tmp_path):
         ("port: 2201", "port: 99999", 3, "port"),
         ("port: 2201", "prot: 2201", 3, "unknown key 'prot'"),
         ("port: 2201", "port: !lab ssh.app-1", 3, "only the embedded lab's inventory"),
-        ("groups: {db: [db-1, db-2]}", "groups: {db: [db-1, db-3]}", 1, "'db-3', which is not in `hosts`"),
-        ("kind: http, host: app-1", "kind: http, host: app-2", 1, "runs on 'app-2', which is not in `hosts`"),
+        ("groups: {db: [db-1, db-2]}", "groups: {db: [db-1, db-3]}", 6, "'db-3', which is not in `hosts`"),
+        ("kind: http, host: app-1", "kind: http, host: app-2", 8, "runs on 'app-2', which is not in `hosts`"),
         ("kind: http", "kind: htpp", 8, "kind"),
         ("!env KEY", "!env 9KEY", 9, "expected the name of an environment variable"),
         ("!env KEY", "!evn KEY", 9, "unknown tag !evn"),
         ("!env KEY", "plaintext", 9, "access_key"),
         ("  db-1: {", "  app-1: {", 4, "the key 'app-1' is here twice"),
-        ("user: drill", "gateway: jump", 1, "gateway 'jump', which is not in `hosts`"),
+        ("user: drill", "gateway: jump", 4, "gateway 'jump', which is not in `hosts`"),
     ],
 )
 def test_a_wrong_inventory_is_told_where_and_what(tmp_path, old, new, line, message):

@@ -48,10 +48,10 @@ def test_a_good_drill(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "line", "message", "hint"),
     [
-        ("drill: sample", "drill: Sample", 1, "drill: string should match pattern", ""),
+        ("drill: sample", "drill: Sample", 1, "drill: expected lower-case letters, digits and hyphens, not 'Sample'", ""),
         ("drill: sample", "drill: other", 1, "its file 'sample.yml'", "name the file other.yml"),
         ("title: A sample\n", "", 1, "the key 'title' is missing", ""),
-        ("title: A sample", "title: A sample\nowner: [x]", 3, "owner: input should be a valid string", ""),
+        ("title: A sample", "title: A sample\nowner: [x]", 3, "owner: expected text, not ['x']", ""),
         ("title: A sample", "title: A sample\nobjektives: {rto: 5m}", 3, "unknown key 'objektives'", "did you mean 'objectives'?"),
         ("title: A sample", "title: A sample\nobjectives: {rto: 300}", 3, "has no unit", ""),
         ("title: A sample", "title: A sample\nobjectives: {rto: 5min}", 3, "'5min' is not a duration", ""),
@@ -67,7 +67,7 @@ def test_a_good_drill(tmp_path):
         ("    name: Kill it", "    nmae: Kill it", 10, "unknown keyword 'nmae'", "did you mean 'name'?"),
         ("    name: Kill it", "    service.stop: {service: api}", 9, "names exactly one action", "service.kill, service.stop"),
         ("    name: Kill it", "    timeout: 5", 10, "has no unit", ""),
-        ("    name: Kill it", "    retries: -1", 10, "greater than or equal to 0", ""),
+        ("    name: Kill it", "    retries: -1", 10, "retries: expected at least 0, not -1", ""),
         ("    name: Kill it", "    every: 1s", 10, "`every` polls until `timeout`", "add `timeout"),
         ("    name: Kill it", "    save: Not-A-Name", 10, "save", ""),
         ("    name: Kill it", "    allow_failure: true", 10, "allow_failure", ""),
@@ -79,7 +79,7 @@ def test_a_good_drill(tmp_path):
         ("ready:\n  - service.status: {service: api}", "ready: 5", 6, "must be a list", "begin each entry"),
         ("ready:\n  - service.status: {service: api}", "ready:\n  - service.status", 7, "a step must be a mapping", ""),
         ("ready:\n  - service.status: {service: api}", "ready:\n  - service.status: {service: api, state: runing}", 7,
-         "state: input should be 'running' or 'stopped', not 'runing'", ""),
+         "state: expected 'running' or 'stopped', not 'runing'", ""),
     ],
 )
 def test_a_wrong_drill_is_told_where_and_what(tmp_path, old, new, line, message, hint):

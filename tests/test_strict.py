@@ -86,7 +86,7 @@ class Outer(BaseModel):
         ("name: x\ninner:\n  prot: 5\n", 3, 3, "unknown key 'prot'", "did you mean 'port'?"),
         ("name: x\ninner: {port: high}\n", 2, 15, "inner.port", ""),
         ("inner: {}\n", 1, 1, "the key 'name' is missing", ""),
-        ("name: [1]\n", 1, 7, "name: input should be a valid string, not [1]", ""),
+        ("name: [1]\n", 1, 7, "name: expected text, not [1]", ""),
     ],
 )
 def test_model_errors_point_into_the_file(text, line, column, message, hint):

@@ -2,68 +2,95 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from drillbook import conduct, listing
 from drillbook.conduct import Conductor
-from drillbook.errors import DrillbookError
+from drillbook.console import console
+from drillbook.errors import DrillbookError, UnknownName, UsageError
 from drillbook.inventory import Inventory
 from drillbook.journal import FILE, read
+from drillbook.plan import Plan
 from drillbook.project import Project
 from drillbook.recovery import Recovery, needs_recovery
-from drillbook.report import publish, terminal
+from drillbook.report import publish
+from drillbook.report.figures import shown
 from drillbook.report.progress import Progress
-from drillbook.result import EXIT_RESIDUE, RunView
-from drillbook.spec import Drill
+from drillbook.result import EXIT, EXIT_RESIDUE, RunView, Verdict
+from drillbook.spec import Drill, Suite
+from drillbook.views import Manner, Teller, ignore
 
 
-def _console() -> Console:
-    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 100)
-
-
-def drill(project: Project, name: str, inventory_name: str) -> int:
-    """Run a drill or a suite and print its summary."""
+def drill(project: Project, name: str, inventory_name: str, manner: Manner = Manner.FULL) -> int:
+    """Run a drill or a suite and tell it; returns the exit status."""
     found = project.drill(name)
-    console = _console()
-    conductor = Conductor(project, _inventory(project, inventory_name, console), Progress(console))
-    plans = conductor.plans(found)
-    if isinstance(found, Drill):
-        folder, view = conductor.run(plans[0])
-        _summary(console, folder, view)
-        return view.result.exit
+    teller = Teller(manner, inventory_name)
+    inventory = _inventory(project, inventory_name, teller.note)
+    with teller.watching() as observer:
+        conductor = Conductor(project, inventory, observer)
+        plans = conductor.plans(found)
+        if isinstance(found, Drill):
+            folder, view = conductor.run(plans[0])
+        else:
+            return _suite(conductor, found, plans, teller)
+    teller.end(view, _shown(folder / "report.html"), newest=True)
+    return view.result.exit
+
+
+def _suite(conductor: Conductor, suite: Suite, plans: Sequence[Plan], teller: Teller) -> int:
     views: list[RunView] = []
 
     def between(view: RunView) -> None:
         views.append(view)
-        console.print(terminal.summary(view))
+        teller.between(view)
 
-    folder, suite = conductor.run_suite(found, plans, between)
-    console.print(terminal.suite_summary(suite, views, _shown(folder / "report.html")))
-    return suite.exit
+    folder, result = conductor.run_suite(suite, plans, between)
+    teller.end_suite(result, views, _shown(folder / "report.html"))
+    return result.exit
 
 
-def _inventory(project: Project, name: str, console: Console) -> Inventory:
+def check(project: Project, name: str, inventory_name: str) -> int:
+    """Check whether a drill, or every drill of a suite, could begin now; 0 or 4."""
+    from drillbook import checking  # noqa: PLC0415  loads the SSH client
+
+    found = project.drill(name)
+    out = console()
+    inventory = _inventory(project, inventory_name, lambda text: out.print(Text(text, style="dim")))
+    missing = False
+    for one in Conductor(project, inventory, ignore).plans(found):
+        out.print(Text(f"{one.drill}: {shown(one.title)}", style="bold"))
+        checked = checking.check(one, Progress(out))
+        missing = missing or not checked.ready
+        if checked.ready:
+            hosts = ", ".join(one.hosts())
+            text = (f"✓ it could begin now: {len(one.hosts())} hosts ({hosts}), {len(one.probes)} probes and "
+                    f"{len(one.steps)} steps were looked at; nothing was changed")
+            out.print(Padding(Text(text, style="green"), (0, 0, 0, 2), expand=False))
+        else:
+            out.print(Padding(Text("✗ it would be refused", style="bold red"), (0, 0, 0, 2), expand=False))
+    return EXIT[Verdict.REFUSED] if missing else 0
+
+
+def _inventory(project: Project, name: str, note: Callable[[str], None]) -> Inventory:
     """The inventory; the embedded lab is started first when it belongs to one and is down."""
     inventory = project.inventory(name)
     if inventory.lab != "embedded":
         return inventory
     from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
 
-    control.up(project.lab, progress=lambda text: console.print(f"lab: {text}", style="dim"))
+    control.up(project.lab, progress=lambda text: note(f"lab: {text}"))
     return project.inventory(name)
-
-
-def _summary(console: Console, folder: Path, view: RunView) -> None:
-    console.print(terminal.summary(view, _shown(folder / "report.html")))
 
 
 def _shown(path: Path) -> str:
@@ -73,31 +100,31 @@ def _shown(path: Path) -> str:
 
 def recover(project: Project, run: str) -> int:
     """Recover one run, or every unfinished one; one that cannot be recovered does not keep the others waiting."""
-    console = _console()
+    out = console()
     if run:
-        return _recover(project, project.run(run), console)
+        return _recover(project, project.run(run), out)
     statuses = []
     for folder in project.runs():
         try:
             if not (folder / FILE).stat().st_size:
                 continue  # its controller died before its first word: nothing was touched
             if needs_recovery(read(folder / FILE)):
-                statuses.append(_recover(project, folder, console))
+                statuses.append(_recover(project, folder, out))
         except DrillbookError as error:
-            console.print(Text(f"{folder.name}: {error}", style="bold red"))
+            out.print(Text(f"{folder.name}: {shown(error)}", style="bold red"))
             statuses.append(EXIT_RESIDUE)
     if not statuses:
-        console.print("nothing to recover: every run ended and put everything back")
+        out.print("nothing to recover: every run ended and put everything back")
     return max(statuses, default=0)
 
 
-def _recover(project: Project, folder: Path, console: Console) -> int:
-    console.print(f"{folder.name}", style="bold")
+def _recover(project: Project, folder: Path, out: Console) -> int:
+    out.print(f"{folder.name}", style="bold")
     recovery = Recovery(folder, lambda plan, name: conduct.connect(plan.inventory, name), conduct.redactor_for,
-                        Progress(console))
+                        Progress(out))
     with _patient():
         residue = recovery.run(conduct.header(conduct.operator()))
-    _summary(console, folder, _render(project, folder))
+    Teller(Manner.FULL).end(_render(project, folder), _shown(folder / "report.html"))
     return EXIT_RESIDUE if residue else 0
 
 
@@ -120,7 +147,7 @@ def report(project: Project, run: str) -> int:
     """Render the reports of a run again, those of its suite too."""
     folder = project.run(run)
     view = _render(project, folder)
-    _summary(_console(), folder, view)
+    Teller(Manner.FULL).end(view, _shown(folder / "report.html"))
     return 0
 
 
@@ -135,12 +162,40 @@ def _render(project: Project, folder: Path) -> RunView:
     return view
 
 
+def open_report(project: Project, run: str) -> int:
+    """Show a run's report in the browser, or its path where there is none; without a run the newest, a suite's first."""
+    import webbrowser  # noqa: PLC0415  slow to load
+
+    report = project.reports / (run or "latest") / "report.html"
+    if not report.is_file():
+        report = project.run(run) / "report.html"
+    if not report.is_file():
+        raise UnknownName(f"{report} is not there", hint="make it: invoke report " + report.parent.name)
+    try:
+        opened = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or os.environ.get("BROWSER")
+                      or sys.platform == "darwin") and webbrowser.open(report.resolve().as_uri())
+    except webbrowser.Error:
+        opened = False
+    console().print(Text(f"opened {_shown(report)}" if opened else str(report.resolve())), soft_wrap=True)
+    return 0
+
+
+def audit(project: Project, since: str, until: str, out: str) -> int:
+    """The audit report of a period. Raises UsageError."""
+    try:
+        from drillbook.audit import desk as auditing  # noqa: PLC0415  loaded where it is used
+    except ImportError as error:
+        raise UsageError(f"this installation has no audit report: {error}", hint="install a newer Drillbook") from None
+    status: int = auditing.audit(project, since, until, out)
+    return status
+
+
 def verify(project: Project, run: str) -> int:
     """Check the hash chain of a run's journal."""
     folder = project.run(run)
     history = read(folder / FILE)
     note = "; its last line was torn and is left out" if history.torn else ""
-    _console().print(f"{folder.name}: {len(history.events)} events, chain whole{note}\nhead {history.head}", soft_wrap=True)
+    console().print(f"{folder.name}: {len(history.events)} events, chain whole{note}\nhead {history.head}", soft_wrap=True)
     return 0
 
 
@@ -148,8 +203,8 @@ def lab_up(project: Project) -> int:
     """Start the lab."""
     from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
 
-    console = _console()
-    control.up(project.lab, progress=lambda text: console.print(f"lab: {text}"))
+    out = console()
+    control.up(project.lab, progress=lambda text: out.print(f"lab: {text}"))
     return lab_status(project)
 
 
@@ -158,7 +213,7 @@ def lab_down(project: Project) -> int:
     from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
 
     control.down(project.lab)
-    _console().print("the lab is down; nothing of it is left")
+    console().print("the lab is down; nothing of it is left")
     return 0
 
 
@@ -166,4 +221,4 @@ def lab_status(project: Project) -> int:
     """Print what runs."""
     from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
 
-    return listing.lab(control.status(project.lab), _console())
+    return listing.lab(control.status(project.lab), console())

@@ -59,6 +59,12 @@ class UsageError(DrillbookError):
     exit_status = 2
 
 
+def visible(text: str, limit: int = 2000) -> str:
+    """``text`` for a message: what does not print is escaped, what is too long is cut."""
+    cut = text if len(text) <= limit else f"{text[:limit]}..."
+    return "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
+
+
 @dataclass(frozen=True, slots=True)
 class Where:
     """A place in a file; line and column count from 1."""
@@ -78,7 +84,7 @@ class SourceError(UsageError):
 
     def __init__(self, message: str, *, where: Where | None = None, excerpt: str = "", hint: str = "") -> None:
         """``excerpt`` is the line at ``where``, shown with a caret below the column."""
-        super().__init__(message, hint=hint)
+        super().__init__(visible(message), hint=visible(hint))
         self.where = where
         self.excerpt = excerpt
 

@@ -47,6 +47,14 @@ class Target(BaseModel):
     manager: ManagerConfig = Field(default_factory=ManagerConfig, description="The service manager.")
 
 
+@runtime_checkable
+class Notes(Protocol):
+    """A host that keeps notes for its step, such as how far a transfer is."""
+
+    def note(self, kind: str, data: dict[str, object]) -> None:
+        """Keep one note."""
+
+
 def printable(data: bytes | str, *, limit: int = 4000) -> str:
     """Text of a target as it can be shown: control characters escaped, the last ``limit`` characters."""
     text = data.decode("utf-8", "backslashreplace") if isinstance(data, bytes) else data

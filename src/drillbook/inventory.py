@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from drillbook import strict
-from drillbook.errors import InventoryError, PlanError
+from drillbook import reading, strict
+from drillbook.errors import PlanError
 from drillbook.host import Target
+from drillbook.patterns import PatternError
+from drillbook.patterns import expand as pattern_hosts
+from drillbook.reading import AnsibleSource
 from drillbook.services import AnyService, Service
 from drillbook.values import Secret
 
@@ -36,6 +40,10 @@ class Inventory(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    include: str | tuple[str, ...] | None = Field(
+        default=None, exclude=True, description="Inventory files to read first; what this file says wins.")
+    ansible: str | tuple[str, ...] | AnsibleSource | None = Field(
+        default=None, exclude=True, description="Ansible inventories whose hosts and groups are taken; see inventory.md.")
     environment: str = Field(min_length=1, description="lab, staging, production, or any word.")
     lab: str = Field(default="", description="`embedded`: drills start the embedded lab when it is down.")
     hosts: dict[str, Target] = Field(default_factory=dict, description="Hosts by name.")
@@ -52,28 +60,49 @@ class Inventory(BaseModel):
         named = dict(data)
         for part in ("hosts", "services"):
             if isinstance(data.get(part), dict):
-                named[part] = {key: {"name": key, **({} if value is None else value)}
-                               if value is None or isinstance(value, dict) else value
-                               for key, value in data[part].items()}
+                named[part] = {key: cls._named(part, key, value) for key, value in data[part].items()}
         return named
+
+    @staticmethod
+    def _named(part: str, key: Any, value: Any) -> Any:
+        if value is not None and not isinstance(value, dict):
+            return value
+        if (value or {}).get("name", key) != key:
+            raise strict.Misplaced(f"the name of {key!r} is its key", (part, key, "name"), "remove `name`")
+        return {**(value or {}), "name": key}
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        hosts = {*self.hosts, CONTROLLER}
+        hosts = [*self.hosts, *([] if CONTROLLER in self.hosts else [CONTROLLER])]
+        known = f"hosts: {', '.join(hosts)}"
+        for name in ("all", *self.groups):
+            if name in self.hosts:
+                raise strict.Misplaced(f"{name!r} is the name of a host and of a group", ("hosts", name),
+                                       "rename one of them")
         for group, members in self.groups.items():
-            if unknown := [name for name in members if name not in hosts]:
-                raise ValueError(f"group {group!r} names the host {unknown[0]!r}, which is not in `hosts`")
-            if group in self.hosts:
-                raise ValueError(f"{group!r} is the name of a host and of a group")
-        for service in self.services.values():
+            for index, name in enumerate(members):
+                if name not in hosts:
+                    raise strict.Misplaced(f"group {group!r} names the host {name!r}, which is not in `hosts`",
+                                           ("groups", group, index), strict.did_you_mean(name, hosts) + known)
+        for key, service in self.services.items():
             if service.host not in hosts:
-                near = strict.did_you_mean(service.host, hosts)
-                wrong = f"service {service.name!r} runs on {service.host!r}, which is not in `hosts`"
-                raise ValueError(f"{wrong}; {near}" if near else wrong)
-        for target in self.hosts.values():
+                raise strict.Misplaced(f"service {key!r} runs on {service.host!r}, which is not in `hosts`",
+                                       ("services", key, "host"), strict.did_you_mean(service.host, hosts) + known)
+        for key, target in self.hosts.items():
             if target.gateway and target.gateway not in self.hosts:
-                raise ValueError(f"host {target.name!r} has the gateway {target.gateway!r}, which is not in `hosts`")
+                raise strict.Misplaced(f"host {key!r} has the gateway {target.gateway!r}, which is not in `hosts`",
+                                       ("hosts", key, "gateway"), strict.did_you_mean(target.gateway, self.hosts) + known)
+            self._circle(key)
         return self
+
+    def _circle(self, name: str) -> None:
+        """Gateways must end somewhere."""
+        way = [name]
+        while (gateway := self.hosts[way[-1]].gateway) in self.hosts:
+            if gateway in way:
+                raise strict.Misplaced(f"the gateways lead in a circle: {' > '.join([*way, gateway])}",
+                                       ("hosts", name, "gateway"), "the first of them is reached directly: no `gateway`")
+            way.append(gateway)
 
     def target(self, name: str) -> Target:
         """The host ``name``; the controller is a local one."""
@@ -82,19 +111,14 @@ class Inventory(BaseModel):
         return self.hosts[name]
 
     def expand(self, patterns: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
-        """Hosts that the names of hosts and groups stand for, in the order of the inventory. Raises PlanError."""
-        wanted: set[str] = set()
-        for name in [patterns] if isinstance(patterns, str) else patterns:
-            if name == "all":
-                wanted |= set(self.hosts)
-            elif name in self.groups:
-                wanted |= set(self.groups[name])
-            elif name in self.hosts or name == CONTROLLER:
-                wanted.add(name)
-            else:
-                near = strict.did_you_mean(name, [*self.hosts, *self.groups])
-                raise PlanError(f"there is no host or group {name!r} in the inventory",
-                                hint=f"{near}hosts: {', '.join(self.hosts)}; groups: {', '.join(self.groups) or 'none'}")
+        """Hosts that patterns such as ``db:!db-2`` stand for, in the order of the inventory. Raises PlanError.
+
+        ``controller`` is a host for every inventory, but ``all`` means those that the inventory describes.
+        """
+        try:
+            wanted = pattern_hosts(patterns, tuple(self.hosts), self.groups, aside=(CONTROLLER,))
+        except PatternError as error:
+            raise PlanError(str(error), hint=error.hint) from None
         return tuple(name for name in (*self.hosts, CONTROLLER) if name in wanted)
 
     def secrets(self) -> list[Secret]:
@@ -114,25 +138,24 @@ def _collect(value: Any, found: list[Secret]) -> None:
 
 
 def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
-    """Read an inventory file.
+    """Read an inventory file, the files that it includes, and the Ansible inventories that these name.
 
     ``lab`` answers the tags ``!lab`` and ``!lab_secret``: values that only a running embedded lab knows. Paths in
-    ``!file`` are relative to the file's folder. Raises InventoryError with file, line and column.
+    a file are relative to its folder. Raises InventoryError with file, line and column.
     """
-    document = strict.load(path, tags=_tags(path.parent, lab), error_type=InventoryError)
-    return document.validate(Inventory, document.value)
+    return reading.resolve(Inventory, reading.documents(path, lambda folder: _tags(folder, lab)))
 
 
 def _tags(folder: Path, lab: LabLookup | None) -> Mapping[str, strict.TagReader]:
     def env(value: Any) -> Secret:
-        if not isinstance(value, str) or not value.isidentifier():
+        if not isinstance(value, str) or not (value.isidentifier() and value.isascii()):
             raise ValueError("expected the name of an environment variable")
         return Secret(source="env", name=value)
 
     def file(value: Any) -> Secret:
-        if not isinstance(value, str) or not value:
+        if not isinstance(value, str) or not value or "\0" in value:
             raise ValueError("expected the path of a file")
-        return Secret(source="file", name=str(folder / Path(value).expanduser()))
+        return Secret(source="file", name=str(folder / os.path.expanduser(value)))  # noqa: PTH111  Path raises for ~nobody
 
     def command(value: Any) -> Secret:
         if not (isinstance(value, list) and value and all(isinstance(part, str) for part in value)):

@@ -174,6 +174,10 @@ def _findings(events: Sequence[Event], plan: Plan, figures: Figures, objectives:
     for event in events:
         if event.kind in ("failed", "ended.early"):
             found += _of_event(event)
+        elif event.kind == "done":
+            place = {"step": event.step, "host": event.host}
+            noted = event.data["facts"].get("findings", [])
+            found += [Finding.model_validate(one).model_copy(update=place) for one in noted]
     found += figures.findings
     for key, objective in objectives.items():
         unit = f"{objective.measured_s:.3f} s" if objective.measured_s is not None else "not measured"

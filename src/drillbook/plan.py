@@ -207,11 +207,14 @@ class _Planner:
             raise self.fail((*place, "effect"), "the effect of a step must be known before anything runs",
                             "write `read`, `write` or `fault`")
         if effect is Effect.FAULT and phase != "inject":
-            raise self.fail(place, f"{name} breaks something; that belongs in `inject`, not in `{phase}`", key=True)
+            raise self.fail(place, f"{name} breaks something; that belongs in `inject`, not in `{phase}`",
+                            "move the step to `inject`", key=True)
         if effect is Effect.FAULT and step.keywords.allow_failure:
-            raise self.fail((*step.place, "allow_failure"), "a fault may not fail: without it the drill shows nothing")
+            raise self.fail((*step.place, "allow_failure"), "a fault may not fail: without it the drill shows nothing",
+                            "remove `allow_failure`", key=True)
         if effect is not Effect.READ and phase == "ready":
-            raise self.fail(place, f"{name} changes something; the phase `ready` only reads", key=True)
+            raise self.fail(place, f"{name} changes something; the phase `ready` only reads",
+                            "move the step to a later phase", key=True)
 
     def _hosts(self, step: Step) -> tuple[str, ...]:
         if step.keywords.hosts is not None:

@@ -71,7 +71,7 @@ class Project:
     def runs(self) -> Iterator[Path]:
         """Folders of all runs of drills, oldest first, those inside suites too."""
         found = [path.parent for pattern in (f"*/{FILE}", f"*/*/{FILE}") for path in self.reports.glob(pattern)
-                 if not any(parent.is_symlink() for parent in path.parents)]
+                 if not any((self.reports / part).is_symlink() for part in path.relative_to(self.reports).parents)]
         yield from sorted(found, key=lambda folder: folder.name)
 
     def run(self, name: str = "") -> Path:

@@ -141,7 +141,8 @@ def _traits(found: type[Action]) -> str:
     where = {"service": "on the host of its service", "hosts": "on the hosts that the step names",
              "controller": "on the controller"}[found.PLACE]
     declared = any(info.alias == "effect" for info in found.model_fields.values())
-    traits = ["Effect: as the drill declares" if declared else f"Effect: `{found.EFFECT}`", f"runs {where}", f"timeout {found.TIMEOUT:g} s"]
+    effect = "as the drill declares" if declared else f"`{found.EFFECT}`"
+    traits = [f"Effect: {effect}", f"runs {where}", f"timeout {found.TIMEOUT:g} s"]
     if getattr(found, "RESTORE_ONLY", False):
         traits.append("only a restore mends it: the drill needs a backup that it proves, a restore and a verification")
     if found.PROVES_BACKUP:

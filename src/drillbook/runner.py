@@ -22,8 +22,8 @@ from drillbook.host import Deadline
 from drillbook.intents import intents
 from drillbook.inventory import CONTROLLER
 from drillbook.journal import read
-from drillbook.plan import Plan, PlannedStep
-from drillbook.probe import find_probe
+from drillbook.plan import Plan, PlannedProbe, PlannedStep
+from drillbook.probe import Availability, Canary, find_probe
 from drillbook.probing import Probes
 from drillbook.result import Residue
 from drillbook.revert import clean_canary, put_back, remove_scratch
@@ -82,6 +82,37 @@ class Runner:
         stage.journal.append("run.finished", {"residue": [one.model_dump(mode="json") for one in residue],
                                               "unwritten": stage.journal.failure}, sync=True)
 
+    def check(self) -> None:
+        """Go forward as far as nothing is changed: guard, hosts, one sample of each probe, ``ready``; the journal tells.
+
+        A canary is not tried, since it writes.
+        """
+        with self._signals():
+            try:
+                self._guard()
+                self._open()
+                self._sample()
+                self._ready()
+            except _EndedEarly:
+                pass
+            except Exception as error:  # noqa: BLE001  what nobody foresaw is told like the rest
+                self._unforeseen(error)
+
+    def _sample(self) -> None:
+        wrong: list[Finding] = []
+        for planned in self.plan.probes:
+            try:
+                probe = self._probe(planned)
+                context = self.stage.context(planned.id, CONTROLLER, Deadline.after(READY_S))
+                bad = probe.check(context) if isinstance(probe, Availability) else None
+            except Exception as error:  # noqa: BLE001  a driver may raise anything
+                bad = str(error)
+            if bad is not None:
+                wrong.append(finding("not-ready", title=f"probe {planned.name}", wanted="a good sample", measured=bad,
+                                     step=planned.id))
+        if wrong:
+            self._end("refused", "a probe is not good before anything was broken", wrong)
+
     def _unforeseen(self, error: Exception) -> None:
         self.stage.journal.patient = True
         message = str(error) if isinstance(error, DrillbookError) else f"{type(error).__name__}: {error}"
@@ -118,12 +149,16 @@ class Runner:
     def _start_probes(self) -> None:
         for planned in self.plan.probes:
             try:
-                params = template.evaluate(planned.params, self.stage.names())
-                probe = find_probe(planned.name).model_validate(params)
-                self.probes.add(planned.id, probe, self.stage.context(planned.id, CONTROLLER, Deadline.after(READY_S)))
+                context = self.stage.context(planned.id, CONTROLLER, Deadline.after(READY_S))
+                self.probes.add(planned.id, self._probe(planned), context)
             except Exception as error:  # noqa: BLE001  a driver may raise anything; the drill then never begins
                 self._end("refused", f"{planned.line}: the probe {planned.name} cannot start: {error}",
                           [finding("not-ready", title=f"probe {planned.name}", measured=str(error), step=planned.id)])
+
+    def _probe(self, planned: PlannedProbe) -> Availability | Canary:
+        params = template.evaluate(planned.params, self.stage.names())
+        probe: Availability | Canary = find_probe(planned.name).model_validate(params)
+        return probe
 
     def _ready(self) -> None:
         self._must("ready", "refused", "the system is not ready; nothing was touched")

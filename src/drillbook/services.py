@@ -62,9 +62,13 @@ class Redis(Service):
     """A Redis or Valkey server."""
 
     kind: Literal["redis"] = "redis"
-    address: str = Field(default="127.0.0.1", description="Address as the controller reaches it.")
+    address: str = Field(default="127.0.0.1", description="Address as `reach` sees it.")
     port: Port = Field(default=6379, description="Port of the server.")
+    reach: Literal["direct", "ssh"] = Field(default="direct", description="`ssh`: through the host's SSH connection.")
+    user: str = Field(default="", description="Name for AUTH; empty: the default user.")
     password: Password = Field(default=None, description="Its password.")
+    data_directory: str = Field(default="", description="Its `dir` on the host; empty: as the server says.")
+    program: str = Field(default="", description="Path of its program on the host; empty: as the server says.")
 
 
 class Http(Service):

@@ -164,7 +164,8 @@ def _steps(document: Document, phase: str) -> tuple[Step, ...]:
         place: Place = (phase, index)
         if isinstance(item, dict) and "parallel" in item:
             if len(item) > 1 or not isinstance(item["parallel"], list) or not item["parallel"]:
-                raise document.error(place, "`parallel` stands alone and holds a list of steps")
+                raise document.error(place, "`parallel` stands alone and holds a list of steps",
+                                     hint="write `- parallel:` and below it, indented, each step with its own `- `")
             steps += [_step(document, inner, (*place, "parallel", position), index)
                       for position, inner in enumerate(item["parallel"])]
         else:
@@ -197,9 +198,17 @@ def _named(document: Document, item: Any, place: Place, what: str, keywords: tup
         raise document.error(place, f"{what} must be a mapping", hint="such as `- http.responds: {url: ...}`")
     names = [key for key in item if key not in keywords]
     odd = [key for key in names if "." not in key]
+    if "parallel" in odd:
+        raise document.error((*place, "parallel"), "`parallel` cannot stand inside `parallel`", key=True,
+                             hint="write all steps that run at once in one list")
+    if odd and len(odd) == len(names):
+        raise document.error((*place, odd[0]), f"{odd[0]!r} is no action: a name has two parts with a dot between", key=True,
+                             hint=f"such as service.{odd[0]}; see `invoke actions`")
     if odd:
         raise document.error((*place, odd[0]), f"unknown keyword {odd[0]!r}", key=True,
-                             hint=f"{strict.did_you_mean(odd[0], keywords)}keywords: {', '.join(keywords) or 'none'}")
+                             hint=f"{strict.did_you_mean(odd[0], keywords)}"
+                                  + (f"keywords: {', '.join(keywords)}" if keywords else
+                                     "a probe has parameters only: write them behind its name"))
     if len(names) != 1:
         raise document.error(place, f"{what} names exactly one action, this one names {len(names)}",
                              hint=f"found: {', '.join(names)}" if names else "write its action first, such as `command.run`")
@@ -207,7 +216,8 @@ def _named(document: Document, item: Any, place: Place, what: str, keywords: tup
     if params is None:
         params = {}
     if not isinstance(params, dict):
-        raise document.error((*place, names[0]), f"the parameters of {names[0]} must be a mapping")
+        raise document.error((*place, names[0]), f"the parameters of {names[0]} must be a mapping",
+                             hint=f"write {names[0]}: {{key: value}}; see `invoke actions {names[0]}`")
     return names[0], params
 
 

@@ -81,6 +81,10 @@ class RecordingHost:
         shown = [printable(self.redactor.text(part), limit=2000) for part in argv]
         self.journal.append("command", {"argv": shown, **data}, step=self.step, host=self.name)
 
+    def note(self, kind: str, data: dict[str, object]) -> None:
+        """See Notes."""
+        self.journal.append(kind, data, step=self.step, host=self.name)
+
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
         """See Host."""
         self.inner.put(data, path, mode=mode)

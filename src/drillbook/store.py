@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Self, TypeVar
 
@@ -50,6 +51,19 @@ class Reference:
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}" + (f"#sha256={self.sha256}" if self.sha256 else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of an object; ``marker`` when it is a delete marker, ``id`` empty where a bucket keeps no versions."""
+
+    key: str
+    id: str
+    etag: str
+    size: int
+    latest: bool
+    marker: bool
+    at: datetime
 
 
 def base64_of(sha256: str) -> str:
@@ -129,10 +143,15 @@ class Store:
                 data: bytes = body.read()
                 return data
 
-    def digest(self, key: str, deadline: Deadline) -> tuple[int, str] | None:
-        """Size and SHA-256 of an object as it reads now, or None when there is none."""
+    def digest(self, key: str, deadline: Deadline, *, version: str = "", etag: str = "") -> tuple[int, str] | None:
+        """Size and SHA-256 of an object as it reads now, or None when there is none.
+
+        With ``version`` or ``etag`` it must be that one, and None means that it is not there any more.
+        """
+        pinned = {**({"VersionId": version} if version else {}), **({"IfMatch": f'"{etag}"'} if etag else {})}
+        gone = (*_MISSING, *(("NoSuchVersion", "PreconditionFailed", "412") if pinned else ()))
         with self._asking(f"read {key}"):
-            answer = _unless(_MISSING, lambda: self._client.get_object(Bucket=self.service.bucket, Key=key))
+            answer = _unless(gone, lambda: self._client.get_object(Bucket=self.service.bucket, Key=key, **pinned))
             if answer is None:
                 return None
             size, digest = 0, hashlib.sha256()
@@ -167,9 +186,74 @@ class Store:
             if answer.get("Errors"):
                 raise CouldNotVerify(f"the store {self.service.name} did not delete {len(answer['Errors'])} objects")
 
-    def sign_get(self, key: str, seconds: float) -> str:
-        """An address at which anyone can read the object for ``seconds``."""
-        return self._sign("get_object", {"Key": key}, seconds)
+    def versioned(self) -> bool:
+        """Does the bucket keep versions now?"""
+        with self._asking(f"show the versioning of {self.service.bucket}"):
+            answer = self._client.get_bucket_versioning(Bucket=self.service.bucket)
+            return bool(answer.get("Status") == "Enabled")
+
+    def history(self, prefix: str) -> dict[str, list[Version]]:
+        """Every version and delete marker below ``prefix``, by key: versions newest first, then markers newest first."""
+        found: dict[str, list[Version]] = {}
+        with self._asking(f"list the versions of {prefix}"):
+            pages = list(self._client.get_paginator("list_object_versions").paginate(
+                Bucket=self.service.bucket, Prefix=prefix))
+        for kind in ("Versions", "DeleteMarkers"):
+            for one in (one for page in pages for one in page.get(kind, [])):
+                found.setdefault(one["Key"], []).append(Version(
+                    one["Key"], str(one["VersionId"]), str(one.get("ETag", "")).strip('"'), int(one.get("Size", 0)),
+                    bool(one["IsLatest"]), kind == "DeleteMarkers", one["LastModified"]))
+        return found
+
+    def live(self, prefix: str) -> dict[str, Version]:
+        """The objects below ``prefix`` as a reader finds them now, by key; with version ids where the bucket keeps any."""
+        if self.versioned():
+            return {key: one for key, versions in self.history(prefix).items()
+                    for one in versions if one.latest and not one.marker}
+        with self._asking(f"list {prefix}"):
+            pages = list(self._client.get_paginator("list_objects_v2").paginate(Bucket=self.service.bucket, Prefix=prefix))
+        return {one["Key"]: Version(one["Key"], "", one["ETag"].strip('"'), int(one["Size"]), True, False,
+                                    one["LastModified"]) for page in pages for one in page.get("Contents", [])}
+
+    def mark(self, key: str, name: str, version: str = "") -> str | None:
+        """The value of the object's own metadata ``name``, or None when there is no object or no such value."""
+        pinned = {"VersionId": version} if version else {}
+        with self._asking(f"look at {key}"):
+            answer = _unless(_MISSING, lambda: self._client.head_object(Bucket=self.service.bucket, Key=key, **pinned))
+            return None if answer is None else answer.get("Metadata", {}).get(name)
+
+    def copy(self, source: Version, bucket: str, key: str) -> bool:
+        """Copy a version of an object of ``bucket`` to ``key`` here, inside the store.
+
+        False when the source is not there any more, or is another one now. Raises CouldNotVerify.
+        """
+        origin = {"Bucket": bucket, "Key": source.key, **({"VersionId": source.id} if source.id else {})}
+        gone = (*_MISSING, "NoSuchVersion", "PreconditionFailed", "412")
+        with self._asking(f"copy {source.key} to {key}"):
+            return _unless(gone, lambda: self._client.copy_object(
+                Bucket=self.service.bucket, Key=key, CopySource=origin, CopySourceIfMatch=f'"{source.etag}"')) is not None
+
+    def overwrite(self, over: Version, data: bytes, marks: dict[str, str]) -> bool:
+        """Write ``data`` over the object ``over``, marked with metadata; False when it is another object by now."""
+        with self._asking(f"write {over.key}"):
+            return _unless(("PreconditionFailed", "412", *_MISSING), lambda: self._client.put_object(
+                Bucket=self.service.bucket, Key=over.key, Body=data, IfMatch=f'"{over.etag}"', Metadata=marks)) is not None
+
+    def delete_versions(self, versions: Sequence[tuple[str, str]]) -> None:
+        """Delete pairs of key and version id for good; an empty id deletes as a client does. Raises CouldNotVerify."""
+        for first in range(0, len(versions), 1000):
+            batch: Any = {"Quiet": True, "Objects": [{"Key": key, **({"VersionId": one} if one else {})}
+                                                     for key, one in versions[first:first + 1000]]}
+            with self._asking(f"delete {len(batch['Objects'])} objects"):
+                answer = self._client.delete_objects(Bucket=self.service.bucket, Delete=batch)
+            if answer.get("Errors"):
+                first_error = answer["Errors"][0]
+                raise CouldNotVerify(f"the store {self.service.name} did not delete {len(answer['Errors'])} objects, "
+                                     f"such as {first_error.get('Key')}: {first_error.get('Code')}")
+
+    def sign_get(self, key: str, seconds: float, version: str = "") -> str:
+        """An address at which anyone can read the object, or one version of it, for ``seconds``."""
+        return self._sign("get_object", {"Key": key, **({"VersionId": version} if version else {})}, seconds)
 
     def sign_put(self, key: str, sha256: str, seconds: float) -> str:
         """An address that takes the object, only with its digest in the header ``x-amz-checksum-sha256``."""

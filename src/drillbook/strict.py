@@ -6,9 +6,8 @@ duplicate keys are errors, and a tag means something only where the reader says 
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +16,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from drillbook.errors import SourceError, Where
+from drillbook.explaining import Misplaced, did_you_mean, is_secret, plain
+
+__all__ = ["Document", "Misplaced", "Place", "TagReader", "did_you_mean", "load", "parse", "scalar"]
 
 Place = tuple[str | int, ...]
 """The way to a value: keys and indexes from the top."""
@@ -33,7 +35,7 @@ BYTE_LIMIT = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A YAML file: its value and the place of every part of it."""
+    """A YAML file: its value and the place of every part of it. ``parts`` are the files that it was merged from."""
 
     file: str
     value: Any
@@ -41,9 +43,19 @@ class Document:
     marks: Mapping[Place, tuple[int, int]]
     keys: Mapping[Place, tuple[int, int]]
     error_type: type[SourceError] = field(default=SourceError)
+    parts: tuple[Document, ...] = ()
+
+    def part(self, place: Place) -> Document:
+        """The file that says most of ``place``; of two, the later one."""
+        def held(document: Document) -> int:
+            return max((end for end in range(len(place) + 1) if place[:end] in document.marks), default=-1)
+
+        return max(reversed(self.parts), key=held) if self.parts else self
 
     def where(self, place: Place, *, key: bool = False) -> Where:
         """File, line and column of ``place``, or of its nearest parent that the file holds; ``key``: of its key."""
+        if self.parts:
+            return self.part(place).where(place, key=key)
         for end in range(len(place), -1, -1):
             marks = self.keys if key and end == len(place) else self.marks
             if (mark := marks.get(place[:end])) is not None:
@@ -52,8 +64,10 @@ class Document:
 
     def error(self, place: Place, message: str, *, hint: str = "", key: bool = False) -> SourceError:
         """An error at ``place`` that shows the line."""
+        if self.parts:
+            return self.part(place).error(place, message, hint=hint, key=key)
         where = self.where(place, key=key)
-        excerpt = self.lines[where.line - 1] if where.line <= len(self.lines) else ""
+        excerpt = _short(self.lines[where.line - 1], where.column) if where.line <= len(self.lines) else ""
         return self.error_type(message, where=where, excerpt=excerpt, hint=hint)
 
     def validate(self, model: type[Model], value: Any, place: Place = ()) -> Model:
@@ -71,11 +85,18 @@ class Document:
         details = error.errors()
         first = next((one for one in details if one["type"] == "extra_forbidden"), details[0])
         location = tuple(part for part in first["loc"] if not (isinstance(part, str) and part.startswith("function-")))
-        message, hint = _plain(first, model, location)
-        if len(details) > 1:
-            hint = f"{hint}; " * bool(hint) + f"{len(details) - 1} more problem(s) in this part of the file"
-        unknown = first["type"] in ("extra_forbidden", "missing")
-        return self.error((*place, *self._held(place, location)), message, hint=hint, key=unknown)
+        held = self._held(place, location)
+        if first["type"] == "missing":
+            held = (*held, location[-1])
+        message, hint = plain(first, model, location, held)
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, Misplaced):
+            held = (*held, *cause.place)
+        others = {self._held(place, tuple(one["loc"])) for one in details} - {self._held(place, location)}
+        if others:
+            hint = f"{hint}; " * bool(hint) + f"{len(others)} more problem(s) in this part of the file"
+        found = self.error((*place, *held), message, hint=hint, key=first["type"] == "extra_forbidden")
+        return self.error_type(found.message, where=found.where, hint=hint) if is_secret(first) else found
 
     def _held(self, place: Place, location: tuple[Any, ...]) -> Place:
         """``location`` without the parts that pydantic adds, such as the kind in a discriminated union."""
@@ -97,7 +118,9 @@ def load(path: Path, *, tags: Mapping[str, TagReader] | None = None,
     except OSError as error:
         raise error_type(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise error_type(f"{path} is not UTF-8 text (byte {error.start})", hint="save the file as UTF-8") from None
+        before = data[:error.start].decode("utf-8", "replace")
+        where = Where(str(path), before.count("\n") + 1, len(before) - before.rfind("\n"))
+        raise error_type(f"the file is not UTF-8 text (byte {error.start})", where=where, hint="save it as UTF-8") from None
     return parse(text, str(path), tags=tags, error_type=error_type)
 
 
@@ -110,11 +133,17 @@ def parse(text: str, file: str, *, tags: Mapping[str, TagReader] | None = None,
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise builder.fail(mark, f"this is not YAML: {error.problem or error.context}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise error_type(f"{file}: this is not YAML: {str(error).splitlines()[0]}") from None
+        problem = error.problem or error.context or ""
+        raise builder.fail(mark, f"this is not YAML: {problem}", _yaml_hint(problem)) from None
+    except yaml.reader.ReaderError as error:
+        raise builder.unprintable(text, error.position) from None
+    except RecursionError:
+        raise builder.fail(None, "the file is nested too deep", "50 levels are more than a file needs") from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        raise builder.fail(None, f"this is not YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(node, yaml.MappingNode):
-        raise builder.fail(node.start_mark if node else None, "the file must hold one mapping of keys to values")
+        raise builder.fail(node.start_mark if node else None, "the file must hold one mapping of keys to values",
+                           "begin with `drill: NAME`, `suite: NAME` or `environment: NAME`")
     value = builder.build(node, ())
     return Document(file, value, lines, builder.marks, builder.keys, error_type)
 
@@ -131,12 +160,20 @@ class _Builder:
     def fail(self, mark: Any, message: str, hint: str = "") -> SourceError:
         if mark is None:
             return self.error_type(message, where=Where(self.file, 1, 1), hint=hint)
-        excerpt = self.lines[mark.line] if mark.line < len(self.lines) else ""
+        excerpt = _short(self.lines[mark.line], mark.column) if mark.line < len(self.lines) else ""
         return self.error_type(message, where=Where(self.file, mark.line + 1, mark.column + 1), excerpt=excerpt, hint=hint)
+
+    def unprintable(self, text: str, position: int) -> SourceError:
+        """An error at a character that no YAML file holds."""
+        before = text[:position]
+        where = Where(self.file, before.count("\n") + 1, position - before.rfind("\n"))
+        return self.error_type(f"the character U+{ord(text[position]):04X} cannot stand in YAML", where=where,
+                               hint="remove it; in double quotes it can be written as an escape")
 
     def build(self, node: yaml.Node, place: Place) -> Any:
         if len(self.marks) > NODE_LIMIT or len(place) > 50 or id(node) in self._open:
-            raise self.fail(node.start_mark, "the file is too deep, too large or refers to itself")
+            raise self.fail(node.start_mark, "the file is too deep, too large or refers to itself",
+                            f"at most 50 levels and {NODE_LIMIT} values")
         self.marks[place] = (node.start_mark.line, node.start_mark.column)
         self._open.add(id(node))
         value = self._value(node, place)
@@ -153,6 +190,7 @@ class _Builder:
         elif isinstance(node, yaml.SequenceNode):
             plain = [self.build(child, (*place, index)) for index, child in enumerate(node.value)]
         else:
+            self._writable(node)
             plain = scalar(node.value) if getattr(node, "style", None) is None and not tag else node.value
         if not tag:
             return plain
@@ -161,12 +199,20 @@ class _Builder:
         except ValueError as error:
             raise self.fail(node.start_mark, f"{tag}: {error}") from None
 
+    def _writable(self, node: yaml.Node) -> None:
+        """NUL and halves of surrogate pairs can be escaped in YAML, but no path, command or journal can hold them."""
+        if bad := re.search("[\x00\ud800-\udfff]", node.value):
+            raise self.fail(node.start_mark, f"this text holds the character U+{ord(bad[0]):04X}, which cannot be passed on",
+                            "remove it")
+
     def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
-                raise self.fail(key_node.start_mark, "a key must be a word")
+                raise self.fail(key_node.start_mark, "a key must be a word, not a list or a mapping",
+                                "put a text that begins with {{, { or [ in quotation marks")
             key = key_node.value
+            self._writable(key_node)
             if key == "<<":
                 raise self.fail(key_node.start_mark, "merge keys (<<) are not supported", "write the keys out")
             if key in result:
@@ -188,43 +234,31 @@ def scalar(text: str) -> Any:
     return text
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``did you mean 'x'? `` for the nearest of ``known``, or nothing."""
-    words = list(known)
-    twisted = [other for other in words if len(word) > 1 and sorted(other) == sorted(word)]
-    near = twisted or difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}? " if near else ""
+def _short(line: str, column: int) -> str:
+    """A line for a message: control characters made visible, not longer than a screen; columns stay.
+
+    Nothing of a line that may hold a secret: what is shown may end in the log of a pipeline.
+    """
+    if re.search(r"(pass\w*|secret\w*|token\w*)['\"]?\s*[:=]\s*[^!\s]", line, re.IGNORECASE):
+        return ""
+    shown = "".join(c if c.isprintable() else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line)
+    return shown[: max(160, column + 40)] if len(shown) <= 1000 and column <= 400 else ""
 
 
-def _plain(detail: Any, model: type[BaseModel], location: tuple[Any, ...]) -> tuple[str, str]:
-    """Message and hint of a pydantic problem in words of the file."""
-    kind, key = detail["type"], location[-1] if location else ""
-    path = ".".join(str(part) for part in location)
-    if kind == "extra_forbidden":
-        known = _keys_of(model, location[:-1])
-        return f"unknown key {key!r}", f"{did_you_mean(str(key), known)}known keys: {', '.join(known)}"
-    if kind == "missing":
-        return f"the key {path!r} is missing", ""
-    if kind == "value_error":
-        return f"{path}: {detail['ctx']['error']}", ""
-    shown = repr(detail["input"])
-    message = detail["msg"].replace("tuple", "list").replace("dictionary", "mapping")
-    return f"{path}: {message[0].lower()}{message[1:]}, not {shown[:80]}", ""
-
-
-def _keys_of(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
-    """Keys of the model at ``location`` below ``model``; of ``model`` itself where the way cannot be followed."""
-    found = model
-    for part in location:
-        info = found.model_fields.get(str(part))
-        inner = [t for t in _types(info.annotation if info else None) if isinstance(t, type) and issubclass(t, BaseModel)]
-        by_kind = [t for t in inner if "kind" in t.model_fields and t.model_fields["kind"].default == part]
-        found = (by_kind or inner or [found])[0]
-    return sorted(info.alias or name for name, info in found.model_fields.items())
-
-
-def _types(annotation: Any) -> list[Any]:
-    arguments = getattr(annotation, "__args__", None)
-    if not arguments:
-        return [annotation]
-    return [inner for argument in arguments for inner in _types(argument)]
+def _yaml_hint(problem: str) -> str:
+    """What was probably meant, for the mistakes that people make most."""
+    for part, hint in (
+            ("mapping values are not allowed", "put a text that holds `: ` in quotation marks"),
+            ("'\\t'", "indent with spaces, not tabs"),
+            ("expected ',' or '}'", "close the `{`, or put a text that holds `{`, `,` or `}` in quotation marks"),
+            ("expected ',' or ']'", "close the `[`, or put a text that holds `[`, `,` or `]` in quotation marks"),
+            ("could not find expected ':'", "write `key: value`, with a space behind the colon, here and in the line above"),
+            ("expected <block end>", "entries of one list or mapping begin in one column; or a quotation mark is open"),
+            ("end of stream", "a quotation mark is opened and not closed"),
+            ("undefined alias", "put a text that begins with * in quotation marks"),
+            ("cannot start any token", "put a text that begins with this character in quotation marks"),
+            ("but found another document", "one file holds one document: remove the line `---`"),
+            ("unknown escape character", "in double quotes write \\\\ for a backslash, or use single quotes")):
+        if part in problem:
+            return hint
+    return ""

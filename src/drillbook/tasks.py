@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ParamSpec
 
 from invoke.collection import Collection
 from invoke.context import Context
-from invoke.exceptions import Exit
+from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 from invoke.tasks import task
 
 from drillbook import __version__
-from drillbook.errors import DrillbookError
+from drillbook.console import Steady
+from drillbook.errors import DrillbookError, UsageError
+from drillbook.invoking import FreeTask, amend
 from drillbook.project import Project
 
 P = ParamSpec("P")
@@ -28,79 +33,157 @@ def told(body: Callable[P, int | None]) -> Callable[P, None]:
         try:
             status = body(*args, **kwargs) or 0
         except DrillbookError as error:
-            raise Exit(f"error: {error}", code=error.exit_status) from None
+            raise Exit(f"error: {visible(str(error))}", code=error.exit_status) from None
         except KeyboardInterrupt:
             raise Exit("stopped", code=4) from None
+        except BrokenPipeError:
+            raise Exit(code=SIGPIPE_STATUS) from None
         if status:
             raise Exit(code=status)
 
     return run
 
 
+SIGPIPE_STATUS = 141
 INVENTORY = {"inventory": "name of a file in inventory/, or a path (default: lab)"}
 
 
-@task(default=True, positional=["name"], help={"name": "drill or suite", **INVENTORY})
+def visible(text: str) -> str:
+    """``text`` with what a terminal would obey written as escapes."""
+    return "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _named(project: Project, name: str | None) -> str:
+    """``name``, which must not be empty. Raises UsageError."""
+    if not name:
+        known = ", ".join(project.drill_names()) or "none"
+        raise UsageError("which drill or suite? its name is missing", hint=f"there are: {known}")
+    return name
+
+
+@task(klass=FreeTask, default=True, positional=["name"], help={
+    "name": "drill or suite", **INVENTORY, "quiet": "print the verdict and the findings only",
+    "json": "print every event as one line of JSON, and at the end the result",
+    "assume": "yes or no: the answer to every manual step, where nobody can be asked"})
 @told
-def drill(_: Context, name: str, inventory: str = "lab") -> int:
+def drill(_: Context, name: str | None = None, inventory: str = "lab", quiet: bool = False, json: bool = False,
+          assume: str = "") -> int:
     """Run a drill or a suite; the exit status is its verdict's."""
     from drillbook import desk  # noqa: PLC0415  keeps `drill.list` fast
+    from drillbook.views import Manner  # noqa: PLC0415
 
-    return desk.drill(Project.here(), name, inventory)
+    project = Project.here()
+    wanted = _named(project, name)
+    if quiet and json:
+        raise UsageError("--quiet and --json exclude each other")
+    if assume not in ("", "yes", "no"):
+        raise UsageError(f"--assume is yes or no, not {assume!r}")
+    if assume:
+        os.environ["DRILLBOOK_ASSUME"] = assume
+    return desk.drill(project, wanted, inventory, Manner.QUIET if quiet else Manner.JSON if json else Manner.FULL)
 
 
 @task(name="list")
 @told
 def list_(_: Context) -> int:
-    """What drills there are, and how each last ended."""
+    """What drills there are, how each last ended, and when it last passed."""
     from drillbook import listing  # noqa: PLC0415  keeps start-up fast
 
     return listing.drills(Project.here())
 
 
-@task(positional=["name"], help={"name": "drill or suite", **INVENTORY})
+@task(klass=FreeTask, positional=["name"], help={"name": "drill or suite", **INVENTORY, "json": "print the plan as JSON"})
 @told
-def plan(_: Context, name: str, inventory: str = "lab") -> int:
-    """Show what a drill would do: hosts, steps, effects. Touches nothing."""
+def plan(_: Context, name: str | None = None, inventory: str = "lab", json: bool = False) -> int:
+    """Show what a drill would do: hosts, steps, effects, undo. Touches nothing."""
     from drillbook import listing  # noqa: PLC0415  keeps start-up fast
 
-    return listing.plans(Project.here(), name, inventory)
+    project = Project.here()
+    return listing.plans(project, _named(project, name), inventory, as_json=json)
 
 
-@task(positional=["run"], optional=["run"], help={"run": "name of a run; default: every unfinished one"})
+@task(klass=FreeTask, name="check", positional=["name"], help={"name": "drill or suite", **INVENTORY})
 @told
-def recover(_: Context, run: str = "") -> int:
+def check_drill(_: Context, name: str | None = None, inventory: str = "lab") -> int:
+    """Check whether a drill could begin now: hosts, probes, every step. Reads only; exit 0 or 4."""
+    from drillbook import desk  # noqa: PLC0415  keeps start-up fast
+
+    project = Project.here()
+    return desk.check(project, _named(project, name), inventory)
+
+
+@task(klass=FreeTask, positional=["run"], help={"run": "name of a run; default: every unfinished one"})
+@told
+def recover(_: Context, run: str | None = None) -> int:
     """Put back what a dead run left, from its journal alone."""
     from drillbook import desk  # noqa: PLC0415  keeps start-up fast
 
-    return desk.recover(Project.here(), run)
+    return desk.recover(Project.here(), run or "")
 
 
-@task(default=True, positional=["run"], optional=["run"], help={"run": "name of a run; default: the newest"})
+@task(klass=FreeTask, default=True, positional=["run"], help={"run": "name of a run; default: the newest"})
 @told
-def report(_: Context, run: str = "") -> int:
+def report(_: Context, run: str | None = None) -> int:
     """Render a run's reports again from its journal."""
     from drillbook import desk  # noqa: PLC0415  keeps start-up fast
 
-    return desk.report(Project.here(), run)
+    return desk.report(Project.here(), run or "")
 
 
-@task(positional=["run"], optional=["run"], help={"run": "name of a run; default: the newest"})
+@task(klass=FreeTask, positional=["run"], help={"run": "name of a run; default: the newest"})
 @told
-def verify(_: Context, run: str = "") -> int:
+def verify(_: Context, run: str | None = None) -> int:
     """Check the hash chain of a run's journal."""
     from drillbook import desk  # noqa: PLC0415  keeps start-up fast
 
-    return desk.verify(Project.here(), run)
+    return desk.verify(Project.here(), run or "")
 
 
-@task(positional=["name"], optional=["name"], help={"name": "an action or a probe; default: all"})
+@task(klass=FreeTask, name="open", positional=["run"], help={"run": "name of a run; default: the newest"})
 @told
-def actions(_: Context, name: str = "") -> int:
+def open_(_: Context, run: str | None = None) -> int:
+    """Show a run's report in the browser; prints its path where there is none."""
+    from drillbook import desk  # noqa: PLC0415  keeps start-up fast
+
+    return desk.open_report(Project.here(), run or "")
+
+
+@task(help={"since": "first day, such as 2026-01-01", "until": "last day", "out": "folder for the report"})
+@told
+def audit(_: Context, since: str = "", until: str = "", out: str = "") -> int:
+    """The audit report of a period: every run in it, coverage, objectives, findings."""
+    from drillbook import desk  # noqa: PLC0415  keeps start-up fast
+
+    if not since or not until:
+        raise UsageError("an audit needs --since and --until", hint="audit --since 2026-01-01 --until 2026-12-31")
+    return desk.audit(Project.here(), since, until, out)
+
+
+@task(klass=FreeTask, positional=["folder"], help={"folder": "folder of the new project; default: this one"})
+@told
+def init(_: Context, folder: str | None = None) -> int:
+    """Make a new project: inventories, a first drill and suite, tasks, and files for CI."""
+    from drillbook import scaffold  # noqa: PLC0415  keeps start-up fast
+
+    return scaffold.init(Path(folder or "."))
+
+
+@task(klass=FreeTask, positional=["kind"], help={"kind": "drill or inventory"})
+@told
+def schema(_: Context, kind: str | None = None) -> int:
+    """JSON Schema of drills or inventories, for editors."""
+    from drillbook import schema as schemas  # noqa: PLC0415  loads every action
+
+    return schemas.show(kind or "")
+
+
+@task(klass=FreeTask, positional=["name"], help={"name": "an action or a probe; default: all"})
+@told
+def actions(_: Context, name: str | None = None) -> int:
     """Reference of actions and probes."""
     from drillbook import listing  # noqa: PLC0415  keeps start-up fast
 
-    return listing.actions(name)
+    return listing.actions(name or "")
 
 
 @task
@@ -145,24 +228,61 @@ def check(context: Context) -> None:
 
 def namespace() -> Collection:
     """All tasks: `drill`, `drill.list`, `report`, `lab.up` and so on."""
+    amend()
     root = Collection()
     groups: dict[str, list[Any]] = {
-        "drill": [drill, list_, plan, recover], "report": [report, verify], "lab": [up, down, status]}
+        "drill": [drill, list_, plan, check_drill, recover], "report": [report, verify, open_],
+        "lab": [up, down, status]}
     for name, tasks in groups.items():
         inner = Collection(name)
         for one in tasks:
             inner.add_task(one)
         root.add_collection(inner)
-    others: list[Any] = [actions, test, check]
+    others: list[Any] = [actions, audit, init, schema, test, check]
     for one in others:
         root.add_task(one)
     root.configure({"run": {"echo": False}})
     return root
 
 
-def main() -> None:
+class Drillbook(Program):
+    """The program: usage errors end with status 2, and names of drills are completed."""
+
+    def run(self, argv: list[str] | None = None, exit: bool = True) -> None:  # noqa: A002  invoke's own name
+        """Run; see Program."""
+        try:
+            super().run(argv, exit=False) if not exit else self._strictly(argv)
+        except BrokenPipeError:
+            Steady(sys.stdout).give_up()
+            sys.exit(SIGPIPE_STATUS)
+
+    def _strictly(self, argv: list[str] | None) -> None:
+        try:
+            super().run(argv, exit=True)
+        except SystemExit as end:
+            if isinstance(end.__context__, ParseError):
+                sys.stderr.write("hint: drillbook --list, or drillbook --help TASK\n")
+                raise SystemExit(UsageError.exit_status) from None
+            raise
+
+    def parse_cleanup(self) -> None:
+        """Print names of drills before the names of tasks when a drill is to be completed."""
+        if self.args.complete.value:
+            words = self.core.remainder.split()[1:]
+            if words and (words[-1] in DRILL_TASKS or (len(words) > 1 and words[-2] in DRILL_TASKS)):
+                with contextlib.suppress(DrillbookError):
+                    sys.stdout.writelines(f"{name}\n" for name in Project.here().drill_names())
+        super().parse_cleanup()
+
+
+DRILL_TASKS = ("drill", "drill.drill", "drill.plan", "drill.check")
+
+
+def program() -> Drillbook:
     """The program ``drillbook``: the same tasks in any folder that holds ``drills/`` and ``inventory/``."""
-    Program(name="drillbook", binary="drillbook", version=__version__, namespace=namespace()).run()
+    return Drillbook(name="drillbook", binary="drillbook", version=__version__, namespace=namespace())
 
 
-
+def main() -> None:
+    """Run the program."""
+    program().run()

@@ -9,6 +9,8 @@ from typing import Any
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from drillbook.strict import did_you_mean
+
 Reference = tuple[str, ...]
 """A name and the constant attributes behind it: ``("services", "api", "url")``."""
 
@@ -79,6 +81,7 @@ def references(text: str, *, bare: bool = False) -> Iterator[Reference]:
         tree = ENVIRONMENT.parse(source)
     except (TemplateSyntaxError, RecursionError) as error:
         raise ValueError(f"{text.strip()}: {error}") from None
+    _known_filters(text, tree)
     local = {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
     inner: set[int] = set()
     for node in tree.find_all((nodes.Getattr, nodes.Getitem, nodes.Name)):
@@ -87,6 +90,16 @@ def references(text: str, *, bare: bool = False) -> Iterator[Reference]:
         chain = _chain(node, inner)
         if chain and chain[0] not in local:
             yield chain
+
+
+def _known_filters(text: str, tree: nodes.Template) -> None:
+    known_here = {"filter": "default, join, length, lower, round", "test": "defined, in, none, number"}
+    for used in tree.find_all((nodes.Filter, nodes.Test)):
+        what, known = ("filter", ENVIRONMENT.filters) if isinstance(used, nodes.Filter) else ("test", ENVIRONMENT.tests)
+        if used.name not in known:
+            near = did_you_mean(used.name, known)
+            hint = near.strip() or f"such as {known_here[what]}"
+            raise ValueError(f"{text.strip()}: there is no {what} {used.name!r}; {hint}")
 
 
 def _chain(node: nodes.Node, inner: set[int]) -> Reference:

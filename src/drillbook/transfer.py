@@ -9,18 +9,21 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any, Literal
 
 from drillbook.errors import CouldNotVerify, DrillbookError, HostError, NotReady, StepFailed
-from drillbook.host import Deadline, Host
+from drillbook.host import Deadline, Host, Notes
 from drillbook.store import Store
 
 PART_LEAST = 5 << 20
 """The smallest part that S3 takes."""
+
+BATCH = 256 << 20
+"""Bytes that are carried between two words on how far a transfer is."""
 
 _WHICH = """
 if python3 -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/null; then echo python3
@@ -97,7 +100,7 @@ class Carrier:
         puts: list[dict[str, Any]] = []
         for one in found:
             puts += self._parts(one, upload, part_size) if one.parts else [self._whole(one, upload)]
-        answers = self._carry_plan("send", {"root": folder, "puts": puts})
+        answers = self._carry_all("send", folder, "puts", puts, [put["length"] for put in puts])
         wrong = [f"{put['name']}: {answer['problem']}" for put, answer in zip(puts, answers, strict=True)
                  if "problem" in answer]
         if wrong:
@@ -127,8 +130,24 @@ class Carrier:
         """
         gets = [{"name": one.name, "size": one.size, "sha256": one.sha256,
                  "url": store.sign_get(f"{prefix}/{one.name}", self.deadline.remaining())} for one in wanted]
-        answers = self._carry_plan("fetch", {"root": folder, "gets": gets})
+        answers = self._carry_all("fetch", folder, "gets", gets, [one.size for one in wanted])
         return [_problem(one, answer) for one, answer in zip(wanted, answers, strict=True) if answer["problem"]]
+
+    def _carry_all(self, mode: Literal["send", "fetch"], folder: str, key: str, rows: Sequence[dict[str, Any]],
+                   sizes: Sequence[int]) -> list[dict[str, Any]]:
+        """Carry ``rows``, in batches, and note after each how many bytes went."""
+        what, done, total = {"send": "to the store", "fetch": "from the store"}[mode], 0, sum(sizes)
+        answers: list[dict[str, Any]] = []
+        self._note(what, 0, total)
+        for start, end in _batches(sizes):
+            answers += self._carry_plan(mode, {"root": folder, key: list(rows[start:end])})
+            done += sum(sizes[start:end])
+            self._note(what, done, total)
+        return answers
+
+    def _note(self, what: str, done: int, total: int) -> None:
+        if isinstance(self.host, Notes):
+            self.host.note("progress", {"what": what, "bytes": done, "total": total})
 
     def _carry_plan(self, mode: str, plan: dict[str, Any]) -> list[dict[str, Any]]:
         path = f"{self.scratch}/carry.{mode}"
@@ -162,6 +181,17 @@ class Carrier:
             return "curl"
         raise NotReady(f"{self.host.name} has neither python3 (3.7 or later) nor curl and sha256sum",
                        hint="install one of them: backups go from the host to the store, not through the controller")
+
+
+def _batches(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Where batches of about ``BATCH`` bytes begin and end; one when there is nothing."""
+    start, filled = 0, 0
+    for index, size in enumerate(sizes):
+        if filled and filled + size > BATCH:
+            yield start, index
+            start, filled = index, 0
+        filled += size
+    yield start, len(sizes)
 
 
 def _problem(one: File, answer: dict[str, str]) -> Problem:

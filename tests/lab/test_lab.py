@@ -54,7 +54,7 @@ def test_status_shows_every_component(lab: Lab) -> None:
     assert status.running
     assert status.healthy
     down = [(part.name, part.host) for part in status.components if not part.up]
-    assert down == [("postgresql", "db-2")]
+    assert down == [("postgresql", "db-2"), ("spare-api", "db-2")]
     assert all(part.pid for part in status.components if part.up)
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from drillbook.action import Context, Facts, Place, Read
-from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook import placeholders
+from drillbook.action import Context, Facts, Place, Read, Undo, Write
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.host import printable
+from drillbook.manager import manager_of
+from drillbook.services import Http
 from drillbook.web import BODY_LIMIT, Answer, ask
 
 Url = Annotated[str, Field(pattern=r"^https?://", description="URL, as the controller reaches it.")]
@@ -59,3 +62,176 @@ def _facts(answer: Answer) -> Facts:
     except (ValueError, RecursionError):
         pass
     return facts
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+
+def _path(text: str) -> str:
+    if not all(text.split(".")):
+        raise ValueError(f"{text!r} is no path into an answer; write it as `documents.0.id`")
+    return text
+
+
+class FlowRequest(BaseModel):
+    """One request of a flow; ``${name}`` stands for a value of an earlier answer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(description="What it is called in the report; empty: method and URL.")] = ""
+    url: Url
+    method: Annotated[str, Field(pattern=r"^[A-Z]+$", description="Method.")] = "GET"
+    headers: Annotated[dict[str, str], Field(description="Request headers.")] = Field(default_factory=dict)
+    body: Annotated[str | dict[str, Any] | list[Any], Field(description="Request body; if not text, sent as JSON.")] = ""
+    status: Annotated[int, Field(ge=100, le=599, description="The wanted status.")] = 200
+    save: Annotated[dict[Name, Annotated[str, AfterValidator(_path)]], Field(
+        description="Values to take from the answer, which is JSON: name to path, such as `id: documents.0.id`.")] = Field(
+            default_factory=dict)
+    contains: Annotated[str | None, Field(description="Text that the answer must contain.")] = None
+
+    @property
+    def called(self) -> str:
+        """Its name; the URL as it is written, so that no value of an answer stands in it."""
+        return self.name or f"{self.method} {self.url}"
+
+
+class Flow(Read):
+    """Send several requests one after another, as a client works; values of an answer are used in later requests."""
+
+    PLACE = Place.CONTROLLER
+    TIMEOUT = 60.0
+
+    steps: Annotated[tuple[FlowRequest, ...], Field(min_length=1, description="The requests, in order.")]
+    show: Annotated[tuple[Name, ...], Field(description="Saved values that may stand in the report.")] = ()
+
+    @model_validator(mode="after")
+    def _saved_before(self) -> Self:
+        saved: set[str] = set()
+        for step in self.steps:
+            used = placeholders.names([step.url, step.headers, step.body, step.contains])
+            if unknown := sorted(used - saved):
+                raise ValueError(f"{step.called}: no earlier request saves {unknown[0]!r}")
+            saved |= step.save.keys()
+        if unknown := sorted(set(self.show) - saved):
+            raise ValueError(f"`show` names {unknown[0]!r}, which no request saves")
+        return self
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``requests`` (``name status seconds bytes`` of each), ``saved`` (values only of `show`), ``seconds``."""
+        values: dict[str, Any] = {}
+        done: list[Facts] = []
+        for number, step in enumerate(self.steps, 1):
+            facts = {"requests": done, "seconds": round(sum(one["seconds"] for one in done), 6),
+                     "saved": {name: values[name] if name in self.show else None for name in values}}
+            try:
+                answer = _sent(ctx, step, values)
+                done.append({"name": step.called, "status": answer.status, "seconds": round(answer.seconds, 6),
+                             "bytes": len(answer.body)})
+                _compare(step, answer, values)
+                values |= _taken(step, answer)
+            except _Unexpected as error:
+                hidden = [str(value) for name, value in values.items() if name not in self.show]
+                measured = placeholders.hide(error.measured, hidden)
+                raise StepFailed(f"request {number} of {len(self.steps)}, {step.called}: {measured}", facts=facts, findings=[
+                    finding("http-unexpected", title=step.called, wanted=error.wanted, measured=measured)]) from None
+        return {"requests": done, "seconds": round(sum(one["seconds"] for one in done), 6),
+                "saved": {name: value if name in self.show else None for name, value in values.items()}}
+
+
+class _Unexpected(Exception):
+    """An answer is not the wanted one."""
+
+    def __init__(self, wanted: str, measured: str) -> None:
+        super().__init__(measured)
+        self.wanted, self.measured = wanted, measured
+
+
+def _sent(ctx: Context, step: FlowRequest, values: dict[str, Any]) -> Answer:
+    headers = {key: placeholders.text(value, values) for key, value in step.headers.items()}
+    body = placeholders.fill(step.body, values)
+    if not isinstance(step.body, str):
+        headers = {"Content-Type": "application/json"} | headers
+    try:
+        return ask(placeholders.url(step.url, values), timeout=max(0.1, min(10.0, ctx.deadline.remaining())),
+                   method=step.method, headers=headers,
+                   body=str(body).encode() if isinstance(step.body, str) else json.dumps(body).encode())
+    except (OSError, ValueError) as error:
+        raise _Unexpected(f"status {step.status}", f"no answer: {error}") from None
+
+
+def _compare(step: FlowRequest, answer: Answer, values: dict[str, Any]) -> None:
+    said = printable(answer.body[:200])
+    if answer.status != step.status:
+        raise _Unexpected(f"status {step.status}", f"status {answer.status}: {said}")
+    if step.contains is not None and placeholders.text(step.contains, values).encode() not in answer.body:
+        if not answer.complete:
+            raise CouldNotVerify(f"the answer of {step.called} is longer than {BODY_LIMIT} bytes; its rest was not read")
+        raise _Unexpected(f"contains {step.contains!r}", f"it does not contain {step.contains!r}: {said}")
+
+
+def _taken(step: FlowRequest, answer: Answer) -> dict[str, Any]:
+    """The values that ``step`` saves of its answer."""
+    if not step.save:
+        return {}
+    try:
+        data = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        raise _Unexpected("an answer in JSON", f"the answer is no JSON: {printable(answer.body[:200])}") from None
+    found = {}
+    for name, path in step.save.items():
+        try:
+            found[name] = placeholders.follow(data, path)
+        except LookupError as error:
+            raise _Unexpected(f"a value at {path}", f"the answer has no single value at {path}: {error.args[0]}") from None
+    return found
+
+
+class Serve(Write):
+    """Start the unit of a service for the time of this drill and wait until it answers; it is stopped at the end."""
+
+    SERVICE = Http
+
+    service: Annotated[str, Field(description="The HTTP service in the inventory; it must name its unit.")]
+    path: Annotated[str, Field(pattern=r"^/", description="What to ask for, below the URL of the service.")] = "/"
+    status: Annotated[int, Field(ge=100, le=599, description="The status that counts as an answer.")] = 200
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``unit``, ``pid``, ``url``, ``seconds`` until the first good answer."""
+        service, manager, begun = ctx.service(self.service, Http), manager_of(ctx.host), ctx.deadline.remaining()
+        seen = manager.ensure(ctx.host, service.unit, "running", ctx.deadline)
+        url, last = f"{service.url}{self.path}", "it was not asked"
+        while ctx.deadline.remaining() > 0.2:
+            try:
+                answer = ask(url, timeout=max(0.1, min(2.0, ctx.deadline.remaining())))
+                if answer.status == self.status:
+                    return {"unit": service.unit, "pid": seen.pid, "url": url,
+                            "seconds": round(begun - ctx.deadline.remaining(), 3)}
+                last = f"status {answer.status}: {printable(answer.body[:200])}"
+            except OSError as error:
+                last = str(error)
+            ctx.deadline.wait(0.1)
+        raise StepFailed(f"{url} does not serve: {last}", findings=[finding(
+            "http-unexpected", title=url, wanted=f"status {self.status}", measured=last)])
+
+    def ready(self, ctx: Context) -> None:
+        """The service manager must know the unit, and it must not run: it would be stopped at the end."""
+        service = ctx.service(self.service, Http)
+        if not service.unit:
+            raise NotReady(f"the service {self.service!r} names no `unit` in the inventory", hint="add `unit:`")
+        try:
+            seen = manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
+        except CouldNotVerify as error:
+            raise NotReady(error.message, hint=error.hint) from None
+        if seen.state == "running":
+            raise NotReady(f"{ctx.host.name}: {service.unit} runs already; a drill would stop it at its end",
+                           hint="use `service.start` for a service that is to stay, or stop it")
+
+    def undo(self, ctx: Context) -> Undo:
+        """Stop the unit; its end is what was before."""
+        return Undo.by_commands(manager_of(ctx.host).stop(ctx.service(self.service, Http).unit))
+
+    def active(self, ctx: Context) -> bool:
+        """True while the unit runs."""
+        state = manager_of(ctx.host).state(ctx.host, ctx.service(self.service, Http).unit, ctx.deadline).state
+        return state not in ("stopped", "failed")

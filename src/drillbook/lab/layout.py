@@ -27,6 +27,7 @@ MARK = "DRILLBOOK_LAB_FOLDER"
 PORTS = (
     "ssh.app-1", "ssh.db-1", "ssh.db-2", "ssh.store-1", "postgres.db-1", "postgres.db-2", "redis", "api",
     "s3", "s3.grpc", "master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "admin", "admin.grpc",
+    "spare-api",
 )
 BLOCK = 20
 FIRST_PORT = 20000
@@ -106,6 +107,7 @@ class Lab:
         values: dict[str, str | int] = {
             "folder": str(self.folder), "address": ADDRESS, "user": USER, "identity": str(self.folder / "id"),
             "known_hosts": str(self.folder / "known_hosts"), "api.url": self.api, "api.port": self.port("api"),
+            "spare_api.url": f"http://{ADDRESS}:{self.port('spare-api')}",
             "s3.endpoint": self.s3, "s3.port": self.port("s3"), "s3.region": REGION, "redis.port": self.port("redis"),
             "postgres.database": DATABASE, "postgres.user": DATABASE, "postgres.admin": "postgres",
         }

@@ -92,12 +92,15 @@ def source_path() -> dict[str, str]:
 
 def of(lab: Lab, host: str) -> list[Program]:
     """The programs of a host."""
+    python = f'"{sys.executable}" -P -m'
     if host in ("db-1", "db-2"):
         command = f'"{database.binaries() / "postgres"}" -D "{lab.data_directory(host)}"'
-        return [Program("postgresql", command, signal="INT", patience=20, autostart=host == "db-1")]
+        server = Program("postgresql", command, signal="INT", patience=20, autostart=host == "db-1")
+        api = f"/bin/sh -c 'set -a; . ./spare-api.env; exec {python} drillbook.lab.app'"
+        copy = Program("spare-api", api, autostart=False, environment=source_path())
+        return [server] if host == "db-1" else [server, copy]
     if host == "store-1":
         return [_redis(lab), _s3(lab)]
-    python = f'"{sys.executable}" -P -m'
     api = f"/bin/sh -c 'set -a; . ./api.env; exec {python} drillbook.lab.app'"
     traffic = f"{python} drillbook.lab.traffic {lab.api}"
     return [Program(name, command, environment=source_path()) for name, command in (("api", api), ("traffic", traffic))]
@@ -112,6 +115,9 @@ def configure(lab: Lab, host: str) -> None:
     put(home / "supervisord.conf", SUPERVISOR.format(host=host, home=_percent(str(home))) + "".join(sections))
     if host in ("db-1", "db-2"):
         put(home / "postgresql.lab.conf", database.settings(lab, host))
+        if host == "db-2":
+            values = spare_api_environment(lab)
+            put(home / "spare-api.env", "".join(f"{name}={value}\n" for name, value in values.items()))
     elif host == "app-1":
         values = api_environment(lab)
         put(home / "api.env", "".join(f"{name}={value}\n" for name, value in values.items()))
@@ -129,6 +135,15 @@ def api_environment(lab: Lab) -> dict[str, str]:
         "S3_ENDPOINT": lab.s3, "S3_REGION": REGION, "S3_BUCKET": BUCKETS[1],
         "S3_ACCESS_KEY": lab.secret("s3_key"), "S3_SECRET_KEY": lab.secret("s3_secret"),
     }
+
+
+def spare_api_environment(lab: Lab) -> dict[str, str]:
+    """Settings of a second API for a restored copy. It reaches neither cache nor originals: those are production's."""
+    nowhere = f"{ADDRESS}:1"
+    return api_environment(lab) | {
+        "API_PORT": str(lab.port("spare-api")), "S3_ENDPOINT": f"http://{nowhere}", "REDIS_URL": f"redis://{nowhere}/0",
+        "S3_ACCESS_KEY": "none", "S3_SECRET_KEY": "none", "DATABASE_POOL_SIZE": "2",
+        "DATABASE_URL": f"postgresql://{DATABASE}:{lab.secret('pg_app')}@{ADDRESS}:{lab.port('postgres.db-2')}/{DATABASE}"}
 
 
 def _section(program: Program, home: Path) -> str:

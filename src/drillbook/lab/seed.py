@@ -79,6 +79,8 @@ def fill_store(lab: Lab) -> None:
     store = objects.connect(lab.s3, REGION, lab.secret("s3_key"), lab.secret("s3_secret"))
     _patiently(lambda: store.create_bucket(Bucket=BUCKETS[0]), *STORE_ERRORS)
     _patiently(lambda: store.create_bucket(Bucket=BUCKETS[1]), *STORE_ERRORS)
+    _patiently(lambda: store.put_bucket_versioning(
+        Bucket=BUCKETS[1], VersioningConfiguration={"Status": "Enabled"}), *STORE_ERRORS)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda number: _put_original(store, number), range(1, ORIGINALS + 1)))
 

@@ -30,7 +30,7 @@ WORKERS = 2
 CHUNK = 128 << 20
 
 # Everything that decides how a value is written as text.
-_SETTINGS = {
+SETTINGS = {
     "datestyle": "ISO, YMD", "intervalstyle": "postgres", "timezone": "UTC", "extra_float_digits": "3",
     "bytea_output": "hex", "xmlbinary": "base64", "lc_monetary": "C", "search_path": "", "row_security": "off",
     "statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0",
@@ -109,7 +109,7 @@ def _begin(connection: Connection) -> None:
 def _pin(connection: Connection) -> None:
     query = sql.SQL("SELECT ") + sql.SQL(", ").join(
         sql.SQL("pg_catalog.set_config({}, {}, true)").format(sql.Literal(name), sql.Literal(value))
-        for name, value in _SETTINGS.items())
+        for name, value in SETTINGS.items())
     connection.execute(query)
 
 

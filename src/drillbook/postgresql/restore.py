@@ -15,7 +15,7 @@ from drillbook.action import Context, Facts
 from drillbook.errors import HostError, StepFailed
 from drillbook.findings import finding
 from drillbook.host import Deadline
-from drillbook.postgresql import cluster
+from drillbook.postgresql import cluster, temporary
 from drillbook.postgresql import manifest as manifests
 from drillbook.postgresql.access import close, open_up
 from drillbook.postgresql.connection import Connection, connected
@@ -42,6 +42,7 @@ class Restore:
     origin: Reference
     closed: bool
     jobs: int
+    temporary: bool = False
     stages: Stages = field(default_factory=Stages)
 
     @property
@@ -107,9 +108,13 @@ class Restore:
         found = cluster.state(self.tools)
         if found == "other":
             raise self._not_clean(f"{self.service.data_directory} holds something that is no cluster")
+        if found == "cluster" and self.temporary:
+            raise self._not_clean(f"{self.service.data_directory} is not empty, as a temporary cluster needs it")
         fresh = found != "cluster"
         if fresh:
             cluster.create(self.tools, backup.database)
+            if self.temporary:
+                temporary.mark(self.tools, self.ctx.run_id)
             self._configure(backup, folder)
         return fresh
 

@@ -17,7 +17,8 @@ def escape(text: object) -> str:
     found = re.sub(r"([\\`*_{}\[\]()#+~|!$])", r"\\\1", one_line(text))
     for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("@", "&#64;"), ("://", "&#58;//")):
         found = found.replace(char, entity)
-    return re.sub(r"^(\s*)(-|\d+\.)", r"\1\\\2", found)
+    found = re.sub(r"^(\s*\d+)\.(?=\s|$)", r"\1\\.", found)  # a number and a dot begin a list
+    return re.sub(r"^(\s*)-", r"\1\\-", found)
 
 
 def code(text: object) -> str:

@@ -1,80 +1,105 @@
-"""What a terminal shows while a drill runs: one line an event that matters, readable without colour and in a log."""
+"""What a run says as it goes: one line an event that matters, readable without colour and in a log."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rich.console import Console
+from rich.cells import set_cell_size
+from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from drillbook.journal import Event
+from drillbook.report.figures import one_line, seconds, shown, size
 
 MARKS = {"done": ("✓", "green"), "failed": ("✗", "red"), "unverified": ("?", "yellow"), "error": ("✗", "red"),
-         "cancelled": ("■", "yellow"), "allowed": ("~", "yellow")}
+         "cancelled": ("■", "yellow"), "allowed": ("~", "yellow"), "": (" ", "")}
+ASIDE = 42
+"""Columns of a step's line beside its name."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """An observer of the journal that prints as events come."""
+    """An observer of the journal that prints as events come; with ``sink`` each line goes there instead."""
 
     console: Console
-    _actions: dict[tuple[str | None, str | None], dict[str, Any]] = field(default_factory=dict)
+    sink: Callable[[RenderableType], None] | None = None
+    _names: dict[str | None, str] = field(default_factory=dict)
+    _moved: dict[tuple[str | None, str | None], tuple[float, Event]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, event: Event) -> None:
-        """Print what ``event`` tells a person, if anything."""
+        """Say what ``event`` tells a person, if anything."""
         show = getattr(self, "_" + event.kind.replace(".", "_"), None)
         if show is not None:
             with self._lock:
                 show(event)
 
+    def _say(self, line: RenderableType) -> None:
+        (self.sink or self.console.print)(line)
+
     def _line(self, text: str, style: str = "", indent: int = 2) -> None:
-        self.console.print(Text(" " * indent + text, style=style), soft_wrap=False)
+        self._say(Padding(Text(shown(text), style=style), (0, 0, 0, indent), expand=False))
 
     def _run_started(self, event: Event) -> None:
         plan = event.data["plan"]
-        self._line(f"{plan['drill']}: {plan['title']}", "bold", 0)
-        where = f"run {event.data['run']} on {plan['inventory']['environment']}, plan {event.data['plan_digest'][7:19]}"
-        self._line(where, "dim")
+        self._line(f"{plan['drill']}: {one_line(plan['title'])}", "bold", 0)
+        self._line(f"on {plan['inventory']['environment']}, plan {event.data['plan_digest'][7:19]}", "dim")
+        self._line(f"run {event.data['run']}", "dim")
 
     def _phase_started(self, event: Event) -> None:
         self._line(event.data["phase"], "bold cyan")
 
     def _step_started(self, event: Event) -> None:
-        self._actions[event.step, event.host] = event.data
+        self._names[event.step] = str(event.data.get("name") or event.data.get("action") or event.step)
+
+    def _progress(self, event: Event) -> None:
+        begun = self._moved.get((event.step, event.host), (event.clock, event))[0]
+        self._moved[event.step, event.host] = (begun, event)
 
     def _done(self, event: Event) -> None:
         self._step(event, "done", "")
 
     def _failed(self, event: Event) -> None:
-        outcome = "allowed" if event.data["allowed"] else event.data["outcome"]
-        self._step(event, outcome, event.data["message"])
+        self._step(event, "allowed" if event.data["allowed"] else event.data["outcome"], event.data["message"])
         for one in event.data["findings"]:
-            self._line(f"{one['severity']}: {one['title']}", "yellow", 8)
-            if one["wanted"] or one["measured"]:
-                self._line(f"wanted {one['wanted'] or '-'}, measured {one['measured'] or '-'}", "", 10)
+            self._finding(one, 8)
+
+    def _finding(self, one: dict[str, Any], indent: int) -> None:
+        self._line(f"{one['severity']}: {one_line(one['title'])}", "yellow", indent)
+        if one["wanted"] or one["measured"]:
+            text = f"wanted {one_line(one['wanted'] or '-')}, measured {one_line(one['measured'] or '-')}"
+            self._line(text, "", indent + 2)
 
     def _step(self, event: Event, outcome: str, message: str) -> None:
         mark, colour = MARKS[outcome]
-        started = self._actions.get((event.step, event.host), {})
-        what = str(started.get("name") or started.get("action") or event.step)
-        line = Text(f"    {mark} ", style=colour)
-        line.append(f"{what[:44]:44} ", style="")
-        line.append(f"{(event.host or '')[:12]:12} {event.data['seconds']:7.2f} s", style="dim")
+        name = one_line(self._names.get(event.step, str(event.step)))
+        line = Text(f"    {mark} ", style=colour, no_wrap=True, overflow="ellipsis")
+        line.append(set_cell_size(name, max(16, min(44, self.console.width - ASIDE))), style="default")
+        line.append(f" {set_cell_size(event.host or '', 12)} {event.data['seconds']:8.2f} s", style="dim")
         if event.data["attempts"] > 1:
             line.append(f"  attempt {event.data['attempts']}", style="dim")
-        self.console.print(line)
+        self._say(line)
+        begun, moved = self._moved.pop((event.step, event.host), (0.0, None))
+        if moved is not None and moved.data["bytes"]:
+            span = moved.clock - begun
+            rate = f" in {seconds(span, 1)}, {size(int(moved.data['bytes'] / span))}/s" if span > 0 else ""
+            self._line(f"{size(moved.data['bytes'])} {moved.data['what']}{rate}", "dim", 6)
         if message:
-            self._line(message.splitlines()[0][:200], colour, 6)
+            first, *more = message.splitlines()[:4]
+            self._line(first[:300], colour, 6)
+            for one in more:
+                self._line(one[:300], "dim", 8)
 
     def _skipped(self, event: Event) -> None:
-        self._line(f"- {event.step} skipped: {event.data['why']}", "dim", 4)
+        self._line(f"- {event.step} skipped: {one_line(event.data['why'])}", "dim", 4)
 
     def _fault_active(self, event: Event) -> None:
         proven = event.data["active"] is True
-        self._line(f"the fault is {'' if proven else 'NOT '}proven active", "" if proven else "yellow", 6)
+        self._line(f"the fault is {'' if proven else 'NOT '}proven active on {event.host}", "" if proven else "yellow", 6)
 
     def _undo(self, event: Event) -> None:
         self._line(f"undoing {event.step} on {event.host}", "", 2)
@@ -85,12 +110,15 @@ class Progress:
     def _ended_early(self, event: Event) -> None:
         self._line(f"{event.data['why']}: {event.data['message']}", "yellow")
         for one in event.data["findings"]:
-            self._line(f"{one['title']}: {one['measured']}", "yellow", 4)
+            self._line(f"{one_line(one['title'])}: {one_line(one['measured'])}", "yellow", 4)
 
     def _signal(self, event: Event) -> None:
-        self._line(f"{event.data['name']}: stopping; what was changed is put back first", "yellow")
+        again = "this changes nothing: what was changed is being put back" if event.data["again"] else (
+            "stopping; what was changed is put back first")
+        self._line(f"{event.data['name']}: {again}", "yellow")
 
     def _recovery_started(self, event: Event) -> None:
+        del event
         self._line("recovering", "bold cyan")
 
     def _undone(self, event: Event) -> None:

@@ -33,6 +33,18 @@ def summary(view: RunView, report: str = "") -> RenderableType:
     return Group(*parts)
 
 
+def short_summary(view: RunView) -> RenderableType:
+    """The verdict's line, what could not be put back, and the findings; nothing else."""
+    result = view.result
+    parts: list[RenderableType] = [_verdict(result.verdict, result.title, bool(result.residue), result.exit)]
+    return Group(*parts, *_residue(view), *(_findings(view) if result.findings else ()))
+
+
+def short_suite_summary(suite: SuiteResult) -> RenderableType:
+    """The verdict's line of a suite."""
+    return _verdict(suite.verdict, suite.title, suite.exit == 5, suite.exit)
+
+
 def suite_summary(suite: SuiteResult, views: Sequence[RunView], report: str = "") -> RenderableType:
     """The end of a suite: each drill with its verdict and objectives, and what could not be put back."""
     table = _table("Drills", "drill", "verdict", "objectives")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import psycopg
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
 from drillbook.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.actions.postgres.fields import ServiceName, need_unit
@@ -18,14 +19,17 @@ from drillbook.postgresql import access, cluster, compare, content, schema
 from drillbook.postgresql import manifest as manifests
 from drillbook.postgresql.connection import connected, one, reason
 from drillbook.postgresql.dump import SCHEMA, Backup, failing
-from drillbook.postgresql.manifest import Manifest
+from drillbook.postgresql.manifest import Manifest, Table
 from drillbook.postgresql.proof import Proof
 from drillbook.postgresql.restore import Restore as Restoring
+from drillbook.postgresql.tables import chosen
 from drillbook.postgresql.tools import Tools
 from drillbook.services import Postgres
 from drillbook.store import Reference, Store
 from drillbook.transfer import PART_LEAST, Carrier
 from drillbook.values import Size
+
+Named = TypeVar("Named", Table, content.Relation)
 
 
 def _reference(text: str) -> str:
@@ -130,12 +134,14 @@ class Restore(Write):
     from_: Annotated[Uri, Field(alias="from", description="The `location` that a dump gave.")]
     closed: Annotated[bool, Field(description="Keep clients out until `postgres.admit`.")] = False
     jobs: Jobs = 2
+    temporary: Annotated[bool, Field(description="A new cluster for this run only: it is removed at the end.")] = False
 
     def run(self, ctx: Context) -> Facts:
         """Facts: see ``Restoring``; ``seconds`` tells how long each stage took."""
         service = ctx.service(self.service, Postgres)
         origin = manifests.split(self.from_)
-        return Restoring(ctx, service, Store(ctx.bucket(self.from_)), origin, self.closed, self.jobs).run()
+        store = Store(ctx.bucket(self.from_))
+        return Restoring(ctx, service, store, origin, self.closed, self.jobs, self.temporary).run()
 
     def ready(self, ctx: Context) -> None:
         """Tools on the host, the data directory's owner, a way to carry the files, and the store."""
@@ -144,17 +150,22 @@ class Restore(Write):
         tools.need(("pg_restore", "psql", "initdb", "vacuumdb"), 0)
         Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
         try:
-            cluster.state(tools)
+            found = cluster.state(tools)
         except CouldNotVerify as error:
             raise NotReady(error.message, hint=error.hint) from error
+        if self.temporary and found not in ("absent", "empty"):
+            raise NotReady(f"{ctx.host.name}: {service.data_directory} is not empty, as a temporary cluster needs it",
+                           hint="look whose it is; a spare is empty between drills")
         if service.unit:
             need_unit(ctx, service)
         if self.known("from_"):
             Store(ctx.bucket(self.from_)).check()
 
     def active(self, ctx: Context) -> bool | None:
-        """True while clients are kept out."""
+        """True while clients are kept out, or while a temporary cluster is there."""
         service = ctx.service(self.service, Postgres)
+        if self.temporary:
+            return cluster.state(Tools.of(ctx, service, ctx.host)) not in ("absent", "empty")
         try:
             with connected(ctx, service, database="postgres") as session:
                 return access.closed(session, service.database)
@@ -162,7 +173,9 @@ class Restore(Write):
             return None
 
     def undo(self, ctx: Context) -> Undo:
-        """What was restored stays; a closed database is opened."""
+        """What was restored stays, unless it is temporary; a closed database is opened."""
+        if self.temporary:
+            return Undo.by_action("postgres.remove_cluster", service=self.service)
         if self.closed:
             return Undo.by_action("postgres.admit", service=self.service)
         return Undo.nothing("what was restored is kept")
@@ -177,6 +190,16 @@ class Matches(Read):
 
     service: ServiceName
     manifest: Annotated[Uri, Field(description="The `manifest` that a dump gave.")]
+    tables: Annotated[tuple[str, ...], Field(description="Compare the rows of these tables only; empty: of all.")] = ()
+    ignore: Annotated[dict[str, str], Field(description="Tables whose rows are not compared, with the reason.")] = Field(
+        default_factory=dict)
+
+    @field_validator("ignore")
+    @classmethod
+    def _reasons(cls, value: dict[str, str]) -> dict[str, str]:
+        if empty := [name for name, why in value.items() if not why.strip()]:
+            raise ValueError(f"{empty[0]} needs a reason: it stands in the report")
+        return value
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``tables``, ``rows``, ``sequences``, ``algorithm``, ``seconds``, ``not_compared`` with reasons."""
@@ -187,20 +210,38 @@ class Matches(Read):
         try:
             with ThreadPoolExecutor(1) as pool, content.snapshot(ctx, service) as snap:
                 text = pool.submit(schema.text, Tools.of(ctx, service))
-                tables = content.tables(snap, content.relations(snap))
+                tables = content.tables(snap, self._scope(content.relations(snap), backup))
                 sequences = content.sequences(snap)
                 found = text.result()
         except (psycopg.Error, HostError) as error:
             raise CouldNotVerify(f"{self.service} could not be compared: {reason(error)}") from error
-        wrong = [*compare.tables(backup.tables, tables), *compare.sequences(backup.sequences, sequences),
+        wanted: list[Table] = self._scope(backup.tables, backup)
+        named = {table.name for table in wanted}
+        tables = tables if not self.tables else [table for table in tables if table.name in named]
+        wrong = [*compare.tables(wanted, tables), *compare.sequences(backup.sequences, sequences),
                  *self._schema(ctx, store, folder, backup, found)]
         facts: Facts = {"tables": len(tables), "rows": sum(table.rows for table in tables), "sequences": len(sequences),
                         "algorithm": backup.algorithm, "seconds": round(begun - ctx.deadline.remaining(), 3),
-                        "not_compared": {table.name: table.note for table in backup.tables if table.digest is None}}
+                        "not_compared": {table.name: table.note for table in wanted if table.digest is None} | self.ignore}
+        if self.tables:
+            facts["only"] = sorted(named)
         if wrong:
             said = f"{self.service} differs from the backup: {manifests.summary(wrong)}"
             raise StepFailed(said, findings=wrong, facts=facts)
         return facts
+
+    def _scope(self, found: Sequence[Named], backup: Manifest) -> list[Named]:
+        """Those of ``found`` whose rows are compared. Raises StepFailed for a table that the backup does not know."""
+        only, without = self._known(backup, self.tables), self._known(backup, tuple(self.ignore))
+        return [one for one in found if one.name not in without and (not self.tables or one.name in only)]
+
+    @staticmethod
+    def _known(backup: Manifest, names: tuple[str, ...]) -> set[str]:
+        known, unknown = chosen(backup.tables, names)
+        if unknown:
+            raise StepFailed(f"the backup holds no table {', '.join(unknown)}", findings=[finding(
+                "backup-missing", title=f"table {name}", wanted=name, measured="not in its manifest") for name in unknown])
+        return {table.name for table in known}
 
     def _schema(self, ctx: Context, store: Store, folder: Reference, backup: Manifest, found: str) -> list[Finding]:
         wanted, measured = backup.schema_sha256, manifests.sha256(found.encode())

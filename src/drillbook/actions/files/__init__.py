@@ -1,0 +1,1 @@
+"""Files on a host: digests, archives, what can happen to them, and comparing them."""

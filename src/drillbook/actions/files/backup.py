@@ -1,0 +1,269 @@
+"""Archives of files: take one, prove it, extract it, compare with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from drillbook.action import Context, Facts, Read, Undo, Write
+from drillbook.actions.files.fields import HostPath, Location, ServiceName, Uri, refuse_dangerous
+from drillbook.archive import files, programs
+from drillbook.archive.files import ARCHIVE, FILE, Entry, Manifest, Packed
+from drillbook.errors import CommandFailed, CouldNotVerify, HostError, StepFailed
+from drillbook.findings import finding
+from drillbook.host import Deadline
+from drillbook.store import Reference, Store
+from drillbook.transfer import PART_LEAST, Carrier, Upload
+from drillbook.values import Size
+
+ROUNDS = 3
+"""How often files that change meanwhile are archived again."""
+_MOVE = """
+if test -e "$2" || test -L "$2"; then rmdir -- "$2" 2>/dev/null || exit 3; fi
+mv -T -- "$1" "$2" && { sync -f "$2" 2>/dev/null || :; }
+"""
+
+
+class Archive(Write):
+    """Archive a file or a folder with permissions, owners, links, attributes and holes; its manifest is written last."""
+
+    TIMEOUT = 3600.0
+
+    service: ServiceName
+    path: HostPath
+    to: Annotated[Uri, Field(description="Folder in a store: `s3://bucket/prefix`. It must hold no archive yet.")]
+    part_size: Annotated[Size, Field(ge=PART_LEAST, description="Larger archives are sent in parts.")] = Size(32 << 20)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``location`` and ``manifest`` for what comes after, ``path``, ``entries``, ``bytes``, ``packed``."""
+        folder, store = Reference.parse(self.to), Store(ctx.bucket(self.to))
+        path, begun = files.resolve(ctx, self.path), ctx.deadline.remaining()
+        if store.size(folder.below(FILE).key) is not None:
+            raise StepFailed(f"there is an archive in {folder} already; an archive is never overwritten")
+        upload = Upload(store, folder.key)
+        with _scratch(ctx, "archive") as scratch:
+            try:
+                ctx.run("mkdir", "-m", "700", "--", f"{scratch}/files").check()
+                taken = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+                entries = self._pack(ctx, path, f"{scratch}/files/{ARCHIVE}")
+                carrier = Carrier(ctx.host, ctx.deadline, scratch)
+                found = carrier.survey(f"{scratch}/files", int(self.part_size))
+                carrier.send(f"{scratch}/files", found, upload, int(self.part_size))
+                upload.commit()
+                manifest = Manifest(run=ctx.run_id, service=self.service, host=ctx.host.name, path=path, taken_at=taken,
+                                    archive=Packed(size=found[0].size, sha256=found[0].sha256), entries=entries)
+                data = manifest.encoded()
+                digest = hashlib.sha256(data).hexdigest()
+                store.put(folder.below(FILE).key, data, digest)
+            except BaseException as error:
+                upload.discard()
+                if isinstance(error, CouldNotVerify):
+                    raise StepFailed(f"the archive failed: {error.message}") from error
+                raise
+        return {"location": str(Reference(folder.bucket, folder.key, digest)), "manifest": str(folder.below(FILE, digest)),
+                "path": path, "entries": len(entries), "bytes": manifest.bytes, "packed": manifest.archive.size,
+                "seconds": round(begun - ctx.deadline.remaining(), 3), "evidence": ctx.evidence(FILE, data)}
+
+    def _pack(self, ctx: Context, path: str, archive: str) -> dict[str, Entry]:
+        """Archive what is there; what changed between a look before and a look after is archived again."""
+        before = _there(ctx, path)
+        said = ""
+        for _ in range(ROUNDS):
+            ctx.run("rm", "-f", "--", archive).check()
+            try:
+                files.pack(ctx, path, archive)
+            except CommandFailed as error:
+                said = error.tail
+                if error.exit != 1:  # 1: a file changed while it was read
+                    raise StepFailed(f"{ctx.host.name}: tar failed: {error.tail}") from error
+            after = _there(ctx, path)
+            if after == before and not said:
+                return after
+            if after != before:
+                said = "; ".join(f"{path}/{name}" for name in sorted(before | after) if before.get(name) != after.get(name))
+            before, said_last, said = after, said, ""
+        raise StepFailed(f"{ctx.host.name}: files change while they are archived: {said_last[:500]}; stop what writes them, "
+                         "or archive less")
+
+    def ready(self, ctx: Context) -> None:
+        """GNU tar with attributes, a way to carry files, and the store."""
+        files.need_tar(ctx)
+        Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
+        if self.known("to"):
+            Store(ctx.bucket(self.to)).check()
+
+    def undo(self, ctx: Context) -> Undo:
+        """An archive is kept."""
+        return Undo.nothing("an archive is kept")
+
+
+def _there(ctx: Context, path: str) -> dict[str, Entry]:
+    found = files.survey(ctx, path).entries
+    if found is None:
+        raise StepFailed(f"{ctx.host.name}: there is no {path} to archive")
+    if found["."].type not in ("file", "folder"):
+        raise StepFailed(f"{ctx.host.name}: {path} is a {found['.'].type}; name the file or folder itself")
+    return found
+
+
+@contextmanager
+def _scratch(ctx: Context, name: str) -> Iterator[str]:
+    """A folder on the step's host for a while."""
+    path = ctx.make_scratch(f"{name}-{ctx.step}")
+    try:
+        yield path
+    finally:
+        with suppress(HostError):
+            ctx.host.run(("rm", "-rf", "--", path), deadline=Deadline.after(60))
+
+
+def _fetch(ctx: Context, store: Store, folder: Reference, manifest: Manifest, scratch: str) -> str:
+    """Bring the archive to the host; returns its path. Raises StepFailed with a finding when it is not as it was."""
+    size = store.size(f"{folder.key}/{ARCHIVE}")
+    if size is None:
+        raise StepFailed(f"the archive in {folder} is not whole", findings=[finding(
+            "backup-missing", title=ARCHIVE, wanted=f"{manifest.archive.size} bytes", measured="no such object")])
+    if size != manifest.archive.size:
+        raise StepFailed(f"the archive in {folder} is not whole", findings=[finding(
+            "backup-size", title=ARCHIVE, wanted=f"{manifest.archive.size} bytes", measured=f"{size} bytes")])
+    problems = Carrier(ctx.host, ctx.deadline, scratch).fetch(scratch, [manifest.packed()], store, folder.key)
+    if problems:
+        wrong = [finding(f"backup-{one.kind}", title=one.name, wanted=one.wanted, measured=one.measured, host=ctx.host.name)
+                 for one in problems if one.kind != "error"]
+        said = f"{problems[0].kind}: wanted {problems[0].wanted}, measured {problems[0].measured}"
+        raise StepFailed(f"the archive in {folder} did not arrive as it was: {said}", findings=wrong)
+    return f"{scratch}/{ARCHIVE}"
+
+
+def _extract(ctx: Context, archive: str, manifest: Manifest, place: str) -> str:
+    """Extract into the empty folder ``place`` and compare all of it; returns where it lies. Raises StepFailed."""
+    try:
+        files.unpack(ctx, archive, place)
+    except CommandFailed as error:
+        raise StepFailed(f"{ctx.host.name}: tar reported errors: {error.tail}", findings=[finding(
+            "restore-errors", title="tar", wanted="status 0", measured=error.tail[-1500:], host=ctx.host.name)]) from error
+    path = f"{place}/{manifest.path.rpartition('/')[2]}"
+    wrong = files.differences(manifest.path, manifest.entries, files.survey(ctx, path).entries or {}, unexpected=True)
+    if wrong:
+        raise StepFailed(f"{ctx.host.name}: what was extracted differs from the manifest: {files.summary(wrong)}",
+                         findings=wrong)
+    return path
+
+
+class BackupIntact(Read):
+    """Fetch an archive from where it lies, compare its digest, extract it aside and compare every entry."""
+
+    TIMEOUT = 3600.0
+    PROVES_BACKUP = True
+
+    service: ServiceName
+    from_: Location
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``entries``, ``bytes``, ``packed``, ``seconds``."""
+        begun, store = ctx.deadline.remaining(), Store(ctx.bucket(self.from_))
+        folder, manifest = files.read(store, self.from_)
+        if manifest.service != self.service:
+            raise StepFailed(f"{folder} is an archive of {manifest.service}, not of {self.service}")
+        with _scratch(ctx, "intact") as scratch:
+            archive = _fetch(ctx, store, folder, manifest, scratch)
+            ctx.run("mkdir", "-m", "700", "--", f"{scratch}/out").check()
+            _extract(ctx, archive, manifest, f"{scratch}/out")
+        return {"entries": len(manifest.entries), "bytes": manifest.bytes, "packed": manifest.archive.size,
+                "seconds": round(begun - ctx.deadline.remaining(), 3)}
+
+    def ready(self, ctx: Context) -> None:
+        """GNU tar with attributes, and a way to carry files."""
+        files.need_tar(ctx)
+        Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
+
+
+class Extract(Write):
+    """Extract an archive beside its place, compare every entry with the manifest, then move it there in one step.
+
+    Nothing is overwritten: the place must be empty or not there.
+    """
+
+    TIMEOUT = 3600.0
+
+    service: ServiceName
+    from_: Location
+    path: Annotated[HostPath | None, Field(description="Where to; by default where it was.")] = None
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``path``, ``entries``, ``bytes``, ``seconds``."""
+        begun, store = ctx.deadline.remaining(), Store(ctx.bucket(self.from_))
+        folder, manifest = files.read(store, self.from_)
+        path = files.resolve(ctx, self.path or manifest.path)
+        refuse_dangerous(path)
+        place = _place(ctx, path)
+        try:
+            with _scratch(ctx, "extract") as scratch:
+                archive = _fetch(ctx, store, folder, manifest, scratch)
+                ctx.run("sh", "-c", 'rm -rf -- "$1" && mkdir -m 700 -- "$1"', "sh", place).check()
+                found = _extract(ctx, archive, manifest, place)
+            moved = ctx.run("sh", "-c", _MOVE, "sh", found, path)
+            if moved.exit == 3:
+                raise StepFailed(f"{ctx.host.name}: there is something in {path}; nothing was overwritten", findings=[
+                    finding("restore-target", title=path, wanted="nothing, or an empty folder", measured="something")])
+            moved.check()
+        finally:
+            with suppress(HostError):
+                ctx.host.run(("rm", "-rf", "--", place), deadline=Deadline.after(60))
+        return {"path": path, "entries": len(manifest.entries), "bytes": manifest.bytes,
+                "seconds": round(begun - ctx.deadline.remaining(), 3)}
+
+    def ready(self, ctx: Context) -> None:
+        """GNU tar with attributes, and a way to carry files."""
+        files.need_tar(ctx)
+        Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
+
+    def undo(self, ctx: Context) -> Undo:
+        """What was extracted is kept; a half-extracted one beside it is removed."""
+        if self.path is None:
+            _, manifest = files.read(Store(ctx.bucket(self.from_)), self.from_)
+        path = files.resolve(ctx, self.path or manifest.path)
+        return Undo.by_commands(("rm", "-rf", "--", _place(ctx, path)))
+
+
+def _place(ctx: Context, path: str) -> str:
+    return f"{path}{files.own_mark(ctx)}-new"
+
+
+class Matches(Read):
+    """Compare files on the host with the manifest of an archive: content, type, permissions, owner, links, attributes."""
+
+    TIMEOUT = 1800.0
+
+    service: ServiceName
+    manifest: Annotated[Uri, Field(description="The `manifest` that `files.archive` gave.")]
+    path: Annotated[HostPath | None, Field(description="Where they are; by default where they were.")] = None
+    unexpected: Annotated[Literal["fail", "allow"], Field(
+        description="What a file that the manifest does not know means.")] = "fail"
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``path``, ``entries``, ``bytes``, ``unexpected``, ``sockets`` (never archived), ``seconds``."""
+        begun = ctx.deadline.remaining()
+        _, manifest = files.read(Store(ctx.bucket(self.manifest)), self.manifest)
+        path = files.resolve(ctx, self.path or manifest.path)
+        found = files.survey(ctx, path)
+        entries = found.entries or {}
+        wrong = files.differences(path, manifest.entries, entries, unexpected=self.unexpected == "fail")
+        facts: Facts = {"path": path, "entries": len(manifest.entries), "bytes": manifest.bytes,
+                        "unexpected": len(entries.keys() - manifest.entries.keys()), "sockets": len(found.sockets),
+                        "seconds": round(begun - ctx.deadline.remaining(), 3)}
+        if wrong:
+            raise StepFailed(f"{ctx.host.name}: {path} differs from its archive: {files.summary(wrong)}", findings=wrong,
+                             facts=facts)
+        return facts
+
+    def ready(self, ctx: Context) -> None:
+        """The host needs python3."""
+        programs.need_python(ctx)
+        if self.known("manifest"):
+            Store(ctx.bucket(self.manifest)).check()

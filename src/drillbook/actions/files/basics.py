@@ -1,0 +1,79 @@
+"""Files as they are: digests; and a folder that is moved out of the way."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import Field
+
+from drillbook.action import Context, Facts, Fault, Place, Read, Undo
+from drillbook.actions.files.fields import AbsolutePath, refuse_dangerous
+from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.findings import finding
+
+_DIGEST = 'cd -- "$1" 2>/dev/null || { sha256sum -b -- "$1"; exit; }; find . -type f -exec sha256sum -b -- {} +'
+
+
+class Digest(Read):
+    """SHA-256 of a file, or of every file below a folder, computed on the host."""
+
+    PLACE = Place.HOSTS
+
+    path: AbsolutePath
+    sha256: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$", description="The wanted digest of the file.")] = None
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``sha256`` of a single file; ``files`` and ``evidence`` for a folder."""
+        output = ctx.run("sh", "-c", _DIGEST, "sh", self.path)
+        found = dict(_parse(output.text))
+        if not output.ok or not found:
+            said = output.stderr.decode("utf-8", "replace").strip()[-300:]
+            raise CouldNotVerify(f"{ctx.host.name}: no digest of {self.path}: {said or 'there is no file'}")
+        facts: Facts = {"files": len(found), "evidence": ctx.evidence("sha256.txt", output.text)}
+        if len(found) == 1:
+            facts["sha256"] = next(iter(found.values()))
+        if self.sha256 and facts.get("sha256") != self.sha256:
+            measured = str(facts.get("sha256", f"{len(found)} files"))
+            raise StepFailed(f"{self.path} is not as expected", facts=facts, findings=[
+                finding("file-content", title=self.path, wanted=self.sha256, measured=measured)])
+        return facts
+
+
+def _parse(text: str) -> list[tuple[str, str]]:
+    return [(match[2], match[1]) for match in re.finditer(r"^\\?([0-9a-f]{64}) [ *](.+)$", text, re.MULTILINE)]
+
+
+class Remove(Fault):
+    """Remove a file or a folder, as an operator's wrong `rm` does. Kept aside on the same disk, so it can be put back."""
+
+    PLACE = Place.HOSTS
+
+    path: AbsolutePath
+
+    def inject(self, ctx: Context) -> Facts:
+        """Facts: ``path``, ``kept`` (where it lies until it is put back)."""
+        refuse_dangerous(self.path)
+        script = 'test -e "$1" || test -L "$1" || exit 3; test ! -e "$2" || exit 4; mv -- "$1" "$2"'
+        output = ctx.run("sh", "-c", script, "sh", self._path, self._kept(ctx))
+        if output.exit == 3:
+            raise StepFailed(f"{ctx.host.name}: there is no {self.path} to remove")
+        output.check()
+        return {"path": self._path, "kept": self._kept(ctx)}
+
+    @property
+    def _path(self) -> str:
+        return self.path.rstrip("/")
+
+    def _kept(self, ctx: Context) -> str:
+        return f"{self._path}.drillbook-{ctx.run_id}"
+
+    def undo(self, ctx: Context) -> Undo:
+        """Move it back, unless something else was put in its place meanwhile: then drop the kept one."""
+        script = 'if test -e "$2"; then if test -e "$1"; then rm -rf -- "$2"; else mv -- "$2" "$1"; fi; fi'
+        return Undo.by_commands(("sh", "-c", script, "sh", self._path, self._kept(ctx)))
+
+    def active(self, ctx: Context) -> bool:
+        """True while the path is not there, or its kept copy still is."""
+        script = 'test -e "$2" || test -L "$2" || { test ! -e "$1" && test ! -L "$1"; }'
+        return ctx.run("sh", "-c", script, "sh", self._path, self._kept(ctx)).exit == 0

@@ -1,0 +1,147 @@
+"""What can happen to files: lost for good, damaged in place."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated
+
+from pydantic import Field
+
+from drillbook.action import Context, Facts, Fault, Place, Undo
+from drillbook.actions.files.fields import HostPath, Location, ServiceName, refuse_dangerous
+from drillbook.archive import files, programs
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.store import Store
+
+
+class Lose(Fault):
+    """Delete a file or a folder for good, once it is shown to be just what an archive of this run holds."""
+
+    RESTORE_ONLY = True
+
+    service: ServiceName
+    path: HostPath
+    from_: Location
+
+    def inject(self, ctx: Context) -> Facts:
+        """Facts: ``path``, ``entries``, ``bytes``. Deletes nothing that differs from the archive."""
+        path = files.resolve(ctx, self.path)
+        refuse_dangerous(path)
+        _, manifest = files.read(Store(ctx.bucket(self.from_)), self.from_)
+        if (manifest.host, manifest.path) != (ctx.host.name, path):
+            raise StepFailed(f"the archive is of {manifest.path} on {manifest.host}, not of {path} on {ctx.host.name}")
+        found = files.survey(ctx, path)
+        if found.entries is None:
+            raise StepFailed(f"{ctx.host.name}: there is no {path} to lose")
+        wrong = files.differences(path, manifest.entries, found.entries, unexpected=True)
+        if wrong or found.sockets:
+            said = files.summary(wrong) or f"sockets: {', '.join(found.sockets[:3])}"
+            raise StepFailed(f"{ctx.host.name}: {path} is not as the archive holds it, so it is not deleted: {said}")
+        ctx.run("rm", "-rf", "--one-file-system", "--", path).check()
+        return {"path": path, "entries": len(found.entries), "bytes": manifest.bytes}
+
+    def ready(self, ctx: Context) -> None:
+        """There must be something to lose, at a place where that is allowed."""
+        path = files.resolve(ctx, self.path)
+        try:
+            refuse_dangerous(path)
+        except StepFailed as error:
+            raise NotReady(error.message) from None
+        programs.need_python(ctx)
+        if not ctx.run("test", "-e", path).ok:
+            raise NotReady(f"{ctx.host.name}: there is no {path} to lose", hint="name a file or a folder that is there")
+
+    def undo(self, ctx: Context) -> Undo:
+        """Only a restore brings it back."""
+        return Undo.by_restore("it is deleted; only `files.extract` brings it back")
+
+    def active(self, ctx: Context) -> bool:
+        """True while nothing is there."""
+        script = 'test ! -e "$1" && test ! -L "$1"'
+        return ctx.run("sh", "-c", script, "sh", files.resolve(ctx, self.path)).ok
+
+
+_SLICE = 'LC_ALL=C; export LC_ALL; cut() { tail -c "+$(($2 + 1))" "$1" | head -c "$3"; }; '
+# PATH KEPT OFFSET LENGTH: keeps the bytes as they were and as they will be, and only then changes them in place.
+_CORRUPT = _SLICE + """
+umask 077
+test -f "$1" || exit 3
+mkdir -- "$2" || exit 4
+cut "$1" "$3" "$4" > "$2/was"
+tr '\\000-\\377' '\\200-\\377\\000-\\177' < "$2/was" > "$2/is"
+printf %s "$3" > "$2/at"
+sync -f "$2" 2>/dev/null || sync
+dd if="$2/is" of="$1" bs=1 seek="$3" conv=notrunc 2>/dev/null
+"""
+# PATH KEPT: puts the bytes back only where the damaged ones still are; a file that was replaced meanwhile stays.
+_REPAIR = _SLICE + """
+test -d "$2" || exit 0
+if test -s "$2/at" && test -f "$1"; then
+  at=$(cat "$2/at") length=$(($(wc -c < "$2/is")))
+  if cut "$1" "$at" "$length" | cmp -s - "$2/is"; then
+    dd if="$2/was" of="$1" bs=1 seek="$at" conv=notrunc 2>/dev/null || exit 1
+    sync -f "$1" 2>/dev/null || sync
+  fi
+fi
+rm -rf -- "$2"
+"""
+_DAMAGED = _SLICE + """
+test -s "$2/at" && test -f "$1" && cut "$1" "$(cat "$2/at")" "$(($(wc -c < "$2/is")))" | cmp -s - "$2/is"
+"""
+
+
+class Corrupt(Fault):
+    """Change bytes of a file in place, as a dying disk does; its size, time and permissions tell nothing."""
+
+    PLACE = Place.HOSTS
+
+    path: HostPath
+    bytes: Annotated[int, Field(ge=1, le=4096, description="How many bytes are changed.")] = 16
+    seed: Annotated[int, Field(ge=0, description="Where they are: the same seed, the same place.")] = 0
+
+    def inject(self, ctx: Context) -> Facts:
+        """Facts: ``path``, ``offset``, ``bytes``."""
+        path = files.resolve(ctx, self.path)
+        refuse_dangerous(path)
+        offset, length = self._where(self._size(ctx, path))
+        output = ctx.run("sh", "-c", _CORRUPT, "sh", path, _kept(ctx, path), str(offset), str(length))
+        if output.exit in (3, 4):
+            said = "is no file" if output.exit == 3 else "is damaged by this run already"
+            raise StepFailed(f"{ctx.host.name}: {path} {said}")
+        output.check()
+        return {"path": path, "offset": offset, "bytes": length}
+
+    def _size(self, ctx: Context, path: str) -> int:
+        output = ctx.run("sh", "-c", 'test -f "$1" && test -s "$1" && wc -c < "$1"', "sh", path)
+        if not output.ok:
+            raise StepFailed(f"{ctx.host.name}: {path} is no file with content")
+        return int(output.text)
+
+    def _where(self, size: int) -> tuple[int, int]:
+        """Offset and length of what is changed in a file of ``size`` bytes."""
+        length = min(self.bytes, size)
+        number = int.from_bytes(hashlib.sha256(f"{self.seed}".encode()).digest()[:8], "big")
+        return number % (size - length + 1), length
+
+    def ready(self, ctx: Context) -> None:
+        """There must be a file with content."""
+        try:
+            path = files.resolve(ctx, self.path)
+            refuse_dangerous(path)
+            self._size(ctx, path)
+        except (StepFailed, CouldNotVerify) as error:
+            raise NotReady(error.message) from None
+
+    def undo(self, ctx: Context) -> Undo:
+        """Put back exactly those bytes, unless the file was replaced or changed there meanwhile."""
+        path = files.resolve(ctx, self.path)
+        return Undo.by_commands(("sh", "-c", _REPAIR, "sh", path, _kept(ctx, path)))
+
+    def active(self, ctx: Context) -> bool:
+        """True while the changed bytes are there."""
+        path = files.resolve(ctx, self.path)
+        return ctx.run("sh", "-c", _DAMAGED, "sh", path, _kept(ctx, path)).ok
+
+
+def _kept(ctx: Context, path: str) -> str:
+    return f"{path}{files.own_mark(ctx)}-bytes"

@@ -1,0 +1,92 @@
+"""Rehearsing a restore away from production: the newest backup, and a cluster that lives for one run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from drillbook.action import Context, Facts, Place, Read, Undo, Write
+from drillbook.actions.postgres.fields import ServiceName
+from drillbook.errors import StepFailed
+from drillbook.findings import finding
+from drillbook.postgresql import cluster, newest, temporary
+from drillbook.postgresql.manifest import FILE
+from drillbook.postgresql.tools import Tools
+from drillbook.services import S3, Postgres
+from drillbook.store import Store
+from drillbook.values import Duration
+
+
+class NewestBackup(Read):
+    """Find the newest backup of a service in a store, whichever run took it, and see how old it is."""
+
+    SERVICE = Postgres
+    PLACE = Place.CONTROLLER
+    TIMEOUT = 300.0
+
+    service: ServiceName
+    store: Annotated[str, Field(description="The S3 service in the inventory.")]
+    prefix: Annotated[str, Field(description="Only backups below this key; empty: of the whole bucket.")] = ""
+    max_age: Annotated[Duration | None, Field(gt=0, description="An older one fails the step.")] = None
+    required: Annotated[bool, Field(description="`false`: without a backup it ends well, with `found: false`.")] = True
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``found location manifest snapshot_at age_s count unreadable rows bytes``.
+
+        The age is from the server's clock, at the snapshot, to the controller's now. The digest in ``location`` is that
+        of the manifest as it reads now: a backup that was replaced as a whole is not noticed here.
+        """
+        service = ctx.service(self.service, Postgres)
+        store = Store(ctx.service(self.store, S3))
+        if not self.required:
+            searched = newest.search(store, self.prefix, service, ctx.deadline)
+            if searched.newest is None:
+                return {"found": False, "count": 0, "unreadable": list(searched.unreadable)}
+            best = searched.newest
+        else:
+            best, searched = newest.of(store, self.prefix, service, ctx.deadline)
+        age = best.age(datetime.now(UTC))
+        facts: Facts = {
+            "found": True, "location": str(best.folder), "manifest": str(best.folder.below(FILE, best.folder.sha256)),
+            "snapshot_at": best.manifest.server_time, "age_s": round(age, 3), "count": searched.count,
+            "unreadable": list(searched.unreadable), "tables": len(best.manifest.tables),
+            "rows": sum(table.rows for table in best.manifest.tables), "bytes": best.manifest.bytes}
+        if self.max_age is not None and age > self.max_age:
+            raise StepFailed(f"the newest backup of {service.database} is {age:.0f} s old", facts=facts, findings=[
+                finding("backup-too-old", title=str(best.folder).partition("#")[0], wanted=f"at most {self.max_age} old",
+                        measured=f"{age:.0f} s old, of {best.manifest.server_time}")])
+        return facts
+
+    def ready(self, ctx: Context) -> None:
+        """The store must answer."""
+        Store(ctx.service(self.store, S3)).check()
+
+
+class RemoveCluster(Write):
+    """Stop and remove a cluster that this very run restored with `temporary: true`; any other is refused."""
+
+    SERVICE = Postgres
+
+    service: ServiceName
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``removed``, ``files``, ``bytes``. Nothing happens when there is nothing."""
+        service = ctx.service(self.service, Postgres)
+        tools = Tools.of(ctx, service, ctx.host)
+        if cluster.state(tools) in ("absent", "empty"):
+            return {"removed": False, "files": 0, "bytes": 0}
+        owner = temporary.owner(tools)
+        if owner != ctx.run_id:
+            whose = f"it belongs to the run {owner}" if owner else "no run restored it as a temporary one"
+            raise StepFailed(f"{ctx.host.name}: {service.data_directory} is not removed: {whose}", findings=[finding(
+                "restore-target", title=self.service, wanted=f"a cluster that the run {ctx.run_id} restored", measured=whose,
+                remedy="Look whose it is. If nobody needs it, stop its server and remove its data directory by hand.")])
+        temporary.stop(ctx, tools)
+        removed = cluster.remove(tools)
+        return {"removed": True, "files": removed.files, "bytes": removed.bytes}
+
+    def undo(self, ctx: Context) -> Undo:
+        """It was made only for this run."""
+        return Undo.nothing("the cluster was made only for this run")

@@ -1,0 +1,61 @@
+"""The program that reads objects on a host: sizes and digests come back, the bytes do not.
+
+Standard library only, Python 3.7 or later: ``python3 -I -`` reads this file from standard input, and after it a line
+that calls ``main`` with the addresses, which are secrets and so stand in no argument.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import sys
+import time
+import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+CHUNK = 1 << 20
+WORKERS = 6
+ATTEMPTS = 3
+PATIENCE = 60
+
+
+def read(one: dict[str, str]) -> dict[str, Any]:
+    """Read ``{"url", "etag"}``: gives ``{"size", "sha256"}``, or ``{"problem"}``, ``missing`` for no such object."""
+    outcome: dict[str, Any] = {"problem": "no answer"}
+    for attempt in range(ATTEMPTS):
+        try:
+            outcome = _once(one)
+        except (OSError, http.client.HTTPException) as error:
+            outcome = {"problem": type(error).__name__}
+        if "sha256" in outcome or outcome["problem"] == "missing":
+            break
+        time.sleep(0.2 * 2**attempt)
+    return outcome
+
+
+def _once(one: dict[str, str]) -> dict[str, Any]:
+    parts = urllib.parse.urlsplit(one["url"])
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.netloc, timeout=PATIENCE)
+    try:
+        connection.request("GET", parts.path + "?" + parts.query, headers={"If-Match": one["etag"]} if one["etag"] else {})
+        answer = connection.getresponse()
+        if answer.status != 200:
+            return {"problem": "missing" if answer.status in (404, 412) else f"status {answer.status}"}
+        size, digest = 0, hashlib.sha256()
+        for data in iter(lambda: answer.read(CHUNK), b""):
+            size += len(data)
+            digest.update(data)
+        if str(size) != answer.getheader("Content-Length", str(size)):
+            return {"problem": "the answer ended early"}
+        return {"size": size, "sha256": digest.hexdigest()}
+    finally:
+        connection.close()
+
+
+def main(asked: str) -> None:
+    """Read all that the JSON ``asked`` lists and print the answers as JSON."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        json.dump(list(pool.map(read, json.loads(asked))), sys.stdout)

@@ -1,0 +1,194 @@
+"""All that an audit says, put together once from the journals; HTML, Markdown and JSON are written from it alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from drillbook.audit import chain, coverage, trend
+from drillbook.audit.chain import Problem
+from drillbook.audit.controls import CONTROLS, Control
+from drillbook.audit.coverage import CoverageRow, FindingRow, PlanRow, ProvenRow
+from drillbook.audit.period import Period
+from drillbook.audit.records import Record, Stray
+from drillbook.audit.trend import Plot
+from drillbook.report.figures import count
+from drillbook.report.wording import MET, NOT_VERIFIED
+from drillbook.result import Verdict
+from drillbook.values import canonical, digest
+
+ORDER = (*map(str, Verdict), NOT_VERIFIED)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run of the period."""
+
+    run: str
+    folder: str
+    started: str
+    finished: str
+    environment: str
+    service: str
+    drill: str
+    operator: str
+    verdict: str
+    residue: tuple[str, ...]
+    reason: str
+    rto: str
+    rpo: str
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorRow:
+    """Somebody who ran or recovered drills in the period, as the journals name them."""
+
+    operator: str
+    runs: int
+    recoveries: int
+    first: str
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRow:
+    """One journal: its digests, and its place in the chain."""
+
+    run: str
+    folder: str
+    state: str
+    events: int
+    head: str
+    sha256: str
+    size: int
+    before: str
+    anchor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The audit of a period."""
+
+    period: Period
+    whole: bool
+    sentence: str
+    verdicts: dict[str, int]
+    problems: tuple[Problem, ...]
+    elsewhere: tuple[Problem, ...]
+    unanchored: tuple[str, ...]
+    newest: str
+    """When the newest run of the whole record began."""
+    outside: int
+    """Journals of runs outside the period, read for the chain."""
+    runs: tuple[RunRow, ...]
+    coverage: tuple[CoverageRow, ...]
+    proven: tuple[ProvenRow, ...]
+    plots: tuple[Plot, ...]
+    findings: tuple[FindingRow, ...]
+    operators: tuple[OperatorRow, ...]
+    plans: tuple[PlanRow, ...]
+    evidence: tuple[EvidenceRow, ...]
+    evidence_digest: str
+    controls: tuple[Control, ...] = CONTROLS
+
+    @property
+    def not_passed(self) -> tuple[RunRow, ...]:
+        """Runs that did not pass, or left something behind."""
+        return tuple(row for row in self.runs if row.verdict != Verdict.PASSED or row.residue)
+
+
+def make(records: Sequence[Record], strays: Sequence[Stray], period: Period) -> Audit:
+    """The audit of ``period`` over all journals that were found."""
+    followed = chain.follow(records, strays)
+    kept = [one for one in records if not one.copy_of]
+    runs = sorted((one for one in kept if period.holds(one.started)), key=lambda one: (one.started or "", one.name))
+    earlier = [one for one in kept if one not in runs and not period.ended_before(one.started)]
+    problems, elsewhere = chain.relevant(followed.problems, period)
+    whole = not any(one.breaking for one in problems)
+    evidence = tuple(_evidence(one, followed) for one in runs)
+    rows = tuple(_run(one) for one in runs)
+    verdicts = {verdict: number for verdict in ORDER if (number := sum(row.verdict == verdict for row in rows))}
+    covered = coverage.coverage(runs, earlier, period)
+    return Audit(
+        period=period, whole=whole, sentence=_sentence(rows, verdicts, covered, whole), verdicts=verdicts,
+        problems=tuple(sorted(problems, key=lambda one: (not one.breaking, one.first or "", one.run, one.code))),
+        elsewhere=tuple(elsewhere), unanchored=tuple(chain.unanchored(runs, followed)),
+        newest=max((one.started or "" for one in kept), default=""), outside=len(kept) - len(runs), runs=rows,
+        coverage=tuple(covered), proven=tuple(coverage.proven(runs, earlier)), plots=tuple(trend.plots(runs, period)),
+        findings=tuple(coverage.findings(runs)), operators=tuple(_operators(kept, period)),
+        plans=tuple(coverage.plan_changes(runs, earlier)), evidence=evidence,
+        evidence_digest=digest(canonical([[row.folder, row.sha256, row.head] for row in evidence])))
+
+
+def _sentence(rows: Sequence[RunRow], verdicts: dict[str, int], covered: Sequence[CoverageRow], whole: bool) -> str:
+    if not rows:
+        text = "No run began in this period, so nothing was shown."
+    else:
+        drills = len({(row.environment, row.drill) for row in rows})
+        shown = sum(row.passed > 0 for row in covered)
+        text = (f"{count(len(rows), 'run')} of {count(drills, 'drill')}: "
+                f"{', '.join(f'{number} {verdict}' for verdict, number in verdicts.items())}. "
+                f"{shown} of {count(len(covered), 'service')} recovered in at least one run that passed.")
+    left = sum(bool(row.residue) for row in rows)
+    text += f" {count(left, 'run')} left something that could not be put back." if left else ""
+    return text if whole else f"{text} The record of the period is not whole, so more may have happened than it shows."
+
+
+def _run(one: Record) -> RunRow:
+    figures = {key: _figure(one, key) for key in ("rto", "rpo")}
+    left = tuple(f"{item.what} on {item.host}: {item.why}" for item in one.result.residue) if one.result else ()
+    finished = (one.result.finished or "") if one.result else ""
+    return RunRow(one.run, one.folder, one.started or "", finished, one.environment, one.service, one.drill, one.operator,
+                  one.verdict, left, one.reason, **figures)
+
+
+def _figure(one: Record, key: str) -> str:
+    row = coverage.row_of(one, key)
+    if row is None:
+        return "not verified" if one.verdict == NOT_VERIFIED else "no objective"
+    if row.measured_s is None:
+        return "not measured"
+    counts = row.state != MET or one.verdict == Verdict.PASSED
+    return f"{row.measured}: {row.state if counts else 'not proven, the run did not pass'}"
+
+
+def _operators(records: Sequence[Record], period: Period) -> list[OperatorRow]:
+    """Operators of runs and of recoveries that took place in the period."""
+    acts = [(one.operator, one.started or "", "run") for one in records if one.first and period.holds(one.started)]
+    acts += [(resumed.operator, resumed.at, "recovery") for one in records for resumed in one.recoveries
+             if period.holds(resumed.at)]
+    found = []
+    for name in sorted({name for name, _, _ in acts}):
+        mine = [(at, kind) for who, at, kind in acts if who == name]
+        kinds = [kind for _, kind in mine]
+        found.append(OperatorRow(name, kinds.count("run"), kinds.count("recovery"), min(mine)[0], max(mine)[0]))
+    return found
+
+
+def _evidence(one: Record, followed: chain.Chain) -> EvidenceRow:
+    link = followed.links[one.folder]
+    state = "damaged" if one.damage else "whole, unfinished" if not one.finished else "whole"
+    state += ", last line torn" if one.torn else ""
+    if one.damage:
+        anchor = "it cannot be checked: the journal is damaged"
+    elif not link.anchored_events:
+        anchor = "no later run"
+    elif link.anchored_events == len(one.hashes):
+        anchor = link.anchored_by
+    else:
+        anchor = f"{link.anchored_by}, up to event {link.anchored_events - 1}"
+    head = one.hashes[-1] if one.hashes and not one.damage else "none that can be trusted"
+    return EvidenceRow(one.run, one.folder, state, 0 if one.damage else len(one.hashes), head, one.sha256, one.size,
+                       link.before, anchor)
+
+
+def as_data(audit: Audit) -> dict[str, object]:
+    """The audit as JSON: keys are added, never renamed."""
+    rows = {name: [asdict(row) for row in getattr(audit, name)]
+            for name in ("problems", "elsewhere", "runs", "coverage", "proven", "findings", "operators", "plans", "evidence",
+                         "controls")}
+    return {"schema": "drillbook/audit/1", "since": str(audit.period.since), "until": str(audit.period.until),
+            "whole": audit.whole, "sentence": audit.sentence, "verdicts": audit.verdicts,
+            "unanchored": list(audit.unanchored),
+            "newest_run_began": audit.newest, "runs_outside": audit.outside, "unit": audit.period.unit,
+            "evidence_digest": audit.evidence_digest, **rows}

@@ -1,0 +1,255 @@
+"""What the runs of a period covered, proved and found: rows of figures and words, the same for every format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from drillbook.audit.period import Period
+from drillbook.audit.records import UNKNOWN, Record
+from drillbook.findings import CATALOGUE
+from drillbook.report.figures import moment, seconds
+from drillbook.report.rows import ObjectiveRow, objective_rows
+from drillbook.report.wording import MET, OBJECTIVES
+from drillbook.result import Objective, Verdict
+
+NO_RUN = "no run"
+SEVERITIES = ("critical", "high", "medium", "low")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One service in one span: how often it was drilled, and how the last run ended."""
+
+    span: str
+    runs: int
+    passed: int
+    last: str
+    residue: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageRow:
+    """One service of one environment over the whole period."""
+
+    environment: str
+    service: str
+    cells: tuple[Cell, ...]
+    runs: int
+    passed: int
+    gaps: tuple[str, ...]
+    """Spans without any run."""
+    unproven: tuple[str, ...]
+    """Spans with runs of which none passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenRow:
+    """The last run of a drill that passed and met one objective, against that objective."""
+
+    environment: str
+    service: str
+    drill: str
+    key: str
+    objective: str
+    proven: bool
+    measured: str
+    target: str
+    measured_s: float | None
+    error_s: float | None
+    target_s: float
+    at: str
+    run: str
+    newest_run: str
+    newest_at: str
+    newest_verdict: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRow:
+    """One kind of finding of one drill."""
+
+    code: str
+    severity: str
+    title: str
+    environment: str
+    drill: str
+    count: int
+    runs: int
+    first_seen: str
+    last_seen: str
+    state: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """A drill whose plan differs from the one of its run before."""
+
+    environment: str
+    drill: str
+    at: str
+    run: str
+    before: str
+    after: str
+    changed: tuple[str, ...]
+
+
+def drill_of(one: Record) -> tuple[str, str, str]:
+    """Environment, service and drill of a run."""
+    return one.environment, one.service, one.drill
+
+
+def by_drill(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Record]]:
+    """Runs by environment, service and drill, oldest first."""
+    found: dict[tuple[str, str, str], list[Record]] = {}
+    for one in sorted(records, key=lambda one: (one.started or "", one.name)):
+        found.setdefault(drill_of(one), []).append(one)
+    return dict(sorted(found.items()))
+
+
+def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period) -> list[CoverageRow]:
+    """Every service that was drilled or that the newest plan of an environment names, whether it was drilled or not."""
+    wanted = {(one.environment, one.service) for one in [*earlier, *runs] if one.plan}
+    newest = {one.environment: one for one in sorted([*earlier, *runs], key=lambda one: one.started or "") if one.plan}
+    for environment, one in newest.items():
+        services = one.plan["inventory"].get("services") or {}
+        wanted |= {(environment, str(name)) for name in services}
+    wanted |= {(one.environment, one.service) for one in runs}
+    return [_row(environment, service, [one for one in runs if (one.environment, one.service) == (environment, service)],
+                 period) for environment, service in sorted(wanted)]
+
+
+def _row(environment: str, service: str, runs: Sequence[Record], period: Period) -> CoverageRow:
+    cells = tuple(_cell(span.label, [one for one in runs if one.started and span.holds(one.started)])
+                  for span in period.spans())
+    return CoverageRow(environment, service, cells, len(runs), sum(one.verdict == Verdict.PASSED for one in runs),
+                       tuple(cell.span for cell in cells if not cell.runs),
+                       tuple(cell.span for cell in cells if cell.runs and not cell.passed))
+
+
+def _cell(label: str, runs: Sequence[Record]) -> Cell:
+    if not runs:
+        return Cell(label, 0, 0, NO_RUN, False)
+    last = max(runs, key=lambda one: (one.started or "", one.name))
+    return Cell(label, len(runs), sum(one.verdict == Verdict.PASSED for one in runs), last.verdict,
+                any(one.residue for one in runs))
+
+
+def objectives_of(one: Record) -> dict[str, Objective]:
+    """Its objectives and what was measured; none when its record cannot be trusted."""
+    return dict(one.result.objectives) if one.result and not one.damage and not one.doubts else {}
+
+
+def targets_of(one: Record) -> dict[str, float]:
+    """The objectives that its plan sets, whether or not anything was measured."""
+    found = one.plan.get("objectives")
+    return {str(key): float(value) for key, value in found.items()} if isinstance(found, dict) else {}
+
+
+def row_of(one: Record, key: str) -> ObjectiveRow | None:
+    """One objective of a run as every report writes it."""
+    found = objectives_of(one)
+    return objective_rows({key: found[key]})[0] if key in found else None
+
+
+def proven(runs: Sequence[Record], earlier: Sequence[Record]) -> list[ProvenRow]:
+    """For each drill and objective the last run of the period that passed and met it."""
+    inside, before = by_drill(runs), by_drill(earlier)
+    found = []
+    for drill in sorted({*inside, *before}):
+        if drill[1] == UNKNOWN:
+            continue
+        mine, old = inside.get(drill, []), before.get(drill, [])
+        keys = {key for one in [*mine, *old[-1:]] for key in targets_of(one)}
+        found += [_proven(drill, key, mine, old) for key in sorted(keys, key=_order)]
+    return found
+
+
+def _order(key: str) -> tuple[int, str]:
+    return (list(OBJECTIVES).index(key) if key in OBJECTIVES else len(OBJECTIVES), key)
+
+
+def _shows(one: Record, key: str) -> bool:
+    row = row_of(one, key)
+    return one.verdict == Verdict.PASSED and row is not None and row.state == MET
+
+
+def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earlier: Sequence[Record]) -> ProvenRow:
+    newest = [*earlier, *runs][-1]
+    shown = next((one for one in reversed(runs) if _shows(one, key)), None)
+    row = row_of(shown, key) if shown else None
+    wanted = next((targets_of(one)[key] for one in reversed([*earlier, *runs]) if key in targets_of(one)), 0.0)
+    notes = []
+    if shown and row:
+        notes += _since(shown, row, newest, wanted)
+    else:
+        old = next((one for one in reversed(earlier) if _shows(one, key)), None)
+        past = row_of(old, key) if old else None
+        notes.append(f"before the period: {past.measured} on {_day(old)}" if old and past
+                     else "never shown in the record before")
+    return ProvenRow(
+        *drill, key, OBJECTIVES.get(key, key), shown is not None, row.measured if row else "not proven in the period",
+        seconds(row.target_s if row else wanted), row.measured_s if row else None, row.error_s if row else None,
+        row.target_s if row else wanted, (shown.started or "") if shown else "", shown.run if shown else "",
+        newest.run if runs else "", (newest.started or "") if runs else "", newest.verdict if runs else NO_RUN, tuple(notes))
+
+
+def _since(shown: Record, row: ObjectiveRow, newest: Record, wanted: float) -> list[str]:
+    notes = []
+    if newest is not shown:
+        notes.append(f"the newest run ended {newest.verdict} on {_day(newest)}" if newest.verdict != Verdict.PASSED
+                     else "the newest run passed without this objective")
+    if wanted != row.target_s and row.measured_s is not None:
+        held = row.measured_s + (row.error_s or 0.0) <= wanted
+        notes.append(f"the target is {seconds(wanted)} since then: {'within it too' if held else 'NOT within it'}")
+    return notes
+
+
+def _day(one: Record) -> str:
+    at = moment(one.started or "")
+    return f"{at:%Y-%m-%d}" if at else "an unknown day"
+
+
+def findings(runs: Sequence[Record]) -> list[FindingRow]:
+    """Findings of the period by code and drill, the heaviest first; and whether the newest run of the drill has them."""
+    found = []
+    for drill, mine in by_drill(runs).items():
+        seen: dict[str, list[Record]] = {}
+        for one in mine:
+            for item in one.result.findings if one.result and not one.damage else ():
+                seen.setdefault(item.code, []).append(one)
+        found += [_finding(drill, code, where, mine[-1]) for code, where in sorted(seen.items())]
+    return sorted(found, key=lambda row: (SEVERITIES.index(row.severity), row.code, row.environment, row.drill))
+
+
+def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], newest: Record) -> FindingRow:
+    items = [item for one in {one.folder: one for one in where}.values() if one.result
+             for item in one.result.findings if item.code == code]
+    worst = min(items, key=lambda item: SEVERITIES.index(item.severity))
+    if any(one is newest for one in where):
+        state = "open"
+    elif newest.verdict == Verdict.PASSED:
+        state = "not seen again"
+    else:
+        state = f"not known: the newest run ended {newest.verdict}"
+    title = CATALOGUE[code].title if code in CATALOGUE else worst.title
+    return FindingRow(code, str(worst.severity), title, drill[0], drill[2], len(where), len({one.folder for one in where}),
+                      where[0].started or "", where[-1].started or "", state, items[-1].measured or items[-1].title)
+
+
+def plan_changes(runs: Sequence[Record], earlier: Sequence[Record]) -> list[PlanRow]:
+    """Each run of the period whose plan has another digest than the run of the same drill before it."""
+    found = []
+    inside = {one.folder for one in runs}
+    for drill, mine in by_drill([*earlier, *runs]).items():
+        known = [one for one in mine if one.plan]
+        for before, after in pairwise(known):
+            old, new = (str(one.first.data.get("plan_digest", "")) if one.first else "" for one in (before, after))
+            if old != new and after.folder in inside:
+                changed = tuple(key for key in sorted({*before.plan, *after.plan})
+                                if before.plan.get(key) != after.plan.get(key))
+                found.append(PlanRow(drill[0], drill[2], after.started or "", after.run, old, new, changed))
+    return sorted(found, key=lambda row: (row.at, row.run))

@@ -1,0 +1,20 @@
+"""The audit as one HTML file in the look of the reports, without scripts and without anything from elsewhere."""
+
+from __future__ import annotations
+
+from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
+
+from drillbook.audit import trend, wording
+from drillbook.audit.content import Audit
+from drillbook.report import pages
+
+
+def render(audit: Audit) -> str:
+    """``audit.html``."""
+    reports = PackageLoader("drillbook.report")
+    env = pages.environment()
+    env.loader = ChoiceLoader([PackageLoader("drillbook.audit"), reports, PrefixLoader({"report": reports})])
+    return env.get_template("audit.html.j2").render(
+        audit=audit, words=wording, title=wording.title(audit), state_line=wording.record_state(audit),
+        facts=wording.facts(audit), width=trend.WIDTH, height=trend.HEIGHT, left=trend.LEFT, right=trend.RIGHT,
+        ground=trend.HEIGHT - trend.BOTTOM)

@@ -1,0 +1,112 @@
+"""The period of an audit: whole days in UTC, and the months, quarters or years that it is looked at by."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from drillbook.errors import UsageError
+from drillbook.report.figures import moment
+
+MOST_COLUMNS = {"month": 12, "quarter": 16}
+LENGTHS: dict[str, Callable[[date], tuple[str, date]]] = {
+    "month": lambda day: (f"{day:%Y-%m}", _months_on(day.replace(day=1), 1)),
+    "quarter": lambda day: (f"{day.year} Q{(day.month + 2) // 3}",
+                           _months_on(date(day.year, day.month - (day.month - 1) % 3, 1), 3)),
+    "year": lambda day: (f"{day.year}", date(day.year + 1, 1, 1)),
+}
+
+
+def _months_on(first: date, months: int) -> date:
+    number = first.year * 12 + first.month - 1 + months
+    return date(number // 12, number % 12 + 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One column: a month, a quarter or a year, as far as it lies in the period."""
+
+    label: str
+    first: date
+    last: date
+
+    def holds(self, at: str) -> bool:
+        """Did what began ``at`` begin in it?"""
+        found = moment(at)
+        return found is not None and self.first <= found.date() <= self.last
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """From the begin of ``since`` to the end of ``until``, in UTC."""
+
+    since: date
+    until: date
+
+    @classmethod
+    def parse(cls, since: str, until: str) -> Period:
+        """The period between two dates. Raises UsageError."""
+        first, last = _day("since", since), _day("until", until)
+        if last < first:
+            raise UsageError(f"--until {last} lies before --since {first}", hint="both days belong to the period")
+        return cls(first, last)
+
+    def __str__(self) -> str:
+        return f"{self.since} to {self.until}"
+
+    @property
+    def begin(self) -> datetime:
+        """The first moment of the period."""
+        return datetime(self.since.year, self.since.month, self.since.day, tzinfo=UTC)
+
+    @property
+    def end(self) -> datetime:
+        """The last moment of the period."""
+        return self.begin + timedelta(days=(self.until - self.since).days) + timedelta(days=1, microseconds=-1)
+
+    def holds(self, at: str | None) -> bool:
+        """Does a run that began ``at`` belong to the period? One of which nobody knows when it began does."""
+        found = moment(at) if at else None
+        return found is None or self.begin <= found <= self.end
+
+    def ended_before(self, at: str | None) -> bool:
+        """Did what began ``at`` begin after the period?"""
+        found = moment(at) if at else None
+        return found is not None and found > self.end
+
+    def touches(self, first: str | None, last: str | None) -> bool:
+        """Can something that happened between two moments lie in the period? None is a moment that nobody knows."""
+        low, high = (moment(at) if at else None for at in (first, last))
+        return (low is None or low <= self.end) and (high is None or high >= self.begin)
+
+    @property
+    def unit(self) -> str:
+        """``month``, ``quarter`` or ``year``: the shortest one of which a table can show all."""
+        return next((unit for unit, most in MOST_COLUMNS.items() if len(self._cut(unit)) <= most), "year")
+
+    def spans(self) -> tuple[Span, ...]:
+        """The columns of the period, without holes."""
+        return self._cut(self.unit)
+
+    def _cut(self, unit: str) -> tuple[Span, ...]:
+        found: list[Span] = []
+        day = self.since
+        while True:
+            label, following = LENGTHS[unit](day)
+            found.append(Span(label, day, min(following - timedelta(days=1), self.until)))
+            if following > self.until:
+                return tuple(found)
+            day = following
+
+
+def _day(name: str, text: str) -> date:
+    try:
+        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+            found = date.fromisoformat(text)
+            if 1970 <= found.year <= 9000:
+                return found
+    except ValueError:
+        pass
+    raise UsageError(f"--{name} {text!r} is not a day", hint="write it as 2026-01-31")

@@ -1,0 +1,158 @@
+"""The trend of one objective of one drill over the period, as a drawing: figures, their errors, and the target."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from drillbook.audit.coverage import by_drill, objectives_of, row_of, targets_of
+from drillbook.audit.period import Period
+from drillbook.audit.records import Record
+from drillbook.report.figures import moment, seconds
+from drillbook.report.labels import text_width
+from drillbook.report.wording import MET, MISSED, SHORT
+from drillbook.result import Verdict
+
+WIDTH, HEIGHT = 460.0, 190.0
+LEFT, RIGHT, TOP, BOTTOM = 62.0, 12.0, 14.0, 28.0
+STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+KEYS = ("rto", "rpo")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A run; ``kind`` is ``met``, ``missed``, ``unverified`` (a figure that does not count) or ``none`` (no figure)."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+    kind: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A labelled place on an axis."""
+
+    at: float
+    text: str
+    anchor: str = "middle"
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """One drawing with the same in words."""
+
+    environment: str
+    drill: str
+    key: str
+    title: str
+    description: str
+    points: tuple[Point, ...]
+    lines: tuple[str, ...]
+    """Through neighbouring runs that met or missed the objective."""
+    target: str
+    """The target as a stepped line."""
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    period: Period
+    top: float
+
+    def x(self, at: datetime) -> float:
+        whole = (self.period.end - self.period.begin).total_seconds()
+        return LEFT + (WIDTH - LEFT - RIGHT) * (at - self.period.begin).total_seconds() / whole
+
+    def y(self, value: float) -> float:
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * min(max(value, 0.0), self.top) / self.top
+
+
+def plots(runs: Sequence[Record], period: Period) -> list[Plot]:
+    """RTO and RPO of every drill that sets them in the period."""
+    found = []
+    for (environment, _, drill), mine in by_drill(one for one in runs if one.started).items():
+        found += [_plot(environment, drill, key, kept, period) for key in KEYS
+                  if (kept := [one for one in mine if key in targets_of(one)])]
+    return found
+
+
+def _plot(environment: str, drill: str, key: str, runs: Sequence[Record], period: Period) -> Plot:
+    targets = [targets_of(one)[key] for one in runs]
+    highest = max([*targets, *(_figure(one, key)[0] + _figure(one, key)[1] for one in runs)])
+    frame = _Frame(period, _nice(max(highest, 1e-3) / 3) * math.ceil(max(highest, 1e-3) / _nice(max(highest, 1e-3) / 3)))
+    points = tuple(_point(one, key, frame) for one in runs)
+    known = [point for point in points if point.kind != "none"]
+    described = (f"{len(runs)} runs that set this objective, {len(known)} with a figure, "
+                 f"{sum(point.kind == 'met' for point in points)} met, "
+                 f"{sum(point.kind == 'missed' for point in points)} missed. "
+                 + " ".join(f"{point.title}." for point in points))
+    return Plot(environment, drill, key, f"{SHORT[key]} of {drill} in {environment}", described, points, _lines(points),
+                _target(runs, targets, frame), _x_ticks(frame), _y_ticks(frame))
+
+
+def _figure(one: Record, key: str) -> tuple[float, float]:
+    objective = objectives_of(one).get(key)
+    return ((objective.measured_s or 0.0), (objective.error_s or 0.0)) if objective else (0.0, 0.0)
+
+
+def _point(one: Record, key: str, frame: _Frame) -> Point:
+    at = moment(one.started or "") or frame.period.begin
+    row = row_of(one, key)
+    x, ground = frame.x(at), frame.y(0)
+    if row is None or row.measured_s is None:
+        return Point(x, ground, ground, ground, "none", f"{at:%Y-%m-%d}: no figure, the run ended {one.verdict}")
+    error = row.error_s or 0.0
+    kind = {MET: "met" if one.verdict == Verdict.PASSED else "unverified", MISSED: "missed"}.get(row.state, "unverified")
+    word = kind if kind != "unverified" else f"not verified, the run ended {one.verdict}"
+    return Point(x, frame.y(row.measured_s), frame.y(row.measured_s - error), frame.y(row.measured_s + error), kind,
+                 f"{at:%Y-%m-%d}: {row.measured}, target at most {row.target}, {word}")
+
+
+def _lines(points: Sequence[Point]) -> tuple[str, ...]:
+    found: list[list[str]] = [[]]
+    for point in points:
+        if point.kind in ("met", "missed"):
+            found[-1].append(f"{point.x:.1f},{point.y:.1f}")
+        else:
+            found.append([])
+    return tuple(" ".join(line) for line in found if len(line) > 1)
+
+
+def _target(runs: Sequence[Record], targets: Sequence[float], frame: _Frame) -> str:
+    """The target over the whole period; it changes where a run with another one began."""
+    path = f"M{LEFT:.1f} {frame.y(targets[0]):.1f}"
+    for one, target in zip(runs, targets, strict=True):
+        at = moment(one.started or "") or frame.period.begin
+        path += f"H{frame.x(at):.1f}V{frame.y(target):.1f}"
+    return f"{path}H{WIDTH - RIGHT:.1f}"
+
+
+def _nice(about: float) -> float:
+    power = 10.0 ** math.floor(math.log10(about))
+    return next(step for step in STEPS if step * power >= about * 0.999) * power
+
+
+def _y_ticks(frame: _Frame) -> tuple[Tick, ...]:
+    step = _nice(frame.top / 3)
+    found = [number * step for number in range(math.floor(frame.top / step + 1e-6) + 1)]
+    return tuple(Tick(frame.y(value), seconds(value, None if value < 60 else 0), "end") for value in found)
+
+
+def _x_ticks(frame: _Frame) -> tuple[Tick, ...]:
+    """The begin of as many months, quarters or years as have room."""
+    found: list[Tick] = []
+    free = 0.0
+    for span in frame.period.spans():
+        x = frame.x(datetime(span.first.year, span.first.month, span.first.day, tzinfo=frame.period.begin.tzinfo))
+        width = text_width(span.label)
+        left = min(max(x, LEFT), WIDTH - width)
+        if left >= free and x + width <= WIDTH:
+            found.append(Tick(left, span.label, "start"))
+            free = left + width + 10
+    return tuple(found)

@@ -1,0 +1,67 @@
+"""The words of an audit that every format shares."""
+
+from __future__ import annotations
+
+from drillbook.audit.content import Audit
+from drillbook.report.figures import count
+
+SECTIONS = (
+    ("record", "Is the record whole?"), ("coverage", "Coverage"), ("proven", "Last proven RTO and RPO"), ("trend", "Trend"),
+    ("not-passed", "Runs that did not pass"), ("findings", "Findings"), ("runs", "All runs"), ("plans", "Changes of plans"),
+    ("operators", "Operators"), ("evidence", "Digests of the journals"), ("controls", "Controls"), ("sign-off", "Sign-off"))
+TITLES = dict(SECTIONS)
+SIGNERS = ("Operator", "Reviewer", "Approver")
+
+LEADS = {
+    "coverage": "Every service that was drilled, and every service that the newest plan of its environment names. "
+                "Each field says "
+                "how the last run of that time ended and how many runs there were. A time without a run is a gap.",
+    "proven": "The last run of the period that passed and met the objective. Runs with any other verdict prove "
+              "nothing here, "
+              "whatever they measured.",
+    "trend": "Each mark is a run; the upright line through it is the error of its figure, the dashed line the target. "
+             "Filled: met "
+             "by a run that passed. Square: missed. Hollow: not verified; on the ground line when there is no figure.",
+    "findings": "Open: the newest run of the drill in the period has it. Not seen again: that run passed and does not "
+                "have it. "
+                "A run that ended in any other way does not show that a finding is gone.",
+    "plans": "A plan is the drill and its inventory, resolved. It has a digest, which each journal states in its "
+             "first event.",
+    "operators": "As the journals name them: the account on the controller, or what a pipeline said. Who was really at the "
+                 "keyboard is not proven by it.",
+    "controls": "Where evidence for a control stands, and what this report does not show of it. It is no statement "
+                "that a control "
+                "is fulfilled. Only ids and titles are cited.",
+    "sign-off": "Signing says that this report was read, with the digest of the evidence that stands here.",
+}
+CHAIN = ("Every journal is a chain of hashes, and its first event names the last hash of the run before it. So no "
+         "line can be "
+         "changed, and no run taken out of the middle, without a break that is listed here. A run may name an event "
+         "before the "
+         "end of the journal before it: that run was still going on, or was recovered later; the table of digests "
+         "says which.")
+LIMITS = ("The newest journal, or its last lines, can be taken away unnoticed until a later run names it.",
+          "So compare the digests below with those of an earlier or a later audit.",
+          "Whoever holds all journals could write all of them anew. Digests that were handed out before then no longer fit.",
+          "Times are the controller's own; no other clock vouches for them.",
+          "A run belongs to the period in which it began, in UTC.")
+
+
+def record_state(audit: Audit) -> str:
+    """Whether the record is whole, in a few words."""
+    if not audit.whole:
+        return f"The record is not whole: {count(sum(one.breaking for one in audit.problems), 'problem')}"
+    return "The record is whole" if audit.runs else "No run in this period"
+
+
+def title(audit: Audit) -> str:
+    """The title of every format."""
+    return f"Recovery drills from {audit.period.since} to {audit.period.until}"
+
+
+def facts(audit: Audit) -> list[tuple[str, str]]:
+    """What the head of the report states."""
+    return [("Period", f"{audit.period.since} to {audit.period.until}, UTC"), ("Runs", str(len(audit.runs))),
+            ("Record", record_state(audit)), ("Newest run in the record", audit.newest[:10] or "none"),
+            ("Runs outside the period, read for the chain", str(audit.outside)),
+            ("Digest of the evidence", audit.evidence_digest)]

@@ -1,0 +1,53 @@
+"""Looking whether a drill could run now: hosts, probes and every step's own check. Reads only, and leaves no run behind."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from drillbook import conduct
+from drillbook.hosting import Hosts
+from drillbook.journal import Journal, Observer, read
+from drillbook.plan import Plan
+from drillbook.runner import Runner
+from drillbook.steps import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What a check found; ``message`` is empty when the drill could begin."""
+
+    message: str
+    findings: tuple[dict[str, Any], ...]
+
+    @property
+    def ready(self) -> bool:
+        """Could the drill begin?"""
+        return not self.message
+
+
+def check(one: Plan, observer: Observer) -> Check:
+    """Check ``one`` on its hosts; ``observer`` sees the events. Raises SecretError, UsageError."""
+    redactor = conduct.redactor_for(one)
+    with tempfile.TemporaryDirectory(prefix="drillbook-check-") as name:
+        folder = Path(name)
+        journal = Journal(folder, redactor, origin=time.monotonic(), observer=observer)
+        hosts = Hosts(lambda host: conduct.connect(one.inventory, host))
+        who, now = conduct.operator(), datetime.now(UTC).isoformat(timespec="seconds")
+        run = {"id": conduct.new_run_id(one.drill), "started": now, "operator": who}
+        try:
+            journal.append("check.started", {"drill": one.drill})
+            Runner(Stage(one, journal, hosts.get, folder, run, redactor), hosts.open, conduct.header(who)).check()
+        finally:
+            hosts.close()
+            journal.close()
+        events = read(journal.path).events
+    ended = [event.data for event in events if event.kind == "ended.early"]
+    if not ended:
+        return Check("", ())
+    failed = [found for event in events if event.kind == "failed" for found in event.data["findings"]]
+    return Check(ended[0]["message"], (*failed, *ended[0]["findings"]))

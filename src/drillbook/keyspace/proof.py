@@ -1,0 +1,61 @@
+"""Proving a backup where it lies: its manifest is the pinned one, every byte is as it was, and a server loads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from drillbook.action import Context
+from drillbook.errors import HostError, StepFailed
+from drillbook.findings import finding
+from drillbook.host import Deadline
+from drillbook.keyspace import manifest as manifests
+from drillbook.keyspace.manifest import Manifest
+from drillbook.store import Reference, Store
+from drillbook.transfer import Carrier
+
+
+@contextmanager
+def scratch(ctx: Context, name: str) -> Iterator[str]:
+    """A folder on the step's host with an empty folder ``files`` in it, removed at the end."""
+    path = f"{ctx.scratch}/{name}-{ctx.step}"
+    try:
+        ctx.make_scratch(f"{name}-{ctx.step}")
+        ctx.run("mkdir", "-m", "700", "--", f"{path}/files").check()
+        yield path
+    finally:
+        with suppress(HostError):
+            ctx.host.run(("rm", "-rf", "--", path), deadline=Deadline.after(60))
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One backup in a store; ``origin`` carries the digest of its manifest."""
+
+    ctx: Context
+    store: Store
+    origin: Reference
+
+    def manifest(self) -> Manifest:
+        """The manifest, once the store shows every file in its size. Raises StepFailed with a finding for each."""
+        backup = manifests.read(self.store, self.origin)
+        wrong = manifests.present(self.store, self.origin, backup)
+        if wrong:
+            raise StepFailed(f"the backup in {self.origin} is not whole: {manifests.summary(wrong)}", findings=wrong)
+        return backup
+
+    def fetch(self, backup: Manifest, folder: str) -> None:
+        """Bring the files to ``folder``/files on the host and compare every one.
+
+        Raises StepFailed with a finding for each file that is not as it was.
+        """
+        carrier = Carrier(self.ctx.host, self.ctx.deadline, folder)
+        problems = carrier.fetch(f"{folder}/files", backup.listed(), self.store, self.origin.key)
+        wrong = [finding(f"backup-{one.kind}", title=one.name, wanted=one.wanted, measured=one.measured,
+                         host=self.ctx.host.name) for one in problems if one.kind != "error"]
+        if wrong:
+            raise StepFailed(f"the backup in {self.origin} is damaged: {manifests.summary(wrong)}", findings=wrong)
+        if problems:
+            said = "; ".join(f"{one.name}: {one.measured}" for one in problems[:3])
+            raise StepFailed(f"{self.ctx.host.name} could not fetch {len(problems)} files: {said}")

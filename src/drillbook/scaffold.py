@@ -1,0 +1,58 @@
+"""A new project folder, ready to run: inventories, a first drill and its suite, tasks, files for CI and for editors."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from rich.text import Text
+
+from drillbook import schema
+from drillbook.console import console
+from drillbook.errors import UsageError
+from drillbook.views import program
+
+FILES = {"inventory/lab.yml": "lab.yml", "inventory/staging.yml": "staging.yml", "drills/first.yml": "first.yml",
+         "drills/pre-release.yml": "suite.yml", "tasks.py": "tasks.txt", ".gitignore": "gitignore",
+         ".gitlab-ci.yml": "gitlab-ci.yml", ".github/workflows/drills.yml": "github.yml"}
+"""Files of a new project, and their templates."""
+
+
+def init(folder: Path) -> int:
+    """Make a project in ``folder``. Raises UsageError when a file of it is there already; nothing is then written."""
+    content = contents()
+    taken = [name for name in content if (folder / name).exists() or (folder / name).is_symlink()]
+    if taken:
+        raise UsageError(f"{folder.resolve()} holds {', '.join(taken[:3])} already; nothing was written",
+                         hint="name a new folder: init FOLDER")
+    for name, text in content.items():
+        path = folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("x", encoding="utf-8") as target:
+                target.write(text)
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written: {error.strerror}", hint="choose another folder") from None
+    _tell(folder, list(content))
+    return 0
+
+
+def contents() -> dict[str, str]:
+    """The files of a new project by their path."""
+    templates = files("drillbook").joinpath("templates")
+    found = {name: templates.joinpath(source).read_text(encoding="utf-8") for name, source in FILES.items()}
+    found["reports/.gitkeep"] = ""
+    return found | {f".drillbook/{kind}.schema.json": schema.text(kind) for kind in schema.KINDS}
+
+
+def _tell(folder: Path, names: list[str]) -> None:
+    out = console()
+    out.print(Text(f"a new project in {folder.resolve()}:", style="bold"), soft_wrap=True)
+    for name in names:
+        out.print(Text(f"  {name}"))
+    out.print(Text("\nNext", style="bold"))
+    if folder.resolve() != Path.cwd():
+        out.print(Text(f"  cd {folder}"))
+    for command, what in (("drill.plan first", "what the first drill would do"), ("drill first", "run it on the lab")):
+        out.print(Text(f"  {program()} {command:18}{what}"))
+    out.print(Text("  then describe your own hosts in inventory/staging.yml"))

@@ -1,0 +1,139 @@
+"""JSON Schema of drills and inventories, made from the models and every action, so that editors complete and check.
+
+An editor sees a file without its tags and before its expressions are evaluated: wherever a value may be an expression
+or a tag, text that looks like one is accepted too. What the schema accepts is checked again, fully, by Drillbook.
+"""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from typing import Any
+
+from pydantic import BaseModel
+
+from drillbook.action import Action, Place, find, known_names
+from drillbook.console import stdout
+from drillbook.errors import UnknownName
+from drillbook.inventory import Inventory
+from drillbook.probe import Probe
+from drillbook.spec import PHASES, Head, Keywords, Suite
+from drillbook.strict import did_you_mean
+
+KINDS = ("drill", "inventory")
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+Schema = dict[str, Any]
+EXPRESSION: Schema = {"type": "string", "pattern": r"\{\{[\s\S]*\}\}",
+                      "description": "An expression, such as {{ services.api.url }}."}
+LAB_VALUE: Schema = {"type": "string", "pattern": r"^[a-z0-9_]+(\.[a-z0-9_-]+)+$",
+                     "description": "With the tag !lab: a value of the lab."}
+SECRET: Schema = {
+    "description": "A secret's source: !env NAME, !file PATH, or !command [program, argument]. Never the secret itself.",
+    "anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+
+
+def show(kind: str) -> int:
+    """Print the schema of ``kind``. Raises UnknownName."""
+    if kind not in KINDS:
+        raise UnknownName(f"there is no schema {kind!r}" if kind else "which schema? its name is missing",
+                          hint=f"{did_you_mean(kind, KINDS)}there are: {', '.join(KINDS)}")
+    stdout().write(text(kind))
+    return 0
+
+
+def text(kind: str) -> str:
+    """The schema of ``kind`` as it is written into a file."""
+    return json.dumps(drill() if kind == "drill" else inventory(), indent=1, ensure_ascii=False) + "\n"
+
+
+def drill() -> Schema:
+    """The schema of a drill or a suite."""
+    parts: Schema = {}
+    step, probe = _uses(parts, "drillbook.actions", Action), _uses(parts, "drillbook.probes", Probe)
+    keywords = _model(parts, Keywords)
+    step["properties"] |= keywords["properties"]
+    parts["step"] = step
+    parts["parallel"] = {"type": "object", "description": "Steps that run at once.", "required": ["parallel"],
+                         "properties": {"parallel": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}}},
+                         "additionalProperties": False}
+    parts["probe"] = probe
+    head = _model(parts, Head)
+    head["properties"]["probes"] = {"type": ["array", "null"], "items": {"$ref": "#/$defs/probe"},
+                                    "description": "Measurements that run beside the whole drill."}
+    steps = {"if": {"type": "object", "required": ["parallel"]}, "then": {"$ref": "#/$defs/parallel"},
+             "else": {"$ref": "#/$defs/step"}}
+    for phase in PHASES:
+        head["properties"][phase] = {"type": ["array", "null"], "items": steps,
+                                     "description": f"Steps of the phase {phase}."}
+    head["anyOf"] = [{"required": [phase]} for phase in PHASES]
+    parts["drill"], parts["suite"] = head, _model(parts, Suite)
+    return {"$schema": DIALECT, "title": "A drill or a suite of Drillbook", "type": "object",
+            "if": {"required": ["suite"], "not": {"required": ["drill"]}}, "then": {"$ref": "#/$defs/suite"},
+            "else": {"$ref": "#/$defs/drill"}, "$defs": parts}
+
+
+def _uses(parts: Schema, package: str, kind: type[Any]) -> Schema:
+    """Exactly one action or probe, each with its own parameters."""
+    properties: Schema = {}
+    choices: list[Schema] = []
+    for name in known_names(package, kind):
+        found: type[Any] = find(name, package, kind)
+        parts[name] = _expressive(_model(parts, found), parts, top=True)
+        needs_nothing = not parts[name].get("required")
+        about = (found.__doc__ or "").strip().splitlines()[0]
+        own = {"$ref": f"#/$defs/{name}"}
+        properties[name] = {"description": about, **({"anyOf": [own, {"type": "null"}]} if needs_nothing else own)}
+        needs_hosts = kind is Action and found.PLACE is Place.HOSTS
+        choices.append({"required": [name, "hosts"] if needs_hosts else [name]})
+    return {"type": "object", "properties": properties, "additionalProperties": False, "oneOf": choices}
+
+
+def _model(parts: Schema, model: type[BaseModel]) -> Schema:
+    """The schema of one model; those that it refers to go to ``parts``."""
+    made = model.model_json_schema(by_alias=True)
+    for name, inner in made.pop("$defs", {}).items():
+        parts[name] = SECRET if name == "Secret" else inner
+    return made
+
+
+def _expressive(schema: Schema, parts: Schema, *, top: bool = False) -> Schema:
+    """``schema`` with an expression allowed wherever a value stands."""
+    if "$ref" in schema:
+        inner = parts.get(str(schema["$ref"]).rpartition("/")[2], {})
+        return {**{key: value for key, value in schema.items() if key != "$ref"},
+                **_expressive(deepcopy(inner), parts)}
+    made = dict(schema)
+    for key in ("properties",):
+        if key in made:
+            made[key] = {name: _expressive(value, parts) for name, value in made[key].items()}
+    for key in ("items", "additionalProperties"):
+        if isinstance(made.get(key), dict):
+            made[key] = _expressive(made[key], parts)
+    if top or (made.get("type") == "string" and not set(made) & {"pattern", "enum", "const", "format", "minLength"}):
+        return made
+    about: Schema = {key: made.pop(key) for key in ("description", "default", "title") if key in made}
+    return {**about, "anyOf": [made, EXPRESSION]}
+
+
+def inventory() -> Schema:
+    """The schema of an inventory."""
+    parts: Schema = {}
+    made = _model(parts, Inventory)
+    for part in parts.values():
+        if part is not SECRET:
+            part.get("properties", {}).pop("name", None)
+            part["properties"] = {key: _taggable(value) for key, value in part.get("properties", {}).items()}
+    hosts = made["properties"]["hosts"]
+    hosts["additionalProperties"] = {"anyOf": [hosts["additionalProperties"], {"type": "null"}]}
+    return {"$schema": DIALECT, "title": "An inventory of Drillbook", **made, "$defs": parts}
+
+
+def _taggable(schema: Schema) -> Schema:
+    """``schema`` with a value of the lab allowed where a number stands."""
+    kinds = [one.get("type") for one in schema.get("anyOf", [schema])]
+    if "integer" not in kinds:
+        return schema
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [*schema["anyOf"], LAB_VALUE]}
+    about: Schema = {key: schema[key] for key in ("description", "default", "title") if key in schema}
+    return {**about, "anyOf": [{key: value for key, value in schema.items() if key not in about}, LAB_VALUE]}

@@ -1,0 +1,151 @@
+"""Whole years of drills, written with the real Journal on a clock that is set by hand."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+from drillbook import conduct, inventory, journal, plan, spec
+from drillbook.journal import Journal
+from drillbook.project import Project
+from drillbook.redact import Redactor
+from drillbook.report import publish
+from tests.test_judge import ACKS, DRILL, SAMPLES, Story, grid
+from tests.test_plan import HOSTS
+
+DOWN = DRILL.replace("drill: sample", "drill: api-down").replace("A sample", "The API is down").replace(", rpo: 1s", "")
+HOSTILE = "<script>alert(1)</script> \x1b[31m {{ 7*7 }} \u202egnp | `x` [b](javascript:1) & \"'"
+SLOW = [*grid(5.0, 10.1, True), *grid(10.1, 16.4, False), *grid(16.4, 20.0, True)]
+LEFT = {"step": "inject.1", "host": "app-1", "what": "service.kill", "why": "no answer", "by_hand": "start it"}
+
+
+class Run(Story):
+    """The journal of one run in the book of a project; `with` closes it."""
+
+    def __init__(self, book, begun, drill="sample", text=DRILL, suite="", operator="ann@ops", prev=None):
+        self.book, self.begun, self.operator = book, begun, operator
+        begun_at = datetime.fromisoformat(begun).replace(tzinfo=UTC)
+        self.at = begun_at
+        self.id = f"{begun_at:%Y%m%dT%H%M%S}.000Z-{drill}-{len(book.runs):04x}"
+        self.folder = book.reports / suite / self.id
+        self.folder.mkdir(parents=True)
+        book.runs.append(self)
+        (book.root / f"{drill}.yml").write_text(text)
+        (book.root / "hosts.yml").write_text(HOSTS)
+        self.plan = plan.make(spec.load(book.root / f"{drill}.yml"), inventory.load(book.root / "hosts.yml"))
+        with clock(self.at, 0.0):
+            before = prev or conduct.previous_head(Project(book.root), self.id)
+            self.journal = Journal(self.folder, Redactor([]), origin=0.0, prev=before)
+        self.add(0.0, "run.started", run=self.id, plan=self.plan.model_dump(mode="json"), plan_digest=self.plan.digest,
+                 tool="drillbook 0", operator=operator, controller="here")
+
+    def add(self, at, kind, step=None, host=None, /, **data):
+        with clock(self.at, at):
+            self.journal.append(kind, data, step=step, host=host)
+        return self
+
+    def resumed(self, at, operator="bob@ops"):
+        """A recovery on another day that puts back what was left."""
+        self.journal.close()
+        self.at = datetime.fromisoformat(at).replace(tzinfo=UTC)
+        with clock(self.at, 0.0):
+            self.journal = Journal.resume(self.folder, Redactor([]), origin=0.0)
+        self.add(0.0, "recovery.started", operator=operator, tool="drillbook 0")
+        return self.add(2.0, "recovery.finished", residue=[])
+
+    @property
+    def path(self):
+        return self.folder / "journal.jsonl"
+
+    def close(self):
+        self.journal.close()
+        return self
+
+    def slow(self):
+        """Recovered, and not in time."""
+        return self.fault().availability(*SLOW).canary(ACKS, [[1, 400]]).late().end()
+
+    def late(self):
+        self.add(11.0, "phase.started", phase="restore")
+        self.step(11.0, 16.0, "restore.1", "app-1", effect="write")
+        self.add(16.0, "phase.ended", phase="restore", status="done").add(16.0, "phase.started", phase="verify")
+        self.step(16.5, 17.0, "verify.1", "controller")
+        return self.add(18.0, "phase.ended", phase="verify", status="done")
+
+    def refused(self, message="the system is not ready"):
+        return self.add(1.0, "ended.early", why="refused", message=message, findings=[]).end()
+
+    def unproven(self):
+        return self.fault(active=None).availability(*SAMPLES).canary(ACKS, [[1, 400]]).recovery().end()
+
+
+class Book:
+    """A project's folder of reports that fills up."""
+
+    def __init__(self, root):
+        self.root, self.runs = Path(root), []
+        (self.root / "drills").mkdir(exist_ok=True)
+        self.reports = Project(self.root).reports
+
+    def run(self, begun, **how):
+        return Run(self, begun, **how)
+
+
+@contextmanager
+def clock(at, seconds):
+    """The clocks that the journal reads, set by hand: the wall's, and the monotonic one."""
+    real_now, real_time = journal._now, journal.time
+    journal._now = lambda: (at + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    journal.time = SimpleNamespace(monotonic=lambda: seconds)
+    try:
+        yield
+    finally:
+        journal._now, journal.time = real_now, real_time
+
+
+def quiet(book):
+    """Three good runs in a row, nothing else."""
+    for month in (1, 2, 3):
+        book.run(f"2026-0{month}-10T09:00:00").good().close()
+    return book
+
+
+def year(book):
+    """A year in which everything happened that may happen to an honest record."""
+    book.run("2025-12-05T09:00:00").good().close()
+    book.run("2026-01-12T09:00:00").good().close()
+    suite = "20260210T085959.000Z-quarterly-00aa"
+    book.run("2026-02-10T09:00:00", suite=suite).slow().close()
+    book.run("2026-02-10T09:10:00", drill="api-down", text=DOWN, suite=suite, operator="ci").good().close()
+    book.run("2026-04-02T09:00:00").refused().close()
+    killed = book.run("2026-05-03T09:00:00").availability(*SAMPLES).fault()
+    killed.close()
+    book.run("2026-05-04T09:00:00", drill="api-down", text=DOWN).slow().close()
+    killed.resumed("2026-05-05T08:00:00").close()
+    text = DRILL.replace("rto: 5s", "rto: 8s")
+    book.run("2026-07-06T09:00:00", text=text).good().close()
+    book.run("2026-08-07T09:00:00", text=text, operator="ci").unproven().close()
+    left = book.run("2026-09-08T09:00:00", drill="api-down", text=DOWN)
+    left.fault().availability(*SAMPLES).recovery(verify="failed").end([LEFT]).close()
+    book.run("2026-11-09T09:00:00", text=text).good().close()
+    book.run("2027-01-11T09:00:00").good().close()
+    return book
+
+
+def hostile(book):
+    """Names, reasons and operators that want to be more than text."""
+    text = DRILL.replace("title: A sample", "title: \"<b>x</b>\"")
+    book.run("2026-01-12T09:00:00", text=text, operator=HOSTILE).refused(HOSTILE).close()
+    left = book.run("2026-02-12T09:00:00", text=text, operator=HOSTILE)
+    left.fault().availability(*SAMPLES).recovery().end([LEFT | {"what": HOSTILE, "host": HOSTILE, "why": HOSTILE}]).close()
+    return book
+
+
+def render_all(book):
+    """The reports of every run, as a run leaves them."""
+    for run in book.runs:
+        publish.write_run(run.folder, conduct.judged(run.folder))
+
+

@@ -1,0 +1,201 @@
+"""What an audit counts, proves and finds; and that it agrees with each run's own result.json."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from drillbook.audit import content, records
+from drillbook.audit.controls import CONTROLS
+from drillbook.audit.coverage import NO_RUN
+from drillbook.audit.period import Period
+from drillbook.audit.wording import TITLES
+from drillbook.errors import UsageError
+from tests.audit import stories
+from tests.audit.test_chain import audited
+from tests.test_judge import DRILL
+
+
+def test_a_month_without_any_run_is_a_gap(book):
+    audit = audited(stories.year(book))
+    row = next(row for row in audit.coverage if row.service == "api")
+    assert row.gaps == ("2026-03", "2026-06", "2026-10", "2026-12")
+    assert [cell.last for cell in row.cells if cell.span in row.gaps] == [NO_RUN] * 4
+    assert row.unproven == ("2026-04", "2026-05", "2026-08", "2026-09")
+    assert [(cell.runs, cell.last, cell.residue) for cell in row.cells if cell.span == "2026-09"] == [(1, "failed", True)]
+
+
+def test_a_service_that_no_drill_touches_is_a_gap_all_the_time(book):
+    row = next(row for row in audited(stories.year(book)).coverage if row.service == "backups")
+    assert (row.runs, len(row.gaps)) == (0, 12)
+
+
+def test_the_last_run_of_a_month_gives_its_verdict(book):
+    book.run("2026-01-10T09:00:00").good().close()
+    book.run("2026-01-20T09:00:00").slow().close()
+    cell = audited(book, until="2026-01-31").coverage[0].cells[0]
+    assert (cell.runs, cell.passed, cell.last) == (2, 1, "failed")
+
+
+def test_numbers_agree_with_the_results_of_the_runs(book):
+    stories.render_all(stories.year(book))
+    audit = audited(book)
+    results = [json.loads(path.read_text()) for path in sorted(book.reports.glob("**/result.json"))]
+    results = [one for one in results if one["started"].startswith("2026")]
+    assert len(results) == len(audit.runs) == 10
+    by_run = {one["run"]: one for one in results}
+    assert {row.run: row.verdict for row in audit.runs} == {run: one["verdict"] for run, one in by_run.items()}
+    counted = [one["verdict"] for one in results]
+    assert audit.verdicts == {verdict: counted.count(verdict) for verdict in set(counted)}
+    for row in audit.proven:
+        one = by_run[row.run]
+        objective = one["objectives"][row.key]
+        assert one["verdict"] == "passed"
+        assert (row.measured_s, row.error_s, row.target_s) == (objective["measured_s"], objective["error_s"], objective["target_s"])
+        assert objective["met"] is True
+    codes = [(one["drill"], found["code"]) for one in results for found in one["findings"]]
+    assert {(row.drill, row.code): row.count for row in audit.findings} == {pair: codes.count(pair) for pair in codes}
+    assert {row.run for row in audit.not_passed} == {run for run, one in by_run.items() if one["exit"] != 0}
+
+
+def test_results_that_were_changed_change_nothing(book):
+    stories.render_all(stories.year(book))
+    before = content.as_data(audited(book))
+    for path in book.reports.glob("**/result.json"):
+        path.write_text(path.read_text().replace("failed", "passed").replace("inconclusive", "passed"))
+    assert content.as_data(audited(book)) == before
+
+
+def test_only_a_run_that_passed_proves_an_objective(book):
+    book.run("2026-01-10T09:00:00").good().close()
+    book.run("2026-02-10T09:00:00").unproven().close()
+    book.run("2026-03-10T09:00:00").slow().close()
+    row = next(row for row in audited(book).proven if row.key == "rto")
+    assert row.at.startswith("2026-01-10")
+    assert row.notes == ("the newest run ended failed on 2026-03-10",)
+    late = audited(book, since="2026-02-01")
+    row = next(row for row in late.proven if row.key == "rto")
+    assert not row.proven
+    assert row.measured == "not proven in the period"
+    assert row.notes == ("before the period: 2.41 s ± 0.11 s on 2026-01-10",)
+    assert all(not row.proven for row in late.proven)
+    assert {run.rto for run in late.runs} == {"2.41 s ± 0.11 s: not proven, the run did not pass", "6.41 s ± 0.11 s: missed"}
+
+
+def test_passed_with_residue_is_no_proof(book):
+    book.run("2026-01-10T09:00:00").fault().availability(*stories.SAMPLES).canary(stories.ACKS, [[1, 400]]).recovery().end(
+        [stories.LEFT]).close()
+    audit = audited(book)
+    assert audit.verdicts == {"not verified": 1}
+    assert audit.not_passed[0].residue
+    assert not any(row.proven for row in audit.proven)
+
+
+def test_a_tightened_target_is_told(book):
+    book.run("2026-01-10T09:00:00").good().close()
+    book.run("2026-02-10T09:00:00", text=DRILL.replace("rto: 5s", "rto: 2s")).slow().close()
+    row = next(row for row in audited(book).proven if row.key == "rto")
+    assert "the target is 2 s since then: NOT within it" in row.notes
+
+
+def test_findings_are_open_until_a_run_passes_without_them(book):
+    def state():
+        return {row.code: row.state for row in audited(book).findings}
+
+    book.run("2026-01-10T09:00:00").slow().close()
+    assert state()["objective-missed"] == "open"
+    book.run("2026-02-10T09:00:00").refused().close()
+    assert state()["objective-missed"] == "not known: the newest run ended refused"
+    book.run("2026-03-10T09:00:00").good().close()
+    assert state()["objective-missed"] == "not seen again"
+
+
+def test_the_trend_draws_each_run_once_with_its_kind(book):
+    audit = audited(stories.year(book))
+    plot = next(plot for plot in audit.plots if (plot.drill, plot.key) == ("sample", "rto"))
+    assert [point.kind for point in plot.points] == ["met", "missed", "none", "none", "met", "unverified", "met"]
+    assert [point.x for point in plot.points] == sorted(point.x for point in plot.points)
+    met, missed = plot.points[:2]
+    assert missed.y < met.y, "longer is higher"
+    assert met.high < met.y < met.low
+    assert plot.target.count("V") == 7
+    assert "6.41 s ± 0.11 s, target at most 5 s, missed" in plot.description
+
+
+def test_changes_of_plans(book):
+    audit = audited(stories.year(book))
+    assert [(row.drill, row.at[:10], row.changed) for row in audit.plans] == [("sample", "2026-07-06", ("objectives",))]
+
+
+def test_a_run_belongs_to_the_day_it_began(book):
+    book.run("2026-01-31T23:59:59").good().close()
+    book.run("2026-02-01T00:00:00").good().close()
+    assert len(audited(book, until="2026-01-31").runs) == 1
+    assert len(audited(book, since="2026-02-01").runs) == 1
+
+
+def test_an_empty_period_says_so(book):
+    audit = audited(book)
+    assert audit.whole
+    assert audit.sentence == "No run began in this period, so nothing was shown."
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "unit", "labels"),
+    [
+        ("2026-01-15", "2026-03-02", "month", ["2026-01", "2026-02", "2026-03"]),
+        ("2025-11-01", "2026-12-31", "quarter", ["2025 Q4", "2026 Q1", "2026 Q2", "2026 Q3", "2026 Q4"]),
+        ("2020-06-01", "2026-01-01", "year", ["2020", "2021", "2022", "2023", "2024", "2025", "2026"]),
+        ("2024-02-29", "2024-02-29", "month", ["2024-02"]),
+    ],
+)
+def test_columns(since, until, unit, labels):
+    period = Period.parse(since, until)
+    spans = period.spans()
+    assert (period.unit, [span.label for span in spans]) == (unit, labels)
+    assert (str(spans[0].first), str(spans[-1].last)) == (since, until)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "message"),
+    [
+        ("2026-13-01", "2026-12-31", "--since '2026-13-01' is not a day"),
+        ("2026-01-01", "2026-02-30", "--until '2026-02-30' is not a day"),
+        ("20260101", "2026-12-31", "--since '20260101' is not a day"),
+        ("", "2026-12-31", "--since '' is not a day"),
+        ("２０２６-01-01", "2026-12-31", "is not a day"),
+        ("2026-12-31", "2026-01-01", "--until 2026-01-01 lies before --since 2026-12-31"),
+    ],
+)
+def test_dates_that_cannot_be(since, until, message):
+    with pytest.raises(UsageError) as caught:
+        Period.parse(since, until)
+    assert message in caught.value.message
+    assert caught.value.exit_status == 2
+
+
+def test_controls_point_to_sections_and_say_what_is_not_shown():
+    assert {one.id for one in CONTROLS} == {"A1.2", "A1.3", "A.5.30", "A.8.13", "A.8.14", "CP-4", "CP-9", "CP-10", "8.1.4.9",
+                                            "Art. 11", "Art. 12"}
+    for one in CONTROLS:
+        assert one.shows
+        assert one.not_shown
+        assert set(one.sections) <= set(TITLES)
+
+
+@pytest.mark.parametrize("junk", [b"\n", b"{}\n", b"[1]\n", b"\xff\xfe\n", b"null\n{\n", b'{"hash": 1}\n', b"x" * 100_000])
+def test_what_is_no_journal_is_never_a_traceback(book, junk):
+    folder = book.reports / "20260110T100000.000Z-sample-00ff"
+    folder.mkdir()
+    (folder / "journal.jsonl").write_bytes(junk)
+    audit = audited(book)
+    assert not audit.whole
+    assert audit.verdicts == {"not verified": 1}
+
+
+def test_reading_changes_nothing(book):
+    stories.quiet(book)
+    before = {path: path.read_bytes() for path in book.reports.rglob("*") if path.is_file()}
+    records.find(book.reports)
+    assert {path: path.read_bytes() for path in book.reports.rglob("*") if path.is_file()} == before

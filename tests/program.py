@@ -1,0 +1,55 @@
+"""The real program in a process of its own, in a project folder whose drills stand on the controller alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = [sys.executable, "-c", "import sys; sys.argv[0] = 'drillbook'; from drillbook.tasks import main; main()"]
+HEAD = "drill: sample\ntitle: A sample\nservice: app\n"
+VERIFY = "verify:\n  - command.run: {argv: ['true']}\n    hosts: controller\n"
+
+
+class Folder:
+    """A project folder, and the program in it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "drills").mkdir()
+        (root / "inventory").mkdir()
+        (root / "inventory" / "lab.yml").write_text("environment: lab\nservices: {app: {kind: process, host: controller}}\n")
+        self.environment = {**os.environ, "PYTHONWARNINGS": "error", "TERM": "xterm-256color", "COLUMNS": ""}
+        self.environment.pop("COLUMNS")
+
+    def write(self, text: str, name: str = "sample") -> None:
+        """A drill; ``DIR`` in its text is the folder, and one without a verification gets one."""
+        text += "" if "verify:" in text else VERIFY
+        (self.root / "drills" / f"{name}.yml").write_text(HEAD.replace("sample", name) + text.replace("DIR", str(self.root)))
+
+    def run(self, *argv: str, **options):
+        options = {"timeout": 60, **options}
+        return subprocess.run([*PROGRAM, *argv], cwd=self.root, env=self.environment, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, check=False, **options)
+
+    def start(self, *argv: str, **options):
+        return subprocess.Popen([*PROGRAM, *argv], cwd=self.root, env=self.environment, **options)
+
+    @property
+    def latest(self) -> Path:
+        return (self.root / "reports" / "latest").resolve()
+
+    def result(self):
+        return json.loads((self.latest / "result.json").read_text())
+
+
+def step(argv, *more):
+    return "".join(f"  {line}\n" for line in
+                   [f"- command.run: {{argv: {json.dumps(argv)}}}", "  hosts: controller", *(f"  {line}" for line in more)])
+
+
+def fault(argv, undo, proof=("true",)):
+    return (f"inject:\n  - command.run: {{argv: {json.dumps(argv)}, effect: fault, undo: {json.dumps(undo)}, "
+            f"proof: {json.dumps(list(proof))}}}\n    hosts: controller\n")

@@ -1,0 +1,252 @@
+"""The program as people and pipelines use it: exit statuses, streams, mistakes, and terminals that go away."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from drillbook import tasks
+from tests.program import Folder, fault, step
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Folder(tmp_path)
+
+
+BREAK = fault(["touch", "DIR/broken"], ["rm", "-f", "DIR/broken"], ["test", "-e", "DIR/broken"])
+UNDOABLE = fault(["touch", "DIR/broken"], ["false"], ["test", "-e", "DIR/broken"])
+VERDICTS = {
+    "passed": (0, "passed", BREAK + "restore:\n" + step(["rm", "-f", "DIR/broken"])),
+    "failed": (1, "failed", BREAK + "restore:\n" + step(["false"])),
+    "inconclusive": (3, "inconclusive", "verify:\n" + step(["true"], "expect: result.nothing == 1")),
+    "refused": (4, "refused", "guard: {environments: [staging]}\n" + BREAK + "restore:\n" + step(["true"])),
+    "residue": (5, "failed", UNDOABLE + "restore:\n" + step(["false"]))}
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_each_verdict(folder, name):
+    status, verdict, text = VERDICTS[name]
+    folder.write(text)
+    done = folder.run("drill", "sample", "--json")
+    agree(folder, done.stdout, done.returncode, status, verdict)
+    assert done.stderr == ""
+
+
+def test_the_verdict_aborted(folder):
+    folder.write(BREAK + "restore:\n" + step(["sleep", "30"]))
+    lines = []
+    with folder.start("drill", "sample", "--json", stdout=subprocess.PIPE, text=True) as program:
+        for line in program.stdout:
+            lines.append(line)
+            if json.loads(line)["kind"] == "step.started" and json.loads(line)["step"] == "restore.1":
+                program.send_signal(signal.SIGINT)
+    assert program.returncode == 4
+    agree(folder, "".join(lines), 4, 4, "aborted")
+    assert not (folder.root / "broken").exists()
+
+
+def agree(folder, stdout, returned, status, verdict):
+    """Exit status, result, JUnit and the last line of the JSON all say the same."""
+    events = [json.loads(line) for line in stdout.splitlines()]
+    result = folder.result()
+    assert (returned, result["exit"], result["verdict"]) == (status, status, verdict), result["reason"]
+    assert events[0]["kind"] == "run.started"
+    assert events[-2]["kind"] == "run.finished"
+    assert events[-1] == {"kind": "result", "data": result}
+    journal = [json.loads(line) for line in (folder.latest / "journal.jsonl").read_text().splitlines()]
+    assert sorted(events[:-1], key=lambda event: event["seq"]) == journal
+    suite = ElementTree.parse(folder.latest / "junit.xml").getroot()
+    bad = [one for kind in ("failure", "error") for one in suite.iter(kind)]
+    assert bool(bad) == (status in (1, 3, 5)) or verdict in ("refused", "aborted"), "JUnit"
+    if status == 0:
+        assert not bad
+
+
+def test_a_suite_as_json(folder):
+    folder.write(BREAK + "restore:\n" + step(["rm", "DIR/broken"]))
+    (folder.root / "drills" / "all.yml").write_text("suite: all\ntitle: All\ndrills: [sample]\n")
+    done = folder.run("drill", "all", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["data"]["suite"] == "all"
+
+
+def test_quiet_says_the_verdict_and_the_findings(folder):
+    folder.write("restore:\n" + step(["false"]))
+    done = folder.run("drill", "sample", "--quiet")
+    assert done.returncode == 1
+    lines = [line.rstrip() for line in done.stdout.splitlines() if line.strip()]
+    assert lines[0].startswith("✕ FAILED  A sample") or "FAILED" in lines[0]
+    assert "Findings" in lines[1]
+    assert not any("Objectives" in line or "Phases" in line for line in lines)
+    folder.write("restore:\n" + step(["true"]))
+    assert len(folder.run("drill", "sample", "--quiet").stdout.splitlines()) == 1
+
+
+def test_plain_lines_without_a_terminal_and_what_to_do_next(folder):
+    folder.write("restore:\n" + step(["sh", "-c", "printf '\\033[2Jgone' >&2; exit 3"], "name: Bring it back"))
+    done = folder.run("drill", "sample")
+    assert done.returncode == 1
+    assert "\x1b" not in done.stdout
+    assert "✗ Bring it back" in done.stdout
+    assert "run it again when it is mended  drillbook drill sample" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+def test_the_answer_to_manual_steps(folder):
+    folder.write("restore:\n" + step(["sh", "-c", "echo $DRILLBOOK_ASSUME > DIR/said"]))
+    assert folder.run("drill", "sample", "--assume", "no").returncode == 0
+    assert (folder.root / "said").read_text() == "no\n"
+    assert folder.run("drill", "sample", "--assume", "perhaps").returncode == 2
+
+
+@pytest.mark.parametrize(("argv", "said"), [
+    (["drill", "--foo"], "no flag --foo"), (["drill", "sample", "--foo"], "--foo"), (["drill"], "which drill or suite"),
+    (["drill.plan"], "which drill or suite"), (["drill.check"], "which drill or suite"), (["nonsense"], "nonsense"),
+    (["drill", "sampel"], "did you mean"), (["drill", "sample", "--inventory"], "inventory"), (["schema"], "which schema"),
+    (["drill", "sample", "--inventory", "lba"], "did you mean"), (["audit", "--since", "2026-01-01"], "--until"),
+    (["drill", "sample", "--quiet", "--json"], "exclude"), (["report", "no-such-run"], "no-such-run"),
+    (["--help", "nonsense"], "nonsense"), (["actions", "http.respond"], "did you mean")])
+def test_mistakes_end_with_2_and_a_message(folder, argv, said, monkeypatch, capsys):
+    folder.write("restore:\n" + step(["true"]))
+    monkeypatch.chdir(folder.root)
+    with pytest.raises(SystemExit) as end:
+        tasks.program().run(["drillbook", *argv])
+    told = capsys.readouterr()
+    assert (end.value.code, told.out) == (2, "")
+    assert said in told.err
+    assert "Traceback" not in told.err
+    assert not list(folder.root.glob("reports/*"))
+
+
+def test_the_same_with_invoke_itself(folder):
+    folder.write("restore:\n" + step(["true"]))
+    (folder.root / "tasks.py").write_text("from drillbook import tasks\n\nnamespace = tasks.namespace()\n")
+    for argv, status in ((["drill", "--foo"], 2), (["drill"], 2), (["actions", "http.responds"], 0), (["drill", "--help"], 0)):
+        done = subprocess.run([sys.executable, "-m", "invoke", *argv], cwd=folder.root, env=folder.environment,
+                              capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == status, done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_runs_are_named_without_a_flag(folder):
+    folder.write("restore:\n" + step(["true"]))
+    folder.run("drill", "sample")
+    run = folder.latest.name
+    assert run in folder.run("report.verify", run).stdout
+    assert folder.run("report", "--run", run).returncode == 0
+    assert folder.run("report.open", run).stdout.strip() == str(folder.latest / "report.html")
+
+
+def test_the_version(folder):
+    assert folder.run("--version").stdout.startswith("drillbook ")
+
+
+@pytest.mark.parametrize("argv", [["drill", "sample"], ["drill", "sample", "--json"]], ids=["lines", "json"])
+def test_nobody_reads_on(folder, argv):
+    folder.write(BREAK + "restore:\n" + step(["sleep", "0.5"]))
+    with folder.start(*argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        program.stdout.readline()
+        program.stdout.close()
+        said = program.stderr.read()
+    assert (program.returncode, said) == (0, "")
+    assert folder.result()["verdict"] == "passed"
+
+
+@pytest.mark.parametrize("argv", [["actions"], ["--list"], ["schema", "drill"], ["drill.list"]], ids=" ".join)
+def test_nobody_reads_at_all(folder, argv):
+    with folder.start(*argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        program.stdout.close()
+        assert program.stderr.read() == ""
+
+
+def test_list(folder):
+    folder.write("restore:\n" + step(["true"]))
+    folder.write("restore:\n" + step(["true"]), "other")
+    (folder.root / "drills" / "all.yml").write_text("suite: all\ntitle: All\ndrills: [sample]\n")
+    folder.run("drill", "sample")
+    dead = folder.root / "reports" / "20200101T000000.000Z-other-dead"
+    dead.mkdir()
+    (dead / "journal.jsonl").write_bytes(b"")
+    begun = time.monotonic()
+    done = folder.run("drill.list")
+    assert time.monotonic() - begun < 2, "measured alone it is 0.25 s"
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
+    assert "passed" in rows["sample"]
+    assert "never run" in rows["other"]
+    assert "(suite)" in rows["all"]
+    assert f"unfinished: {dead.name}" in done.stdout
+    assert "drill.recover" in done.stdout
+
+
+def test_list_loads_nothing_heavy(folder):
+    code = ("import sys; from drillbook import listing; from drillbook.project import Project; listing.drills(Project.here()); "
+            "bad = {'boto3', 'psycopg', 'docker', 'fabric', 'paramiko', 'redis'} & set(sys.modules); assert not bad, bad")
+    subprocess.run([sys.executable, "-c", code], cwd=folder.root, check=True, capture_output=True)
+
+
+def test_plan(folder):
+    folder.write(BREAK + "restore:\n" + step(["true"]))
+    text = folder.run("drill.plan", "sample").stdout
+    assert f"undo: rm -f {folder.root}/broken" in " ".join(text.split())
+    assert "fault on controller; timeout 60 s" in text
+    made = json.loads(folder.run("drill.plan", "sample", "--json").stdout)
+    assert made["digest"] in text
+    assert [one["id"] for one in made["steps"]] == ["inject.1", "restore.1", "verify.1"]
+
+
+def test_plan_names_what_only_a_restore_mends():
+    root = Path(__file__).parent.parent
+    done = subprocess.run([sys.executable, "-c", "from drillbook.tasks import main; main()", "drill.plan", "postgres-lost"],
+                          cwd=root, capture_output=True, text=True, check=True)
+    assert "undo: restore only" in done.stdout
+
+
+def test_check(folder):
+    folder.write("ready:\n" + step(["true"]) + BREAK + "restore:\n" + step(["rm", "DIR/broken"]))
+    done = folder.run("drill.check", "sample")
+    assert done.returncode == 0, done.stdout
+    assert "it could begin now" in done.stdout
+    assert not (folder.root / "broken").exists(), "a check breaks nothing"
+    assert not list((folder.root / "reports").glob("*")), "a check leaves no run"
+
+
+UNREADY = {
+    "guard": ("guard: {environments: [staging]}\nrestore:\n" + step(["true"]), "not in lab"),
+    "ready": ("ready:\n" + step(["false"]) + "restore:\n" + step(["true"]), "not ready"),
+    "step": ("restore:\n" + step(["no-such-program"]) + step(["nor-this-one"]), "nor-this-one"),
+    "probe": ("probes:\n  - http.available: {url: 'http://127.0.0.1:1/'}\nrestore:\n" + step(["true"]), "Connection refused")}
+
+
+@pytest.mark.parametrize("name", UNREADY)
+def test_check_says_what_is_missing(folder, name):
+    text, said = UNREADY[name]
+    folder.write(text)
+    done = folder.run("drill.check", "sample")
+    assert done.returncode == 4, done.stdout
+    assert said in " ".join(done.stdout.split())
+    assert not list(folder.root.glob("reports/*"))
+
+
+def test_check_names_all_unreachable_hosts_at_once(folder):
+    (folder.root / "inventory" / "lab.yml").write_text(
+        "environment: lab\nservices: {app: {kind: process, host: controller}}\n"
+        "hosts: {one: {address: 127.0.0.1, port: 1}, two: {address: 127.0.0.1, port: 2}}\n")
+    folder.write("restore:\n" + step(["true"]).replace("controller", "all"))
+    done = folder.run("drill.check", "sample")
+    assert done.returncode == 4
+    assert "one" in done.stdout
+    assert "two" in done.stdout
+
+
+def test_completion(folder):
+    folder.write("restore:\n" + step(["true"]))
+    for words in ("drillbook drill ", "drillbook drill.plan sam"):
+        assert "sample" in folder.run("--complete", "--", *words.split()).stdout.split()
+    assert "sample" not in folder.run("--complete", "--", "drillbook", "lab.").stdout.split()
+    assert "complete" in folder.run("--print-completion-script", "bash").stdout
