@@ -104,7 +104,7 @@ def recover(project: Project, run: str) -> int:
     if run:
         return _recover(project, project.run(run), out)
     statuses = []
-    for folder in project.runs():
+    for folder in reversed(list(project.runs())):
         try:
             if not (folder / FILE).stat().st_size:
                 continue  # its controller died before its first word: nothing was touched
@@ -133,9 +133,13 @@ def _patient() -> Iterator[None]:
     """While recovering, a first Ctrl-C is answered, not obeyed: stopping half-way helps nobody."""
     def answer(number: int, frame: FrameType | None) -> None:
         del number, frame
+        if asked:
+            sys.stderr.write("stopped half-way; run `invoke drill.recover` again\n")
+            os._exit(EXIT_RESIDUE)  # threads that wait for a host would keep the process; the journal is on the disk
+        asked.append(True)
         sys.stderr.write("recovering; press Ctrl-C again to stop half-way\n")
-        signal.signal(signal.SIGINT, before)
 
+    asked: list[bool] = []
     before: Any = signal.signal(signal.SIGINT, answer)
     try:
         yield

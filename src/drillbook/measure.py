@@ -114,7 +114,7 @@ def phase_spans(events: Sequence[Event]) -> tuple[Span, ...]:
 def _availability(result: Figures, events: Sequence[Event], disruption: float | None) -> None:
     """RTO, outage and detection: of the probe that recovered last."""
     probes = samples_of(events)
-    why = "the drill has no availability probe" if not probes else "nothing was injected" if disruption is None else None
+    why = "nothing was injected" if disruption is None else "the drill has no availability probe" if not probes else None
     if disruption is None or why:
         _none(result, why or "")
         return
@@ -181,9 +181,7 @@ def _unseen(result: Figures, probes: dict[str, list[Sample]], disruption: float,
     grid = max(b.end - a.start for samples in probes.values()
                for a, b in pairwise(samples) if b.end >= disruption and a.start <= limit)
     result.findings.append(finding("no-outage-seen", measured=f"no bad sample; an outage up to {grid:.3f} s goes unseen"))
-    for clock, key in (("rto_s", "rto"), ("outage_s", "")):
-        result.objectives[key] = result.keep(clock, Figure(0.0, grid))
-    result.objectives["detect"] = result.keep("detection_s", Figure(None, None, "no probe saw the fault"))
+    _none(result, "no probe saw the fault, so none can tell when it was over")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -225,7 +223,7 @@ def _loss(result: Figures, events: Sequence[Event], plan: Plan, disruption: floa
     """RPO: of the canary that lost most."""
     records = canaries(events)
     if not records or disruption is None:
-        why = "the drill has no canary" if not records else "nothing was injected"
+        why = "nothing was injected" if disruption is None else "the drill has no canary"
         result.objectives["rpo"] = result.keep("rpo_s", Figure(None, None, why))
         return
     figures_of = [_rpo(result, record, disruption) for record in records]

@@ -59,7 +59,9 @@ class Recovery:
 
     def _put_back(self, stage: Stage, history: History) -> list[Residue]:
         found = intents(history.events, stage.plan.steps)
-        if any(intent.undo.kind == "restore" and not intent.settled for intent in found):
+        done = any(event.kind == "phase.ended" and event.data == {"phase": "restore", "status": "done"}
+                   for event in history.events)
+        if not done and any(intent.undo.kind == "restore" and not intent.settled for intent in found):
             self._restore(stage)
         residue = put_back(stage, read(self.folder / FILE).events)
         for planned in _canaries(stage.plan, history):

@@ -142,9 +142,9 @@ class Runner:
     def _open(self) -> None:
         failed = self.open_hosts(self.plan.hosts())
         if failed:
-            self._end("refused", "not every host can be reached: " + "; ".join(str(error) for error in failed.values()),
-                      [finding("not-ready", title="host cannot be reached", wanted="an SSH connection", measured=str(error),
-                               host=name) for name, error in failed.items()])
+            self._end("refused", "not every host can be reached: " + "; ".join(error.message for error in failed.values()),
+                      [finding("not-ready", title="host cannot be reached", wanted="an SSH connection",
+                               measured=error.message, remedy=error.hint, host=name) for name, error in failed.items()])
 
     def _start_probes(self) -> None:
         for planned in self.plan.probes:
@@ -215,13 +215,17 @@ class Runner:
         self._stopped()
 
     def _verify(self) -> None:
+        self._verify_phase()
+        self._stopped()
+
+    def _verify_phase(self) -> None:
+        """Carry out the verify phase; when it went well, it ends once every probe was good for long enough."""
         self.stage.journal.append("phase.started", {"phase": "verify"})
         done = self._look_on(self.plan.phase("verify"))
         for track in self.probes.all() if done else ():
             enough = max(SETTLE_S, 5 * track.every)
             self.probes.wait(partial(track.good_for, enough), SETTLE_LIMIT_S, self.stage.cancel)
         self.stage.journal.append("phase.ended", {"phase": "verify", "status": "done" if done else "failed"}, sync=True)
-        self._stopped()
 
     def _look_on(self, steps: Sequence[PlannedStep]) -> bool:
         """Verify: after a failure the steps that only read go on, to see all that is wrong; the first other one ends it."""
@@ -273,7 +277,7 @@ class Runner:
         found = intents(read(self.stage.journal.path).events, self.plan.steps)
         self.stage.cancel = threading.Event()
         if any(intent.undo.kind == "restore" for intent in found) and self._phase("restore"):
-            self._phase("verify")
+            self._verify_phase()
 
     def _note_early(self, why: str, message: str, found: Sequence[Finding] = ()) -> None:
         self.stage.journal.append("ended.early", {"why": why, "message": message,

@@ -86,6 +86,20 @@ def test_a_killed_controller_is_recovered_from_its_journal(bench):
         assert found is None, "the canary's rows and its table are gone"
 
 
+@pytest.mark.parametrize("seconds", [0.3, 0.8, 1.4, 2.0])
+def test_a_controller_killed_in_the_middle_of_a_restore_is_recovered(bench, seconds):
+    bench.spoiled = True
+    process = start(bench, "postgres-lost")
+    folder = wait_for(bench, process, "step.started", "restore.1")
+    time.sleep(seconds)  # wherever that is: before, in or after initdb, while data are loaded, or at its end
+    process.kill()
+    process.communicate()
+    assert bench.recover(folder) == []
+    assert eventually_healthy(bench)
+    with bench.admin() as connection:
+        assert connection.execute("SELECT count(*) FROM documents").fetchone()[0] >= 20_000
+
+
 def test_recover_refuses_while_the_run_is_alive(bench):
     from drillbook.errors import JournalError
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import psycopg
@@ -40,6 +41,16 @@ program=$1; shift
 
 _WRITE = 'umask 077; mkdir -p -- "$(dirname -- "$1")" && cat > "$1"'
 _APPEND = 'umask 077; cat >> "$1"'
+
+# An initdb whose controller died may still write into its folder: it gives up when its files go.
+_REMOVE_ASIDE = """
+tries=0
+until rm -rf -- "$1".drillbook-* 2>/dev/null; do
+  tries=$((tries + 1))
+  test $tries -lt 100 || exit 1
+  sleep 0.05
+done
+"""
 
 # The postmaster is the process of postmaster.pid only when it works in this very folder. It goes first: children that
 # die before it make it start again by itself.
@@ -83,6 +94,24 @@ def state(tools: Tools) -> Literal["absent", "empty", "cluster", "other"]:
         raise CouldNotVerify(f"{tools.host.name}: cannot look at {tools.service.data_directory}: {said}",
                              hint="set `run_as` of the service to the owner of the data directory")
     return found  # type: ignore[return-value]  # one of the values above
+
+
+def aside(tools: Tools, run_id: str) -> Tools:
+    """The same programs for a new cluster that is made beside the data directory and moved there when it is whole.
+
+    What an attempt before left beside it is removed: it was never in place. Raises HostError.
+    """
+    data = tools.service.data_directory.rstrip("/")
+    tools.owned(("sh", "-c", _REMOVE_ASIDE, "sh", data)).check()
+    # Never the same name twice: the initdb of a controller that died may still be at work.
+    path = f"{data}.drillbook-{run_id}-{secrets.token_hex(2)}"
+    return replace(tools, service=tools.service.model_copy(update={"data_directory": path}))
+
+
+def put_in_place(made: Tools, tools: Tools) -> None:
+    """Move a new cluster to where its server expects it, in one step. Raises HostError."""
+    script = 'test ! -d "$2" || rmdir -- "$2" && mv -- "$1" "$2"'
+    tools.owned(("sh", "-c", script, "sh", made.service.data_directory, tools.service.data_directory)).check()
 
 
 def create(tools: Tools, like: Database) -> None:

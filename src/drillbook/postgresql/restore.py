@@ -17,7 +17,7 @@ from drillbook.findings import finding
 from drillbook.host import Deadline
 from drillbook.postgresql import cluster, temporary
 from drillbook.postgresql import manifest as manifests
-from drillbook.postgresql.access import close, open_up
+from drillbook.postgresql.access import close, closed, open_up
 from drillbook.postgresql.connection import Connection, connected
 from drillbook.postgresql.dump import ARCHIVE, CONFIG, GLOBALS, failing
 from drillbook.postgresql.manifest import Database, Manifest
@@ -112,24 +112,29 @@ class Restore:
             raise self._not_clean(f"{self.service.data_directory} is not empty, as a temporary cluster needs it")
         fresh = found != "cluster"
         if fresh:
-            cluster.create(self.tools, backup.database)
+            made = cluster.aside(self.tools, self.ctx.run_id)
+            cluster.create(made, backup.database)
             if self.temporary:
-                temporary.mark(self.tools, self.ctx.run_id)
-            self._configure(backup, folder)
+                temporary.mark(made, self.ctx.run_id)
+            self._configure(made, backup, folder)
+            cluster.put_in_place(made, self.tools)
         return fresh
 
-    def _configure(self, backup: Manifest, folder: str) -> None:
+    def _configure(self, made: Tools, backup: Manifest, folder: str) -> None:
         for name in backup.files:
             if name.startswith(CONFIG + "/"):
                 data = self.ctx.host.get(f"{folder}/{name}", limit=CONFIG_LIMIT)
-                cluster.write(self.tools, name.removeprefix(CONFIG + "/"), data)
+                cluster.write(made, name.removeprefix(CONFIG + "/"), data)
         if (backup.service, backup.host) != (self.service.name, self.ctx.host.name):
-            cluster.write(self.tools, "postgresql.auto.conf", cluster.overrides(self.service), append=True)
+            cluster.write(made, "postgresql.auto.conf", cluster.overrides(self.service), append=True)
 
     def _must_be_clean(self, session: Connection) -> None:
         query = "SELECT 1 FROM pg_catalog.pg_database WHERE datname = %s"
-        if session.execute(query, (self.service.database,)).fetchone():
+        if not session.execute(query, (self.service.database,)).fetchone():
+            return
+        if not closed(session, self.service.database):
             raise self._not_clean(f"the database {self.service.database} exists already")
+        self._drop()  # a restore that died left it behind; nobody was ever let in
 
     def _not_clean(self, measured: str) -> StepFailed:
         return StepFailed(f"{self.ctx.host.name}: {measured}", findings=[finding(
