@@ -226,6 +226,17 @@ def check(context: Context) -> None:
     context.run(f"{sys.executable} -m mypy")
 
 
+@task
+@told
+def docs(_: Context) -> int:
+    """Write the generated pages of docs/ anew (for people who work on Drillbook)."""
+    from drillbook import reference  # noqa: PLC0415  imports every action
+
+    changed = reference.write(Project.here().root / "docs")
+    sys.stdout.write(f"written: {', '.join(changed)}\n" if changed else "every page is current\n")
+    return 0
+
+
 def namespace() -> Collection:
     """All tasks: `drill`, `drill.list`, `report`, `lab.up` and so on."""
     amend()
@@ -238,7 +249,7 @@ def namespace() -> Collection:
         for one in tasks:
             inner.add_task(one)
         root.add_collection(inner)
-    others: list[Any] = [actions, audit, init, schema, test, check]
+    others: list[Any] = [actions, audit, init, schema, test, check, docs]
     for one in others:
         root.add_task(one)
     root.configure({"run": {"echo": False}})
