@@ -89,7 +89,8 @@ def test_postgres_lost_measures_what_independent_eyes_see(bench, clock):
     assert len(lost) == rpo.lost_writes
     assert len(lost - gone) <= 20, "only writes between the witness's look and the death of the server can be more"
     assert not lost & witness.after
-    assert rpo.measured_s == pytest.approx(len(lost) * 0.05, abs=0.3)
+    span = (max(lost) - min(lost) + 1) * 0.05  # numbers follow the schedule; a busy machine leaves some of them out
+    assert rpo.measured_s == pytest.approx(span, abs=rpo.error_s + 0.3)
     first, last = (moment - witness.injected_at for moment in clock.recovered())
     assert result.clocks["rto_s"] - result.clocks["rto_error_s"] - 0.02 <= last
     assert first <= result.clocks["rto_s"] + 0.02
