@@ -281,13 +281,26 @@ def test_a_stopped_restore_leaves_no_half_database(place, backup, target, tmp_pa
     for tool in Path(target.service.bin).iterdir():
         if tool.name != "vacuumdb":
             (folder / tool.name).symlink_to(tool)
-    (folder / "vacuumdb").write_text("#!/bin/sh\nsleep 60\n")
+    begun = tmp_path / "begun"
+    folder.chmod(0o755)
+    (folder / "vacuumdb").write_text(f"#!/bin/sh\ncase $* in *--version*) exec {target.service.bin}/vacuumdb --version;; esac\n"
+                                     f"touch {begun}\nsleep 60\n")
     (folder / "vacuumdb").chmod(0o755)
     place.clusters[target.service.name].service = target.service.model_copy(update={"bin": str(folder)})
     ctx = place.context()
-    threading.Timer(4, ctx.deadline.cancel.set).start()
+
+    def stop_once_begun():
+        until = time.monotonic() + 60
+        while not begun.exists() and time.monotonic() < until:
+            time.sleep(0.02)
+        ctx.deadline.cancel.set()
+
+    stopper = threading.Thread(target=stop_once_begun)
+    stopper.start()
     with pytest.raises(Cancelled):
         place.run("postgres.restore", ctx=ctx, service=target.service.name, **{"from": backup["location"]})
+    stopper.join()
+    assert begun.exists()
     assert target.sql("SELECT 1 FROM pg_database WHERE datname = 'shop'", database="postgres") == []
     assert leftovers(place) == []
 
