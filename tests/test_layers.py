@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "src" / "drillbook"
 
 LAYERS = [
     {"errors"}, {"explaining"}, {"findings"}, {"values", "console", "invoking"}, {"services", "redact", "strict", "web"}, {"host"}, {"manager"},
-    {"store"}, {"action"}, {"carry"}, {"transfer"}, {"probe"}, {"template", "placeholders"}, {"postgresql", "archive", "keyspace"}, {"patterns"}, {"ansible"}, {"reading"}, {"spec", "inventory"}, {"plan"}, {"journal"},
+    {"store"}, {"action"}, {"carry"}, {"transfer", "stored"}, {"probe"}, {"template", "placeholders"}, {"postgresql", "archive", "keyspace"}, {"patterns"}, {"ansible"}, {"reading"}, {"spec", "inventory"}, {"plan"}, {"journal"},
     {"intents"}, {"hosts", "actions", "probes", "lab"}, {"result"}, {"tracks"}, {"steps", "probing"}, {"revert"}, {"hosting"}, {"runner", "recovery"},
     {"measure"}, {"judge"}, {"report"}, {"project", "reference", "schema", "views"}, {"conduct", "listing", "audit", "scaffold"}, {"checking"}, {"desk"}, {"tasks"},
 ]

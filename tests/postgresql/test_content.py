@@ -2,6 +2,7 @@
 
 import pytest
 
+from drillbook import stored
 from drillbook.postgresql import compare, content, manifest, rows, schema
 from drillbook.postgresql.manifest import Sequence_, Table
 from tests.postgresql import fixtures
@@ -90,10 +91,10 @@ def test_values_that_json_cannot_hold():
 @pytest.mark.parametrize(("text", "key"), [("s3://bkt/a/b#sha256=" + "0" * 64, "a/b"), ("s3://bkt/a/b/", "a/b"),
                                            ("s3://bkt/a/b/manifest.json", "a/b")])
 def test_references(text, key):
-    assert manifest.split(text).key == key
+    assert stored.split(text).key == key
 
 
 @pytest.mark.parametrize("text", ["bkt/a", "s3://bkt", "s3://bkt/", "s3://bkt/a#md5=0", "s3://B/a", "s3://bkt/a#sha256=0"])
 def test_what_is_no_reference(text):
     with pytest.raises(ValueError):
-        manifest.split(text)
+        stored.split(text)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from drillbook import stored
 from drillbook.action import Context, Facts, Fault, Place, Read, Undo, Write
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
@@ -176,7 +177,7 @@ class BackupIntact(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``files``, ``bytes``, ``keys``, ``types``, ``snapshot_at``, ``seconds``."""
         service, begun = ctx.service(self.service, Redis), time.monotonic()
-        proof = Proof(ctx, Store(ctx.bucket(self.from_)), manifests.split(self.from_))
+        proof = Proof(ctx, Store(ctx.bucket(self.from_)), stored.split(self.from_))
         try:
             backup = proof.manifest()
             with scratch(ctx, "intact") as folder:
@@ -186,7 +187,7 @@ class BackupIntact(Read):
         except CouldNotVerify as error:
             raise StepFailed(f"the backup could not be read: {error.message}") from error
         if found.findings:
-            raise StepFailed(f"the backup in {proof.origin} does not hold what it says: {manifests.summary(found.findings)}",
+            raise StepFailed(f"the backup in {proof.origin} does not hold what it says: {stored.summary(found.findings)}",
                              findings=found.findings)
         return {"files": len(backup.files), "bytes": backup.bytes, "keys": backup.count, "types": backup.types(),
                 "snapshot_at": backup.snapshot_at, "seconds": round(time.monotonic() - begun, 3)}
@@ -252,7 +253,7 @@ class Restore(Write):
 
     def _restoring(self, ctx: Context) -> Restoring:
         service = ctx.service(self.service, Redis)
-        return Restoring(ctx, service, Store(ctx.bucket(self.from_)), manifests.split(self.from_))
+        return Restoring(ctx, service, Store(ctx.bucket(self.from_)), stored.split(self.from_))
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``keys`` loaded, ``bytes``, ``append_only``, ``seconds`` of each stage, ``snapshot_at``, ``manifest``."""
@@ -302,7 +303,7 @@ class Matches(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``keys`` compared, ``expired``, ``ignored`` (count and reason of each pattern), ``types seconds``."""
         service, begun = ctx.service(self.service, Redis), time.monotonic()
-        backup = manifests.read(Store(ctx.bucket(self.manifest)), manifests.split(self.manifest))
+        backup = manifests.read(Store(ctx.bucket(self.manifest)), stored.split(self.manifest))
         with connected(ctx, service) as session:
             keys = content.read(session)
             now = session.clock()
@@ -312,7 +313,7 @@ class Matches(Read):
                                     for pattern, count in found.ignored.items()},
                         "algorithm": backup.algorithm, "seconds": round(time.monotonic() - begun, 3)}
         if found.findings:
-            raise StepFailed(f"{self.service} differs from the backup: {manifests.summary(found.findings)}",
+            raise StepFailed(f"{self.service} differs from the backup: {stored.summary(found.findings)}",
                              findings=found.findings, facts=facts | {"differing": found.differing})
         if not found.compared:
             raise CouldNotVerify(f"no key of the backup could be compared with {self.service}: {found.expired} expired, "

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections import Counter
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from drillbook.errors import StepFailed
-from drillbook.findings import Finding, finding
+from drillbook import stored
 from drillbook.keyspace.content import ALGORITHM, Entry
 from drillbook.store import Reference, Store
+from drillbook.stored import FILE
 from drillbook.transfer import NAME, File
 from drillbook.values import canonical
 
 FORMAT: Literal["drillbook/redis-backup/1"] = "drillbook/redis-backup/1"
-FILE = "manifest.json"
 RDB = "dump.rdb"
 
 
@@ -92,46 +87,4 @@ def read(store: Store, origin: Reference) -> Manifest:
 
     Raises StepFailed with ``backup-missing`` or ``backup-manifest``, CouldNotVerify.
     """
-    where = origin.below(FILE)
-    data = store.get(where.key)
-    if data is None:
-        raise StepFailed(f"there is no {where}", findings=[finding(
-            "backup-missing", title=FILE, wanted=str(where), measured="no such object")])
-    found = sha256(data)
-    if origin.sha256 is not None and found != origin.sha256:
-        raise StepFailed(f"{where} is not the one that was written", findings=[finding(
-            "backup-manifest", title=str(where), wanted=f"sha256 {origin.sha256}", measured=f"sha256 {found}")])
-    try:
-        return Manifest.model_validate(json.loads(data))
-    except (ValidationError, ValueError) as error:
-        said = re.sub(r"\s+", " ", str(error))[:300]
-        raise StepFailed(f"{where} is no manifest", findings=[finding(
-            "backup-manifest", title=str(where), wanted=f"a manifest of format {FORMAT}", measured=said)]) from error
-
-
-def split(text: str) -> Reference:
-    """The folder of a backup, from a reference to it or to its manifest; the digest is the manifest's. Raises ValueError."""
-    found = Reference.parse(text)
-    return Reference(found.bucket, found.key.removesuffix("/" + FILE), found.sha256)
-
-
-def present(store: Store, origin: Reference, manifest: Manifest) -> list[Finding]:
-    """What is wrong with the files of the backup as far as the store's listing shows it. Raises CouldNotVerify."""
-    sizes = store.sizes(origin.key + "/")
-    wrong = []
-    for name, one in sorted(manifest.files.items()):
-        if name not in sizes:
-            wrong.append(finding("backup-missing", title=name, wanted=str(origin.below(name)), measured="no such object"))
-        elif sizes[name] != one.size:
-            wrong.append(finding("backup-size", title=name, wanted=f"{one.size} bytes", measured=f"{sizes[name]} bytes"))
-    return wrong
-
-
-def summary(findings: Sequence[Finding]) -> str:
-    """One line for several findings."""
-    return "; ".join(one.title for one in findings[:3]) + (f" and {len(findings) - 3} more" if len(findings) > 3 else "")
-
-
-def sha256(data: bytes) -> str:
-    """Hex digest of ``data``."""
-    return hashlib.sha256(data).hexdigest()
+    return stored.read(store, origin.below(FILE), origin.sha256, Manifest, FORMAT)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from drillbook import stored
 from drillbook.action import Context
 from drillbook.errors import HostError, StepFailed
 from drillbook.findings import finding
@@ -40,9 +41,9 @@ class Proof:
     def manifest(self) -> Manifest:
         """The manifest, once the store shows every file in its size. Raises StepFailed with a finding for each."""
         backup = manifests.read(self.store, self.origin)
-        wrong = manifests.present(self.store, self.origin, backup)
+        wrong = stored.present(self.store, self.origin, {name: one.size for name, one in backup.files.items()})
         if wrong:
-            raise StepFailed(f"the backup in {self.origin} is not whole: {manifests.summary(wrong)}", findings=wrong)
+            raise StepFailed(f"the backup in {self.origin} is not whole: {stored.summary(wrong)}", findings=wrong)
         return backup
 
     def fetch(self, backup: Manifest, folder: str) -> None:
@@ -55,7 +56,7 @@ class Proof:
         wrong = [finding(f"backup-{one.kind}", title=one.name, wanted=one.wanted, measured=one.measured,
                          host=self.ctx.host.name) for one in problems if one.kind != "error"]
         if wrong:
-            raise StepFailed(f"the backup in {self.origin} is damaged: {manifests.summary(wrong)}", findings=wrong)
+            raise StepFailed(f"the backup in {self.origin} is damaged: {stored.summary(wrong)}", findings=wrong)
         if problems:
             said = "; ".join(f"{one.name}: {one.measured}" for one in problems[:3])
             raise StepFailed(f"{self.ctx.host.name} could not fetch {len(problems)} files: {said}")

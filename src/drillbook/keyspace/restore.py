@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from drillbook import stored
 from drillbook.action import Context, Facts, Undo
 from drillbook.errors import CouldNotVerify, DrillbookError, StepFailed
 from drillbook.findings import finding
@@ -136,7 +137,7 @@ class Restore:
             self._owner("rm", "-rf", "--", f"{place.directory}/{place.aof_directory}")
         self._owner("rm", "-rf", "--", self.kept(place))
         return {"keys": found, "bytes": backup.bytes, "append_only": appends, "seconds": self.seconds,
-                "snapshot_at": backup.snapshot_at, "manifest": str(self.origin.below(manifests.FILE, self.origin.sha256))}
+                "snapshot_at": backup.snapshot_at, "manifest": str(self.origin.below(stored.FILE, self.origin.sha256))}
 
     def _stop(self) -> None:
         manager_of(self.ctx.host).ensure(self.ctx.host, self.service.unit, "stopped", self.ctx.deadline)

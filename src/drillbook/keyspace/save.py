@@ -10,10 +10,11 @@ from drillbook.action import Context, Facts
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.keyspace import content, server, trial
 from drillbook.keyspace.connection import connected
-from drillbook.keyspace.manifest import FILE, RDB, Manifest, Place, StoredFile, sha256
+from drillbook.keyspace.manifest import RDB, Manifest, Place, StoredFile
 from drillbook.keyspace.proof import scratch
 from drillbook.services import Redis
 from drillbook.store import Reference, Store
+from drillbook.stored import FILE, sha256
 from drillbook.transfer import Carrier, Upload
 
 _COPY = 'umask 077; from=$1 to=$2; shift 2; exec "$@" cat -- "$from" > "$to"'

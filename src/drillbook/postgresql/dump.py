@@ -15,11 +15,12 @@ from drillbook.errors import CouldNotVerify, HostError, StepFailed
 from drillbook.host import Deadline, Output
 from drillbook.postgresql import content, properties, schema
 from drillbook.postgresql.connection import reason
-from drillbook.postgresql.manifest import ALGORITHM, FILE, Manifest, StoredFile, sha256
+from drillbook.postgresql.manifest import ALGORITHM, Manifest, StoredFile
 from drillbook.postgresql.stages import Stages
 from drillbook.postgresql.tools import Tools
 from drillbook.services import Postgres
 from drillbook.store import Reference, Store
+from drillbook.stored import FILE, sha256
 from drillbook.transfer import Carrier, File, Upload
 
 COMPRESSION = "gzip:1"  # the only one of pg_dump's whose files carry a checksum of their own

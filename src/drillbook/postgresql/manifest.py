@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from drillbook.errors import StepFailed
-from drillbook.findings import Finding, finding
+from drillbook import stored
 from drillbook.store import Reference, Store
+from drillbook.stored import FILE
 from drillbook.transfer import NAME, File
 from drillbook.values import canonical
 
 FORMAT: Literal["drillbook/postgres-backup/1"] = "drillbook/postgres-backup/1"
-FILE = "manifest.json"
 ALGORITHM = "sum of hashtextextended(row::text, 0) mod 2^64, and count"
 OWN_SCHEMA = "drillbook"
 """Schema of the canary: backed up, because it measures the recovery point, but no part of the comparison."""
@@ -119,47 +114,4 @@ def read(store: Store, folder: Reference, wanted: str | None) -> Manifest:
 
     Raises StepFailed with ``backup-missing`` or ``backup-manifest``, CouldNotVerify.
     """
-    where = folder.below(FILE)
-    data = store.get(where.key)
-    if data is None:
-        raise StepFailed(f"there is no {where}", findings=[finding(
-            "backup-missing", title=FILE, wanted=str(where), measured="no such object")])
-    found = sha256(data)
-    if wanted is not None and found != wanted:
-        raise StepFailed(f"{where} is not the one that was written", findings=[finding(
-            "backup-manifest", title=str(where), wanted=f"sha256 {wanted}", measured=f"sha256 {found}")])
-    try:
-        return Manifest.model_validate(json.loads(data))
-    except (ValidationError, ValueError) as error:
-        said = re.sub(r"\s+", " ", str(error))[:300]
-        raise StepFailed(f"{where} is no manifest", findings=[finding(
-            "backup-manifest", title=str(where), wanted=f"a manifest of format {FORMAT}", measured=said)]) from error
-
-
-def split(text: str) -> Reference:
-    """The folder of a backup, from a reference to it or to its manifest; the digest is the manifest's. Raises ValueError."""
-    found = Reference.parse(text)
-    key = found.key.removesuffix("/" + FILE)
-    return Reference(found.bucket, key, found.sha256)
-
-
-def present(store: Store, folder: Reference, manifest: Manifest) -> list[Finding]:
-    """What is wrong with the files of the backup as far as the store's listing shows it. Raises CouldNotVerify."""
-    sizes = store.sizes(folder.key + "/")
-    wrong = []
-    for name, one in sorted(manifest.files.items()):
-        if name not in sizes:
-            wrong.append(finding("backup-missing", title=name, wanted=str(folder.below(name)), measured="no such object"))
-        elif sizes[name] != one.size:
-            wrong.append(finding("backup-size", title=name, wanted=f"{one.size} bytes", measured=f"{sizes[name]} bytes"))
-    return wrong
-
-
-def summary(findings: Sequence[Finding]) -> str:
-    """One line for several findings."""
-    return "; ".join(one.title for one in findings[:3]) + (f" and {len(findings) - 3} more" if len(findings) > 3 else "")
-
-
-def sha256(data: bytes) -> str:
-    """Hex digest of ``data``."""
-    return hashlib.sha256(data).hexdigest()
+    return stored.read(store, folder.below(FILE), wanted, Manifest, FORMAT)

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 
 from drillbook.errors import CouldNotVerify
 from drillbook.host import Deadline
-from drillbook.postgresql.manifest import FILE, FORMAT, Manifest, sha256
+from drillbook.postgresql.manifest import FORMAT, Manifest
 from drillbook.services import Postgres
 from drillbook.store import Reference, Store
+from drillbook.stored import FILE, sha256
 
 READERS = 8
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from drillbook import stored
 from drillbook.action import Context
 from drillbook.errors import StepFailed
 from drillbook.findings import finding
@@ -48,9 +49,9 @@ class Proof:
     def manifest(self) -> Manifest:
         """The manifest, once the store shows every file in its size. Raises StepFailed with a finding for each."""
         backup = manifests.read(self.store, self.origin, self.origin.sha256)
-        wrong = manifests.present(self.store, self.origin, backup)
+        wrong = stored.present(self.store, self.origin, {name: one.size for name, one in backup.files.items()})
         if wrong:
-            raise StepFailed(f"the backup in {self.origin} is not whole: {manifests.summary(wrong)}", findings=wrong)
+            raise StepFailed(f"the backup in {self.origin} is not whole: {stored.summary(wrong)}", findings=wrong)
         return backup
 
     def fetch(self, backup: Manifest, tools: Tools, scratch: str, folder: str) -> None:
@@ -65,7 +66,7 @@ class Proof:
         wrong = [finding(f"backup-{one.kind}", title=one.name, wanted=one.wanted, measured=one.measured,
                          host=self.ctx.host.name) for one in problems if one.kind != "error"]
         if wrong:
-            raise StepFailed(f"the backup in {self.origin} is damaged: {manifests.summary(wrong)}", findings=wrong)
+            raise StepFailed(f"the backup in {self.origin} is damaged: {stored.summary(wrong)}", findings=wrong)
         if unanswered:
             said = "; ".join(f"{one.name}: {one.measured}" for one in unanswered[:3])
             raise StepFailed(f"{self.ctx.host.name} could not fetch {len(unanswered)} files: {said}")

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 import psycopg
 from psycopg import sql
 
+from drillbook import stored
 from drillbook.action import Context, Facts
 from drillbook.errors import HostError, StepFailed
 from drillbook.findings import finding
 from drillbook.host import Deadline
 from drillbook.postgresql import cluster, temporary
-from drillbook.postgresql import manifest as manifests
 from drillbook.postgresql.access import close, closed, open_up
 from drillbook.postgresql.connection import Connection, connected
 from drillbook.postgresql.dump import ARCHIVE, CONFIG, GLOBALS, failing
@@ -183,7 +183,7 @@ class Restore:
                 "database_bytes": backup.database.bytes,
                 "bytes_per_second": round(backup.database.bytes / max(total, 0.001)),
                 "seconds": self.stages.seconds, "snapshot_at": backup.server_time,
-                "manifest": str(self.origin.below(manifests.FILE, self.origin.sha256)),
+                "manifest": str(self.origin.below(stored.FILE, self.origin.sha256)),
                 "tools": self.tools.need(("pg_restore", "psql"), 0)}
 
 

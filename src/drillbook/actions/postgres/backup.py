@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 import psycopg
 from pydantic import AfterValidator, Field, field_validator
 
+from drillbook import stored
 from drillbook.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.actions.postgres.fields import ServiceName, need_unit
 from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
@@ -107,7 +108,7 @@ class BackupIntact(Read):
         service = ctx.service(self.service, Postgres)
         begun = ctx.deadline.remaining()
         with failing("the backup could not be read"):
-            proof = Proof(ctx, Store(ctx.bucket(self.from_)), manifests.split(self.from_))
+            proof = Proof(ctx, Store(ctx.bucket(self.from_)), stored.split(self.from_))
             backup = proof.manifest()
             scratch = ctx.make_scratch(f"intact-{ctx.step}")
             try:
@@ -139,7 +140,7 @@ class Restore(Write):
     def run(self, ctx: Context) -> Facts:
         """Facts: see ``Restoring``; ``seconds`` tells how long each stage took."""
         service = ctx.service(self.service, Postgres)
-        origin = manifests.split(self.from_)
+        origin = stored.split(self.from_)
         store = Store(ctx.bucket(self.from_))
         return Restoring(ctx, service, store, origin, self.closed, self.jobs, self.temporary).run()
 
@@ -204,7 +205,7 @@ class Matches(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``tables``, ``rows``, ``sequences``, ``algorithm``, ``seconds``, ``not_compared`` with reasons."""
         service = ctx.service(self.service, Postgres)
-        store, folder = Store(ctx.bucket(self.manifest)), manifests.split(self.manifest)
+        store, folder = Store(ctx.bucket(self.manifest)), stored.split(self.manifest)
         backup = manifests.read(store, folder, folder.sha256)
         begun = ctx.deadline.remaining()
         try:
@@ -226,7 +227,7 @@ class Matches(Read):
         if self.tables:
             facts["only"] = sorted(named)
         if wrong:
-            said = f"{self.service} differs from the backup: {manifests.summary(wrong)}"
+            said = f"{self.service} differs from the backup: {stored.summary(wrong)}"
             raise StepFailed(said, findings=wrong, facts=facts)
         return facts
 
@@ -244,11 +245,11 @@ class Matches(Read):
         return {table.name for table in known}
 
     def _schema(self, ctx: Context, store: Store, folder: Reference, backup: Manifest, found: str) -> list[Finding]:
-        wanted, measured = backup.schema_sha256, manifests.sha256(found.encode())
+        wanted, measured = backup.schema_sha256, stored.sha256(found.encode())
         if measured == wanted:
             return []
         kept = store.get(folder.below(SCHEMA).key)
-        if kept is None or manifests.sha256(kept) != wanted:
+        if kept is None or stored.sha256(kept) != wanted:
             evidence = ctx.evidence("schema.sql", found)
         else:
             evidence = ctx.evidence("schema.diff", schema.difference(kept.decode(), found))

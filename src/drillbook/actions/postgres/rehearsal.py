@@ -12,10 +12,10 @@ from drillbook.actions.postgres.fields import ServiceName
 from drillbook.errors import StepFailed
 from drillbook.findings import finding
 from drillbook.postgresql import cluster, newest, temporary
-from drillbook.postgresql.manifest import FILE
 from drillbook.postgresql.tools import Tools
 from drillbook.services import S3, Postgres
 from drillbook.store import Store
+from drillbook.stored import FILE
 from drillbook.values import Duration
 
 

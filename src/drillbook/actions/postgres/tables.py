@@ -9,10 +9,10 @@ import psycopg
 from psycopg import sql
 from pydantic import AfterValidator, Field
 
+from drillbook import stored
 from drillbook.action import Context, Facts, Fault, Place, Undo, Write
 from drillbook.actions.postgres.fields import ServiceName
 from drillbook.errors import HostError, NotReady, StepFailed
-from drillbook.postgresql import manifest as manifests
 from drillbook.postgresql import tables
 from drillbook.postgresql.connection import Connection, connected, one, reason
 from drillbook.postgresql.single import SingleRestore
@@ -190,7 +190,7 @@ class RestoreTable(Write):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``table rows digests relations entries kept closed replaced``; ``seconds`` of each stage."""
         service = ctx.service(self.service, Postgres)
-        return SingleRestore(ctx, service, Store(ctx.bucket(self.from_)), manifests.split(self.from_),
+        return SingleRestore(ctx, service, Store(ctx.bucket(self.from_)), stored.split(self.from_),
                              Name.parse(self.table), self.closed, self.replace).run()
 
     def ready(self, ctx: Context) -> None:

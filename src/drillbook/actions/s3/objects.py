@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from drillbook import stored
 from drillbook.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.actions.s3.backup import body_key
 from drillbook.actions.s3.fields import Key, Uri
@@ -132,7 +133,7 @@ class Matches(Read):
         facts, wrong = self._compared(ctx)
         facts["seconds"] = round(begun - ctx.deadline.remaining(), 3)
         if wrong:
-            said = f"{len(wrong)} of {facts['objects']} objects are wrong: {manifests.summary(wrong)}"
+            said = f"{len(wrong)} of {facts['objects']} objects are wrong: {stored.summary(wrong)}"
             raise StepFailed(said, findings=wrong, facts=facts)
         return facts
 
@@ -183,7 +184,7 @@ class Matches(Read):
         if self.manifest is None:
             service = ctx.service(self.store or "", S3)
             return Store(service), [Reference(service.bucket, key, sha) for key, sha in sorted((self.objects or {}).items())]
-        store, folder = Store(ctx.bucket(self.manifest)), manifests.split(self.manifest)
+        store, folder = Store(ctx.bucket(self.manifest)), stored.split(self.manifest)
         backup = manifests.read(store, folder, folder.sha256)
         return store, [folder.below(name, one.sha256) for name, one in sorted(backup.files.items())]
 
