@@ -20,7 +20,10 @@ class Folder:
         self.root = root
         (root / "drills").mkdir()
         (root / "inventory").mkdir()
-        (root / "inventory" / "lab.yml").write_text("environment: lab\nservices: {app: {kind: process, host: controller}}\n")
+        (root / "inventory" / "lab.yml").write_text(
+            "environment: lab\n"
+            f"hosts: {{controller: {{local: true, scratch: {root}/scratch, lease: {{boot: none}}}}}}\n"
+            "services: {app: {kind: process, host: controller}}\n")
         self.environment = {**os.environ, "PYTHONWARNINGS": "error", "TERM": "xterm-256color", "COLUMNS": ""}
         self.environment.pop("COLUMNS")
 

@@ -154,7 +154,7 @@ def test_many_threads_and_no_line_is_lost(view):
         for thread in threads:
             thread.join()
     text = view.console.file.getvalue()
-    assert all(f"- s{number}.{count} skipped" in text for number in range(6) for count in range(50))
+    assert all(f"– s{number}.{count} skipped" in text for number in range(6) for count in range(50))
 
 
 def test_a_blocked_terminal_does_not_hold_up_the_run():

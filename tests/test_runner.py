@@ -19,6 +19,7 @@ from drillbook.result import Verdict
 
 HOSTS = """\
 environment: lab
+hosts: {controller: {local: true, scratch: SCRATCH, lease: {boot: none}}}
 services: {app: {kind: process, host: controller}}
 """
 HEAD = "drill: sample\ntitle: A sample\nservice: app\n"
@@ -29,7 +30,7 @@ class Bench:
     def __init__(self, root):
         self.root = root
         (root / "drills").mkdir()
-        (root / "hosts.yml").write_text(HOSTS)
+        (root / "hosts.yml").write_text(HOSTS.replace("SCRATCH", str(root / "scratch")))
         self.inventory = inventory.load(root / "hosts.yml")
 
     def run(self, text, observer=lambda event: None):
@@ -338,7 +339,7 @@ def test_what_a_plan_does_not_allow(bench, text, message):
 
 def test_a_secret_that_is_an_ordinary_word_is_refused(bench, monkeypatch):
     monkeypatch.setenv("DRILL_SECRET", "command")
-    (bench.root / "hosts.yml").write_text(HOSTS.replace("}}", "}, db: {kind: redis, host: controller, password: !env DRILL_SECRET}}"))
+    (bench.root / "hosts.yml").write_text((bench.root / "hosts.yml").read_text().replace("controller}}", "controller}, db: {kind: redis, host: controller, password: !env DRILL_SECRET}}"))
     bench.inventory = inventory.load(bench.root / "hosts.yml")
     with pytest.raises(UsageError, match="stands in plain text"):
         bench.run("restore:\n" + step(["true"]))
@@ -346,7 +347,7 @@ def test_a_secret_that_is_an_ordinary_word_is_refused(bench, monkeypatch):
 
 def test_secrets_do_not_get_through_in_any_form(bench, monkeypatch):
     monkeypatch.setenv("DRILL_SECRET", "s3kret w'rd")
-    (bench.root / "hosts.yml").write_text(HOSTS.replace("}}", "}, db: {kind: redis, host: controller, password: !env DRILL_SECRET}}"))
+    (bench.root / "hosts.yml").write_text((bench.root / "hosts.yml").read_text().replace("controller}}", "controller}, db: {kind: redis, host: controller, password: !env DRILL_SECRET}}"))
     bench.inventory = inventory.load(bench.root / "hosts.yml")
     say = 'printf "%s\\n" "$DRILL_SECRET" "user:$DRILL_SECRET" >&2; printf %s "user:$DRILL_SECRET" | base64; printf %04000d 0; printf %s "$DRILL_SECRET"'
     view = bench.run("verify:\n" + step(["sh", "-c", say]) + step(["sh", "-c", say + "; exit 3"]))
@@ -359,8 +360,8 @@ def test_secrets_do_not_get_through_in_any_form(bench, monkeypatch):
 
 
 def test_temporary_files_of_reading_steps_are_removed(bench):
-    bench.run("restore:\n" + step(["mkdir", "-p", "/var/tmp/drillbook-{{ run.id }}"]))
-    assert not Path(f"/var/tmp/drillbook-{bench.folder.name}").exists()
+    bench.run("restore:\n" + step(["mkdir", "-p", f"{bench.root}/scratch/drillbook-{{{{ run.id }}}}"]))
+    assert not (bench.root / "scratch" / f"drillbook-{bench.folder.name}").exists()
 
 
 def test_a_recovery_passes_over_what_it_cannot_recover(bench, monkeypatch, capsys):

@@ -81,7 +81,7 @@ def test_quiet_says_the_verdict_and_the_findings(folder):
     done = folder.run("drill", "sample", "--quiet")
     assert done.returncode == 1
     lines = [line.rstrip() for line in done.stdout.splitlines() if line.strip()]
-    assert lines[0].startswith("✕ FAILED  A sample") or "FAILED" in lines[0]
+    assert lines[0].startswith("✗ FAILED  A sample") or "FAILED" in lines[0]
     assert "Findings" in lines[1]
     assert not any("Objectives" in line or "Phases" in line for line in lines)
     folder.write("restore:\n" + step(["true"]))
@@ -111,7 +111,8 @@ def test_the_answer_to_manual_steps(folder):
     (["drill", "sampel"], "did you mean"), (["drill", "sample", "--inventory"], "inventory"), (["schema"], "which schema"),
     (["drill", "sample", "--inventory", "lba"], "did you mean"), (["audit", "--since", "2026-01-01"], "--until"),
     (["drill", "sample", "--quiet", "--json"], "exclude"), (["report", "no-such-run"], "no-such-run"),
-    (["--help", "nonsense"], "nonsense"), (["actions", "http.respond"], "did you mean")])
+    (["--help", "nonsense"], "nonsense"), (["--help", "dril.plan"], "did you mean 'drill.plan'"),
+    (["actions", "http.respond"], "did you mean")])
 def test_mistakes_end_with_2_and_a_message(folder, argv, said, monkeypatch, capsys):
     folder.write("restore:\n" + step(["true"]))
     monkeypatch.chdir(folder.root)
@@ -127,7 +128,8 @@ def test_mistakes_end_with_2_and_a_message(folder, argv, said, monkeypatch, caps
 def test_the_same_with_invoke_itself(folder):
     folder.write("restore:\n" + step(["true"]))
     (folder.root / "tasks.py").write_text("from drillbook import tasks\n\nnamespace = tasks.namespace()\n")
-    for argv, status in ((["drill", "--foo"], 2), (["drill"], 2), (["actions", "http.responds"], 0), (["drill", "--help"], 0)):
+    for argv, status in ((["drill", "--foo"], 2), (["drill"], 2), (["--help", "nonsense"], 2),
+                         (["actions", "http.responds"], 0), (["drill", "--help"], 0)):
         done = subprocess.run([sys.executable, "-m", "invoke", *argv], cwd=folder.root, env=folder.environment,
                               capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == status, done.stderr
@@ -181,11 +183,11 @@ def test_list(folder):
     assert "never run" in rows["other"]
     assert "(suite)" in rows["all"]
     assert f"unfinished: {dead.name}" in done.stdout
-    assert "drill.recover" in done.stdout
+    assert "nothing was touched" in done.stdout
 
 
 def test_list_loads_nothing_heavy(folder):
-    code = ("import sys; from drillbook import listing; from drillbook.project import Project; listing.drills(Project.here()); "
+    code = ("import sys; from drillbook import overview; from drillbook.project import Project; overview.drills(Project.here()); "
             "bad = {'boto3', 'psycopg', 'docker', 'fabric', 'paramiko', 'redis'} & set(sys.modules); assert not bad, bad")
     subprocess.run([sys.executable, "-c", code], cwd=folder.root, check=True, capture_output=True)
 
@@ -217,7 +219,7 @@ def test_check(folder):
 
 
 UNREADY = {
-    "guard": ("guard: {environments: [staging]}\nrestore:\n" + step(["true"]), "not in lab"),
+    "guard": ("guard: {environments: [staging]}\nrestore:\n" + step(["true"]), "may not run in this environment (lab, not staging)"),
     "ready": ("ready:\n" + step(["false"]) + "restore:\n" + step(["true"]), "not ready"),
     "step": ("restore:\n" + step(["no-such-program"]) + step(["nor-this-one"]), "nor-this-one"),
     "probe": ("probes:\n  - http.available: {url: 'http://127.0.0.1:1/'}\nrestore:\n" + step(["true"]), "Connection refused")}

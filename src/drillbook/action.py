@@ -184,6 +184,8 @@ class Action(BaseModel):
     """True when a successful step shows that a backup is whole where it lies: the gate before a restore-only fault."""
     TIMEOUT: ClassVar[float] = 60.0
     """Seconds that a step of this action may take when it names no ``timeout``."""
+    UNDO: ClassVar[tuple[str, ...]] = ()
+    """Kinds that ``undo`` may give; only for an ``undo`` that makes none itself, see ``undo_kinds``."""
 
     @classmethod
     def name(cls) -> str:
@@ -212,6 +214,12 @@ class Action(BaseModel):
     def undo(self, ctx: Context) -> Undo:
         """How to put back what ``run`` changes, known before it starts."""
         return Undo.nothing("reads only")
+
+    @classmethod
+    def undo_kinds(cls) -> tuple[str, ...]:
+        """Kinds that ``undo`` may give, known without a host: those that its code makes, or ``UNDO``."""
+        made = {"by_commands": "commands", "by_action": "action", "by_restore": "restore", "nothing": "nothing"}
+        return cls.UNDO or tuple(kind for name, kind in made.items() if name in cls.undo.__code__.co_names)
 
     def active(self, ctx: Context) -> bool | None:
         """Is there anything for the undo to put back now? ``None``: this action cannot tell."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from drillbook import conduct
+from drillbook.findings import Finding
 from drillbook.hosting import Hosts
 from drillbook.journal import Journal, Observer, read
 from drillbook.plan import Plan
@@ -30,8 +32,11 @@ class Check:
         return not self.message
 
 
-def check(one: Plan, observer: Observer) -> Check:
-    """Check ``one`` on its hosts; ``observer`` sees the events. Raises SecretError, UsageError."""
+def check(one: Plan, observer: Observer, refusals: Sequence[Finding] = ()) -> Check:
+    """Check ``one`` on its hosts; ``observer`` sees the events. Raises SecretError, UsageError.
+
+    ``refusals`` are the reasons against it that were found without asking a host.
+    """
     redactor = conduct.redactor_for(one)
     with tempfile.TemporaryDirectory(prefix="drillbook-check-") as name:
         folder = Path(name)
@@ -41,7 +46,8 @@ def check(one: Plan, observer: Observer) -> Check:
         run = {"id": conduct.new_run_id(one.drill), "started": now, "operator": who}
         try:
             journal.append("check.started", {"drill": one.drill})
-            Runner(Stage(one, journal, hosts.get, folder, run, redactor), hosts.open, conduct.header(who)).check()
+            stage = Stage(one, journal, hosts.get, folder, run, redactor)
+            Runner(stage, hosts.open, conduct.header(who), refusals=refusals).check()
         finally:
             hosts.close()
             journal.close()

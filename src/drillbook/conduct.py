@@ -14,22 +14,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from drillbook import __version__, plan
+from drillbook import __version__, approval, guard, plan
+from drillbook.attesting import statement
 from drillbook.errors import JournalError, PlanError, UsageError
+from drillbook.findings import Finding
+from drillbook.holding import Hold, controller
 from drillbook.host import Host
 from drillbook.hosting import Hosts
 from drillbook.hosts.open import open_host
 from drillbook.inventory import Inventory
 from drillbook.journal import Journal, Observer, read
 from drillbook.judge import judge
+from drillbook.leases import Owner
 from drillbook.plan import Plan
 from drillbook.project import Project
+from drillbook.recovery import in_the_way
 from drillbook.redact import Redactor
 from drillbook.report import publish
 from drillbook.result import EXIT, EXIT_RESIDUE, RunView, SuiteResult, Verdict
 from drillbook.runner import Runner
 from drillbook.spec import Drill, Suite
 from drillbook.steps import Stage
+from drillbook.stopping import Stop, watching
 
 WORST = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.ABORTED, Verdict.REFUSED, Verdict.PASSED)
 """Verdicts of a suite's drills from worst to best; the suite has the worst."""
@@ -50,6 +56,8 @@ class Conductor:
     project: Project
     inventory: Inventory
     observer: Observer
+    confirm: str | None = ""
+    """The environment that the operator confirmed; ``None``: they are not asked."""
 
     def plans(self, found: Drill | Suite) -> list[Plan]:
         """The plan of a drill, or of every drill of a suite, so that all are checked before the first one runs."""
@@ -69,18 +77,32 @@ class Conductor:
         journal = Journal(folder, redactor, origin=time.monotonic(), prev=previous_head(self.project, run_id),
                           observer=self.observer)
         hosts = Hosts(lambda name: connect(self.inventory, name))
+        refusals, approved = self.allowed(one, folder)
         run = {"id": run_id, "started": datetime.now(UTC).isoformat(timespec="seconds"), "operator": operator()}
-        stage = Stage(one, journal, hosts.get, folder, run, redactor)
+        stop = Stop()
+        owner = Owner(run=run_id, operator=run["operator"], controller=controller(), drill=one.drill)
+        stage = Stage(one, journal, hosts.get, folder, run, redactor,
+                      hold=Hold(one, journal, hosts.get, owner, stop))
         try:
-            Runner(stage, hosts.open, header(run["operator"])).run()
+            with watching(stop, folder, self.project.reports, journal=journal):
+                Runner(stage, hosts.open, {**header(run["operator"]), "approval": approved}, stop, refusals).run()
         finally:
             hosts.close()
             journal.close()
         view = judge(read(journal.path))
         publish.write_run(folder, view)
+        statement.seal_run(folder, view, self.project.root, run["operator"])
         if parent is None:
             publish.write_index(self.project.reports, latest=folder.name)
         return folder, view
+
+    def allowed(self, one: Plan, folder: Path | None = None) -> tuple[list[Finding], dict[str, Any] | None]:
+        """Why the drill may not begin now, before any host is asked; and the approval that it has."""
+        now = datetime.now(UTC)
+        look = approval.look(one, self.project.root, now=now, operator=operator()) if guard.needs_approval(one) else None
+        refusals = guard.check(one, now=now, confirm=self.confirm, approval=look)
+        others = [other for other in self.project.runs() if other != folder]
+        return [*refusals, *in_the_way(one, others)], look.facts() if look else None
 
     def run_suite(self, suite: Suite, plans: Sequence[Plan],
                   between: Callable[[RunView], None]) -> tuple[Path, SuiteResult]:
@@ -103,6 +125,7 @@ class Conductor:
                             finished=_utc(datetime.now(UTC)), drills=suite.drills, runs=())
         result = rejudged(start, views)
         publish.write_suite(folder, result, views)
+        statement.seal_suite(folder, result, self.project.root, operator())
         publish.write_index(self.project.reports, latest=folder.name)
         return folder, result
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
 from typing import IO, cast
 
@@ -12,14 +13,15 @@ from rich.console import Console
 
 PIPE_WIDTH = 100
 """Columns where there is no terminal."""
+_BLANKS = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)
 
 
 class Steady(io.TextIOBase):
     """Standard output that never raises: when nobody reads it any more, what is written to it goes nowhere."""
 
-    def __init__(self, inner: IO[str]) -> None:
-        """``inner`` is the real stream."""
-        self.inner = inner
+    def __init__(self, inner: IO[str], *, trim: bool = False) -> None:
+        """``inner`` is the real stream; ``trim`` leaves out blanks at the end of lines, which no log needs."""
+        self.inner, self.trim = inner, trim
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -28,6 +30,8 @@ class Steady(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Write all of ``text``; what the terminal's encoding lacks becomes ``?``."""
+        if self.trim:
+            text = _BLANKS.sub(r"\1", text)
         try:
             self.inner.write(text)
         except UnicodeEncodeError:
@@ -72,5 +76,7 @@ def stdout() -> IO[str]:
 
 
 def console() -> Console:
-    """The terminal, or plain lines of 100 columns where there is none."""
-    return Console(file=stdout(), highlight=False, emoji=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    """The terminal, or plain lines of at most 100 columns where there is none."""
+    terminal = sys.stdout.isatty()
+    file = cast("IO[str]", Steady(sys.stdout, trim=not terminal))
+    return Console(file=file, highlight=False, emoji=False, width=None if terminal else PIPE_WIDTH)

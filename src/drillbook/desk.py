@@ -15,16 +15,17 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from drillbook import conduct, listing
+from drillbook import conduct, departed, listing, verifying
+from drillbook.attesting import statement
 from drillbook.conduct import Conductor
 from drillbook.console import console
-from drillbook.errors import DrillbookError, UnknownName, UsageError
+from drillbook.errors import DrillbookError, JournalError, UnknownName, UsageError
 from drillbook.inventory import Inventory
 from drillbook.journal import FILE, read
 from drillbook.plan import Plan
 from drillbook.project import Project
 from drillbook.recovery import Recovery, needs_recovery
-from drillbook.report import publish
+from drillbook.report import folders, publish
 from drillbook.report.figures import shown
 from drillbook.report.progress import Progress
 from drillbook.result import EXIT, EXIT_RESIDUE, RunView, Verdict
@@ -32,13 +33,13 @@ from drillbook.spec import Drill, Suite
 from drillbook.views import Manner, Teller, ignore
 
 
-def drill(project: Project, name: str, inventory_name: str, manner: Manner = Manner.FULL) -> int:
+def drill(project: Project, name: str, inventory_name: str, manner: Manner = Manner.FULL, confirm: str = "") -> int:
     """Run a drill or a suite and tell it; returns the exit status."""
     found = project.drill(name)
     teller = Teller(manner, inventory_name)
     inventory = _inventory(project, inventory_name, teller.note)
     with teller.watching() as observer:
-        conductor = Conductor(project, inventory, observer)
+        conductor = Conductor(project, inventory, observer, confirm)
         plans = conductor.plans(found)
         if isinstance(found, Drill):
             folder, view = conductor.run(plans[0])
@@ -68,9 +69,10 @@ def check(project: Project, name: str, inventory_name: str) -> int:
     out = console()
     inventory = _inventory(project, inventory_name, lambda text: out.print(Text(text, style="dim")))
     missing = False
-    for one in Conductor(project, inventory, ignore).plans(found):
+    conductor = Conductor(project, inventory, ignore, confirm=None)
+    for one in conductor.plans(found):
         out.print(Text(f"{one.drill}: {shown(one.title)}", style="bold"))
-        checked = checking.check(one, Progress(out))
+        checked = checking.check(one, Progress(out), conductor.allowed(one)[0])
         missing = missing or not checked.ready
         if checked.ready:
             hosts = ", ".join(one.hosts())
@@ -89,7 +91,7 @@ def _inventory(project: Project, name: str, note: Callable[[str], None]) -> Inve
         return inventory
     from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
 
-    control.up(project.lab, progress=lambda text: note(f"lab: {text}"))
+    control.up(project.lab, progress=lambda text: note(f"lab: {text}"), as_it_is=True)
     return project.inventory(name)
 
 
@@ -101,10 +103,10 @@ def _shown(path: Path) -> str:
 def recover(project: Project, run: str) -> int:
     """Recover one run, or every unfinished one; one that cannot be recovered does not keep the others waiting."""
     out = console()
-    if run:
-        return _recover(project, project.run(run), out)
+    if run and len(found := project.runs_of(run)) == 1:
+        return _recover(project, found[0], out)
     statuses = []
-    for folder in reversed(list(project.runs())):
+    for folder in reversed(found if run else list(project.runs())):
         try:
             if not (folder / FILE).stat().st_size:
                 continue  # its controller died before its first word: nothing was touched
@@ -120,12 +122,27 @@ def recover(project: Project, run: str) -> int:
 
 def _recover(project: Project, folder: Path, out: Console) -> int:
     out.print(f"{folder.name}", style="bold")
+    doubt = statement.doubt(folder)
+    gone = departed.lab_gone(folders.first_event(folder))
+    if gone and needs_recovery(read(folder / FILE)):
+        departed.settle(folder, gone, conduct.header(conduct.operator()), Progress(out))
+        out.print(Padding(Text(f"{gone}; nothing is left to put back, and the journal says so"), (0, 0, 0, 2), expand=False))
+        _told_render(project, folder, doubt, out)
+        return 0
     recovery = Recovery(folder, lambda plan, name: conduct.connect(plan.inventory, name), conduct.redactor_for,
                         Progress(out))
     with _patient():
         residue = recovery.run(conduct.header(conduct.operator()))
-    Teller(Manner.FULL).end(_render(project, folder), _shown(folder / "report.html"))
+    _told_render(project, folder, doubt, out)
     return EXIT_RESIDUE if residue else 0
+
+
+def _told_render(project: Project, folder: Path, doubt: str, out: Console) -> None:
+    """Render and tell a run that was recovered; what is not the run that was attested is not attested anew."""
+    view = _render(project, folder, "" if doubt else "recovery")
+    Teller(Manner.FULL).end(view, _shown(folder / "report.html"))
+    if doubt:
+        out.print(Text(f"✗ not signed anew: {doubt}; see invoke report.verify {folder.name}", style="bold red"))
 
 
 @contextmanager
@@ -148,20 +165,29 @@ def _patient() -> Iterator[None]:
 
 
 def report(project: Project, run: str) -> int:
-    """Render the reports of a run again, those of its suite too."""
-    folder = project.run(run)
-    view = _render(project, folder)
-    Teller(Manner.FULL).end(view, _shown(folder / "report.html"))
+    """Render the reports of a run again, those of its suite too. Raises JournalError when it is not what was attested."""
+    for folder in project.runs_of(run):
+        if doubt := statement.doubt(folder):
+            raise JournalError(f"{folder.name} is not rendered: {doubt}", hint=f"invoke report.verify {folder.name}")
+        view = _render(project, folder, "report")
+        Teller(Manner.FULL).end(view, _shown(folder / "report.html"))
     return 0
 
 
-def _render(project: Project, folder: Path) -> RunView:
+def _render(project: Project, folder: Path, occasion: str) -> RunView:
+    """Write a run's reports anew, and attest them for ``occasion`` unless that is empty."""
     view = conduct.judged(folder)
     publish.write_run(folder, view)
     suite = conduct.suite_of(folder)
+    by = conduct.operator()
+    if occasion:
+        statement.seal_run(folder, view, project.root, by, occasion)
     if suite is not None:
         views = [conduct.judged(folder.parent / run["folder"]) for run in suite.runs]
-        publish.write_suite(folder.parent, conduct.rejudged(suite, views), views)
+        again = conduct.rejudged(suite, views)
+        publish.write_suite(folder.parent, again, views)
+        if occasion:
+            statement.seal_suite(folder.parent, again, project.root, by, occasion)
     publish.write_index(project.reports)
     return view
 
@@ -170,9 +196,7 @@ def open_report(project: Project, run: str) -> int:
     """Show a run's report in the browser, or its path where there is none; without a run the newest, a suite's first."""
     import webbrowser  # noqa: PLC0415  slow to load
 
-    report = project.reports / (run or "latest") / "report.html"
-    if not report.is_file():
-        report = project.run(run) / "report.html"
+    report = project.run(run, suites=True) / "report.html"
     if not report.is_file():
         raise UnknownName(f"{report} is not there", hint="make it: invoke report " + report.parent.name)
     try:
@@ -195,12 +219,10 @@ def audit(project: Project, since: str, until: str, out: str) -> int:
 
 
 def verify(project: Project, run: str) -> int:
-    """Check the hash chain of a run's journal."""
-    folder = project.run(run)
-    history = read(folder / FILE)
-    note = "; its last line was torn and is left out" if history.torn else ""
-    console().print(f"{folder.name}: {len(history.events)} events, chain whole{note}\nhead {history.head}", soft_wrap=True)
-    return 0
+    """Verify what a run or a suite left: 0 when all of it was, 1 when something is wrong, 3 when it could not be shown."""
+    found = verifying.verify(project.run(run, suites=True), project.root)
+    verifying.show(found, console())
+    return verifying.EXIT[found.mark]
 
 
 def lab_up(project: Project) -> int:

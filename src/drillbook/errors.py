@@ -17,6 +17,9 @@
     │   └── CommandTimedOut                    the deadline passed; the remote process was ended
     ├── Cancelled                     exit 4   an operator or a guard stopped the run
     ├── NotReady                      exit 4   a precondition does not hold; nothing was touched
+    │   └── Locked                             another run holds the lock of a service
+    ├── Fenced                        exit 4   the lock was taken over by somebody newer
+    ├── Lapsed                        exit 4   a target reverted by itself: its lease was not renewed
     ├── StepFailed                    exit 1   a step found that something is wrong
     ├── CouldNotVerify                exit 3   a check could not be carried out
     ├── JournalError                  exit 3   the journal is damaged
@@ -190,6 +193,26 @@ class NotReady(DrillbookError):
     """A precondition does not hold; nothing was touched."""
 
     code = "not-ready"
+    exit_status = 4
+
+
+class Locked(NotReady):
+    """Another run holds the lock of a service."""
+
+    code = "locked"
+
+
+class Fenced(DrillbookError):
+    """The lock of a service was taken over by somebody newer: this run may change nothing more there."""
+
+    code = "fenced"
+    exit_status = 4
+
+
+class Lapsed(DrillbookError):
+    """A target reverted by itself, because its lease was not renewed in time or it was started again."""
+
+    code = "lapsed"
     exit_status = 4
 
 

@@ -30,6 +30,18 @@ class ManagerConfig(BaseModel):
     sudo: bool = Field(default=False, description="Call it through `sudo -n`.")
 
 
+class LeaseConfig(BaseModel):
+    """How a host keeps a lease: the undo of a fault, which it carries out by itself when nobody renews it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["auto", "systemd", "watcher"] = Field(default="auto", description=(
+        "Who watches: a unit of systemd, or a detached shell; auto: systemd where it can be used."))
+    boot: Literal["auto", "systemd", "cron", "none"] = Field(default="auto", description=(
+        "What reverts after a reboot: a unit of systemd, or cron; auto: whichever is there. none: accept that a reboot of "
+        "the host leaves a fault there until `invoke drill.recover`."))
+
+
 class Target(BaseModel):
     """A host as the inventory describes it; empty fields come from ~/.ssh/config."""
 
@@ -43,8 +55,9 @@ class Target(BaseModel):
     known_hosts: str = Field(default="", description="Path of a known_hosts file; empty: ~/.ssh/known_hosts.")
     gateway: str = Field(default="", description="Inventory name of the host to jump through.")
     local: bool = Field(default=False, description="This machine itself, without SSH.")
-    scratch: str = Field(default="/var/tmp", description="Folder on the host for a run's temporary files.")
+    scratch: str = Field(default="/var/tmp", pattern=r"^/", description="Folder on the host for a run's temporary files.")
     manager: ManagerConfig = Field(default_factory=ManagerConfig, description="The service manager.")
+    lease: LeaseConfig = Field(default_factory=LeaseConfig, description="How it puts back a fault by itself.")
 
 
 @runtime_checkable

@@ -50,6 +50,8 @@ class Inventory(BaseModel):
     groups: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Names of hosts by group.")
     services: dict[str, AnyService] = Field(default_factory=dict, description="Services by name.")
     contacts: dict[str, Contact] = Field(default_factory=dict, description="Contacts by name.")
+    approvers: str = Field(
+        default="", description="Who may approve drills: an allowed-signers file as in ssh-keygen(1), beside this file.")
 
     @model_validator(mode="before")
     @classmethod
@@ -119,7 +121,7 @@ class Inventory(BaseModel):
             wanted = pattern_hosts(patterns, tuple(self.hosts), self.groups, aside=(CONTROLLER,))
         except PatternError as error:
             raise PlanError(str(error), hint=error.hint) from None
-        return tuple(name for name in (*self.hosts, CONTROLLER) if name in wanted)
+        return tuple(name for name in dict.fromkeys((*self.hosts, CONTROLLER)) if name in wanted)
 
     def secrets(self) -> list[Secret]:
         """Every secret in the inventory."""
@@ -143,7 +145,13 @@ def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
     ``lab`` answers the tags ``!lab`` and ``!lab_secret``: values that only a running embedded lab knows. Paths in
     a file are relative to its folder. Raises InventoryError with file, line and column.
     """
-    return reading.resolve(Inventory, reading.documents(path, lambda folder: _tags(folder, lab)))
+    found = reading.documents(path, lambda folder: _tags(folder, lab))
+    made = reading.resolve(Inventory, found)
+    if not made.approvers:
+        return made
+    said = next(document for document in reversed(found) if "approvers" in document.value)
+    approvers = Path(said.file).parent.absolute() / os.path.expanduser(made.approvers)  # noqa: PTH111  Path raises for ~nobody
+    return made.model_copy(update={"approvers": str(approvers)})
 
 
 def _tags(folder: Path, lab: LabLookup | None) -> Mapping[str, strict.TagReader]:

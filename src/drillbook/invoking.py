@@ -5,11 +5,13 @@ Both belong to its parser, which the programs ``invoke`` and ``drillbook`` share
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any
 
 from invoke.exceptions import Exit, ParseError
 from invoke.parser.argument import Argument
 from invoke.parser.parser import ParseMachine
+from invoke.program import Program
 from invoke.tasks import Task
 
 from drillbook.errors import UsageError
@@ -42,6 +44,7 @@ def amend() -> None:
     ParseMachine.complete_context = _complete_context  # type: ignore[method-assign, assignment]
     ParseMachine.see_positional_arg = _see_positional  # type: ignore[method-assign, assignment]
     ParseMachine.error = _error  # type: ignore[method-assign, assignment]
+    Program.parse_cleanup = _known_help  # type: ignore[method-assign, assignment]
 
 
 def _complete_context(machine: ParseMachine) -> None:
@@ -64,6 +67,19 @@ def _see_positional(machine: ParseMachine, value: str) -> None:
         machine.error(f"{machine.context.name} has no flag {value}; it has {known}")
     else:
         next(one for one in machine.context.positional_args if one.value is None).value = value
+
+
+_cleanup = Program.parse_cleanup
+
+
+def _known_help(program: Program) -> None:
+    """As invoke does, but help for a task that is not there is a mistake like any other."""
+    name = program.args.help.value
+    if isinstance(name, str) and name and name not in program.parser.contexts:
+        near = get_close_matches(name, [str(known) for known in program.parser.contexts], 1)
+        hint = f"did you mean {near[0]!r}?" if near else "`--list` shows all"
+        raise Misused(f"there is no task {name!r}: {hint}")
+    _cleanup(program)
 
 
 def _error(machine: ParseMachine, message: str) -> None:

@@ -161,6 +161,21 @@ class Journal:
                 self._file = -1
 
 
+def alive(folder: Path) -> bool:
+    """True while a process of this machine writes the journal in ``folder``."""
+    try:
+        descriptor = os.open(folder / FILE, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def read(path: Path) -> History:
     """Read a journal and check its chain.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from drillbook import measure
+from drillbook import measure, notes
 from drillbook.errors import JournalError
 from drillbook.findings import Finding, finding
 from drillbook.intents import intents
@@ -16,6 +16,7 @@ from drillbook.inventory import Inventory
 from drillbook.journal import Event, History
 from drillbook.measure import Figures
 from drillbook.plan import Plan, PlannedStep, checked
+from drillbook.remedy import by_hand
 from drillbook.result import (
     EXIT,
     EXIT_RESIDUE,
@@ -30,6 +31,7 @@ from drillbook.result import (
     Timeline,
     Verdict,
 )
+from drillbook.tracks import last_reasons
 
 
 def judge(history: History) -> RunView:
@@ -53,10 +55,11 @@ def judge(history: History) -> RunView:
         finished=next((event.at for event in reversed(events) if event.kind in _ENDS), None),
         plan_digest=first.data["plan_digest"], objectives=objectives, clocks=figures.clocks, unmeasured=figures.unmeasured,
         phases=_phases(own), steps=tuple(view.result for view in steps), findings=tuple(findings))
-    timeline = Timeline(seconds=figures.end, phases=measure.phase_spans(own), probes=figures.tracks, marks=figures.marks)
+    timeline = Timeline(seconds=figures.end, phases=measure.phase_spans(own), probes=figures.tracks,
+                        marks={**figures.marks, **notes.marks(own)})
     return RunView(result=result, plan=first.data["plan"], contacts=_contacts(plan.inventory), owner=plan.owner,
                    timeline=timeline, steps=tuple(steps), journal_events=len(events), journal_head=history.head,
-                   torn=history.torn, controller=first.data["controller"])
+                   torn=history.torn, controller=first.data["controller"], notes=notes.notes(own))
 
 
 _ENDS = ("run.finished", "recovery.finished")
@@ -131,7 +134,7 @@ def _residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
         if event.kind in _ENDS:
             return [Residue.model_validate(one) for one in event.data["residue"]]
     return [Residue(step=intent.step.id, host=intent.host, what=intent.step.action,
-                    why="the run ended without putting it back", by_hand="invoke drill.recover")
+                    why="the run ended without putting it back", by_hand=by_hand(intent))
             for intent in intents(events, plan.steps)
             if not intent.settled and (intent.effect == "fault" or intent.undo.kind != "nothing")]
 
@@ -179,7 +182,11 @@ def _findings(events: Sequence[Event], plan: Plan, figures: Figures, objectives:
             noted = event.data["facts"].get("findings", [])
             found += [Finding.model_validate(one).model_copy(update=place) for one in noted]
     found += figures.findings
-    for key, objective in objectives.items():
+    found += notes.findings(events, found)
+    found = [_with_cause(one, events) for one in found]
+    # A run that ended before anything was broken says why once, not once more for every objective.
+    told = "disruption" not in figures.marks and any(event.kind == "ended.early" for event in events)
+    for key, objective in () if told else objectives.items():
         unit = f"{objective.measured_s:.3f} s" if objective.measured_s is not None else "not measured"
         if objective.met is False:
             found.append(finding("objective-missed", title=key.upper(), wanted=f"at most {objective.target_s:g} s",
@@ -191,6 +198,14 @@ def _findings(events: Sequence[Event], plan: Plan, figures: Figures, objectives:
                       host=one.host) for one in residue]
     order = ["critical", "high", "medium", "low"]
     return sorted(found, key=lambda one: order.index(one.severity))
+
+
+def _with_cause(one: Finding, events: Sequence[Event]) -> Finding:
+    """A probe that was never good, with what it was answered last."""
+    if one.code != "probe-never-good" or one.measured or not one.step:
+        return one
+    return one.model_copy(update={"wanted": "a good sample before the disruption",
+                                  "measured": last_reasons(events, one.step)})
 
 
 def _unproven(events: Sequence[Event], plan: Plan) -> list[Finding]:

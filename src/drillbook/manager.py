@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
-from drillbook.host import Deadline, Host, ManagerConfig
+from drillbook.host import Deadline, Host, ManagerConfig, shown
 
 Argv = tuple[str, ...]
+ENDED_S = 2.5
+"""How long a unit must be seen ended until nobody is taken to start it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +67,33 @@ class Manager:
     def ensure(self, host: Host, unit: str, wanted: str, deadline: Deadline) -> UnitState:
         """Start or stop ``unit`` unless it is in the ``wanted`` state (``running`` or ``stopped``), and wait until it is.
 
-        Raises StepFailed with a finding when it does not get there before the deadline.
+        Raises StepFailed with a finding when it does not get there before the deadline, and as soon as it is seen that
+        the unit has ended and is not started again.
         """
         state = self.state(host, unit, deadline)
         if _is(state, wanted):
             return state
         output = host.run(self.start(unit) if wanted == "running" else self.stop(unit), deadline=deadline)
+        ended_at = 0.0
         while not _is(state := self.state(host, unit, deadline), wanted):
-            if state.state == "failed" or deadline.remaining() < 0.2:
+            # A unit that ended may be about to be started again by its manager.
+            ended_at = (ended_at or time.monotonic()) if state.state == "stopped" else 0.0
+            ended = ended_at and time.monotonic() - ended_at > ENDED_S
+            if ended or state.state == "failed" or deadline.remaining() < 0.2:
                 said = (output.stdout + output.stderr).decode("utf-8", "replace").strip()[-400:]
-                raise StepFailed(f"{unit} is {state.word}, not {wanted}: {said}", findings=[finding(
-                    "service-state", title=unit, wanted=wanted, measured=f"{state.word}: {said}", host=host.name)])
+                log = shown(self.log(unit))
+                raise StepFailed(f"{unit} is {state.word}, not {wanted}: {said}; on {host.name}, its log: {log}", findings=[
+                    finding("service-state", title=unit, wanted=wanted, measured=f"{state.word}: {said}", host=host.name,
+                            remedy=f"Read its log, on {host.name}: {log}")])
             deadline.wait(0.05)
         return state
+
+    def log(self, unit: str) -> Argv:
+        """The command that shows a person the end of the unit's log."""
+        if self.config.kind == "supervisor":
+            return (*self._tool(), "tail", unit, "stderr")
+        sudo: Argv = ("sudo", "-n") if self.config.sudo else ()
+        return (*sudo, "journalctl", *(("--user",) if self.config.user else ()), "-n", "50", "-u", unit)
 
 
 def _is(state: UnitState, wanted: str) -> bool:

@@ -5,96 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from drillbook import template
 from drillbook.action import Action, Effect, Fault, Place
 from drillbook.errors import PlanError, SourceError
 from drillbook.inventory import CONTROLLER, Inventory, service_names
-from drillbook.spec import Drill, ProbeUse, Step
+from drillbook.planned import Plan, PlannedCondition, PlannedGuard, PlannedProbe, PlannedStep, checked, faulted
+from drillbook.spec import Condition, Drill, ProbeUse, Step
 from drillbook.strict import Place as FilePlace
 from drillbook.strict import did_you_mean
-from drillbook.values import canonical, digest
+from drillbook.values import Duration
 
-FORMAT = "drillbook/plan/1"
+__all__ = ["Plan", "PlannedProbe", "PlannedStep", "checked", "make"]
+
 RUN_NAMES = ("id", "started", "operator")
 POLL_S = 1.0
-
-
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PlannedStep(_Value):
-    """One step: what will be done where. Its parameters may hold expressions over earlier steps."""
-
-    id: str
-    phase: str
-    group: int | None
-    action: str
-    name: str
-    params: dict[str, Any]
-    effect: Effect
-    restore_only: bool
-    proves_backup: bool
-    hosts: tuple[str, ...]
-    save: str | None
-    when: str | None
-    expect: tuple[str, ...]
-    timeout_s: float
-    retries: int
-    every_s: float | None
-    allow_failure: str | None
-    line: str
-
-
-class PlannedProbe(_Value):
-    """One probe that runs beside the whole drill."""
-
-    id: str
-    name: str
-    params: dict[str, Any]
-    line: str
-
-
-class Plan(_Value):
-    """Everything that a run will do; its digest names it."""
-
-    format: str = FORMAT
-    drill: str
-    title: str
-    description: str
-    service: str
-    owner: str
-    objectives: dict[str, float]
-    environments: tuple[str, ...]
-    inventory: Inventory
-    probes: tuple[PlannedProbe, ...]
-    steps: tuple[PlannedStep, ...]
-
-    @property
-    def digest(self) -> str:
-        """Digest of the plan's canonical JSON: two plans with one digest do the same."""
-        return digest(canonical(self.model_dump(mode="json")))
-
-    def phase(self, name: str) -> tuple[PlannedStep, ...]:
-        """Steps of one phase, in order."""
-        return tuple(step for step in self.steps if step.phase == name)
-
-    def hosts(self) -> tuple[str, ...]:
-        """Names of all hosts that the plan needs, in the order of the inventory."""
-        named = {host for step in self.steps for host in step.hosts}
-        for params in [*(step.params for step in self.steps), *(probe.params for probe in self.probes)]:
-            service = self.inventory.services.get(str(params.get("service", "")))
-            if service:
-                named.add(service.host)
-        return self.inventory.expand(tuple(named))
-
-    def names(self, run: dict[str, str]) -> dict[str, Any]:
-        """What expressions can refer to before any step has run."""
-        return {"run": run, "environment": self.inventory.environment, "drill": self.drill,
-                "services": service_names(self.inventory.services),
-                "hosts": {name: {"name": name, "address": target.address} for name, target in self.inventory.hosts.items()}}
+LOOK_S = 1.0
+"""Seconds between two looks at a condition of `abort_if` that names no `every`."""
+SHORTEST_LOOK_S = 0.1
 
 
 def make(drill: Drill, inventory: Inventory) -> Plan:
@@ -125,13 +52,53 @@ class _Planner:
             raise self.fail(("owner",), f"there is no contact {head.owner!r} in the inventory",
                             f"{did_you_mean(head.owner, self.inventory.contacts)}contacts: "
                             f"{', '.join(self.inventory.contacts) or 'none'}")
-        probes = tuple(self._probe(index, use) for index, use in enumerate(self.drill.probes, 1))
+        probes = tuple(self._probe(f"probe.{index}", use) for index, use in enumerate(self.drill.probes, 1))
+        guard = self._guard()
         steps = tuple(step for phase, written in self.drill.phases.items() for step in self._phase(phase, written))
         self._restorable(steps)
+        self._limits(steps)
         objectives = {key: float(value) for key, value in head.objectives if value is not None}
         return Plan(drill=head.drill, title=head.title, description=head.description, service=head.service,
                     owner=head.owner, objectives=objectives, environments=head.guard.environments,
-                    inventory=self.inventory, probes=probes, steps=steps)
+                    guard=guard, inventory=self.inventory, probes=probes, steps=steps)
+
+    def _guard(self) -> PlannedGuard:
+        """The guard; its conditions are planned before any step, so that they refer to nothing that a step saves."""
+        guard = self.drill.head.guard
+        conditions = tuple(self._condition(f"guard.{number}", use) for number, use in enumerate(self.drill.conditions, 1))
+        return PlannedGuard(
+            windows=guard.windows, max_hosts=guard.max_hosts, max_percent=guard.max_percent, conditions=conditions,
+            hosts=self._expand(guard.hosts, ("guard", "hosts")) if guard.hosts else (),
+            lease_s=float(guard.lease), approval=guard.approval)
+
+    def _condition(self, condition_id: str, condition: Condition) -> PlannedCondition:
+        words, use = condition.words, condition.use
+        if isinstance(use, ProbeUse):
+            own = use.params.get("every")
+            written = Duration.parse(own) if isinstance(own, str) and not template.is_template(own) else LOOK_S
+            return PlannedCondition(id=condition_id, name=words.name, probe=self._probe(condition_id, use),
+                                    every_s=max(SHORTEST_LOOK_S, words.every or written), for_s=float(words.hold),
+                                    tries=words.tries)
+        step = self._step(condition_id, "guard", use)
+        return PlannedCondition(id=condition_id, name=words.name, step=step, every_s=float(words.every or LOOK_S),
+                                for_s=float(words.hold), tries=words.tries)
+
+    def _limits(self, steps: Sequence[PlannedStep]) -> None:
+        """Faults hit no more hosts than the guard allows."""
+        guard, hit = self.drill.head.guard, faulted(steps, self.inventory)
+        for kind, limits in (("max_hosts", guard.max_hosts), ("max_percent", guard.max_percent)):
+            written = isinstance((self.drill.document.value.get("guard") or {}).get(kind), dict)
+            for group, most in limits.items():
+                self._limit(hit, group, most, ("guard", kind, group) if written else ("guard", kind))
+
+    def _limit(self, hit: set[str], group: str, most: int, place: FilePlace) -> None:
+        members = hit | set(self.inventory.hosts) if group == "all" else set(self._expand(group, place, key=True))
+        percent = place[1] == "max_percent"
+        inside = sorted(hit & members)
+        if len(inside) > (most * len(members) / 100 if percent else most):
+            allowed = f"{most} % of its {len(members)} hosts" if percent else f"{most}"
+            raise self.fail(place, f"the faults hit {len(inside)} hosts of {group!r} ({', '.join(inside)}); the guard "
+                            f"allows {allowed}", "let the steps in `inject` hit fewer hosts, or raise the limit", key=True)
 
     def _restorable(self, steps: Sequence[PlannedStep]) -> None:
         """What only a restore mends needs a backup of this very run, proven, and a restore that is sure to take place."""
@@ -206,6 +173,9 @@ class _Planner:
         if template.has_template(step.params.get("effect")):
             raise self.fail((*place, "effect"), "the effect of a step must be known before anything runs",
                             "write `read`, `write` or `fault`")
+        if effect is not Effect.READ and phase == "guard":
+            raise self.fail(place, f"{name} changes something; a condition only looks",
+                            "use an action that reads, or a probe", key=True)
         if effect is Effect.FAULT and phase != "inject":
             raise self.fail(place, f"{name} breaks something; that belongs in `inject`, not in `{phase}`",
                             "move the step to `inject`", key=True)
@@ -218,10 +188,7 @@ class _Planner:
 
     def _hosts(self, step: Step) -> tuple[str, ...]:
         if step.keywords.hosts is not None:
-            try:
-                return self.inventory.expand(step.keywords.hosts)
-            except PlanError as error:
-                raise self.fail((*step.place, "hosts"), error.message, error.hint) from None
+            return self._expand(step.keywords.hosts, (*step.place, "hosts"))
         if step.action.PLACE is Place.CONTROLLER:
             return (CONTROLLER,)
         service = self.inventory.services.get(str(step.params.get("service", "")))
@@ -229,12 +196,18 @@ class _Planner:
             return (service.host,)
         raise self.fail(step.place, f"{step.action.name()} needs `hosts`", "write the names of hosts or groups beside it")
 
-    def _probe(self, number: int, use: ProbeUse) -> PlannedProbe:
+    def _expand(self, patterns: str | tuple[str, ...], place: FilePlace, *, key: bool = False) -> tuple[str, ...]:
+        try:
+            return self.inventory.expand(patterns)
+        except PlanError as error:
+            raise self.fail(place, error.message, error.hint, key=key) from None
+
+    def _probe(self, probe_id: str, use: ProbeUse) -> PlannedProbe:
         name = use.probe.name()
         self._references(use.params, (*use.place, name))
         if isinstance(service := use.params.get("service"), str):
             self._service(service, (*use.place, name, "service"), None)
-        return PlannedProbe(id=f"probe.{number}", name=name, params=use.params, line=self._line(use.place))
+        return PlannedProbe(id=probe_id, name=name, params=use.params, line=self._line(use.place))
 
     def _service(self, name: str, place: FilePlace, action: type[Action] | None) -> None:
         services = self.inventory.services
@@ -303,13 +276,3 @@ def _effect(action: type[Action], known: dict[str, Any]) -> Effect:
 
 def _texts(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else value or ()
-
-
-def checked(data: Any) -> Plan:
-    """A plan as a journal holds it. Raises PlanError when it is none."""
-    try:
-        return Plan.model_validate(data)
-    except ValueError as error:
-        raise PlanError(f"the journal's plan cannot be read: {str(error).splitlines()[0]}") from None
-
-

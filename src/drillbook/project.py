@@ -10,6 +10,7 @@ from drillbook import inventory, spec
 from drillbook.errors import UnknownName, UsageError
 from drillbook.inventory import Inventory
 from drillbook.journal import FILE
+from drillbook.report.folders import drill_of
 from drillbook.strict import did_you_mean
 
 
@@ -74,16 +75,34 @@ class Project:
                  if not any((self.reports / part).is_symlink() for part in path.relative_to(self.reports).parents)]
         yield from sorted(found, key=lambda folder: folder.name)
 
-    def run(self, name: str = "") -> Path:
-        """The folder of the run ``name``; the newest one when it is empty. Raises UnknownName."""
+    def run(self, name: str = "", *, suites: bool = False) -> Path:
+        """The folder of one run. Raises UnknownName.
+
+        ``name`` is a run, the beginning or a part of its name that no other has, a drill (its newest run), or
+        ``latest``, which is also what an empty one means. With ``suites`` it may be a suite, or a run of one.
+        """
         found = {folder.name: folder for folder in self.runs()}
-        if not name and found:
-            return found[max(found)]
-        near = [run for run in found if run.startswith(name) or name in run] if name else []
-        if name in found or len(near) == 1:
-            return found[name if name in found else near[0]]
-        hint = f"did you mean one of: {', '.join(near[-5:])}" if near else "see `invoke drill.list`"
-        missing = f"there is no run {name!r} in {self.reports}" if name else f"there is no run in {self.reports} yet"
-        raise UnknownName(missing, hint=hint)
+        latest = max(found, default="")
+        if suites:
+            found |= {folder.parent.name: folder.parent for folder in found.values() if folder.parent != self.reports}
+            latest = max((run for run, folder in found.items() if folder.parent == self.reports), default="")
+        if not found:
+            raise UnknownName(f"there is no run {name!r} in {self.reports}" if name else
+                              f"there is no run in {self.reports} yet", hint="see `invoke drill.list`")
+        if name in ("", "latest"):
+            return found[latest]
+        if name in found:
+            return found[name]
+        if of_drill := [run for run in found if drill_of(run) == name]:
+            return found[max(of_drill)]
+        near = sorted(run for run in found if run.startswith(name)) or sorted(run for run in found if name in run)
+        if len(near) == 1:
+            return found[near[0]]
+        newest = near[-5:] or sorted(found)[-5:]
+        what = f"{len(near)} runs are named like {name!r}" if near else f"there is no run {name!r} in {self.reports}"
+        raise UnknownName(what, hint=f"{'did you mean one of' if near else 'the newest are'}: {', '.join(reversed(newest))}")
 
-
+    def runs_of(self, name: str) -> list[Path]:
+        """The folders that ``name`` means, see ``run``: one, or for a suite those of its drills. Raises UnknownName."""
+        folder = self.run(name, suites=bool(name))
+        return [folder] if (folder / FILE).exists() else sorted(path.parent for path in folder.glob(f"*/{FILE}"))

@@ -2,29 +2,79 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from drillbook import template
+from drillbook.departed import lab_gone
+from drillbook.ending import release
+from drillbook.errors import JournalError, PlanError
+from drillbook.findings import Finding, finding
+from drillbook.holding import Hold, controller
 from drillbook.host import Host
 from drillbook.hosting import Hosts
-from drillbook.intents import intents
-from drillbook.journal import FILE, History, Journal, Observer, read
+from drillbook.journal import FILE, Event, History, Journal, Observer, alive, read
+from drillbook.leases import Owner
 from drillbook.plan import Plan, PlannedProbe, checked
 from drillbook.probe import find_probe
 from drillbook.redact import Redactor
 from drillbook.result import Residue
-from drillbook.revert import clean_canary, put_back, remove_scratch
+from drillbook.revert import clean_canary, needs_restore, put_back, remove_scratch
 from drillbook.steps import Stage, carry_out, groups, saved_facts
+from drillbook.stopping import Stop
+
+LATE_S = 10.0
+RESULT = "result.json"
 
 
 def needs_recovery(history: History) -> bool:
     """True for a run that ended without its last word, or said that something is left."""
     last = next((event for event in reversed(history.events) if event.kind in ("run.finished", "recovery.finished")), None)
     return last is None or bool(last.data["residue"])
+
+
+def unfinished(folders: Iterable[Path]) -> Iterator[tuple[Path, History]]:
+    """Those of ``folders`` whose run died or left something, and is not running now. Raises nothing for damaged ones."""
+    for folder in folders:
+        try:
+            result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+            settled = isinstance(result, dict) and result.get("residue") == []
+        except (OSError, ValueError):
+            settled = False
+        if settled or alive(folder):
+            continue
+        with suppress(JournalError):
+            history = read(folder / FILE)
+            if needs_recovery(history):
+                yield folder, history
+
+
+def in_the_way(plan: Plan, folders: Iterable[Path]) -> list[Finding]:
+    """Runs that left something on hosts of ``plan``: they must be recovered before anything else is broken there."""
+    targets = {_place(plan, name) for name in plan.hosts()}
+    found = []
+    for folder, history in unfinished(folders):
+        if lab_gone(history.events[0].model_dump()):
+            continue
+        try:
+            other = checked(history.events[0].data["plan"])
+        except (PlanError, KeyError):
+            continue
+        if targets & {_place(other, name) for name in other.hosts()}:
+            found.append(finding("unfinished-run", title=folder.name, wanted="no run that died or left something",
+                                 measured=f"{folder.name} is not finished on the same hosts",
+                                 remedy=f"Recover it first: invoke drill.recover {folder.name}"))
+    return found
+
+
+def _place(plan: Plan, name: str) -> tuple[str, int | None, str]:
+    target = plan.inventory.target(name)
+    return target.address, target.port, target.scratch
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +91,7 @@ class Recovery:
         plan = checked(read(self.folder / FILE).events[0].data["plan"])
         journal = Journal.resume(self.folder, self.redactor_for(plan), origin=time.monotonic(), observer=self.observer)
         hosts = Hosts(lambda name: self.open_host(plan, name))
+        stage: Stage | None = None
         try:
             history = read(journal.path)
             if not needs_recovery(history):
@@ -50,25 +101,46 @@ class Recovery:
             stage = Stage(plan, journal, hosts.get, self.folder, run, journal.redactor,
                           saved=saved_facts(plan, history.events))
             journal.append("recovery.started", header, sync=True)
+            stage.hold = self._hold(stage, history, header)
             residue = self._put_back(stage, history)
             journal.append("recovery.finished", {"residue": [one.model_dump(mode="json") for one in residue]}, sync=True)
             return residue
         finally:
+            if stage is not None and stage.hold is not None:
+                stage.hold.end()  # nothing happens when that was done
             hosts.close()
             journal.close()
 
+    def _hold(self, stage: Stage, history: History, header: dict[str, Any]) -> Hold:
+        """The locks and leases of the dead run, taken over. Raises Locked while another run, or this one, is alive."""
+        run = stage.run["id"]
+        owner = Owner(run=run, operator=header["operator"], controller=controller(), drill=stage.plan.drill)
+        hold = Hold(stage.plan, stage.journal, stage.host, owner, Stop(), over=run)
+        try:
+            hold.take(patience=stage.plan.guard.lease_s + LATE_S, lenient=True)
+            for host in sorted({str(event.host) for event in history.events if event.kind == "lease.armed"}):
+                hold.adopt(host)
+        except BaseException:
+            hold.end()
+            raise
+        return hold
+
     def _put_back(self, stage: Stage, history: History) -> list[Residue]:
-        found = intents(history.events, stage.plan.steps)
+        put_back(stage, self._events(), restores=False)  # first what may stand in the way of a restore
         done = any(event.kind == "phase.ended" and event.data == {"phase": "restore", "status": "done"}
                    for event in history.events)
-        if not done and any(intent.undo.kind == "restore" and not intent.settled for intent in found):
+        if not done and needs_restore(stage, self._events()):
             self._restore(stage)
-        residue = put_back(stage, read(self.folder / FILE).events)
+        residue = put_back(stage, self._events())
         for planned in _canaries(stage.plan, history):
             probe = find_probe(planned.name).model_validate(template.evaluate(planned.params, stage.names()))
             residue += clean_canary(stage, planned.id, probe)
         touched = sorted({str(event.host) for event in history.events if event.kind == "step.started"})
-        return residue + remove_scratch(stage, touched)
+        residue += remove_scratch(stage, touched)
+        return residue + release(stage)
+
+    def _events(self) -> Sequence[Event]:
+        return read(self.folder / FILE).events
 
     def _restore(self, stage: Stage) -> None:
         """Replay the drill's restore and verify phases, unless what they mend is whole already."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from drillbook import errors, findings, result, spec
 from drillbook.action import Action, find, known_names
-from drillbook.host import ManagerConfig, Target
+from drillbook.host import LeaseConfig, ManagerConfig, Target
 from drillbook.inventory import Contact, Inventory
 from drillbook.probe import Probe
 from drillbook.services import AnyService
@@ -47,6 +47,19 @@ order: %s.
 
 %s
 ### guard
+
+%s
+What each rule promises, and what not: [safety](safety.md).
+
+#### guard.windows
+
+A list; the drill may begin while one of them is open.
+
+%s
+#### guard.abort_if
+
+A list; each item names one [probe](probes.md) of the kind availability, or one [action](actions.md) that reads, with
+its parameters, and beside it:
 
 %s
 ## A step
@@ -183,13 +196,14 @@ def _every(kind: type[errors.DrillbookError]) -> Iterable[type[errors.DrillbookE
 
 def _drills() -> str:
     phases = ", ".join(f"`{phase}`" for phase in spec.PHASES)
-    parts = (spec.Head, spec.Objectives, spec.Guard, spec.Keywords, spec.Suite)
+    parts = (spec.Head, spec.Objectives, spec.Guard, spec.Window, spec.ConditionWords, spec.Keywords, spec.Suite)
     return DRILLS % (phases, *(_keys(part) for part in parts))
 
 
 def _inventories() -> str:
     text = INVENTORIES + _keys(Inventory)
-    text += f"\n## A host\n\n{_keys(Target, ('name',))}\n### manager\n\n{_keys(ManagerConfig)}\n## Services\n"
+    text += f"\n## A host\n\n{_keys(Target, ('name',))}\n### manager\n\n{_keys(ManagerConfig)}\n"
+    text += f"### lease\n\n{_keys(LeaseConfig)}\nHow a lease works: [safety](safety.md).\n\n## Services\n"
     for kind in get_args(get_args(AnyService)[0]):
         text += f"\n### kind: {kind.model_fields['kind'].default}\n\n{_said(kind)}\n\n{_keys(kind, ('name', 'kind'))}"
     return text + f"\n## A contact\n\n{_keys(Contact)}"

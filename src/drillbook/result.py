@@ -175,6 +175,17 @@ class StepView(_Value):
     commands: tuple[CommandView, ...]
 
 
+class Note(_Value):
+    """What a run noted of its locks, leases, guards and stops; ``loud`` ones must not be overlooked."""
+
+    at: float
+    kind: str
+    host: str
+    step: str
+    text: str
+    loud: bool
+
+
 class RunView(_Value):
     """One run as reports show it."""
 
@@ -188,6 +199,7 @@ class RunView(_Value):
     journal_head: str
     torn: bool
     controller: str
+    notes: tuple[Note, ...] = ()
 
 
 class SuiteResult(_Value):

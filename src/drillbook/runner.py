@@ -5,29 +5,28 @@ The runner decides what happens next; it judges nothing. What a run showed is re
 
 from __future__ import annotations
 
-import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from types import FrameType
 from typing import Any
 
-from drillbook import template
+from drillbook import guard, template
 from drillbook.action import Effect
-from drillbook.errors import DrillbookError, HostError
+from drillbook.ending import Ending
+from drillbook.errors import DrillbookError, HostError, Locked
 from drillbook.findings import Finding, finding
 from drillbook.host import Deadline
-from drillbook.intents import intents
 from drillbook.inventory import CONTROLLER
 from drillbook.journal import read
 from drillbook.plan import Plan, PlannedProbe, PlannedStep
 from drillbook.probe import Availability, Canary, find_probe
 from drillbook.probing import Probes
 from drillbook.result import Residue
-from drillbook.revert import clean_canary, put_back, remove_scratch
+from drillbook.revert import needs_restore
 from drillbook.steps import Stage, carry_out, for_ready, groups
+from drillbook.stopping import Stop, by_signals
+from drillbook.watching import Watch
 
 BASELINE_S = 15.0
 """Time in which every probe must be good once before anything is broken."""
@@ -36,7 +35,6 @@ SETTLE_S = 1.0
 SETTLE_LIMIT_S = 60.0
 DETECT_LIMIT_S = 10.0
 READY_S = 30.0
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class _EndedEarly(Exception):
@@ -50,14 +48,22 @@ class Runner:
     stage: Stage
     open_hosts: Callable[[Sequence[str]], dict[str, HostError]]
     header: dict[str, Any]
+    stop: Stop = field(default_factory=Stop)
+    refusals: Sequence[Finding] = ()
+    """Why the drill may not begin, found before any host was asked."""
     probes: Probes = field(init=False)
+    watch: Watch = field(init=False)
     injected: bool = field(default=False, init=False)
     injected_at: float = field(default=0.0, init=False)
     underway: bool = field(default=False, init=False)
     """True once the drill was found ready: before that nothing was touched, and there is nothing to clean up."""
+    replays: bool = field(default=False, init=False)
+    """True when the run ended between the injection and the restore, so that the restore is still to be carried out."""
 
     def __post_init__(self) -> None:
         self.probes = Probes(self.stage.journal)
+        self.stage.cancel = self.stop.flag
+        self.watch = Watch(self.stage, self._tripped)
 
     @property
     def plan(self) -> Plan:
@@ -70,7 +76,7 @@ class Runner:
         stage.journal.append("run.started", {"run": stage.run["id"], "plan": self.plan.model_dump(mode="json"),
                                              "plan_digest": self.plan.digest, **self.header}, sync=True)
         residue: list[Residue] = []
-        with self._signals():
+        with by_signals(self.stop, stage.journal):
             try:
                 self._forward()
             except _EndedEarly:
@@ -78,7 +84,10 @@ class Runner:
             except Exception as error:  # noqa: BLE001  what nobody foresaw must not keep the rest from being put back
                 self._unforeseen(error)
             finally:
-                residue = self._backward()
+                self.watch.stop()
+                stage.cancel = threading.Event()
+                cleanup = partial(self._phase, "cleanup") if self.underway else None
+                residue = Ending(stage, self.probes, self.stop, cleanup, self._replay if self.replays else None).run()
         stage.journal.append("run.finished", {"residue": [one.model_dump(mode="json") for one in residue],
                                               "unwritten": stage.journal.failure}, sync=True)
 
@@ -87,12 +96,14 @@ class Runner:
 
         A canary is not tried, since it writes.
         """
-        with self._signals():
+        with by_signals(self.stop, self.stage.journal):
             try:
                 self._guard()
                 self._open()
                 self._sample()
                 self._ready()
+                if wrong := self.watch.first():
+                    self._end("refused", "what must stay good is not good now", wrong)
             except _EndedEarly:
                 pass
             except Exception as error:  # noqa: BLE001  what nobody foresaw is told like the rest
@@ -121,9 +132,11 @@ class Runner:
     def _forward(self) -> None:
         self._guard()
         self._open()
+        self._take()
         self._start_probes()
         self._ready()
         self._baseline()
+        self._watch()
         self.underway = True
         self._must("backup", "failed", "the backup failed; nothing was injected")
         self._inject()
@@ -132,12 +145,8 @@ class Runner:
         self._verify()
 
     def _guard(self) -> None:
-        environment = self.plan.inventory.environment
-        if environment not in self.plan.environments:
-            allowed = ", ".join(self.plan.environments)
-            self._end("refused", f"the drill may run in {allowed}, not in {environment}",
-                      [finding("not-ready", title="environment", wanted=allowed, measured=environment,
-                               remedy="Add the environment to `guard.environments` if the drill is meant for it.")])
+        if self.refusals:
+            self._end("refused", guard.message(self.refusals), self.refusals)
 
     def _open(self) -> None:
         failed = self.open_hosts(self.plan.hosts())
@@ -145,6 +154,19 @@ class Runner:
             self._end("refused", "not every host can be reached: " + "; ".join(error.message for error in failed.values()),
                       [finding("not-ready", title="host cannot be reached", wanted="an SSH connection",
                                measured=error.message, remedy=error.hint, host=name) for name, error in failed.items()])
+
+    def _take(self) -> None:
+        """Take the locks, so that no other drill works on the same services."""
+        if self.stage.hold is None:
+            return
+        try:
+            self.stage.hold.take()
+        except Locked as error:
+            self._end("refused", error.message, [finding("locked", title=self.plan.service, measured=error.message,
+                                                         remedy=error.hint)])
+        except (HostError, TimeoutError) as error:
+            self._end("refused", f"no lock could be taken: {error}", [finding("locked", title=self.plan.service,
+                                                                             measured=str(error))])
 
     def _start_probes(self) -> None:
         for planned in self.plan.probes:
@@ -163,8 +185,18 @@ class Runner:
     def _ready(self) -> None:
         self._must("ready", "refused", "the system is not ready; nothing was touched")
         wrong = [problem for step in self.plan.steps for host in step.hosts if (problem := self._not_ready(step, host))]
+        wrong += self._no_lease()
         if wrong:
             self._end("refused", "the system is not ready; nothing was touched", wrong)
+
+    def _no_lease(self) -> list[Finding]:
+        try:
+            if self.stage.hold:
+                self.stage.hold.ready()
+        except (DrillbookError, TimeoutError) as error:
+            return [finding("not-ready", title="lease", measured=getattr(error, "message", str(error)),
+                            remedy=getattr(error, "hint", ""))]
+        return []
 
     def _not_ready(self, step: PlannedStep, host: str) -> Finding | None:
         try:
@@ -184,6 +216,16 @@ class Runner:
                 self._end("inconclusive", f"the probe {track.id} was never good, so nothing was broken", [
                     finding("probe-never-good", title=f"{track.id} {track.probe.name()}", step=track.id)])
 
+    def _watch(self) -> None:
+        """Look at what must stay good, and from now on beside everything; when it is not good now, nothing is touched."""
+        wrong = self.watch.first()
+        if wrong:
+            self._end("refused", "what must stay good is not good now; nothing was touched", wrong)
+        self.watch.start()
+
+    def _tripped(self, found: Finding) -> None:
+        self.stop.ask(f"a guard stopped the run: {found.title}: {found.measured}", [found])
+
     def _inject(self) -> None:
         steps = self.plan.phase("inject")
         self._gate(steps)
@@ -192,7 +234,7 @@ class Runner:
         if not self._phase("inject"):
             self._stopped()
             self._note_early("inconclusive", "the fault could not be injected as planned; it is put back")
-            self._replay_if_needed()
+            self.replays = True
             raise _EndedEarly
 
     def _gate(self, steps: Sequence[PlannedStep]) -> None:
@@ -222,7 +264,7 @@ class Runner:
         """Carry out the verify phase; when it went well, it ends once every probe was good for long enough."""
         self.stage.journal.append("phase.started", {"phase": "verify"})
         done = self._look_on(self.plan.phase("verify"))
-        for track in self.probes.all() if done else ():
+        for track in self.probes.all() if done and not self.stop.hurry.is_set() else ():
             enough = max(SETTLE_S, 5 * track.every)
             self.probes.wait(partial(track.good_for, enough), SETTLE_LIMIT_S, self.stage.cancel)
         self.stage.journal.append("phase.ended", {"phase": "verify", "status": "done" if done else "failed"}, sync=True)
@@ -268,15 +310,13 @@ class Runner:
     def _stopped(self) -> None:
         """End the run when somebody stopped it; a fault that only a restore mends is mended first."""
         if self.stage.cancel.is_set():
-            self._note_early("aborted", "the run was stopped")
-            self._replay_if_needed()
+            self._note_early("aborted", self.stop.message, self.stop.findings)
+            self.replays = True
             raise _EndedEarly
 
-    def _replay_if_needed(self) -> None:
+    def _replay(self) -> None:
         """Restore and verify when something only a restore can mend was, or may have been, broken."""
-        found = intents(read(self.stage.journal.path).events, self.plan.steps)
-        self.stage.cancel = threading.Event()
-        if any(intent.undo.kind == "restore" for intent in found) and self._phase("restore"):
+        if needs_restore(self.stage, read(self.stage.journal.path).events) and self._phase("restore"):
             self._verify_phase()
 
     def _note_early(self, why: str, message: str, found: Sequence[Finding] = ()) -> None:
@@ -286,72 +326,3 @@ class Runner:
     def _end(self, why: str, message: str, found: Sequence[Finding] = ()) -> None:
         self._note_early(why, message, found)
         raise _EndedEarly
-
-    def _backward(self) -> list[Residue]:
-        """Clean up and put everything back; no part of it can keep another from being done."""
-        stage = self.stage
-        stage.cancel = threading.Event()
-        stage.journal.patient = True
-        residue: list[Residue] = []
-        self._part(residue, "canary", self._read_back)
-        if self.underway:
-            self._part(residue, "cleanup", self._cleanup)
-        self._part(residue, "undo", lambda: put_back(stage, read(stage.journal.path).events))
-        self._part(residue, "probes", self._stop_probes)
-        for canary in self.probes.canaries:
-            self._part(residue, canary.id, partial(clean_canary, stage, canary.id, canary.probe))
-        self._part(residue, "scratch", lambda: remove_scratch(stage, self._touched()))
-        return residue
-
-    def _part(self, residue: list[Residue], what: str, work: Callable[[], list[Residue]]) -> None:
-        try:
-            residue += work()
-        except Exception as error:  # noqa: BLE001  it becomes residue
-            residue.append(Residue(step=what, host=CONTROLLER, what=f"the part `{what}` of putting things back broke off",
-                                   why=f"{type(error).__name__}: {error}", by_hand="invoke drill.recover"))
-
-    def _read_back(self) -> list[Residue]:
-        for canary in self.probes.canaries:
-            canary.stop()
-            canary.read_back(self.stage.context(canary.id, CONTROLLER, Deadline.after(READY_S)))
-        return []
-
-    def _cleanup(self) -> list[Residue]:
-        self._phase("cleanup")
-        return []
-
-    def _stop_probes(self) -> list[Residue]:
-        self.probes.stop()
-        return []
-
-    def _touched(self) -> list[str]:
-        """Hosts on which a step began: each may hold temporary files."""
-        events = read(self.stage.journal.path).events
-        return sorted({str(event.host) for event in events if event.kind == "step.started" and event.host})
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """INT, TERM and HUP set the stop flag; what was broken is still put back."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        # Only the way forward can be stopped: replays and undoing run under flags of their own, so a second signal
-        # is noted and changes nothing. The flag is set in a thread, since its lock may be held right here.
-        forward = self.stage.cancel
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            del frame
-            threading.Thread(target=self._stop, args=(forward, number), daemon=True).start()
-
-        before = {number: signal.signal(number, stop) for number in SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _stop(self, forward: threading.Event, number: int) -> None:
-        again = forward.is_set()
-        forward.set()
-        self.stage.journal.append("signal", {"name": signal.Signals(number).name, "again": again})

@@ -17,7 +17,7 @@ from drillbook.console import stdout
 from drillbook.errors import UnknownName
 from drillbook.inventory import Inventory
 from drillbook.probe import Probe
-from drillbook.spec import PHASES, Head, Keywords, Suite
+from drillbook.spec import PHASES, ConditionWords, Head, Keywords, Suite
 from drillbook.strict import did_you_mean
 
 KINDS = ("drill", "inventory")
@@ -60,6 +60,7 @@ def drill() -> Schema:
     head = _model(parts, Head)
     head["properties"]["probes"] = {"type": ["array", "null"], "items": {"$ref": "#/$defs/probe"},
                                     "description": "Measurements that run beside the whole drill."}
+    parts["Guard"]["properties"]["abort_if"]["items"] = _condition(parts, step, probe)
     steps = {"if": {"type": "object", "required": ["parallel"]}, "then": {"$ref": "#/$defs/parallel"},
              "else": {"$ref": "#/$defs/step"}}
     for phase in PHASES:
@@ -70,6 +71,16 @@ def drill() -> Schema:
     return {"$schema": DIALECT, "title": "A drill or a suite of Drillbook", "type": "object",
             "if": {"required": ["suite"], "not": {"required": ["drill"]}}, "then": {"$ref": "#/$defs/suite"},
             "else": {"$ref": "#/$defs/drill"}, "$defs": parts}
+
+
+def _condition(parts: Schema, step: Schema, probe: Schema) -> Schema:
+    """What may stand in ``abort_if``: an action or an availability probe, and the words of a condition."""
+    names = {name: what for name, what in step["properties"].items() if "." in name}
+    names |= {name: what for name, what in probe["properties"].items()
+              if find(name, "drillbook.probes", Probe).KIND == "availability"}
+    choices = [{"required": [name]} for name in names]
+    return {"type": "object", "additionalProperties": False, "oneOf": choices,
+            "properties": names | _model(parts, ConditionWords)["properties"]}
 
 
 def _uses(parts: Schema, package: str, kind: type[Any]) -> Schema:
@@ -129,9 +140,9 @@ def inventory() -> Schema:
 
 
 def _taggable(schema: Schema) -> Schema:
-    """``schema`` with a value of the lab allowed where a number stands."""
-    kinds = [one.get("type") for one in schema.get("anyOf", [schema])]
-    if "integer" not in kinds:
+    """``schema`` with a value of the lab allowed where a number, or a text of a certain form, stands."""
+    kinds = schema.get("anyOf", [schema])
+    if not any(one.get("type") == "integer" or "pattern" in one for one in kinds):
         return schema
     if "anyOf" in schema:
         return {**schema, "anyOf": [*schema["anyOf"], LAB_VALUE]}

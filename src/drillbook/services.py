@@ -78,11 +78,22 @@ class Http(Service):
     url: str = Field(description="Root URL, as the controller reaches it, without a slash at the end.")
 
 
+class Relay(Service):
+    """A TCP relay on the path to another service, by which that path can be broken without root."""
+
+    kind: Literal["relay"] = "relay"
+    address: str = Field(default="127.0.0.1", description="Address as `reach` sees it.")
+    port: Port = Field(description="Port on which it listens.")
+    reach: Literal["direct", "ssh"] = Field(default="direct", description="`ssh`: through the host's SSH connection.")
+    to: str = Field(description="Name of the service behind it, of kind postgres, redis, http or s3.")
+    control: str = Field(description="Path on the host of the file that says how it behaves; none there: the path is open.")
+
+
 class Process(Service):
     """A unit of the service manager that has no protocol of its own here."""
 
     kind: Literal["process"] = "process"
 
 
-AnyService = Annotated[Postgres | S3 | Redis | Http | Process, Field(discriminator="kind")]
+AnyService = Annotated[Postgres | S3 | Redis | Http | Relay | Process, Field(discriminator="kind")]
 

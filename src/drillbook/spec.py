@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import zoneinfo
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, WithJsonSchema
+from pydantic import field_validator as check_field
 
 from drillbook import strict, template
 from drillbook.action import Action, find, known_names
@@ -18,6 +21,8 @@ from drillbook.values import Duration
 
 PHASES = ("ready", "backup", "inject", "detect", "restore", "verify", "cleanup")
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class _Part(BaseModel):
@@ -32,10 +37,97 @@ class Objectives(_Part):
     detect: Duration | None = Field(default=None, description="Longest time from the disruption to its detection.")
 
 
+class Window(_Part):
+    """When a drill may begin, by the wall clock of a time zone."""
+
+    days: tuple[Day, ...] = Field(default=DAYS, min_length=1, description="Days on which it opens: mon, tue and so on.")
+    start: str = Field(alias="from", description="Time of day at which it opens, such as 22:00.")
+    end: str = Field(alias="to", description="Time of day at which it closes; earlier than `from`: on the next day.")
+    zone: str = Field(description="IANA name of the time zone, such as Asia/Shanghai.")
+
+    @check_field("start", "end")
+    @classmethod
+    def _time(cls, value: str, info: ValidationInfo) -> str:
+        midnight = info.field_name == "end" and value == "24:00"
+        if not midnight and not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value):
+            raise ValueError(f"{value!r} is no time of day; write hours and minutes, such as 09:30 or 22:00")
+        return value
+
+    @check_field("zone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            zoneinfo.ZoneInfo(value)
+        except (OSError, ValueError, zoneinfo.ZoneInfoNotFoundError):
+            raise ValueError(f"there is no time zone {value!r}; {_near_zone(value)}write its IANA name, "
+                             "such as Asia/Shanghai or UTC") from None
+        return value
+
+    def __str__(self) -> str:
+        days = "every day" if set(self.days) == set(DAYS) else " ".join(self.days)
+        return f"{days} {self.start} to {self.end} {self.zone}"
+
+
+def _near_zone(word: str) -> str:
+    """What was probably meant: a city stands for its zone."""
+    known = sorted(zoneinfo.available_timezones())
+    city = word.rpartition("/")[2].replace(" ", "_").casefold()
+    by_city = [name for name in known if name.rpartition("/")[2].casefold() == city]
+    return f"did you mean {by_city[0]!r}? " if by_city else strict.did_you_mean(word, known)
+
+
+def _everywhere(value: object) -> object:
+    """A bare number is the limit over all hosts."""
+    return {"all": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+_SHARE: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": 100}
+_COUNT: dict[str, Any] = {"type": "integer", "minimum": 1}
+Counts = Annotated[dict[str, Annotated[int, Field(ge=1)]], BeforeValidator(_everywhere),
+                   WithJsonSchema({"anyOf": [_COUNT, {"type": "object", "additionalProperties": _COUNT}]})]
+Shares = Annotated[dict[str, Annotated[int, Field(ge=1, le=100)]], BeforeValidator(_everywhere),
+                   WithJsonSchema({"anyOf": [_SHARE, {"type": "object", "additionalProperties": _SHARE}]})]
+
+
 class Guard(_Part):
-    """Where and when the drill may run."""
+    """Where and when the drill may run, how far it may reach, and what ends it at once."""
 
     environments: tuple[str, ...] = Field(default=("lab",), description="Where it may run; elsewhere it is refused.")
+    windows: tuple[Window, ...] = Field(
+        default=(), description="When it may begin: `days`, `from`, `to`, `zone`; default: always.")
+    max_hosts: Counts = Field(
+        default_factory=dict, description="Most hosts that faults may hit: a number, or a number by group.")
+    max_percent: Shares = Field(
+        default_factory=dict, description="Largest share of hosts that faults may hit, by group.")
+    abort_if: tuple[dict[str, Any], ...] = Field(
+        default=(), description="What must stay good: probes and reading actions; once one is not, all is put back at once.")
+    hosts: str | tuple[str, ...] = Field(
+        default=(), description="Hosts that must stay reachable; two failures in a row end the run.")
+    lease: Duration = Field(default=Duration(30), description=(
+        "A target reverts faults by itself when it has not heard of the controller for so long: 5s to 1h."))
+    approval: bool = Field(default=False, description=(
+        "True: needs `--confirm ENVIRONMENT` and a signed approval, as production always does."))
+
+    @check_field("lease")
+    @classmethod
+    def _lease(cls, value: Duration) -> Duration:
+        if not 5 <= value <= 3600:
+            raise ValueError(f"expected 5s to 1h, not {value}")
+        return value
+
+
+class ConditionWords(_Part):
+    """What a condition of `abort_if` may say beside its action or probe."""
+
+    name: str = Field(default="", description="What must stay good, in a few words.")
+    hosts: str | tuple[str, ...] | None = Field(default=None, description="Action: where; default: the service's host.")
+    expect: str | tuple[str, ...] | None = Field(
+        default=None, description="Action: expressions over `result` that must stay true.")
+    every: Duration | None = Field(default=None, ge=0.1, description="Time between two looks; default: 1s.")
+    hold: Duration = Field(
+        default=Duration(0), alias="for", ge=0, description="How long it must be bad before it ends the run.")
+    timeout: Duration | None = Field(default=None, gt=0, description="Action: time for one look.")
+    tries: int = Field(default=3, ge=1, le=100, description="So many looks in a row without an answer end the run too.")
 
 
 class Keywords(_Part):
@@ -80,6 +172,15 @@ class ProbeUse:
     place: Place
 
 
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition of ``guard.abort_if`` as written: a step that reads, or a probe."""
+
+    use: Step | ProbeUse
+    words: ConditionWords
+    place: Place
+
+
 class Head(_Part):
     """The keys of a drill beside its phases."""
 
@@ -89,7 +190,9 @@ class Head(_Part):
     service: str = Field(description="The service that it is about.")
     owner: str = Field(default="", description="A contact of the inventory.")
     objectives: Objectives = Field(default_factory=Objectives, description="RTO, RPO and time to detect.")
-    guard: Guard = Field(default_factory=Guard, description="Where it may run.")
+    guard: Guard = Field(default_factory=Guard, description="Where and when it may run, and what ends it.")
+    every: Duration | None = Field(default=None, gt=0, description="How often it must pass, such as 90d: `drill.list` says "
+                                                                   "when it is due.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +203,7 @@ class Drill:
     probes: tuple[ProbeUse, ...]
     phases: dict[str, tuple[Step, ...]]
     document: Document
+    conditions: tuple[Condition, ...] = ()
 
     @property
     def name(self) -> str:
@@ -113,6 +217,8 @@ class Suite(_Part):
     suite: Name = Field(description="Name of the suite; the same as its file's.")
     title: str = Field(min_length=1, description="What it is for, in one line.")
     drills: tuple[Name, ...] = Field(min_length=1, description="Names of its drills, in order.")
+    every: Duration | None = Field(default=None, gt=0, description="How often it must pass, such as 90d: `drill.list` says "
+                                                                   "when it is due.")
 
 
 def load(path: Path) -> Drill | Suite:
@@ -138,7 +244,9 @@ def _drill(document: Document, path: Path) -> Drill:
     phases = {phase: _steps(document, phase) for phase in PHASES}
     if not any(phases.values()):
         raise document.error((), "the drill has no steps", hint=f"write steps under one of: {', '.join(PHASES)}")
-    return Drill(head, probes, phases, document)
+    conditions = tuple(_condition(document, dict(item), ("guard", "abort_if", index))
+                       for index, item in enumerate(head.guard.abort_if))
+    return Drill(head, probes, phases, document, conditions)
 
 
 def _same_name(document: Document, key: str, name: str, path: Path) -> None:
@@ -190,6 +298,45 @@ def _probe(document: Document, item: Any, place: Place) -> ProbeUse:
     dynamic = frozenset(key for key, value in params.items() if template.has_template(value))
     _check_params(document, probe, params, dynamic, (*place, name))
     return ProbeUse(probe, params, place)
+
+
+def _condition(document: Document, item: dict[str, Any], place: Place) -> Condition:
+    keys = tuple(info.alias or key for key, info in ConditionWords.model_fields.items())
+    name, params = _named(document, item, place, "a condition", keys)
+    words = document.validate(ConditionWords, {key: value for key, value in item.items() if key != name}, place)
+    dynamic = frozenset(key for key, value in params.items() if template.has_template(value))
+    acting = any(getattr(words, key) is not None for key in ("hosts", "expect", "timeout"))
+    found = _condition_class(document, name, (*place, name), acting=acting)
+    _check_params(document, found, params, dynamic, (*place, name))
+    if issubclass(found, Action):
+        keywords = Keywords(name=words.name, hosts=words.hosts, expect=words.expect, timeout=words.timeout)
+        return Condition(Step(found, params, keywords, place, None), words, place)
+    for key in ("hosts", "expect", "timeout"):
+        if getattr(words, key) is not None:
+            raise document.error((*place, key), f"{key!r} belongs to an action, and {name} is a probe", key=True,
+                                 hint="a probe is asked from the controller, and its answer is good or bad; "
+                                      "`timeout` is among its own parameters")
+    return Condition(ProbeUse(found, params, place), words, place)
+
+
+def _condition_class(document: Document, name: str, place: Place, *, acting: bool) -> type[Any]:
+    """The availability probe or the action ``name``; of two, the action when ``acting``. Raises SpecError."""
+    package = ("drillbook.probes", Probe)
+    found: dict[bool, type[Any]] = {}
+    for kind, where in ((False, package), (True, ("drillbook.actions", Action))):
+        with contextlib.suppress(UnknownName):
+            found[kind] = find(name, *where)
+    if not found:
+        known = [*known_names(*package), *known_names()]
+        near = [one for one in known if one.startswith(name.partition(".")[0] + ".")]
+        hint = f"there are: {', '.join(dict.fromkeys(near))}" if near else "see `invoke actions`"
+        raise document.error(place, f"there is no action or probe {name!r}", key=True,
+                             hint=strict.did_you_mean(name, known) + hint)
+    chosen = found.get(acting) or next(iter(found.values()))
+    if issubclass(chosen, Probe) and chosen.KIND != "availability":
+        raise document.error(place, f"{name} writes; a condition only looks", key=True,
+                             hint="use a probe of the kind availability, such as http.available, or an action that reads")
+    return chosen
 
 
 def _named(document: Document, item: Any, place: Place, what: str, keywords: tuple[str, ...]) -> tuple[str, dict[str, Any]]:

@@ -6,26 +6,25 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from pydantic import ValidationError
 
 from drillbook import template
-from drillbook.action import Action, Context, Effect, Facts, Fault, Undo, find
+from drillbook.action import Action, Context, Effect, Facts, Fault, find
 from drillbook.errors import Cancelled, CouldNotVerify, DrillbookError, HostError, NotReady, PlanError, StepFailed
 from drillbook.findings import Finding, finding
-from drillbook.host import Deadline, Host, Output, Target, printable
+from drillbook.holding import Hold
+from drillbook.host import Deadline, Host, printable
 from drillbook.journal import Event, Journal
 from drillbook.plan import Plan, PlannedStep
+from drillbook.recording import RecordingHost
 from drillbook.redact import Redactor
-from drillbook.values import Secret
 
 PROOF_S = 10.0
 """Seconds in which a fault must show that it is active, or gone."""
-TAIL = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,71 +33,6 @@ class Outcome:
 
     status: str  # done, failed, unverified, error, cancelled
     facts: Facts
-
-
-@dataclass(slots=True)
-class RecordingHost:
-    """A host whose commands are written to the journal, for one step.
-
-    What a command printed is redacted before anybody sees it, the action too: whatever an action then makes of it,
-    cut or not, holds no secret. Bulk goes to a sink and is not touched.
-    """
-
-    inner: Host
-    journal: Journal
-    step: str
-    redactor: Redactor
-
-    @property
-    def name(self) -> str:
-        """See Host."""
-        return self.inner.name
-
-    @property
-    def target(self) -> Target:
-        """See Host."""
-        return self.inner.target
-
-    def run(self, argv: Sequence[str], *, deadline: Deadline, stdin: bytes = b"",
-            env: Mapping[str, str | Secret] | None = None, cwd: str | None = None, sink: BinaryIO | None = None) -> Output:
-        """Run and record; see Host."""
-        start = time.monotonic()
-        try:
-            raw = self.inner.run(argv, deadline=deadline, stdin=stdin, env=env, cwd=cwd, sink=sink)
-        except DrillbookError as error:
-            self._record(argv, {"exit": None, "signal": None, "seconds": time.monotonic() - start, "stdout": "",
-                                "stderr": "", "stdout_bytes": 0, "stderr_bytes": 0, "error": error.message})
-            raise
-        out, err = self.redactor.data(raw.stdout), self.redactor.data(raw.stderr)
-        output = replace(raw, stdout=out, stderr=err, stdout_bytes=raw.stdout_bytes - len(raw.stdout) + len(out),
-                         stderr_bytes=raw.stderr_bytes - len(raw.stderr) + len(err))
-        self._record(argv, {"exit": output.exit, "signal": output.signal, "seconds": output.seconds,
-                            "stdout": printable(output.stdout, limit=TAIL), "stderr": printable(output.stderr, limit=TAIL),
-                            "stdout_bytes": output.stdout_bytes, "stderr_bytes": output.stderr_bytes, "error": None})
-        return output
-
-    def _record(self, argv: Sequence[str], data: dict[str, Any]) -> None:
-        shown = [printable(self.redactor.text(part), limit=2000) for part in argv]
-        self.journal.append("command", {"argv": shown, **data}, step=self.step, host=self.name)
-
-    def note(self, kind: str, data: dict[str, object]) -> None:
-        """See Notes."""
-        self.journal.append(kind, data, step=self.step, host=self.name)
-
-    def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
-        """See Host."""
-        self.inner.put(data, path, mode=mode)
-
-    def get(self, path: str, *, limit: int = 1 << 20) -> bytes:
-        """See Host."""
-        return self.inner.get(path, limit=limit)
-
-    def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """See Host."""
-        return self.inner.forward(address, port)
-
-    def close(self) -> None:
-        """The runner closes hosts, not a step."""
 
 
 @dataclass(slots=True)
@@ -113,15 +47,18 @@ class Stage:
     redactor: Redactor
     cancel: threading.Event = field(default_factory=threading.Event)
     saved: dict[str, Any] = field(default_factory=dict)
+    hold: Hold | None = None
+    """The locks and leases of the run; ``None`` where nothing is changed."""
 
     def names(self) -> dict[str, Any]:
         """What expressions see now."""
         return {**self.plan.names(self.run), **self.saved}
 
-    def context(self, step: str, host: str, deadline: Deadline) -> Context:
-        """A context for an action of ``step`` on ``host``."""
+    def context(self, step: str, host: str, deadline: Deadline, *, changes: bool = False) -> Context:
+        """A context for an action of ``step`` on ``host``; one that ``changes`` something does so only under our lock."""
         def named(name: str) -> Host:
-            return RecordingHost(self.host(name), self.journal, step, self.redactor)
+            fence = self.hold.fence(name) if changes and self.hold else None
+            return RecordingHost(self.host(name), self.journal, step, self.redactor, fence)
 
         def note(kind: str, data: Facts) -> None:
             self.journal.append(kind, data, step=step, host=host)
@@ -211,9 +148,9 @@ def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outc
         if attempts > 1 and not poll:
             deadline = stage.deadline(step.timeout_s)
         try:
-            context = stage.context(step.id, host, deadline)
+            context = stage.context(step.id, host, deadline, changes=action.effect is not Effect.READ)
             if not intended and action.effect is not Effect.READ:
-                _intend(stage, step, action, host, action.undo(context))
+                _announce(stage, step, action, context)
                 intended = True
             deadline.check()
             facts = action.run(context)
@@ -230,13 +167,19 @@ def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outc
             stage.cancel.wait(float(step.every_s or 0))
 
 
-def _intend(stage: Stage, step: PlannedStep, action: Action, host: str, undo: Undo) -> None:
+def _announce(stage: Stage, step: PlannedStep, action: Action, context: Context) -> None:
+    """Before anything is changed: the lock is still ours, the undo is on our disk, and a fault's on the target as well."""
+    if stage.hold:
+        stage.hold.check()
+    host, undo = context.host.name, action.undo(context)
     data = {"action": step.action, "params": action.model_dump(mode="json", by_alias=True), "effect": action.effect.value,
             "undo": undo.model_dump(mode="json")}
     if stage.redactor.value(data) != data:
         raise PlanError(f"{step.line}: {step.action}: a secret stands in its parameters or its undo, so it could not be put "
                         "back from the journal", hint="let the action read the secret from the inventory")
-    stage.journal.append("intent", data, step=step.id, host=host, sync=True)
+    event = stage.journal.append("intent", data, step=step.id, host=host, sync=True)
+    if stage.hold and action.effect is Effect.FAULT and undo.kind == "commands":
+        stage.hold.arm(event.seq, step.action, host, undo.commands)
 
 
 def _expect(stage: Stage, step: PlannedStep, facts: Facts) -> None:

@@ -45,6 +45,7 @@ def told(body: Callable[P, int | None]) -> Callable[P, None]:
 
 
 SIGPIPE_STATUS = 141
+RUN = "a run, the beginning of its name, or a drill (its newest run)"
 INVENTORY = {"inventory": "name of a file in inventory/, or a path (default: lab)"}
 
 
@@ -64,10 +65,11 @@ def _named(project: Project, name: str | None) -> str:
 @task(klass=FreeTask, default=True, positional=["name"], help={
     "name": "drill or suite", **INVENTORY, "quiet": "print the verdict and the findings only",
     "json": "print every event as one line of JSON, and at the end the result",
-    "assume": "yes or no: the answer to every manual step, where nobody can be asked"})
+    "assume": "yes or no: the answer to every manual step, where nobody can be asked",
+    "confirm": "name of the environment: needed for production, and where the guard wants an approval"})
 @told
 def drill(_: Context, name: str | None = None, inventory: str = "lab", quiet: bool = False, json: bool = False,
-          assume: str = "") -> int:
+          assume: str = "", *, confirm: str = "") -> int:
     """Run a drill or a suite; the exit status is its verdict's."""
     from drillbook import desk  # noqa: PLC0415  keeps `drill.list` fast
     from drillbook.views import Manner  # noqa: PLC0415
@@ -80,26 +82,39 @@ def drill(_: Context, name: str | None = None, inventory: str = "lab", quiet: bo
         raise UsageError(f"--assume is yes or no, not {assume!r}")
     if assume:
         os.environ["DRILLBOOK_ASSUME"] = assume
-    return desk.drill(project, wanted, inventory, Manner.QUIET if quiet else Manner.JSON if json else Manner.FULL)
+    manner = Manner.QUIET if quiet else Manner.JSON if json else Manner.FULL
+    return desk.drill(project, wanted, inventory, manner, confirm)
 
 
 @task(name="list")
 @told
 def list_(_: Context) -> int:
-    """What drills there are, how each last ended, and when it last passed."""
-    from drillbook import listing  # noqa: PLC0415  keeps start-up fast
+    """What drills there are, how each last ended, what is due, and which runs never ended."""
+    from drillbook import overview  # noqa: PLC0415  keeps start-up fast
 
-    return listing.drills(Project.here())
+    return overview.drills(Project.here())
 
 
 @task(klass=FreeTask, positional=["name"], help={"name": "drill or suite", **INVENTORY, "json": "print the plan as JSON"})
 @told
 def plan(_: Context, name: str | None = None, inventory: str = "lab", json: bool = False) -> int:
-    """Show what a drill would do: hosts, steps, effects, undo. Touches nothing."""
-    from drillbook import listing  # noqa: PLC0415  keeps start-up fast
+    """Show what a drill would do: hosts, steps, effects, undo, guard. Touches nothing; exit 4 when it would be refused."""
+    from drillbook import showing  # noqa: PLC0415  keeps start-up fast
 
     project = Project.here()
-    return listing.plans(project, _named(project, name), inventory, as_json=json)
+    return showing.plans(project, _named(project, name), inventory, as_json=json)
+
+
+@task(klass=FreeTask, positional=["name"], help={
+    "name": "drill or suite", **INVENTORY, "until": "how long it holds, such as 24h; at most 30d",
+    "key": "your SSH key, private, or public when an agent holds it; default: the first in ~/.ssh"})
+@told
+def approve(_: Context, name: str | None = None, inventory: str = "lab", until: str = "24h", key: str = "") -> int:
+    """Approve exactly this plan of a drill with your SSH key, so that somebody else may run it."""
+    from drillbook import showing  # noqa: PLC0415  keeps start-up fast
+
+    project = Project.here()
+    return showing.approve(project, _named(project, name), inventory, until, key)
 
 
 @task(klass=FreeTask, name="check", positional=["name"], help={"name": "drill or suite", **INVENTORY})
@@ -112,7 +127,7 @@ def check_drill(_: Context, name: str | None = None, inventory: str = "lab") -> 
     return desk.check(project, _named(project, name), inventory)
 
 
-@task(klass=FreeTask, positional=["run"], help={"run": "name of a run; default: every unfinished one"})
+@task(klass=FreeTask, positional=["run"], help={"run": f"{RUN}; default: every unfinished one"})
 @told
 def recover(_: Context, run: str | None = None) -> int:
     """Put back what a dead run left, from its journal alone."""
@@ -121,7 +136,16 @@ def recover(_: Context, run: str | None = None) -> int:
     return desk.recover(Project.here(), run or "")
 
 
-@task(klass=FreeTask, default=True, positional=["run"], help={"run": "name of a run; default: the newest"})
+@task(klass=FreeTask, positional=["run"], help={"run": "name of a run; default: every run", **INVENTORY})
+@told
+def stop(_: Context, run: str | None = None, inventory: str = "lab") -> int:
+    """Stop a run from elsewhere: here, or on any machine that reaches the targets. It puts everything back first."""
+    from drillbook import halting  # noqa: PLC0415  loads the SSH client
+
+    return halting.stop(Project.here(), run or "", inventory)
+
+
+@task(klass=FreeTask, default=True, positional=["run"], help={"run": f"{RUN}; default: the newest"})
 @told
 def report(_: Context, run: str | None = None) -> int:
     """Render a run's reports again from its journal."""
@@ -130,16 +154,25 @@ def report(_: Context, run: str | None = None) -> int:
     return desk.report(Project.here(), run or "")
 
 
-@task(klass=FreeTask, positional=["run"], help={"run": "name of a run; default: the newest"})
+@task(klass=FreeTask, positional=["run"], help={"run": f"{RUN}, or a suite; default: the newest"})
 @told
 def verify(_: Context, run: str | None = None) -> int:
-    """Check the hash chain of a run's journal."""
+    """Check all that a run left: chain, signature, files, reports. Exit 0, 1 (wrong), 3 (could not be verified)."""
     from drillbook import desk  # noqa: PLC0415  keeps start-up fast
 
     return desk.verify(Project.here(), run or "")
 
 
-@task(klass=FreeTask, name="open", positional=["run"], help={"run": "name of a run; default: the newest"})
+@task(name="list", help={"all": "list every run, not only the newest"})
+@told
+def list_runs(_: Context, all: bool = False) -> int:  # noqa: A002  the name of the flag
+    """Every run, newest first: when it began, its verdict, its name."""
+    from drillbook import overview  # noqa: PLC0415  keeps start-up fast
+
+    return overview.runs(Project.here(), everything=all)
+
+
+@task(klass=FreeTask, name="open", positional=["run"], help={"run": f"{RUN}; default: the newest"})
 @told
 def open_(_: Context, run: str | None = None) -> int:
     """Show a run's report in the browser; prints its path where there is none."""
@@ -242,7 +275,7 @@ def namespace() -> Collection:
     amend()
     root = Collection()
     groups: dict[str, list[Any]] = {
-        "drill": [drill, list_, plan, check_drill, recover], "report": [report, verify, open_],
+        "drill": [drill, list_, plan, check_drill, approve, recover, stop], "report": [report, verify, list_runs, open_],
         "lab": [up, down, status]}
     for name, tasks in groups.items():
         inner = Collection(name)
@@ -286,7 +319,7 @@ class Drillbook(Program):
         super().parse_cleanup()
 
 
-DRILL_TASKS = ("drill", "drill.drill", "drill.plan", "drill.check")
+DRILL_TASKS = ("drill", "drill.drill", "drill.plan", "drill.check", "drill.approve")
 
 
 def program() -> Drillbook:

@@ -9,6 +9,9 @@ from typing import Any
 from drillbook.journal import Event
 from drillbook.result import ProbeTrack, Span
 
+MOST_REASONS = 3
+"""Different reasons of bad samples that a finding names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -97,6 +100,26 @@ def _canary(probe: str, started: Mapping[str, Any], events: Sequence[Event]) -> 
             survivors = None if error else Numbers(event.data["ranges"])
     acknowledged.sort(key=lambda write: write.number)
     return CanaryRecord(probe, started["every_s"], tuple(acknowledged), tuple(sorted(refused)), survivors, error)
+
+
+def last_reasons(events: Sequence[Event], probe: str) -> str:
+    """What a probe was answered last, and how often: ``40 of 40 samples bad, the last: answered 404``."""
+    bad: list[tuple[float, str]] = []
+    total = 0
+    for event in events:
+        if event.data.get("probe") != probe:
+            continue
+        if event.kind == "probe.samples":
+            total += len(event.data["samples"])
+            bad += [(sample[1], str(sample[3] or "no reason given")) for sample in event.data["samples"] if not sample[2]]
+        elif event.kind == "canary.writes":
+            refused = [*event.data["in_doubt"], *event.data["lost"]]
+            total += len(refused) + len(event.data["acknowledged"])
+            bad += [(write[1], str(write[2] or "no reason given")) for write in refused]
+    reasons = list(dict.fromkeys(why for _, why in sorted(bad, reverse=True)))[:MOST_REASONS]
+    if not total:
+        return "it took no sample"
+    return f"{len(bad)} of {total} samples bad, the last: " + "; before it: ".join(reasons) if reasons else ""
 
 
 def probe_tracks(events: Sequence[Event]) -> tuple[ProbeTrack, ...]:

@@ -78,7 +78,7 @@ class Teller:
         elif self.manner is Manner.QUIET:
             yield ignore
         elif not self.console.is_terminal or self.console.is_dumb_terminal:
-            yield Progress(self.console)
+            yield Progress(self.console, closing=True)
         else:
             with LiveView(self.console) as live:
                 self._live = live

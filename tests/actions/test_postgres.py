@@ -508,6 +508,15 @@ def test_restore_is_ready_before_its_backup_exists(place, primary):
     action.ready(place.context())
 
 
+def test_restore_is_not_ready_without_room(place, primary, backup):
+    manifest = json.loads(place.s3().get_object(Bucket=BUCKET, Key="rich/manifest.json")["Body"].read())
+    place.action("postgres.restore", service="primary", **{"from": backup["location"]}).ready(place.context())
+    manifest["database"]["bytes"] = 1 << 55
+    place.s3().put_object(Bucket=BUCKET, Key="huge/manifest.json", Body=json.dumps(manifest).encode())
+    with pytest.raises(NotReady, match="takes 34359738368 MiB"):
+        place.action("postgres.restore", service="primary", **{"from": f"s3://{BUCKET}/huge"}).ready(place.context())
+
+
 # --- the small ones --------------------------------------------------------------------------------------------------
 
 

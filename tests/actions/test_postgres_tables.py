@@ -277,8 +277,11 @@ def test_a_cluster_of_one_run_is_removed_by_that_run_alone(place, backup, target
     with pytest.raises(NotReady, match="not empty"):
         restore.ready(ctx)
     with pytest.raises(StepFailed) as failure:
-        restore.run(ctx)
+        restore.run(place.context(step="restore.1"))
     assert codes(failure) == ["restore-target"]
+    target.sql("DELETE FROM lines")
+    restore.run(ctx)  # as after a controller of this run that was killed: its own cluster is made anew
+    assert target.sql("SELECT count(*) FROM lines") == [(300,)]
     remove = place.action(undo.action, **undo.params)
     with pytest.raises(StepFailed, match="belongs to the run") as failure:
         remove.run(replace(ctx, run_id="another"))

@@ -1,8 +1,10 @@
 """What only a host behind SSH can get wrong."""
 
+import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -23,12 +25,12 @@ from drillbook.errors import (
     UsageError,
 )
 from drillbook.host import Target
-from drillbook.hosts import open_host
+from drillbook.hosts import files, open_host
 from drillbook.hosts.capture import Capture, MarkedCapture
 from drillbook.hosts.channel import Exec
 from drillbook.hosts.session import Ending, open_session
 from drillbook.hosts.ssh import SshHost
-from tests.hosts.servers import AsyncSsh, OpenSsh, descendants, new_key
+from tests.hosts.servers import AsyncSsh, OpenSsh, descendants, free_port, new_key
 from tests.hosts.suite import Programs, soon, threads_left
 
 
@@ -104,6 +106,55 @@ def test_changed_host_key_in_a_hashed_file(openssh, opened, tmp_path):
     known.write_text(f"[127.0.0.1]:{openssh.port} {other.with_suffix('.pub').read_text()}")
     subprocess.run(["ssh-keygen", "-q", "-H", "-f", known], check=True, capture_output=True)
     assert f"{known}:1 " in fails(opened(openssh.target(known_hosts=str(known))), HostKeyChanged).message
+
+
+def reached(openssh, opened, known):
+    return opened(openssh.target(known_hosts=str(known)))
+
+
+@pytest.fixture
+def patient(tmp_path):
+    """A server of the test's own: one that is often left without a login shuts others of the same address out."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+    one = OpenSsh(folder).start()
+    yield one
+    one.stop()
+
+
+def test_known_hosts_as_ssh_reads_them(patient, opened, tmp_path):
+    """Each way of writing that the host is known is taken as OpenSSH takes it, and OpenSSH is asked the same."""
+    key, port, known = patient.host_key.with_suffix(".pub").read_text(), patient.port, tmp_path / "known"
+    other = new_key(tmp_path / "other").with_suffix(".pub").read_text()
+    for number, (text, good) in enumerate([
+            (f"[127.0.0.*]:{port} {key}", True), (f"[127.0.0.?]:{port},elsewhere {key}", True), (f"* {key}", True),
+            (f"127.0.0.1 {key}", True), (f"*,![127.0.0.1]:{port} {key}", True), (f"*,!127.* {key}", True),
+            (f"*,![127.0.0.1]:{port},!127.0.0.1 {key}", False), (f"[127.0.0.1]:1 {key}", False),
+            (f"@revoked * {key}[127.0.0.1]:{port} {key}", False), (f"@revoked * {other}[127.0.0.1]:{port} {key}", True),
+            (f"@cert-authority * {key}", False), (f"nonsense\n\n# * {key}\n[127.0.0.1]:{port} {key}", True)]):
+        known.write_text(text)
+        ssh = subprocess.run([
+            "ssh", "-F", "/dev/null", "-o", "BatchMode=yes", "-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes",
+            "-o", "GlobalKnownHostsFile=/dev/null", "-o", "HostKeyAlgorithms=ssh-ed25519", "-i", str(patient.client_key),
+            "-p", str(port), f"{patient.user}@127.0.0.1", "true"], capture_output=True, check=False)
+        assert (ssh.returncode == 0) is good, (number, ssh.stderr)
+        if good:
+            assert reached(patient, opened, known).run(["true"], deadline=soon()).ok, number
+        else:
+            error = fails(reached(patient, opened, known), HostKeyChanged if text.startswith("@revoked") else HostKeyUnknown)
+            assert ("revokes" in error.message) is text.startswith("@revoked")
+            assert ("@cert-authority" in error.message) is text.startswith("@cert")
+
+
+def test_host_key_alias(patient, opened, tmp_path):
+    known, config = tmp_path / "known", alias(patient, tmp_path / "ssh" / "config")
+    config.write_text(config.read_text().replace(str(patient.known_hosts), str(known)) + "  HostKeyAlias the-database\n")
+    error = fails(opened(Target(name="db"), ssh_config=str(config)), HostKeyUnknown)
+    subprocess.run(error.hint[error.hint.index("ssh-keyscan"):], shell=True, check=True, capture_output=True)
+    assert known.read_text().startswith("the-database ")
+    assert opened(Target(name="db"), ssh_config=str(config)).run(["true"], deadline=soon()).ok
+    known.write_text(f"the-database {new_key(tmp_path / 'other').with_suffix('.pub').read_text()}")
+    assert "-R the-database" in fails(opened(Target(name="db"), ssh_config=str(config)), HostKeyChanged).hint
 
 
 def test_wrong_key(server, opened, tmp_path):
@@ -261,6 +312,84 @@ def test_lost_in_flight_and_connected_again(own_server, opened):
     host.put(b"x", str(own_server.folder / "file"))
 
 
+class Relay:
+    """A way to a port that can be cut, and opened again at the same place."""
+
+    def __init__(self, port):
+        self.far, self.server, self.pairs = port, None, []
+        self.port = free_port()
+
+    def open(self):
+        self.server = socket.create_server(("127.0.0.1", self.port), reuse_port=True)
+        threading.Thread(target=self._accept, args=(self.server,), daemon=True).start()
+
+    def _accept(self, server):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = server.accept()
+                pair = (near, socket.create_connection(("127.0.0.1", self.far)))
+                self.pairs.append(pair)
+                for one, other in (pair, pair[::-1]):
+                    threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+
+    def _carry(self, one, other):
+        with contextlib.suppress(OSError):
+            while data := one.recv(65536):
+                other.sendall(data)
+
+    def cut(self):
+        for sock in [self.server, *(sock for pair in self.pairs for sock in pair)]:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+        self.pairs.clear()
+
+
+def test_a_way_that_is_cut_and_opened_again(openssh, opened, tmp_path):
+    """The command in flight fails and says so; the next one finds a fresh connection, within its own deadline."""
+    relay, path = Relay(openssh.port), str(tmp_path / "file")
+    known = tmp_path / "known"
+    known.write_text(f"* {openssh.host_key.with_suffix('.pub').read_text()}")
+    host = opened(openssh.target(port=relay.port, known_hosts=str(known)))
+    relay.open()
+    try:
+        for use in (lambda: host.run(["true"], deadline=soon()), lambda: host.put(b"x", path), lambda: host.get(path)):
+            with ThreadPoolExecutor(1) as pool:
+                running = pool.submit(host.run, ["sh", "-c", f"echo begun > {path}.begun; sleep 60"], deadline=soon())
+                until = time.monotonic() + 20
+                while not Path(f"{path}.begun").exists() and time.monotonic() < until:
+                    time.sleep(0.02)
+                relay.cut()
+                with pytest.raises(HostUnreachable, match="lost while"):
+                    running.result()
+            with pytest.raises(HostUnreachable, match="cannot connect"):
+                host.run(["true"], deadline=soon())
+            Path(f"{path}.begun").unlink()
+            relay.open()
+            use()
+    finally:
+        relay.cut()
+
+
+def test_a_host_that_hangs_does_not_keep_files_waiting(own_server, opened, monkeypatch):
+    """Writing and reading a file has a deadline of its own, so that one hung host cannot keep a revert from the others."""
+    monkeypatch.setattr(files, "SECONDS", 1.0)
+    host, path = opened(own_server.target()), str(own_server.folder / "file")
+    host.put(b"x", path)
+    pids = [own_server._process.pid, *descendants(own_server._process.pid, "sshd")]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        for use in (lambda: host.put(b"y", path), lambda: host.get(path, limit=10)):
+            with pytest.raises(HostError):
+                use()
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    host.put(b"z", path)
+    assert host.get(path) == b"z"
+
+
 def test_killed_while_idle_is_not_noticed(own_server, opened):
     host = opened(own_server.target())
     path = str(own_server.folder / "file")
@@ -411,6 +540,21 @@ def test_commands_that_end_before_their_input_do_not_harm_others(openssh, opened
             done = list(pool.map(lambda _: host.run(["true"], stdin=bytes(300_000), deadline=soon()), range(14)))
             assert all(one.ok for one in done)
         assert long.result().text == "done"
+
+
+def test_commands_end_while_keys_are_exchanged(openssh, opened):
+    """New keys are due after every half gigabyte: an end of a command that comes meanwhile must not wait for itself."""
+    host = opened(openssh.target())
+    transport = host.link(soon()).transport
+    exchanges = []
+    send = transport._send_kex_init
+    transport._send_kex_init = lambda: (exchanges.append(1), send())
+    transport.packetizer.REKEY_BYTES = 1_000_000
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(6):
+            assert all(one.ok for one in pool.map(lambda _: host.run(["true"], stdin=bytes(300_000), deadline=soon()), range(14)))
+    assert len(exchanges) > 10
+    assert host.link(soon()).transport is transport
 
 
 def test_cancelled_while_all_channels_are_taken(openssh, opened):

@@ -8,6 +8,7 @@ from drillbook.findings import finding
 from drillbook.report.index import IndexEntry
 from drillbook.result import (
     CommandView,
+    Note,
     Objective,
     PhaseResult,
     ProbeTrack,
@@ -567,8 +568,7 @@ def aborted() -> RunView:
         host="db-1",
         what="network.drop",
         why="SSH to db-1 timed out after 30 s",
-        by_hand="ssh db-1 'iptables -D OUTPUT -j DRILL-7f3a; iptables -X DRILL-7f3a'\n"
-        "invoke drill.recover 20260106T100000Z-network-cut-4444",
+        by_hand="on db-1, in this order:\niptables -D OUTPUT -j DRILL-7f3a\niptables -X DRILL-7f3a",
     )
     steps = (
         *STEPS[:4],
@@ -826,6 +826,50 @@ def without_probes() -> RunView:
     )
 
 
+def guarded() -> RunView:
+    """A run that took a lock over, was approved, and was stopped by its guard while a target had reverted by itself."""
+    notes = (
+        Note(at=0.02, kind="approval", host="", step="", text="approved by zhang.min until 2026-01-03", loud=False),
+        Note(
+            at=0.05,
+            kind="lock.taken",
+            host="db-1",
+            step="",
+            text="lock on database taken, over from run 20251231T220000Z-postgres-lost-0001 of li.wei",
+            loud=True,
+        ),
+        Note(at=7.9, kind="lease.armed", host="db-1", step="inject.1", text="lease armed: network.drop", loud=False),
+        Note(at=11.2, kind="guard.tripped", host="", step="", text="guard tripped: http.responds, measured 503", loud=True),
+        Note(
+            at=12.4,
+            kind="lease.lapsed",
+            host="db-1",
+            step="inject.1",
+            text="lease lapsed: the target heard nothing from the controller and reverted by itself",
+            loud=True,
+        ),
+    )
+    found = (
+        finding("guard-tripped", wanted="http.responds", measured="503"),
+        finding("lease-lapsed", measured=notes[4].text, host="db-1"),
+        finding("aborted", measured="a guard tripped: http.responds"),
+        finding("lock-taken-over", measured=notes[1].text, host="db-1"),
+    )
+    base = aborted()
+    line = base.timeline.model_copy(
+        update={"marks": {**base.timeline.marks, "guard_tripped": 11.2, "lease_lapsed": 12.4}, "seconds": 14.0}
+    )
+    return base.model_copy(
+        update={
+            "result": base.result.model_copy(
+                update={"residue": (), "exit": 4, "findings": found, "reason": "a guard tripped: http.responds"}
+            ),
+            "notes": notes,
+            "timeline": line,
+        }
+    )
+
+
 ALL = {
     "passed": passed,
     "failed": failed,
@@ -835,6 +879,7 @@ ALL = {
     "hostile": hostile,
     "long_run": long_run,
     "without_probes": without_probes,
+    "guarded": guarded,
 }
 
 

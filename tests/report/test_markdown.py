@@ -51,7 +51,19 @@ def test_nothing_ends_a_block(text: str) -> None:
 
 def test_commands_are_in_blocks() -> None:
     text = markdown.render(samples.aborted())
-    assert "```text\nssh db-1 'iptables -D OUTPUT -j DRILL-7f3a; iptables -X DRILL-7f3a'\n" in text
+    assert "```text\non db-1, in this order:\niptables -D OUTPUT -j DRILL-7f3a\niptables -X DRILL-7f3a\n```" in text
+    assert "First try `invoke drill.recover 20260106T100000Z-network-cut-4444`" in text
+    assert "```text\niptables -N DRILL-7f3a\n```" in text  # its outcome is not known
+
+
+def test_short_and_still_whole() -> None:
+    """Commands that ended well stay in the journal; every step, its facts in short, and every failure are named."""
+    text = markdown.render(samples.passed())
+    assert len(text.splitlines()) < 150
+    assert "systemctl kill" not in text
+    assert all(f"`{one.result.id}`" in text for one in samples.STEPS)
+    assert "- `restore.2` on db-1: rows `118204`, tables `23`" in text
+    assert "in_recovery `false`" in text.replace("\\", "")
 
 
 def test_long_fences_and_open_tags_stay_text() -> None:

@@ -17,6 +17,7 @@ from drillbook.errors import JournalError
 from drillbook.journal import FILE, Event, History, read
 from drillbook.judge import judge
 from drillbook.measure import session
+from drillbook.planned import digest_of
 from drillbook.report.rows import contradictions
 from drillbook.report.wording import NOT_VERIFIED
 from drillbook.result import Result
@@ -215,7 +216,7 @@ def _whole(known: Record, history: History) -> Record:
 def _doubts(found: Record) -> Iterator[str]:
     if found.run != found.name:
         yield f"the folder {found.name} holds the journal of the run {found.run}"
-    if found.first and digest(canonical(found.plan)) != found.first.data.get("plan_digest"):
+    if found.first and digest_of(found.plan) != found.first.data.get("plan_digest"):
         yield "the digest of the plan does not fit the plan"
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import paramiko
 from paramiko.auth_strategy import AuthSource, AuthStrategy, InMemoryPrivateKey
-from paramiko.hostkeys import HostKeyEntry, HostKeys
+from paramiko.hostkeys import HostKeyEntry, HostKeys, InvalidHostKey
 
 from drillbook.errors import HostError, HostKeyChanged, HostKeyUnknown
 
@@ -108,66 +111,109 @@ def known_hosts_files(chosen: str, ssh_config: Mapping[str, str]) -> list[str]:
     return [str(Path(file).expanduser()) for file in [*user, "/etc/ssh/ssh_known_hosts"]]
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a known_hosts file that speaks of one host: where it is, its marker such as ``@revoked``, and the key."""
+
+    place: str
+    marker: str
+    key: paramiko.PKey
+
+
+def known_lines(file: str, name: str) -> Iterator[Line]:
+    """The lines of ``file`` that are for the host ``name``, as ssh reads them: hashed names, patterns and markers.
+
+    Lines that cannot be understood are passed over, as ssh does.
+    """
+    for number, text in enumerate(Path(file).read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+        words = text.split()
+        marker = words.pop(0) if words and words[0].startswith("@") else ""
+        if len(words) < 3 or words[0].startswith("#") or not _covers(words[0], name):
+            continue
+        try:
+            entry = HostKeyEntry.from_line(" ".join(["host", *words[1:3]]))
+        except (paramiko.SSHException, InvalidHostKey, ValueError):
+            continue
+        if entry is not None and entry.key is not None:
+            yield Line(f"{file}:{number}", marker, entry.key)
+
+
+def _covers(names: str, name: str) -> bool:
+    """Does the first word of a line speak of ``name``? One pattern that begins with ``!`` and fits excludes it."""
+    found = False
+    for one in names.split(","):
+        if one.startswith("|1|"):
+            with suppress(ValueError, TypeError):
+                found = found or HostKeys.hash_host(name, one) == one
+            continue
+        pattern = re.escape(one.removeprefix("!").lower()).replace(r"\*", ".*").replace(r"\?", ".")
+        if re.fullmatch(pattern, name.lower()):
+            if one.startswith("!"):
+                return False
+            found = True
+    return found
+
+
 class KnownHosts(paramiko.MissingHostKeyPolicy):
     """Refuses a host whose key is in none of ``files``, and says how to record it."""
 
-    def __init__(self, host: str, address: str, port: int, files: Sequence[str]) -> None:
-        """``files`` need not exist; the first is the one to record a key in."""
+    def __init__(self, host: str, address: str, port: int, files: Sequence[str], alias: str = "") -> None:
+        """``files`` need not exist; the first is the one to record a key in. ``alias`` is ssh's HostKeyAlias."""
         self._host, self._address, self._port, self._files = host, address, port, files
+        self._alias = alias
+        self._lines: list[Line] = []
 
     def load(self, client: paramiko.SSHClient) -> None:
-        """Have ``client`` verify by the files, and refuse what is in none."""
+        """Have ``client`` verify by the files, and refuse what is in none. Raises HostError."""
         for file in self._files:
             if Path(file).is_file():
-                self._load(client, file)
+                self._lines += self._read(file)
+        revoked = {line.key.asbytes() for line in self._lines if line.marker == "@revoked"}
+        for line in self._lines:
+            if not line.marker and line.key.asbytes() not in revoked:
+                client.get_host_keys().add(self._asked, line.key.get_name(), line.key)
         client.set_missing_host_key_policy(self)
 
-    def _load(self, client: paramiko.SSHClient, file: str) -> None:
+    def _read(self, file: str) -> list[Line]:
+        # ssh looks for a host at another port by both of its names.
+        names = [self._name] if self._alias or self._port == 22 else [self._name, self._address]
         try:
-            client.load_system_host_keys(file)
-        except (OSError, UnicodeDecodeError, ValueError) as error:
+            return [line for name in names for line in known_lines(file, name)]
+        except OSError as error:
             raise HostError(f"{self._host}: the known hosts in {file} cannot be read: {error}", host=self._host) from None
 
     @property
-    def _name(self) -> str:
+    def _asked(self) -> str:
+        """The name by which paramiko looks for the key."""
         return self._address if self._port == 22 else f"[{self._address}]:{self._port}"
 
+    @property
+    def _name(self) -> str:
+        return self._alias or self._asked
+
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
-        """Raises HostKeyUnknown."""
-        record = shlex.join(["ssh-keyscan", "-p", str(self._port), self._address]) + f" >> {shlex.quote(self._files[0])}"
+        """Raises HostKeyUnknown, and HostKeyChanged for a key that is revoked."""
+        shown = f"{key.get_name()} {key.fingerprint}"
+        for line in self._lines:
+            if line.marker == "@revoked" and line.key == key:
+                raise HostKeyChanged(
+                    f"{self._host}: {self._address}:{self._port} shows the host key {shown}, which {line.place} revokes",
+                    host=self._host, hint="whoever has that key may not be the host: give it a new one, and record that")
+        record = shlex.join(["ssh-keyscan", "-p", str(self._port), self._address])
+        if self._alias:
+            record += " | sed " + shlex.quote(f"/^#/d; s/^[^ ]*/{self._alias}/")
+        record += f" >> {shlex.quote(self._files[0])}"
+        authority = any(line.marker == "@cert-authority" for line in self._lines)
         raise HostKeyUnknown(
-            f"{self._host}: the host key of {self._address}:{self._port} is not known: "
-            f"{key.get_name()} {key.fingerprint}", host=self._host,
+            f"{self._host}: the host key of {self._address}:{self._port} is not known: {shown}"
+            + ("; certificates of hosts (@cert-authority) are not understood" if authority else ""), host=self._host,
             hint=f"compare the fingerprint with the host's own (`ssh-keygen -lf` there), then record it: {record}")
 
     def changed(self, shown: paramiko.PKey, recorded: paramiko.PKey) -> HostKeyChanged:
         """The error for a host that shows another key than the recorded one."""
-        where = self._place(recorded)
+        where = next((line.place for line in self._lines if line.key == recorded), os.pathsep.join(self._files))
         forget = shlex.join(["ssh-keygen", "-f", where.rpartition(":")[0] or self._files[0], "-R", self._name])
         return HostKeyChanged(
             f"{self._host}: {self._address}:{self._port} shows the host key {shown.get_name()} {shown.fingerprint}, "
             f"but {where} records {recorded.get_name()} {recorded.fingerprint}", host=self._host,
             hint=f"somebody may be in between; when the host was rebuilt, forget the old key: {forget}")
-
-    def _place(self, recorded: paramiko.PKey) -> str:
-        for file in self._files:
-            if not Path(file).is_file():
-                continue
-            for number, line in enumerate(Path(file).read_text(encoding="utf-8").splitlines(), 1):
-                if _names(line, self._name, recorded):
-                    return f"{file}:{number}"
-        return os.pathsep.join(self._files)
-
-
-def _names(line: str, name: str, key: paramiko.PKey) -> bool:
-    """Whether a known_hosts line records ``key`` for ``name``, hashed names included."""
-    try:
-        entry = HostKeyEntry.from_line(line)
-    except paramiko.SSHException:
-        return False
-    if entry is None or entry.key != key or entry.hostnames is None:
-        return False
-    keys = HostKeys()
-    for hostname in entry.hostnames:
-        keys.add(hostname, key.get_name(), key)
-    return keys.lookup(name) is not None

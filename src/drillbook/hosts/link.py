@@ -77,7 +77,8 @@ def open_link(target: Target, *, ssh_config: str = "", gateway: Link | None = No
     keys = KeysInOrder(target.name, connection.user, target.identity, connection.ssh_config)
     connection.connect_kwargs["auth_strategy"] = keys
     files = known_hosts_files(target.known_hosts, connection.ssh_config)
-    known = KnownHosts(target.name, connection.host, connection.port, files)
+    known = KnownHosts(target.name, connection.host, connection.port, files,
+                       alias=connection.ssh_config.get("hostkeyalias", ""))
     known.load(connection.client)
     try:
         _open(connection, target, keys, known)

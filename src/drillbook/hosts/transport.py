@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -57,8 +58,28 @@ class SteadyTransport(paramiko.Transport):
 
 
 def _handle_close(channel: Any, message: Message) -> None:
-    with channel.transport.sending():
-        paramiko.Channel._handle_close(channel, message)  # type: ignore[attr-defined]
+    """Answer the end of a channel; while keys are exchanged, from another thread.
+
+    Until the exchange is over nothing may be sent, and the thread that this runs in is the one that carries it on: did
+    it wait here, as paramiko has it, the connection would stand still for 30 s and then break.
+    """
+    transport = channel.transport
+    if transport.clear_to_send.is_set():
+        with transport.sending():
+            paramiko.Channel._handle_close(channel, message)  # type: ignore[attr-defined]
+        return
+    with channel.lock:
+        answers = channel._close_internal()
+        transport._unlink_channel(channel.get_id())
+    threading.Thread(target=_answer, args=(transport, answers), name="drillbook-close", daemon=True).start()
+
+
+def _answer(transport: Any, answers: Iterable[Message | None]) -> None:
+    """Send ``answers`` once the keys are exchanged and whoever was about to send has sent."""
+    with transport.gate, contextlib.suppress(paramiko.SSHException, OSError, EOFError):
+        for answer in answers:
+            if answer is not None:
+                transport._send_user_message(answer)
 
 
 def _handle_request(channel: Any, message: Message) -> None:

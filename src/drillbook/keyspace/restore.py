@@ -57,8 +57,11 @@ for old in "$kept.new" "$kept"; do
   done
   rm -rf -- "$old"
 done
+rm -rf -- "$kept.done"
 """
-_KEPT = 'test -d "$1" || test -d "$1.new"'
+_KEPT = 'test -d "$1" || test -d "$1.new" || test -d "$1.done"'
+# In one step: half of the old files is never taken for all of them by a revert.
+_FORGET = 'rm -rf -- "$1.done" && mv -- "$1" "$1.done" && rm -rf -- "$1.done"'
 _STOP = """user=$1 kept=$2
 shift 2
 if test -n "$user"; then sudo -n -u "$user" -- sh -c 'test -d "$1" || test -d "$1.new"' sh "$kept" || exit 0
@@ -135,7 +138,7 @@ class Restore:
             raise
         if not appends:
             self._owner("rm", "-rf", "--", f"{place.directory}/{place.aof_directory}")
-        self._owner("rm", "-rf", "--", self.kept(place))
+        self._owner("sh", "-c", _FORGET, "sh", self.kept(place))
         return {"keys": found, "bytes": backup.bytes, "append_only": appends, "seconds": self.seconds,
                 "snapshot_at": backup.snapshot_at, "manifest": str(self.origin.below(stored.FILE, self.origin.sha256))}
 

@@ -1,7 +1,7 @@
 """A server of the drill's own that loads a saved file: what it then holds is what the file is worth.
 
 It runs for a moment on the same host from the same program, on loopback, with a password that nobody knows, and
-writes nothing. It is a command like any other: it ends with the connection that started it.
+writes nothing. It ends with the connection that started it, also when the controller is killed.
 """
 
 from __future__ import annotations
@@ -36,6 +36,28 @@ set-proc-title no
 maxmemory 0
 """
 
+# PROGRAM: a server that would outlive its connection is ended. Once a second a line is written to whoever reads its
+# output; when nobody does any more, the controller has died. A server in the background reads /dev/null unless told
+# otherwise, hence descriptor 3; the pause holds no output open.
+WATCHED = """
+exec 3<&0
+"$1" - <&3 3<&- &
+server=$!
+exec 3<&- </dev/null
+(
+  trap '' PIPE
+  while kill -0 "$server" 2>/dev/null; do
+    echo 2>/dev/null || { kill -KILL "$server"; exit; }
+    sleep 1 >/dev/null 2>&1
+  done
+) &
+watcher=$!
+wait "$server"
+status=$?
+kill "$watcher" 2>/dev/null
+exit "$status"
+"""
+
 
 @contextmanager
 def loading(ctx: Context, program: str, folder: str) -> Iterator[Session]:
@@ -47,7 +69,8 @@ def loading(ctx: Context, program: str, folder: str) -> Iterator[Session]:
         settings = SETTINGS.format(port=port, password=password, folder=quoted, rdb=RDB)
         with ThreadPoolExecutor(1, thread_name_prefix="trial") as pool:
             deadline = Deadline(ctx.deadline.at, stop)
-            server = pool.submit(ctx.host.run, (program, "-"), deadline=deadline, stdin=settings.encode(), cwd=folder)
+            server = pool.submit(ctx.host.run, ("sh", "-c", WATCHED, "sh", program), deadline=deadline,
+                                 stdin=settings.encode(), cwd=folder)
             try:
                 with ctx.host.forward("127.0.0.1", port) as way, suppress(_Taken):
                     yield from _session(ctx, server, way, password)
@@ -96,7 +119,7 @@ def _ended(ctx: Context, output: Output) -> None:
     if "Address already in use" in text:
         raise _Taken
     if output.exit in (126, 127):
-        raise CouldNotVerify(f"{ctx.host.name}: {output.argv[0]} cannot be run as a trial server",
+        raise CouldNotVerify(f"{ctx.host.name}: {output.argv[-1]} cannot be run as a trial server",
                              hint="set `program` of the service to the path of redis-server or valkey-server")
     evidence = ctx.evidence("trial.log", text)
     lines = [line for line in text.splitlines() if line.strip()]

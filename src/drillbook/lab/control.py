@@ -46,20 +46,29 @@ class LabStatus:
 
     folder: Path
     running: bool
+    standing: bool
+    """Its machines are up, whatever runs on them."""
     healthy: bool
     identity: str
     pid: int | None
     components: tuple[Component, ...]
 
 
-def up(folder: Path, *, progress: Callable[[str], None] = lambda line: None) -> Lab:
-    """A healthy lab in ``folder``: the one that runs there, else a new one. Raises LabError."""
+def up(folder: Path, *, progress: Callable[[str], None] = lambda line: None, as_it_is: bool = False) -> Lab:
+    """A healthy lab in ``folder``: the one that runs there, else a new one. Raises LabError.
+
+    With ``as_it_is`` a lab whose machines are up is taken although a service of it is down: a drill may be at work there.
+    """
     folder = _checked(folder)
     with _locked(folder):
         lab = Lab.read(folder)
-        if lab is not None and lab.ready and status(folder).healthy:
+        found = status(folder) if lab is not None and lab.ready else None
+        if lab is not None and found is not None and (found.healthy or (as_it_is and found.standing)):
             progress(f"the lab in {folder} runs already")
             return lab
+        if found is not None and found.standing and (held := _held(folder)):
+            raise LabError(f"the lab in {folder} is not whole, and a run is at work in it, or has died there: {held}",
+                           hint="let it end, or recover it: invoke drill.recover; or remove the lab: invoke lab.down")
         if lab is not None:
             progress("the lab there is not whole: it is removed first")
             _end(folder)
@@ -87,12 +96,20 @@ def status(folder: Path) -> LabStatus:
     folder = folder.resolve()
     lab = Lab.read(folder)
     if lab is None:
-        return LabStatus(folder, running=False, healthy=False, identity="", pid=None, components=())
+        return LabStatus(folder, running=False, standing=False, healthy=False, identity="", pid=None, components=())
     running = processes.alive(lab.pid, lab.started)
     components = tuple(_ssh(lab)) + tuple(_programs(lab))
     expected = [component.up for component in components if component.host != "db-2" or component.name == "ssh"]
-    healthy = running and lab.ready and all(expected) and serve.api_is_healthy(lab)
-    return LabStatus(folder, running, healthy, lab.identity, lab.pid if running else None, components)
+    standing = running and lab.ready and all(one.up for one in components if one.name in ("ssh", "supervisor"))
+    healthy = standing and all(expected) and serve.api_is_healthy(lab)
+    return LabStatus(folder, running, standing, healthy, lab.identity, lab.pid if running else None, components)
+
+
+def _held(folder: Path) -> str:
+    """What runs hold, or dead ones have left, on the lab's machines: names of locks and leases."""
+    found = {path.name for host in HOSTS for kind in ("locks", "leases")
+             for path in (folder / host / "tmp" / "drillbook" / kind).glob("*")}
+    return ", ".join(sorted(found))
 
 
 def _ssh(lab: Lab) -> Iterator[Component]:

@@ -27,11 +27,11 @@ MARK = "DRILLBOOK_LAB_FOLDER"
 PORTS = (
     "ssh.app-1", "ssh.db-1", "ssh.db-2", "ssh.store-1", "postgres.db-1", "postgres.db-2", "redis", "api",
     "s3", "s3.grpc", "master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "admin", "admin.grpc",
-    "spare-api",
+    "spare-api", "relay.postgres", "relay.redis",
 )
-BLOCK = 20
+BLOCK = 25
 FIRST_PORT = 20000
-BLOCKS = 500
+BLOCKS = 400
 LONGEST_FOLDER = 70
 
 
@@ -88,6 +88,11 @@ class Lab:
         """PGDATA of a database host."""
         return self.home(host) / "pgdata"
 
+    @property
+    def relays(self) -> Path:
+        """Folder of the files that say how the relays of app-1 behave."""
+        return self.home("app-1") / "relay"
+
     def secret(self, name: str) -> str:
         """The secret of that name."""
         return (self.folder / "secrets" / name).read_text(encoding="ascii")
@@ -109,6 +114,8 @@ class Lab:
             "known_hosts": str(self.folder / "known_hosts"), "api.url": self.api, "api.port": self.port("api"),
             "spare_api.url": f"http://{ADDRESS}:{self.port('spare-api')}",
             "s3.endpoint": self.s3, "s3.port": self.port("s3"), "s3.region": REGION, "redis.port": self.port("redis"),
+            "relay.postgres": self.port("relay.postgres"), "relay.redis": self.port("relay.redis"),
+            "relay.postgres.control": str(self.relays / "postgres"), "relay.redis.control": str(self.relays / "redis"),
             "postgres.database": DATABASE, "postgres.user": DATABASE, "postgres.admin": "postgres",
         }
         for host in HOSTS:

@@ -15,6 +15,9 @@ from drillbook.errors import LabError
 from drillbook.lab import database
 from drillbook.lab.layout import ADDRESS, BUCKETS, DATABASE, MARK, REGION, Lab, put
 
+RELAYED = {"postgres": "postgres.db-1", "redis": "redis"}
+"""What the API reaches only through the relay on its own host, so that the path can be broken: name and port behind it."""
+
 SUPERVISOR = """\
 [supervisord]
 nodaemon=true
@@ -103,7 +106,10 @@ def of(lab: Lab, host: str) -> list[Program]:
         return [_redis(lab), _s3(lab)]
     api = f"/bin/sh -c 'set -a; . ./api.env; exec {python} drillbook.lab.app'"
     traffic = f"{python} drillbook.lab.traffic {lab.api}"
-    return [Program(name, command, environment=source_path()) for name, command in (("api", api), ("traffic", traffic))]
+    paths = [f"{name}={lab.port(f'relay.{name}')}:{lab.port(to)}" for name, to in RELAYED.items()]
+    relay = f'{python} drillbook.lab.relay "{lab.relays}" {" ".join(paths)}'
+    commands = {"relay": relay, "api": api, "traffic": traffic}
+    return [Program(name, command, environment=source_path()) for name, command in commands.items()]
 
 
 def configure(lab: Lab, host: str) -> None:
@@ -128,10 +134,10 @@ def configure(lab: Lab, host: str) -> None:
 
 def api_environment(lab: Lab) -> dict[str, str]:
     """Settings of the API, as in its env file."""
-    database_url = f"postgresql://{DATABASE}:{lab.secret('pg_app')}@{ADDRESS}:{lab.port('postgres.db-1')}/{DATABASE}"
+    database_url = f"postgresql://{DATABASE}:{lab.secret('pg_app')}@{ADDRESS}:{lab.port('relay.postgres')}/{DATABASE}"
     return {
         "API_PORT": str(lab.port("api")), "DATABASE_URL": database_url, "DATABASE_POOL_SIZE": "10",
-        "REDIS_URL": f"redis://:{lab.secret('redis')}@{ADDRESS}:{lab.port('redis')}/0",
+        "REDIS_URL": f"redis://:{lab.secret('redis')}@{ADDRESS}:{lab.port('relay.redis')}/0",
         "S3_ENDPOINT": lab.s3, "S3_REGION": REGION, "S3_BUCKET": BUCKETS[1],
         "S3_ACCESS_KEY": lab.secret("s3_key"), "S3_SECRET_KEY": lab.secret("s3_secret"),
     }

@@ -80,8 +80,18 @@ test -f "$real/PG_VERSION" && test -f "$real/global/pg_control" || exit 3
 cd /
 files=$(find "$real" -type f | wc -l)
 blocks=$(du -sk -- "$real" | cut -f1)
-if test -L "$1" || ! rm -rf -- "$real" 2>/dev/null; then find "$real" -mindepth 1 -delete || exit 6; fi
+if test ! -L "$1" && mv -- "$real" "$real.drillbook-$2" 2>/dev/null; then rm -rf -- "$real.drillbook-$2" || exit 6
+else find "$real" -mindepth 1 -delete || exit 6
+fi
 echo $files $blocks
+"""
+
+# A new cluster says that it is not on disk yet, so that whoever goes on after a controller died knows it too.
+UNSYNCED = "drillbook.unsynced"
+_SYNC = """
+data=$1 mark=$2
+shift 2
+test ! -e "$data/$mark" || { "$@" && rm -f -- "$data/$mark"; }
 """
 
 
@@ -101,11 +111,16 @@ def aside(tools: Tools, run_id: str) -> Tools:
 
     What an attempt before left beside it is removed: it was never in place. Raises HostError.
     """
+    clear_aside(tools)
     data = tools.service.data_directory.rstrip("/")
-    tools.owned(("sh", "-c", _REMOVE_ASIDE, "sh", data)).check()
     # Never the same name twice: the initdb of a controller that died may still be at work.
     path = f"{data}.drillbook-{run_id}-{secrets.token_hex(2)}"
     return replace(tools, service=tools.service.model_copy(update={"data_directory": path}))
+
+
+def clear_aside(tools: Tools) -> None:
+    """Remove what lies beside the data directory of clusters that were never in place, or are no more. Raises HostError."""
+    tools.owned(("sh", "-c", _REMOVE_ASIDE, "sh", tools.service.data_directory.rstrip("/"))).check()
 
 
 def put_in_place(made: Tools, tools: Tools) -> None:
@@ -132,6 +147,7 @@ def create(tools: Tools, like: Database) -> None:
     if not output.ok:
         said = output.stderr.decode("utf-8", "replace").strip()[-600:]
         raise StepFailed(f"{tools.host.name}: initdb failed: {said}")
+    write(tools, UNSYNCED, b"")
 
 
 def write(tools: Tools, name: str, data: bytes, *, append: bool = False) -> None:
@@ -222,8 +238,10 @@ def prove_writable(session: psycopg.Connection[tuple[object, ...]]) -> None:
 
 
 def sync(tools: Tools) -> None:
-    """Bring every file of the cluster to disk. Raises HostError."""
-    tools.owned((tools.path("initdb"), "--sync-only", "--pgdata", tools.service.data_directory), env={"LC_ALL": "C"}).check()
+    """Bring every file of a cluster to disk that ``create`` made, unless that was done. Raises HostError."""
+    data = tools.service.data_directory
+    tools.owned(("sh", "-c", _SYNC, "sh", data, UNSYNCED, tools.path("initdb"), "--sync-only", "--pgdata", data),
+                env={"LC_ALL": "C"}).check()
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,11 +265,14 @@ def kill(tools: Tools) -> int | None:
 
 
 def remove(tools: Tools) -> Removed:
-    """Remove the data directory, or its content when it is a mount point or a link. Raises StepFailed, HostError."""
+    """Remove the data directory, or its content when it is a mount point or a link. Raises StepFailed, HostError.
+
+    It is out of its place in one step: whoever looks after a controller died sees all of it or nothing.
+    """
     data = tools.service.data_directory
     if not re.fullmatch(r"/[^/]+(/[^/]+)+/?", data) or ".." in data.split("/"):
         raise StepFailed(f"{data} is refused: a drill removes nothing at the top of a file system, and no path with `..`")
-    output = tools.owned(("sh", "-c", _REMOVE, "sh", data))
+    output = tools.owned(("sh", "-c", _REMOVE, "sh", data, f"gone-{secrets.token_hex(2)}"))
     if output.exit in (3, 5):
         why = "is not a data directory" if output.exit == 3 else "is the top of a file system or a home"
         raise StepFailed(f"{tools.host.name}: {data} {why}; nothing was removed")

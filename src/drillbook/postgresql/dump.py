@@ -81,12 +81,12 @@ class Backup:
             ), warnings
 
     def _dump(self, tools: Tools, snapshot: str, folder: str) -> list[str]:
-        return _checked(tools, tools.client(
+        return _checked(tools, "pg_dump", tools.client(
             "pg_dump", f"--snapshot={snapshot}", "--format=directory", f"--jobs={self.jobs}", f"--compress={COMPRESSION}",
             "--no-sync", f"--file={folder}"))
 
     def _globals(self, tools: Tools, folder: str) -> list[str]:
-        return _checked(tools, tools.client(
+        return _checked(tools, "pg_dumpall", tools.client(
             "pg_dumpall", "--globals-only", "--no-sync", f"--file={folder}/{GLOBALS}", database="postgres"))
 
     def _configuration(self, snap: content.Snapshot, folder: str) -> None:
@@ -131,11 +131,10 @@ class Backup:
         return facts
 
 
-def _checked(tools: Tools, output: Output) -> list[str]:
-    """The warnings of a tool that succeeded. Raises StepFailed with its last lines when it did not."""
+def _checked(tools: Tools, name: str, output: Output) -> list[str]:
+    """The warnings of the tool ``name`` that succeeded. Raises StepFailed with its last lines when it did not."""
     lines = output.stderr.decode("utf-8", "backslashreplace").splitlines()
     if not output.ok:
-        name = output.argv[4].rpartition("/")[2] if len(output.argv) > 4 else "the tool"
         ended = f"was ended by signal {output.signal}" if output.signal else f"ended with status {output.exit}"
         raise StepFailed(f"{tools.host.name}: {name} {ended}: " + " | ".join(lines[-4:]))
     return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import time
 from contextlib import suppress
@@ -17,7 +18,7 @@ from drillbook.errors import HostError, StepFailed
 from drillbook.findings import finding
 from drillbook.host import Deadline
 from drillbook.postgresql import cluster, temporary
-from drillbook.postgresql.access import close, closed, open_up
+from drillbook.postgresql.access import closed, create_closed, open_up
 from drillbook.postgresql.connection import Connection, connected
 from drillbook.postgresql.dump import ARCHIVE, CONFIG, GLOBALS, failing
 from drillbook.postgresql.manifest import Database, Manifest
@@ -28,6 +29,10 @@ from drillbook.services import Postgres
 from drillbook.store import Reference, Store
 
 CONFIG_LIMIT = 16 << 20
+_WHOLE = "whole.json"
+_IDENTITY = """
+SELECT s.system_identifier, d.oid FROM pg_catalog.pg_control_system() s, pg_catalog.pg_database d WHERE d.datname = %s
+"""
 _NOT_AGAIN = re.compile(r"\\connect |CREATE DATABASE |ALTER DATABASE .* CONNECTION LIMIT = ")
 _OF_DATABASE = re.compile(r"^\d+; \d+ \d+ (DATABASE PROPERTIES|(ACL|COMMENT|SECURITY LABEL) - DATABASE) ", re.MULTILINE)
 
@@ -79,22 +84,40 @@ class Restore:
         fresh = self._target(backup, folder)
         with cluster.starting(self.ctx, self.tools), connected(self.ctx, self.service, database="postgres") as session:
             self.stages.seconds["cluster"] = round(time.monotonic() - begun, 3)
-            self._must_be_clean(session)
-            with self.stages.time("globals"):
-                self._globals(backup, f"{folder}/{GLOBALS}", fresh=fresh)
-                _create_database(session, self.service.database, backup)
-            try:
-                self._load(f"{folder}/{ARCHIVE}")
-            except BaseException:
-                self._drop()
-                raise
-            with self.stages.time("sync"):
-                session.execute("CHECKPOINT")
-                if fresh:
-                    cluster.sync(self.tools)
+            if not self._done_before(session):
+                self._bring_back(session, backup, folder, fresh=fresh)
             if not self.closed:
                 open_up(session, self.service.database)
         return fresh
+
+    def _bring_back(self, session: Connection, backup: Manifest, folder: str, *, fresh: bool) -> None:
+        self._must_be_clean(session)
+        with self.stages.time("globals"):
+            self._globals(session, backup, f"{folder}/{GLOBALS}", fresh=fresh)
+            _create_database(session, self.service.database, backup)
+        try:
+            self._load(f"{folder}/{ARCHIVE}")
+        except BaseException:
+            self._drop()
+            raise
+        with self.stages.time("sync"):
+            session.execute("CHECKPOINT")
+            cluster.sync(self.tools)
+        self.ctx.evidence(_WHOLE, json.dumps(self._identity(session)))
+
+    def _done_before(self, session: Connection) -> bool:
+        """True when this very step made the database that is there and came as far as opening it, before it died.
+
+        Once clients are in, nothing but its identity tells it from another.
+        """
+        kept = (self.ctx.folder / "evidence").glob(f"{self.ctx.step}.*.{_WHOLE}*")
+        there = self._identity(session)
+        return there is not None and any(json.loads(path.read_bytes() or b"null") == there for path in kept)
+
+    def _identity(self, session: Connection) -> Facts | None:
+        """What no other database, and no later one of the same name, has; None when there is none of that name."""
+        found = session.execute(_IDENTITY, (self.service.database,)).fetchone()
+        return {"run": self.ctx.run_id, "system": str(found[0]), "oid": int(found[1])} if found else None
 
     def _drop(self) -> None:
         """Drop the half-loaded database, also when the run was stopped: worse than none, and in the way of a retry."""
@@ -108,6 +131,10 @@ class Restore:
         found = cluster.state(self.tools)
         if found == "other":
             raise self._not_clean(f"{self.service.data_directory} holds something that is no cluster")
+        if found == "cluster" and self.temporary and temporary.owner(self.tools) == self.ctx.run_id:
+            temporary.stop(self.ctx, self.tools)  # an attempt of this run that did not come to its end
+            cluster.remove(self.tools)
+            found = "absent"
         if found == "cluster" and self.temporary:
             raise self._not_clean(f"{self.service.data_directory} is not empty, as a temporary cluster needs it")
         fresh = found != "cluster"
@@ -141,10 +168,12 @@ class Restore:
             "restore-target", title=self.service.name, wanted="an empty data directory, or a cluster without the database",
             measured=measured, host=self.ctx.host.name)])
 
-    def _globals(self, backup: Manifest, path: str, *, fresh: bool) -> None:
-        """Roles and tablespaces; the superuser, and in an old cluster every role of the backup, may be there already."""
+    def _globals(self, session: Connection, backup: Manifest, path: str, *, fresh: bool) -> None:
+        """Roles and tablespaces; the superuser, and in an old cluster what the backup names, may be there already."""
+        spaces = [name for (name,) in session.execute("SELECT spcname FROM pg_catalog.pg_tablespace").fetchall()]
         output = self.tools.client("psql", "--no-psqlrc", "--quiet", f"--file={path}", database="postgres")
         tolerated = {f'role "{name}" already exists' for name in ((self.service.admin.user,) if fresh else backup.roles)}
+        tolerated |= {f'tablespace "{name}" already exists' for name in spaces}
         must_be_right(self.ctx, "the roles", output, tolerated)
 
     def _load(self, archive: str) -> None:
@@ -193,9 +222,9 @@ def _create_database(session: Connection, name: str, backup: Manifest) -> None:
     locale = sql.SQL(" LC_COLLATE {} LC_CTYPE {}").format(sql.Literal(like.collate), sql.Literal(like.ctype))
     if session.info.server_version >= 150000:
         locale += _provider(like)
-    session.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} OWNER {} CONNECTION LIMIT 0").format(
-        sql.Identifier(name), sql.Literal(like.encoding), sql.Identifier(like.owner)) + locale)
-    close(session, name, like.connection_limit)
+    properties = sql.SQL("TEMPLATE template0 ENCODING {} OWNER {}").format(
+        sql.Literal(like.encoding), sql.Identifier(like.owner)) + locale
+    create_closed(session, name, like.connection_limit, properties)
 
 
 def _provider(like: Database) -> sql.Composable:

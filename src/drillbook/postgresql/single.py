@@ -27,7 +27,11 @@ from drillbook.services import Postgres
 from drillbook.store import Reference, Store
 
 LOCK_TIMEOUT = "30s"
-LIST_LIMIT = 64 << 20
+TRANSACTION = "transaction"
+_NUMBER = """SELECT 'transaction=' || pg_catalog.pg_current_xact_id() || ' system=' || system_identifier
+FROM pg_catalog.pg_control_system();"""
+_NUMBERED = re.compile(rb"transaction=(\d+) system=(\d+)")
+_STATUS = "SELECT pg_catalog.pg_xact_status(%s::pg_catalog.xid8)"
 _DIFFERS = re.compile(r"drillbook: (\d+) rows, digest ([0-9a-f]{16}) in (.*)")
 
 _RELATIONS = """
@@ -75,9 +79,12 @@ class SingleRestore:
             proof = Proof(self.ctx, self.store, self.origin)
             backup = proof.manifest()
             self._known(backup)
+            restored = [table for table in backup.tables if Name.parse(table.name) == self.table]
+            if self._committed():
+                return self._facts(restored, None, "in the transaction of an attempt before")
             if not self.replace and self._there_already(backup):
-                return self._facts([table for table in backup.tables if Name.parse(table.name) == self.table], None)
-            scratch = self.ctx.make_scratch(f"table-{self.ctx.step}")
+                return self._facts(restored, None, "it was there and equal to the backup")
+            scratch = self.ctx.make_scratch(self._folder)
             try:
                 with self.stages.time("fetch"):
                     proof.fetch(backup, self.tools, scratch, f"{scratch}/files")
@@ -93,6 +100,29 @@ class SingleRestore:
                 "backup-missing", title=f"table {self.table}", wanted=str(self.table), measured="not in its manifest")])
         if backup.database.name != self.service.database:
             raise StepFailed(f"the backup holds the database {backup.database.name}, not {self.service.database}")
+
+    @property
+    def _folder(self) -> str:
+        return f"table-{self.ctx.step}"
+
+    def _committed(self) -> bool:
+        """True when an attempt of this step came to its end on the server though its controller died.
+
+        Its transaction's number lies on the host: rows that clients wrote since are not to be lost by another.
+        """
+        try:
+            kept = self.ctx.host.get(f"{self.ctx.scratch}/{self._folder}/{TRANSACTION}")
+        except FileNotFoundError:
+            return False
+        found = _NUMBERED.search(kept)
+        if found is None:
+            return False
+        with connected(self.ctx, self.service) as session:
+            if found[2].decode() != str(one(session, "SELECT system_identifier FROM pg_catalog.pg_control_system()")[0]):
+                return False
+            while (status := one(session, _STATUS, found[1].decode())[0]) == "in progress":
+                self.ctx.deadline.wait(0.1)
+            return bool(status == "committed")
 
     def _there_already(self, backup: Manifest) -> bool:
         """True when the table is there and equal to the backup, as after a run that was killed. Raises StepFailed."""
@@ -118,7 +148,7 @@ class SingleRestore:
         host = self.ctx.host
         lines = "".join(f"{line}\n" for line in chosen.lines)
         host.put(lines.encode("utf-8", "surrogateescape"), f"{scratch}/list")
-        host.put(self._before().encode(), f"{scratch}/before.sql")
+        host.put(self._before(f"{scratch}/{TRANSACTION}").encode(), f"{scratch}/before.sql")
         host.put(self._after(restored, names).encode(), f"{scratch}/after.sql")
         with self.stages.time("script"):
             output = self.ctx.run(self.tools.path("pg_restore"), f"--use-list={scratch}/list", f"--file={scratch}/table.sql",
@@ -130,7 +160,7 @@ class SingleRestore:
                                        *parts, sink=io.BytesIO())
             self._look_for_difference(output.stderr, restored)
             must_be_right(self.ctx, "psql", output)
-        return self._facts(restored, chosen)
+        return self._facts(restored, chosen, "in the transaction that restored it")
 
     def _selection(self, backup: Manifest, archive: str) -> Selection:
         """What the table needs of the archive."""
@@ -153,8 +183,11 @@ class SingleRestore:
                 session.execute(sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(self.table.sql))
             return {name for (name,) in session.execute(_RELATIONS.encode()).fetchall()}
 
-    def _before(self) -> str:
-        lines = ["SET LOCAL client_min_messages = warning;", "SET LOCAL synchronous_commit = on;",
+    def _before(self, kept: str) -> str:
+        """Statements that begin it; the transaction's number goes to the file ``kept`` on the host."""
+        quoted = kept.replace("\\", "\\\\").replace("'", "''")
+        lines = [f"\\o '{quoted}'", _NUMBER, "\\o",
+                 "SET LOCAL client_min_messages = warning;", "SET LOCAL synchronous_commit = on;",
                  f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';"]
         if self.replace:
             lines.append(f"DROP TABLE IF EXISTS {self.table.quoted} CASCADE;")
@@ -183,12 +216,12 @@ class SingleRestore:
                              "table-content", title=match[3], measured=f"{match[1]} rows, digest {match[2]}",
                              wanted=f"{wanted.rows} rows, digest {wanted.digest}" if wanted else "the backup's content")])
 
-    def _facts(self, restored: Sequence[Table], chosen: Selection | None) -> Facts:
+    def _facts(self, restored: Sequence[Table], chosen: Selection | None, compared: str) -> Facts:
         with connected(self.ctx, self.service) as session:
             is_closed = tables.closed(session, self.table)
             rows = int(one(session, sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(self.table.sql))[0])
         return {"table": str(self.table), "rows": rows, "digests": {one.name: one.digest for one in restored},
-                "compared": "in the transaction that restored it" if chosen else "it was there and equal to the backup",
+                "compared": compared,
                 "relations": list(chosen.relations) if chosen else [], "entries": len(chosen.lines) if chosen else 0,
                 "kept": list(chosen.kept) if chosen else [], "closed": is_closed, "replaced": self.replace,
                 "seconds": self.stages.seconds}

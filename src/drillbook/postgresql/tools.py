@@ -3,19 +3,57 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from drillbook.action import Context
-from drillbook.errors import NotReady
+from drillbook.action import Context, scratch_of
+from drillbook.errors import CouldNotVerify, DrillbookError, NotReady
 from drillbook.host import Deadline, Host, Output
 from drillbook.postgresql.connection import conninfo
 from drillbook.services import Postgres
-from drillbook.values import Secret
 
+_FREE = 'd=$1; while test ! -d "$d"; do d=$(dirname -- "$d"); done; df -Pk -- "$d"'
 _PRIVATE = 'umask 077; exec "$@"'
+# The first line of the input is the passfile. It is there only while the program runs, in a folder of its user alone,
+# which is made anew when another program that ended just then took it along.
+_WITH_PASSFILE = """
+umask 077
+folder=$1 PGPASSFILE=$2
+shift 2
+IFS= read -r line || exit 126
+trap 'rm -f -- "$PGPASSFILE"; rmdir -- "$folder" 2>/dev/null' EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+written=
+for attempt in 1 2 3 4 5 6 7 8 9; do
+  mkdir -p -- "$folder" && { printf '%s\\n' "$line" > "$PGPASSFILE"; } 2>/dev/null && written=yes && break
+done
+test "$written" || { echo "the file with the password could not be written below $folder" >&2; exit 126; }
+export PGPASSFILE
+"$@"
+"""
+
+ENVIRONMENT = {"LC_ALL": "C", "PGCONNECT_TIMEOUT": "10", "PGAPPNAME": "drillbook",
+               "PGOPTIONS": "-c synchronous_commit=off"}
+"""Of client programs. Commits of a restore need not wait for the disk one by one: it ends with a checkpoint."""
+
+
+def passfile(service: Postgres) -> bytes:
+    """The line of a passfile with the superuser's password, for whatever server is asked.
+
+    Raises CouldNotVerify when libpq could not read the password from there.
+    """
+    password = service.admin.password.reveal() if service.admin.password else ""
+    if "\n" in password or "\r" in password:
+        raise CouldNotVerify(f"the password of {service.name}'s superuser holds a line break, which no passfile can",
+                             hint="give it another password")
+    escaped = password.replace("\\", "\\\\").replace(":", "\\:")
+    return f"*:*:*:*:{escaped}\n".encode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,34 +63,41 @@ class Tools:
     service: Postgres
     host: Host
     deadline: Deadline
+    scratch: str
+    """The run's folder for temporary files on the host."""
 
     @classmethod
     def of(cls, ctx: Context, service: Postgres, host: Host | None = None) -> Tools:
         """The programs on ``host``, or on the service's own."""
-        return cls(service, host or ctx.host_named(service.host), ctx.deadline)
+        where = host or ctx.host_named(service.host)
+        return cls(service, where, ctx.deadline, scratch_of(where, ctx.run_id))
 
     def path(self, program: str) -> str:
         """Where ``program`` is: in the service's folder, or on PATH."""
         return str(PurePosixPath(self.service.bin) / program) if self.service.bin else program
 
-    def client(self, program: str, *arguments: str, database: str | None = None, **options: Any) -> Output:
+    def client(self, program: str, *arguments: str, database: str | None = None, stdin: bytes = b"",
+               **options: Any) -> Output:
         """Run a client program against the service as the superuser, with private files and plain messages.
 
-        ``options`` go to Host.run. The caller looks at the status. Raises HostError, Cancelled.
+        The password stands in a file for the time that it runs, which no other user can read, and in no environment.
+        ``options`` go to Host.run. The caller looks at the status. Raises CouldNotVerify, HostError, Cancelled.
         """
         named = ("--dbname", conninfo(self.service.database if database is None else database))
-        argv = ("sh", "-c", _PRIVATE, "sh", self.path(program), "--no-password", "--host", self.service.address, "--port",
+        argv = (self.path(program), "--no-password", "--host", self.service.address, "--port",
                 str(self.service.port), "--username", self.service.admin.user, *named, *arguments)
-        return self.host.run(argv, deadline=self.deadline, env=self.environment(), **options)
-
-    def environment(self) -> dict[str, str | Secret]:
-        """Environment of a client program, which carriers pass unseen.
-
-        Commits of a restore need not wait for the disk one by one: it ends with a checkpoint.
-        """
-        plain: dict[str, str | Secret] = {"LC_ALL": "C", "PGCONNECT_TIMEOUT": "10", "PGAPPNAME": "drillbook",
-                                          "PGOPTIONS": "-c synchronous_commit=off"}
-        return plain if self.service.admin.password is None else plain | {"PGPASSWORD": self.service.admin.password}
+        if self.service.admin.password is None:
+            return self.host.run(("sh", "-c", _PRIVATE, "sh", *argv), deadline=self.deadline, env=ENVIRONMENT, stdin=stdin,
+                                 **options)
+        file = f"{self.scratch}/passfile-{secrets.token_hex(6)}"
+        wrapped = ("sh", "-c", _WITH_PASSFILE, "sh", self.scratch, file, *argv)
+        try:
+            return self.host.run(wrapped, deadline=self.deadline, env=ENVIRONMENT,
+                                 stdin=passfile(self.service) + stdin, **options)
+        except BaseException:  # the program, and the shell with it, may have been ended hard
+            with suppress(DrillbookError):
+                self.host.run(("rm", "-f", "--", file), deadline=Deadline.after(10))
+            raise
 
     def owned(self, argv: Sequence[str], **options: Any) -> Output:
         """Run ``argv`` as the owner of the data directory."""
@@ -83,10 +128,16 @@ class Tools:
 
     def need_space(self, folder: str, wanted: int) -> None:
         """Look whether ``folder``, or the nearest one above it that exists, has ``wanted`` bytes free. Raises NotReady."""
-        script = 'd=$1; while test ! -d "$d"; do d=$(dirname -- "$d"); done; df -Pk -- "$d"'
-        output = self.host.run(("sh", "-c", script, "sh", folder), deadline=self.deadline, env={"LC_ALL": "C"})
-        match = re.search(r"\s(\d+)\s+\d+%\s", output.text)
-        free = int(match[1]) * 1024 if match else 0
-        if not output.ok or free < wanted:
-            raise NotReady(f"{self.host.name}: {folder} has {free >> 20} MiB free, {-(-wanted >> 20)} MiB are needed",
+        free = self._free(("sh", "-c", _FREE, "sh", folder))
+        if free is None or free < wanted:
+            raise NotReady(f"{self.host.name}: {folder} has {(free or 0) >> 20} MiB free, {-(-wanted >> 20)} MiB are needed",
                            hint="make room, or set `scratch` of the host to a larger disk")
+
+    def free_space(self) -> int | None:
+        """Bytes free where the data directory is, or belongs; None when nobody tells. Raises HostError."""
+        return self._free(self.as_owner("sh", "-c", _FREE, "sh", self.service.data_directory))
+
+    def _free(self, argv: Sequence[str]) -> int | None:
+        output = self.host.run(argv, deadline=self.deadline, env={"LC_ALL": "C"})
+        match = re.search(r"\s(\d+)\s+\d+%\s", output.text)
+        return int(match[1]) * 1024 if output.ok and match else None

@@ -78,7 +78,7 @@ class Board:
         if event.kind in ("run.started", "recovery.started"):
             self._zero = math.inf
         self._zero = min(self._zero, time.monotonic() - event.clock)
-        take = getattr(self, "_" + event.kind.replace(".", "_"), None)
+        take = getattr(self, "_on_" + event.kind.replace(".", "_"), None)
         if take is not None:
             take(event)
 
@@ -99,7 +99,7 @@ class Board:
             return self.now() - self.disruption, True
         return max(probe.again or 0.0 for probe in seen) - self.disruption, False
 
-    def _run_started(self, event: Event) -> None:
+    def _on_run_started(self, event: Event) -> None:
         plan = event.data["plan"]
         self.drill, self.run, self.targets = plan["drill"], event.data["run"], dict(plan["objectives"])
         self._planned = {step["id"]: step for step in plan["steps"]}
@@ -107,28 +107,28 @@ class Board:
         self.steps.clear()
         self.probes.clear()
 
-    def _phase_started(self, event: Event) -> None:
+    def _on_phase_started(self, event: Event) -> None:
         self.phase, self.phase_started = event.data["phase"], event.clock
         self.steps.clear()
 
-    def _recovery_started(self, event: Event) -> None:
+    def _on_recovery_started(self, event: Event) -> None:
         self.phase, self.phase_started = "recovery", event.clock
 
-    def _step_started(self, event: Event) -> None:
+    def _on_step_started(self, event: Event) -> None:
         planned = self._planned.get(str(event.step), {})
         hosts = tuple(planned.get("hosts") or (event.host,))
         name = event.data["name"] or event.data["action"]
         step = self.steps.setdefault(str(event.step), RunningStep(name, hosts))
         step.on[str(event.host)] = OnHost(event.clock)
 
-    def _intent(self, event: Event) -> None:
+    def _on_intent(self, event: Event) -> None:
         if event.data["effect"] == "fault" and self.disruption is None:
             self.disruption = event.clock
 
-    def _done(self, event: Event) -> None:
+    def _on_done(self, event: Event) -> None:
         self._end(event, "done")
 
-    def _failed(self, event: Event) -> None:
+    def _on_failed(self, event: Event) -> None:
         self._end(event, "allowed" if event.data["allowed"] else event.data["outcome"])
 
     def _end(self, event: Event, outcome: str) -> None:
@@ -140,7 +140,7 @@ class Board:
         if step.over():
             del self.steps[str(event.step)]
 
-    def _progress(self, event: Event) -> None:
+    def _on_progress(self, event: Event) -> None:
         step = self.steps.get(str(event.step))
         here = step.on.get(str(event.host)) if step else None
         if here is not None:
@@ -148,10 +148,10 @@ class Board:
                 here.moving_since = event.clock
             here.moved, here.total, here.moved_at = event.data["bytes"], event.data["total"], event.clock
 
-    def _probe_started(self, event: Event) -> None:
+    def _on_probe_started(self, event: Event) -> None:
         self.probes[event.data["probe"]] = Watched(event.data["name"], event.data["kind"])
 
-    def _probe_samples(self, event: Event) -> None:
+    def _on_probe_samples(self, event: Event) -> None:
         probe = self.probes.get(event.data["probe"])
         for start, end, good, _ in event.data["samples"] if probe else ():
             assert probe is not None  # noqa: S101
@@ -161,7 +161,7 @@ class Board:
             elif probe.again is None and start > probe.last_bad:
                 probe.again = end
 
-    def _canary_writes(self, event: Event) -> None:
+    def _on_canary_writes(self, event: Event) -> None:
         probe = self.probes.get(event.data["probe"])
         if probe is not None:
             bad = len(event.data["lost"]) + len(event.data["in_doubt"])

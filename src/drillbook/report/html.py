@@ -29,7 +29,7 @@ def render(view: RunView) -> str:
     return pages.environment().get_template("report.html.j2").render(
         view=view, result=view.result, sentence=wording.sentence(view),
         objectives=rows.objective_rows(view.result.objectives),
-        bar=bar,
+        bar=bar, nothing=rows.nothing_measured(view), notes=rows.note_rows(view),
         clock_rows=rows.clock_rows(view.result), phases=rows.phase_rows(view), moments=rows.moment_rows(view),
         contacts=rows.contact_rows(view),
         contradictions=rows.contradictions(view), plan_rows=record.plan_rows(view), evidence=record.evidence_rows(view),

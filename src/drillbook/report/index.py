@@ -9,11 +9,13 @@ from typing import Any
 
 from drillbook.report import pages, rows
 from drillbook.report.figures import link, moment, one_line
+from drillbook.report.folders import begun, drill_of
 from drillbook.report.rows import ObjectiveRow
-from drillbook.result import Objective
+from drillbook.result import EXIT, Objective, Verdict
 
 WIDTH, HEIGHT, EDGE = 200.0, 44.0, 6.0
 MOST_POINTS = 24
+UNFINISHED = "unfinished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class IndexEntry:
     objectives: Mapping[str, Objective]
     href: str
     children: tuple[IndexEntry, ...] = field(default=())
+    note: str = ""
+    """What is to be done about a run without an ending, in place of its exit status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,18 @@ def entry(result: Mapping[str, Any], inner: Sequence[Mapping[str, Any]] = ()) ->
     folders = {str(one.get("run")): str(one.get("folder", "")) for one in result.get("runs", ())}
     children = tuple(_entry(one, f"{run}/{folders.get(str(one['run']), '..')}") for one in inner)
     return _entry(result, run, children)
+
+
+def unfinished(run: str, environment: str, *, alive: bool, children: tuple[IndexEntry, ...] = ()) -> IndexEntry:
+    """The entry of a run without a result: it is still going on, or its controller died. A suite's has ``children``."""
+    if alive:
+        verdict, note = "running", "still going on when this page was written"
+    else:
+        verdict, note = UNFINISHED, "its controller died" if children else f"put it back: invoke drill.recover {run}"
+    return IndexEntry(
+        run=run, kind="suite" if children else "drill", name=drill_of(run) or run, title=run, environment=environment,
+        verdict=verdict, exit=EXIT[Verdict.INCONCLUSIVE], started=begun(run), seconds=None, objectives={}, href="",
+        children=children, note=note)
 
 
 def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, ...] = ()) -> IndexEntry:

@@ -35,7 +35,7 @@ class LiveView:
         """``console`` is a terminal."""
         self.console = console
         self.board = Board()
-        self.progress = Progress(console, self.say)
+        self.progress = Progress(console, self.say, closing=True)
         self._lines: deque[RenderableType] = deque()
         self._state, self._screen = threading.Lock(), threading.Lock()
         self._halt = threading.Event()

@@ -6,10 +6,13 @@ import re
 from collections.abc import Iterable, Sequence
 
 from drillbook.report import record, rows, wording
-from drillbook.report.figures import link, one_line, pretty, seconds, shown, took, utc, utc_time
+from drillbook.report.figures import link, one_line, seconds, shown, took, utc, utc_time
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import suite_contradictions, suite_rows, suite_sentence
 from drillbook.result import CommandView, RunView, StepView, SuiteResult
+
+MOST_FACTS, MOST_CHARACTERS = 8, 100
+"""Facts of a step that the report names, and characters of each."""
 
 
 def escape(text: object) -> str:
@@ -49,11 +52,10 @@ def render(view: RunView) -> str:
     parts = [f"# {escape(result.title)}", _verdict(str(result.verdict), bool(result.residue), result.exit),
              escape(wording.sentence(view)), escape(wording.VERDICTS[result.verdict]), _facts(view),
              *_contradictions(rows.contradictions(view)),
-             *_residue(view), "## Objectives", objectives(rows.objective_rows(result.objectives)), "## Timeline",
-             _moments(view), _probes(view), "## Clocks", _clocks(view), "## Findings", *_findings(view),
+             *_residue(view), *_figures(view), "## Findings", *_findings(view), *_notes(view),
              "## Phases and steps", *_phases(view), "## Contacts", _contacts(view), "## Plan",
              table(("What", "Value"), [(name, code(value)) for name, value in record.plan_rows(view)]),
-             "## Evidence and journal", *_record(view), "## How figures are made", _glossary()]
+             "## Evidence and journal", *_record(view)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -78,6 +80,21 @@ def _verdict(verdict: str, residue: bool, status: int) -> str:
     return f"**{verdict.capitalize()}{', with residue' if residue else ''}** (exit status {status})"
 
 
+def _figures(view: RunView) -> list[str]:
+    """Objectives, moments, probes and clocks; one sentence when nothing was measured."""
+    nothing = rows.nothing_measured(view)
+    if nothing:
+        return ["## Objectives", escape(nothing)]
+    return ["## Objectives", objectives(rows.objective_rows(view.result.objectives)), "## Timeline", _moments(view),
+            _probes(view), "## Clocks", _clocks(view), _glossary()]
+
+
+def _notes(view: RunView) -> list[str]:
+    found = rows.note_rows(view)
+    lines = [f"- {at}: {f'**{escape(text)}**' if loud else escape(text)}" for at, text, loud in found]
+    return ["## Locks, leases and guards", "\n".join(lines)] if found else []
+
+
 def _facts(view: RunView) -> str:
     result = view.result
     values = [("Service", result.service), ("Environment", result.environment), ("Drill", result.drill),
@@ -93,9 +110,11 @@ def _contradictions(found: Sequence[str]) -> list[str]:
 
 
 def _residue(view: RunView) -> list[str]:
-    found = [f"## Could not be put back ({len(view.result.residue)})"] if view.result.residue else []
+    found = [f"## Could not be put back ({len(view.result.residue)})",
+             f"First try {code(f'invoke drill.recover {view.result.run}')}. Where that does not help, by hand:",
+             ] if view.result.residue else []
     for one in view.result.residue:
-        found += [f"**{escape(one.what)}** on {escape(one.host)} (step {escape(one.step)}): {escape(one.why)}", "By hand:",
+        found += [f"**{escape(one.what)}** on {escape(one.host)} (step {escape(one.step)}): {escape(one.why)}",
                   block(one.by_hand)]
     return found
 
@@ -114,8 +133,8 @@ def _moments(view: RunView) -> str:
     known = rows.moment_rows(view)
     if not known:
         return "No moment was measured."
-    return table(("Moment", "Time of day", "Since the start", "What it is"), [
-        (name, escape(utc_time(view.result.started, at)), seconds(at, 3), meaning) for name, meaning, at in known])
+    return table(("Moment", "Time of day", "Since the start"), [
+        (f"{name}: {meaning}", escape(utc_time(view.result.started, at)), seconds(at, 3)) for name, meaning, at in known])
 
 
 def _probes(view: RunView) -> str:
@@ -149,15 +168,20 @@ def _evidence(file: str) -> str:
 
 
 def _phases(view: RunView) -> list[str]:
-    found = []
-    for phase in rows.phase_rows(view):
-        time = f", {took(phase.seconds)}" if phase.seconds is not None and phase.status != "interrupted" else ""
-        found += [f"### {escape(phase.phase)}: {phase.status}{time}"]
-        if phase.steps:
-            found.append(table(("Step", "Action", "Host", "Status", "Took"), [_step(step) for step in phase.steps]))
-        for step in phase.steps:
-            found += _details(step)
-    return found or ["The run has no phases."]
+    """Phases and steps as two tables; facts in short, and everything about the steps that did not go well."""
+    phases = rows.phase_rows(view)
+    if not phases:
+        return ["The run has no phases."]
+    found = [table(("Phase", "Status", "Took", "Steps"), [
+        (escape(phase.phase), phase.status, took(phase.seconds) if phase.seconds is not None and
+         phase.status != "interrupted" else "no time", str(len(phase.steps))) for phase in phases])]
+    steps = [step for phase in phases for step in phase.steps]
+    if steps:
+        found.append(table(("Step", "Action", "Host", "Status", "Took"), [_step(step) for step in steps]))
+    facts = [line for step in steps if (line := _short(step))]
+    if facts:
+        found += ["What the steps found, in short; the whole is in `result.json` and in the journal:", "\n".join(facts)]
+    return found + [part for step in steps for part in _details(step)]
 
 
 def _step(step: StepView) -> tuple[str, ...]:
@@ -166,16 +190,30 @@ def _step(step: StepView) -> tuple[str, ...]:
             "no time" if one.seconds is None else took(one.seconds))
 
 
+def _short(step: StepView) -> str:
+    """The facts of a step that are a word or a number, and how it was put back, as an item of a list."""
+    short = [f"{escape(name)} {code(_cut(value))}" for name, value in sorted(step.result.facts.items())
+             if isinstance(value, str | int | float | bool) and value != ""]
+    parts = short[:MOST_FACTS] + ([f"and {len(short) - MOST_FACTS} more"] if len(short) > MOST_FACTS else [])
+    parts += [f"put back: {escape(_cut(step.undone))}"] if step.undone else []
+    return f"- {code(step.result.id)} on {escape(step.result.host)}: {', '.join(parts)}" if parts else ""
+
+
+def _cut(value: object) -> str:
+    text = str(value).lower() if isinstance(value, bool) else one_line(value)
+    return text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + "…"
+
+
 def _details(step: StepView) -> list[str]:
-    """What a step that did not simply go well has to say, and its commands."""
+    """What a step that did not simply go well has to say, and its commands that failed."""
     found = []
     if step.message:
-        found += [f"{code(step.result.id)}: {wording.STEP_WORDS[step.result.status]}", block(step.message)]
-    if step.undone:
-        found.append(f"{code(step.result.id)} put back: {escape(step.undone)}")
-    if step.result.facts:
-        found += [f"{code(step.result.id)} facts:", block(pretty(step.result.facts))]
-    return found + [line for command in step.commands for line in _command(step, command)]
+        found += [f"{code(step.result.id)} on {escape(step.result.host)}: {wording.STEP_WORDS[step.result.status]}",
+                  block(step.message)]
+    if step.result.status in ("done", "skipped"):
+        return found
+    bad = [command for command in step.commands if command.exit != 0 or command.error]
+    return found + [line for command in bad for line in _command(step, command)]
 
 
 def _command(step: StepView, command: CommandView) -> list[str]:
@@ -211,4 +249,7 @@ def _glossary() -> str:
     lead = ("Every figure was measured in this run on the controller's monotonic clock; times of day are UTC. "
             "The true value lies no further from a figure than its error, which is rounded up. A clock that could not be "
             "read has no figure, and its objective is not verified.")
-    return lead + "\n\n" + "\n".join(f"- {clock.name}: {clock.span}. {clock.error}" for clock in wording.CLOCKS)
+    errors: dict[str, list[str]] = {}
+    for clock in wording.CLOCKS:
+        errors.setdefault(clock.error, []).append(clock.name)
+    return lead + "\n\n" + "\n".join(f"- Error of {', '.join(names)}: {error}" for error, names in errors.items())

@@ -12,31 +12,45 @@ from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from drillbook import notes
 from drillbook.journal import Event
 from drillbook.report.figures import one_line, seconds, shown, size
+from drillbook.report.wording import STEP_SHAPES
 
-MARKS = {"done": ("✓", "green"), "failed": ("✗", "red"), "unverified": ("?", "yellow"), "error": ("✗", "red"),
-         "cancelled": ("■", "yellow"), "allowed": ("~", "yellow"), "": (" ", "")}
+COLOURS = {"done": "green", "failed": "red", "unverified": "yellow", "error": "red", "cancelled": "yellow",
+           "allowed": "yellow"}
+MARKS = {**{outcome: (STEP_SHAPES[outcome], colour) for outcome, colour in COLOURS.items()}, "": (" ", "")}
 ASIDE = 42
 """Columns of a step's line beside its name."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """An observer of the journal that prints as events come; with ``sink`` each line goes there instead."""
+    """An observer of the journal that prints as events come; with ``sink`` each line goes there instead.
+
+    Where a closing summary follows (``closing``), what it says at once is not said here before it.
+    """
 
     console: Console
     sink: Callable[[RenderableType], None] | None = None
+    closing: bool = False
+    _begun: bool = False
+    _phase: str = ""
+    _held: dict[tuple[str | None, str | None], tuple[str, str]] = field(default_factory=dict)
     _names: dict[str | None, str] = field(default_factory=dict)
     _moved: dict[tuple[str | None, str | None], tuple[float, Event]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, event: Event) -> None:
         """Say what ``event`` tells a person, if anything."""
-        show = getattr(self, "_" + event.kind.replace(".", "_"), None)
-        if show is not None:
-            with self._lock:
+        show = getattr(self, "_on_" + event.kind.replace(".", "_"), None)
+        with self._lock:
+            if show is not None:
                 show(event)
+            elif noted := notes.told(event):
+                where = f" on {event.host}" if event.host else ""
+                self._line(f"! {one_line(noted)}{where}" if notes.loud(event) else one_line(noted) + where,
+                           "bold yellow" if notes.loud(event) else "dim", 6 if event.step else 4 if self._phase else 2)
 
     def _say(self, line: RenderableType) -> None:
         (self.sink or self.console.print)(line)
@@ -44,27 +58,33 @@ class Progress:
     def _line(self, text: str, style: str = "", indent: int = 2) -> None:
         self._say(Padding(Text(shown(text), style=style), (0, 0, 0, indent), expand=False))
 
-    def _run_started(self, event: Event) -> None:
+    def _on_run_started(self, event: Event) -> None:
         plan = event.data["plan"]
+        if self._begun:
+            self._say(Text())
+        self._begun, self._phase = True, ""
         self._line(f"{plan['drill']}: {one_line(plan['title'])}", "bold", 0)
         self._line(f"on {plan['inventory']['environment']}, plan {event.data['plan_digest'][7:19]}", "dim")
         self._line(f"run {event.data['run']}", "dim")
 
-    def _phase_started(self, event: Event) -> None:
-        self._line(event.data["phase"], "bold cyan")
+    def _on_phase_started(self, event: Event) -> None:
+        self._phase = event.data["phase"]
+        self._line(self._phase, "bold cyan")
 
-    def _step_started(self, event: Event) -> None:
+    def _on_step_started(self, event: Event) -> None:
         self._names[event.step] = str(event.data.get("name") or event.data.get("action") or event.step)
 
-    def _progress(self, event: Event) -> None:
+    def _on_progress(self, event: Event) -> None:
         begun = self._moved.get((event.step, event.host), (event.clock, event))[0]
         self._moved[event.step, event.host] = (begun, event)
 
-    def _done(self, event: Event) -> None:
+    def _on_done(self, event: Event) -> None:
         self._step(event, "done", "")
 
-    def _failed(self, event: Event) -> None:
+    def _on_failed(self, event: Event) -> None:
         self._step(event, "allowed" if event.data["allowed"] else event.data["outcome"], event.data["message"])
+        if self.closing and self._phase == "ready":
+            return  # the run is refused for it, and the summary says so at once
         for one in event.data["findings"]:
             self._finding(one, 8)
 
@@ -93,34 +113,43 @@ class Progress:
             self._line(first[:300], colour, 6)
             for one in more:
                 self._line(one[:300], "dim", 8)
+        if held := self._held.pop((event.step, event.host), None):
+            self._line(*held, 6)
 
-    def _skipped(self, event: Event) -> None:
-        self._line(f"- {event.step} skipped: {one_line(event.data['why'])}", "dim", 4)
+    def _on_skipped(self, event: Event) -> None:
+        self._line(f"{STEP_SHAPES['skipped']} {event.step} skipped: {one_line(event.data['why'])}", "dim", 4)
 
-    def _fault_active(self, event: Event) -> None:
-        proven = event.data["active"] is True
-        self._line(f"the fault is {'' if proven else 'NOT '}proven active on {event.host}", "" if proven else "yellow", 6)
+    def _on_fault_active(self, event: Event) -> None:
+        proven = event.data["active"] is True  # said below its step's line, which comes when the step has ended
+        said = f"the fault is {'' if proven else 'NOT '}proven active on {event.host}"
+        self._held[event.step, event.host] = (said, "" if proven else "yellow")
 
-    def _undo(self, event: Event) -> None:
+    def _on_undo(self, event: Event) -> None:
         self._line(f"undoing {event.step} on {event.host}", "", 2)
 
-    def _undo_failed(self, event: Event) -> None:
-        self._line(f"✗ {event.step} on {event.host} could not be put back: {event.data['message']}", "bold red", 2)
+    def _on_undo_failed(self, event: Event) -> None:
+        said = f"{event.step} on {event.host} could not be put back: {event.data['message']}"
+        self._line(f"{STEP_SHAPES['failed']} {said}", "bold red", 2)
 
-    def _ended_early(self, event: Event) -> None:
+    def _on_ended_early(self, event: Event) -> None:
+        if self.closing and event.data["why"] == "refused":
+            return  # nothing comes between this and the summary
         self._line(f"{event.data['why']}: {event.data['message']}", "yellow")
+        if self.closing:
+            return
         for one in event.data["findings"]:
-            self._line(f"{one_line(one['title'])}: {one_line(one['measured'])}", "yellow", 4)
+            if one["measured"] not in event.data["message"]:
+                self._line(f"{one_line(one['title'])}: {one_line(one['measured'])}", "yellow", 4)
 
-    def _signal(self, event: Event) -> None:
+    def _on_signal(self, event: Event) -> None:
         again = "this changes nothing: what was changed is being put back" if event.data["again"] else (
             "stopping; what was changed is put back first")
         self._line(f"{event.data['name']}: {again}", "yellow")
 
-    def _recovery_started(self, event: Event) -> None:
+    def _on_recovery_started(self, event: Event) -> None:
         del event
         self._line("recovering", "bold cyan")
 
-    def _undone(self, event: Event) -> None:
+    def _on_undone(self, event: Event) -> None:
         if event.data["message"] == "undone":
-            self._line(f"✓ {event.step} on {event.host} is put back", "green", 4)
+            self._line(f"{STEP_SHAPES['done']} {event.step} on {event.host} is put back", "green", 4)

@@ -7,10 +7,13 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from drillbook.report import html, index, junit, markdown
+from drillbook.journal import FILE
+from drillbook.report import folders, html, index, junit, markdown
+from drillbook.report.index import IndexEntry
 from drillbook.result import RunView, SuiteResult
 
 
@@ -33,9 +36,8 @@ def write_suite(folder: Path, suite: SuiteResult, views: Sequence[RunView]) -> N
 
 def write_index(reports: Path, latest: str = "") -> None:
     """``index.html`` over all runs, newest first; ``latest`` names the folder that the link ``latest`` leads to."""
-    results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(reports.glob("*/result.json"))
-               if not path.parent.is_symlink()]
-    write(reports / "index.html", index.render([index.entry(result, _inner(reports, result)) for result in results]))
+    entries = [_listed(folder) for folder in sorted(reports.iterdir()) if folder.is_dir() and not folder.is_symlink()]
+    write(reports / "index.html", index.render([entry for entry in entries if entry]))
     if latest:
         link = reports / f".latest-{os.getpid()}"
         with contextlib.suppress(FileNotFoundError):
@@ -44,10 +46,38 @@ def write_index(reports: Path, latest: str = "") -> None:
         link.replace(reports / "latest")
 
 
-def _inner(reports: Path, result: dict[str, Any]) -> list[dict[str, Any]]:
-    """Results of the drills inside a suite."""
-    paths = [reports / result["run"] / run["folder"] / "result.json" for run in result.get("runs", [])]
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
+def _listed(folder: Path) -> IndexEntry | None:
+    """The entry of a run's or a suite's folder; None when it is neither."""
+    result = _result(folder)
+    if result is not None:
+        inner = [_result(folder / str(run["folder"])) for run in result.get("runs", [])]
+        return index.entry(result, [one for one in inner if one is not None])
+    if (folder / FILE).exists():
+        return _unfinished(folder)
+    runs = [path.parent for path in sorted(folder.glob(f"*/{FILE}"))]
+    if not runs:
+        return None
+    results = {run: _result(run) for run in runs}
+    children = tuple(_unfinished(run) if found is None else
+                     replace(index.entry(found), href=f"{folder.name}/{run.name}/report.html")
+                     for run, found in results.items())
+    return index.unfinished(folder.name, children[0].environment, alive=any(folders.alive(run) for run in runs),
+                            children=children)
+
+
+def _unfinished(folder: Path) -> IndexEntry:
+    plan = folders.first_event(folder).get("data", {}).get("plan", {})
+    return index.unfinished(folder.name, str(plan.get("inventory", {}).get("environment", "unknown")),
+                            alive=folders.alive(folder))
+
+
+def _result(folder: Path) -> dict[str, Any] | None:
+    """``result.json`` of a folder; None when it is not there, or damaged: `invoke report RUN` makes it again."""
+    try:
+        found: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found
 
 
 def as_json(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from drillbook.report.figures import against, one_line, seconds, shown
@@ -96,8 +97,8 @@ def _measured(objective: Objective) -> str:
 
 
 def clock_rows(result: Result) -> list[ClockRow]:
-    """Every clock there is, also those that could not be read."""
-    return [_clock(result, clock) for clock in CLOCKS]
+    """Every clock there is, also those that could not be read; none when the run ended before anything was broken."""
+    return [] if untouched(result) else [_clock(result, clock) for clock in CLOCKS]
 
 
 def _clock(result: Result, clock: Clock) -> ClockRow:
@@ -108,6 +109,37 @@ def _clock(result: Result, clock: Clock) -> ClockRow:
     if error == 0:
         return ClockRow(clock, seconds(value, 3), "", exact=True)
     return ClockRow(clock, written(result, clock.key), "", exact=False)
+
+
+def untouched(result: Result) -> str:
+    """Why there is no figure at all, when the run ended before anything was broken; empty when there are figures."""
+    if result.verdict is Verdict.PASSED or any(measured(result, clock.key)[0] is not None for clock in CLOCKS
+                                               if clock.key != "waiting"):
+        return ""
+    return unmeasured(result, "disruption")
+
+
+def targets(found: Sequence[ObjectiveRow]) -> str:
+    """What the objectives ask for, on one line."""
+    return ", ".join(f"{row.name} at most {row.target}" for row in found)
+
+
+def nothing_measured(view: RunView) -> str:
+    """One sentence in place of tables without a figure; empty when there are figures."""
+    why = untouched(view.result)
+    if not why:
+        return ""
+    asked = targets(objective_rows(view.result.objectives))
+    waited = measured(view.result, "waiting")[0]
+    lead = f"The objectives were not measured and are {NOT_VERIFIED}" if asked else "No clock was read"
+    return (f"{lead}: {why}. The drill " + (f"asks for: {asked}." if asked else "sets no objectives.")
+            + (f" People were waited for {seconds(waited, 1)}." if waited else ""))
+
+
+def note_rows(view: RunView) -> list[tuple[str, str, bool]]:
+    """Locks, leases, guards and stops: when, what, and whether it must not be overlooked."""
+    return [(seconds(one.at, 2), one_line(one.text) + (f", on {one_line(one.host)}" if one.host else "")
+             + (f" (step {one_line(one.step)})" if one.step else ""), one.loud) for one in view.notes]
 
 
 def phase_rows(view: RunView) -> list[PhaseRow]:

@@ -28,8 +28,11 @@ def summary(view: RunView, report: str = "") -> RenderableType:
                                    Padding(Text(wording.sentence(view)), (0, 0, 1, 2))]
     parts += _contradictions(rows.contradictions(view))
     parts += _residue(view)
-    parts += [_objectives(rows.objective_rows(result.objectives)), _clocks(view), _phases(view), *_findings(view)]
-    parts.append(_where(result.run, report))
+    if nothing := rows.nothing_measured(view):
+        parts.append(Padding(Text(nothing), (0, 0, 1, 2)))
+    else:
+        parts += [_objectives(rows.objective_rows(result.objectives)), _clocks(view), _phases(view)]
+    parts += [*_notes(view), *_findings(view), _where(result.run, report)]
     return Group(*parts)
 
 
@@ -37,6 +40,8 @@ def short_summary(view: RunView) -> RenderableType:
     """The verdict's line, what could not be put back, and the findings; nothing else."""
     result = view.result
     parts: list[RenderableType] = [_verdict(result.verdict, result.title, bool(result.residue), result.exit)]
+    if result.residue:  # here no list of next steps follows
+        parts.append(Padding(Text(f"first try: invoke drill.recover {one_line(result.run)}"), (0, 0, 1, 2)))
     return Group(*parts, *_residue(view), *(_findings(view) if result.findings else ()))
 
 
@@ -121,11 +126,23 @@ def _phases(view: RunView) -> RenderableType:
     return _spaced(table)
 
 
+def _notes(view: RunView) -> list[RenderableType]:
+    """Only what must not be overlooked and is no finding below; the report has the rest."""
+    pairs = zip(view.notes, rows.note_rows(view), strict=True)
+    lines = [Text(f"! {at}  {text}", style="yellow") for one, (at, text, _) in pairs
+             if one.kind in ("stop.requested", "fenced")]
+    return [Padding(Group(*lines), (0, 0, 1, 2))] if lines else []
+
+
 def _findings(view: RunView) -> list[RenderableType]:
+    residue = [("residue", one.step, one.host) for one in view.result.residue]  # told in full above, with what to do
+    findings = [one for one in view.result.findings if (one.code, one.step, one.host) not in residue]
+    if residue and not findings:
+        return []
     if not view.result.findings:
         return [Padding(Text("The run recorded no findings."), (0, 0, 1, 2))]
     parts: list[RenderableType] = [Padding(Text("Findings", style="bold"), (0, 0, 0, 2))]
-    for one in view.result.findings:
+    for one in findings:
         head = Text(f"{one.severity} ", style=f"bold {COLOURS[one.severity]}")
         head.append(f"{one_line(one.code)}: {shown(one.title)}", style="default not bold")
         lines = [("wanted", one.wanted), ("measured", one.measured), ("remedy", one.remedy)]
@@ -139,9 +156,9 @@ def _findings(view: RunView) -> list[RenderableType]:
 def _residue(view: RunView) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for one in view.result.residue:
-        head = f"! NOT PUT BACK: {one_line(one.what)} on {one_line(one.host)} (step {one_line(one.step)})"
+        head = f"! residue, NOT PUT BACK: {one_line(one.what)} on {one_line(one.host)} (step {one_line(one.step)})"
         parts += [Padding(Text(head, style="bold red"), (0, 0, 0, 2)), Padding(Text(f"why: {shown(one.why)}"), (0, 0, 0, 4)),
-                  Padding(Text(f"by hand:\n{shown(one.by_hand)}"), (0, 0, 1, 4))]
+                  Padding(Text(f"by hand, where `drill.recover` does not help:\n{shown(one.by_hand)}"), (0, 0, 1, 4))]
     return parts
 
 

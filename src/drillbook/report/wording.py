@@ -14,13 +14,13 @@ VERDICTS = {
     Verdict.REFUSED: "The drill was not allowed to start, or the system was not ready for it.",
     Verdict.ABORTED: "The run was stopped before its end.",
 }
-SHAPES = {Verdict.PASSED: "\N{CHECK MARK}", Verdict.FAILED: "\N{MULTIPLICATION X}", Verdict.INCONCLUSIVE: "?",
+SHAPES = {Verdict.PASSED: "\N{CHECK MARK}", Verdict.FAILED: "\N{BALLOT X}", Verdict.INCONCLUSIVE: "?",
           Verdict.REFUSED: "\N{EN DASH}", Verdict.ABORTED: "\N{BLACK SQUARE}"}
 
 MET, MISSED, NOT_VERIFIED = "met", "missed", "not verified"
-STATES = {MET: "\N{CHECK MARK}", MISSED: "\N{MULTIPLICATION X}", NOT_VERIFIED: "?"}
+STATES = {MET: "\N{CHECK MARK}", MISSED: "\N{BALLOT X}", NOT_VERIFIED: "?"}
 
-STEP_SHAPES = {"done": "\N{CHECK MARK}", "failed": "\N{MULTIPLICATION X}", "error": "\N{MULTIPLICATION X}",
+STEP_SHAPES = {"done": "\N{CHECK MARK}", "failed": "\N{BALLOT X}", "error": "\N{BALLOT X}",
                "unverified": "?", "unknown": "?", "allowed": "!", "skipped": "\N{EN DASH}", "cancelled": "\N{BLACK SQUARE}",
                "interrupted": "\N{BLACK SQUARE}"}
 STEP_WORDS = {
@@ -61,13 +61,16 @@ CLOCKS = (
           "The distance between the last write that survived and the first that was lost: its interval and latency."),
 )
 MARKS = {"recovery_point": "recovery point", "last_acknowledged": "last acknowledged", "disruption": "disruption",
-         "first_bad": "first bad", "recovered": "recovered", "verified": "verified"}
+         "first_bad": "first bad", "recovered": "recovered", "verified": "verified", "guard_tripped": "guard tripped",
+         "stop_requested": "stop requested", "lease_lapsed": "lease lapsed"}
 
 MOMENTS = {
     "recovery_point": "the newest surviving write before the loss was acknowledged",
     "last_acknowledged": "the last write before the disruption was acknowledged",
     "disruption": "the injection began", "first_bad": "the first bad probe sample began",
-    "recovered": "the first good sample of the sustained recovery ended", "verified": "the verification ended"}
+    "recovered": "the first good sample of the sustained recovery ended", "verified": "the verification ended",
+    "guard_tripped": "a condition of `abort_if` came true", "stop_requested": "somebody asked for the run to be stopped",
+    "lease_lapsed": "a target heard nothing from the controller for too long, and reverted by itself"}
 
 
 def sentence(view: RunView) -> str:

@@ -186,7 +186,8 @@ class BackupIntact(Read):
 class Extract(Write):
     """Extract an archive beside its place, compare every entry with the manifest, then move it there in one step.
 
-    Nothing is overwritten: the place must be empty or not there.
+    Nothing is overwritten: the place must be empty or not there, or hold exactly what the manifest says, as when the run
+    that is recovered died before it lost anything, or after it had restored it.
     """
 
     TIMEOUT = 3600.0
@@ -196,11 +197,19 @@ class Extract(Write):
     path: Annotated[HostPath | None, Field(description="Where to; by default where it was.")] = None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``path``, ``entries``, ``bytes``, ``seconds``."""
+        """Facts: ``path``, ``entries``, ``bytes``, ``already`` (nothing had to be extracted), ``seconds``."""
         begun, store = ctx.deadline.remaining(), Store(ctx.bucket(self.from_))
         folder, manifest = files.read(store, self.from_)
         path = files.resolve(ctx, self.path or manifest.path)
         refuse_dangerous(path)
+        found = files.survey(ctx, path).entries
+        already = found is not None and not files.differences(path, manifest.entries, found, unexpected=True)
+        if not already:
+            self._bring(ctx, store, folder, manifest, path)
+        return {"path": path, "entries": len(manifest.entries), "bytes": manifest.bytes, "already": already,
+                "seconds": round(begun - ctx.deadline.remaining(), 3)}
+
+    def _bring(self, ctx: Context, store: Store, folder: Reference, manifest: Manifest, path: str) -> None:
         place = _place(ctx, path)
         try:
             with _scratch(ctx, "extract") as scratch:
@@ -215,8 +224,6 @@ class Extract(Write):
         finally:
             with suppress(HostError):
                 ctx.host.run(("rm", "-rf", "--", place), deadline=Deadline.after(60))
-        return {"path": path, "entries": len(manifest.entries), "bytes": manifest.bytes,
-                "seconds": round(begun - ctx.deadline.remaining(), 3)}
 
     def ready(self, ctx: Context) -> None:
         """GNU tar with attributes, and a way to carry files."""

@@ -67,27 +67,37 @@ _CORRUPT = _SLICE + """
 umask 077
 test -f "$1" || exit 3
 mkdir -- "$2" || exit 4
-cut "$1" "$3" "$4" > "$2/was"
-tr '\\000-\\377' '\\200-\\377\\000-\\177' < "$2/was" > "$2/is"
-printf %s "$3" > "$2/at"
+touch -r "$1" -- "$2/time" && cut "$1" "$3" "$4" > "$2/was" &&
+tr '\\000-\\377' '\\200-\\377\\000-\\177' < "$2/was" > "$2/is" &&
+test "$(wc -c < "$2/is")" -eq "$4" && printf %s "$3" > "$2/where" && mv -- "$2/where" "$2/at" || exit 5
 sync -f "$2" 2>/dev/null || sync
-dd if="$2/is" of="$1" bs=1 seek="$3" conv=notrunc 2>/dev/null
+dd if="$2/is" of="$1" bs=1 seek="$3" conv=notrunc 2>/dev/null || exit 5
+touch -r "$2/time" -- "$1" 2>/dev/null || :
+"""
+# sound PATH KEPT: is every byte there one of the two, so that it is the damage, whole or half done, and nobody else's?
+# Every changed byte differs from what it was, so each is equal to at most one of the two.
+_SOUND = """
+differ() { cut "$1" "$at" "$length" | cmp -l - "$2" 2>/dev/null | wc -l; }
+sound() {
+  test -s "$2/at" && test -f "$1" || return 1
+  at=$(cat "$2/at") length=$(($(wc -c < "$2/is")))
+  test "$(cut "$1" "$at" "$length" | wc -c)" -eq "$length" || return 1
+  were=$(differ "$1" "$2/was") are=$(differ "$1" "$2/is")
+  test "$((were + are))" -eq "$length"
+}
 """
 # PATH KEPT: puts the bytes back only where the damaged ones still are; a file that was replaced meanwhile stays.
-_REPAIR = _SLICE + """
+_REPAIR = _SLICE + _SOUND + """
 test -d "$2" || exit 0
-if test -s "$2/at" && test -f "$1"; then
-  at=$(cat "$2/at") length=$(($(wc -c < "$2/is")))
-  if cut "$1" "$at" "$length" | cmp -s - "$2/is"; then
-    dd if="$2/was" of="$1" bs=1 seek="$at" conv=notrunc 2>/dev/null || exit 1
-    sync -f "$1" 2>/dev/null || sync
-  fi
+if sound "$1" "$2" && test "$were" -gt 0; then
+  touch -r "$1" -- "$2/now"
+  dd if="$2/was" of="$1" bs=1 seek="$at" conv=notrunc 2>/dev/null || exit 1
+  sync -f "$1" 2>/dev/null || sync
+  if test ! "$2/now" -nt "$2/time" && test ! "$2/now" -ot "$2/time"; then touch -r "$2/time" -- "$1" 2>/dev/null || :; fi
 fi
 rm -rf -- "$2"
 """
-_DAMAGED = _SLICE + """
-test -s "$2/at" && test -f "$1" && cut "$1" "$(cat "$2/at")" "$(($(wc -c < "$2/is")))" | cmp -s - "$2/is"
-"""
+_DAMAGED = _SLICE + _SOUND + 'sound "$1" "$2" && test "$were" -gt 0'
 
 
 class Corrupt(Fault):

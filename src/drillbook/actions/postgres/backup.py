@@ -145,7 +145,7 @@ class Restore(Write):
         return Restoring(ctx, service, store, origin, self.closed, self.jobs, self.temporary).run()
 
     def ready(self, ctx: Context) -> None:
-        """Tools on the host, the data directory's owner, a way to carry the files, and the store."""
+        """Tools on the host, the data directory's owner, a way to carry the files, the store, and room for the database."""
         service = ctx.service(self.service, Postgres)
         tools = Tools.of(ctx, service, ctx.host)
         tools.need(("pg_restore", "psql", "initdb", "vacuumdb"), 0)
@@ -161,6 +161,25 @@ class Restore(Write):
             need_unit(ctx, service)
         if self.known("from_"):
             Store(ctx.bucket(self.from_)).check()
+        self._need_room(ctx, service, tools)
+
+    def _need_room(self, ctx: Context, service: Postgres, tools: Tools) -> None:
+        """Room for the backup's database where the data directory is, or for what lies there now. Raises NotReady.
+
+        A backup that this run is still to take is of the size of what it replaces, so that there is room for it.
+        """
+        free = tools.free_space() if self.known("from_") else None
+        if free is None:
+            return
+        origin = stored.split(self.from_)
+        try:
+            size = manifests.read(Store(ctx.bucket(self.from_)), origin, origin.sha256).database.bytes
+        except (StepFailed, CouldNotVerify):
+            return  # the restore itself tells what is wrong with it
+        room = free + _present(ctx, service)
+        if room < size:
+            raise NotReady(f"{ctx.host.name}: {service.data_directory} has room for {room >> 20} MiB, and the database of "
+                           f"the backup takes {-(-size >> 20)} MiB", hint="make room in that file system")
 
     def active(self, ctx: Context) -> bool | None:
         """True while clients are kept out, or while a temporary cluster is there."""
@@ -180,6 +199,15 @@ class Restore(Write):
         if self.closed:
             return Undo.by_action("postgres.admit", service=self.service)
         return Undo.nothing("what was restored is kept")
+
+
+def _present(ctx: Context, service: Postgres) -> int:
+    """Bytes that the database takes now, 0 when nobody tells: they become free when it is lost."""
+    try:
+        with connected(ctx, service) as session:
+            return int(one(session, "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")[0])
+    except (psycopg.Error, HostError):
+        return 0
 
 
 class Matches(Read):

@@ -75,6 +75,7 @@ class RemoveCluster(Write):
         """Facts: ``removed``, ``files``, ``bytes``. Nothing happens when there is nothing."""
         service = ctx.service(self.service, Postgres)
         tools = Tools.of(ctx, service, ctx.host)
+        cluster.clear_aside(tools)
         if cluster.state(tools) in ("absent", "empty"):
             return {"removed": False, "files": 0, "bytes": 0}
         owner = temporary.owner(tools)

@@ -7,10 +7,6 @@ import sys
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-import uvicorn
-
-from drillbook.lab.app import api
-from drillbook.lab.app.backends import Backends
 from drillbook.lab.app.settings import Settings, SettingsError
 from drillbook.lab.layout import ADDRESS
 
@@ -25,6 +21,12 @@ def main() -> int:
     except SettingsError as error:
         logging.error("%s", error)
         return 78
+    # Large, and slow on a loaded machine: a missing setting is told before the supervisor takes the start for a success.
+    import uvicorn  # noqa: PLC0415
+
+    from drillbook.lab.app import api  # noqa: PLC0415
+    from drillbook.lab.app.backends import Backends  # noqa: PLC0415
+
     access = logging.getLogger("access")
     access.propagate = False
     handler = RotatingFileHandler(Path("log/access.log"), maxBytes=5_000_000, backupCount=1)

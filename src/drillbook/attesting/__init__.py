@@ -1,0 +1,1 @@
+"""Signed attestations of runs: what a run left, by digest, and who says so."""

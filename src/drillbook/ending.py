@@ -1,0 +1,111 @@
+"""The end of a run: everything is put back, whatever broke on the way; no part of it can keep another from being done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from drillbook.errors import DrillbookError
+from drillbook.host import Deadline
+from drillbook.intents import intents
+from drillbook.inventory import CONTROLLER
+from drillbook.journal import Event, read
+from drillbook.probing import Probes
+from drillbook.result import Residue
+from drillbook.revert import clean_canary, put_back, remove_scratch
+from drillbook.steps import Stage
+from drillbook.stopping import Stop
+
+READ_BACK_S = 30.0
+
+
+@dataclass(slots=True)
+class Ending:
+    """Puts back what a run changed; ``cleanup`` carries out the drill's cleanup phase."""
+
+    stage: Stage
+    probes: Probes
+    stop: Stop
+    cleanup: Callable[[], object] | None
+    replay: Callable[[], object] | None = None
+    """Carries out restore and verify, when the run ended before them."""
+    residue: list[Residue] = field(default_factory=list)
+
+    def run(self) -> list[Residue]:
+        """Do all of it; returns what is left.
+
+        A run that ended early undoes first, and restores then; otherwise the canary is read while all is as verified.
+        """
+        self.stage.journal.patient = True
+        if self.replay:
+            self._part("undo", partial(self._undo, before_restore=True))
+            self._part("restore", partial(_nothing_left, self.replay))
+        self._part("canary", self._read_back)
+        self._part("cleanup", self._cleanup)
+        self._part("undo", self._undo)
+        self._part("probes", self._stop_probes)
+        for canary in self.probes.canaries:
+            self._part(canary.id, partial(clean_canary, self.stage, canary.id, canary.probe))
+        self._part("scratch", lambda: remove_scratch(self.stage, self._touched()))
+        self._part("hold", partial(release, self.stage))
+        return self.residue
+
+    def _part(self, what: str, work: Callable[[], list[Residue]]) -> None:
+        try:
+            self.residue += work()
+        except Exception as error:  # noqa: BLE001  it becomes residue
+            self.residue.append(Residue(
+                step=what, host=CONTROLLER, what=f"the part `{what}` of putting things back broke off",
+                why=f"{type(error).__name__}: {error}", by_hand="invoke drill.recover"))
+
+    def _undo(self, *, before_restore: bool = False) -> list[Residue]:
+        """Undo what is not undone; what cannot be before the restore is tried once more after it, and told then."""
+        left = put_back(self.stage, self._events(), restores=not before_restore)
+        return [] if before_restore else left
+
+    def _read_back(self) -> list[Residue]:
+        if self.stop.hurry.is_set():
+            return []
+        for canary in self.probes.canaries:
+            canary.stop()
+            canary.read_back(self.stage.context(canary.id, CONTROLLER, Deadline.after(READ_BACK_S)))
+        return []
+
+    def _cleanup(self) -> list[Residue]:
+        if self.cleanup is not None and not self.stop.hurry.is_set():
+            self.cleanup()
+        return []
+
+    def _stop_probes(self) -> list[Residue]:
+        self.probes.stop()
+        return []
+
+    def _touched(self) -> list[str]:
+        """Hosts on which a step began: each may hold temporary files."""
+        return sorted({str(event.host) for event in self._events() if event.kind == "step.started" and event.host})
+
+    def _events(self) -> Sequence[Event]:
+        return read(self.stage.journal.path).events
+
+
+def _nothing_left(work: Callable[[], object]) -> list[Residue]:
+    work()
+    return []
+
+
+def release(stage: Stage) -> list[Residue]:
+    """End the leases, keep their logs as evidence, release the locks; what an undo still has to mend stays armed."""
+    if stage.hold is None:
+        return []
+    open_ones = [one.seq for one in intents(read(stage.journal.path).events, stage.plan.steps) if not one.settled]
+    logs, failed = stage.hold.end(keep=open_ones)
+    for host, log in logs.items():
+        try:
+            facts = stage.context("lease", host, Deadline.after(READ_BACK_S)).evidence("log", log)
+            stage.journal.append("lease.log", facts, host=host)
+        except (DrillbookError, OSError) as error:
+            stage.journal.append("lease.log", {"error": str(error)}, host=host)
+    return [Residue(step="hold", host=host, what="the run's lock or lease", why=why,
+                    by_hand=f"it ends by itself after {stage.hold.lease_s:.0f} s; see docs/safety.md for its folder")
+            for host, why in failed.items()]

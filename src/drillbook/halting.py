@@ -1,0 +1,110 @@
+"""Stopping runs from elsewhere: whoever reaches the targets leaves a request beside the locks that the runs hold there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from drillbook import conduct, stopping
+from drillbook.console import console
+from drillbook.errors import DrillbookError
+from drillbook.host import Deadline, Host
+from drillbook.hosting import Hosts
+from drillbook.inventory import CONTROLLER, Inventory
+from drillbook.journal import alive
+from drillbook.leases import Lock, LockState
+from drillbook.project import Project
+from drillbook.result import EXIT, EXIT_RESIDUE, Verdict
+
+ANSWER_S = 10.0
+POLL_S = 0.25
+LEASE_S = 30.0
+ENDING_S = 120.0
+"""Seconds in which a run that was asked to stop is expected to have put everything back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lock that some run holds on a target."""
+
+    name: str
+    host: str
+    lock: Lock
+    state: LockState
+
+
+def held(inventory: Inventory, open_host: Callable[[str], Host], run: str = "") -> tuple[list[Held], dict[str, str]]:
+    """The locks that runs hold on the targets of ``inventory``, all or those of ``run``; and the hosts that were silent."""
+    wanted = sorted({*((name, service.host) for name, service in inventory.services.items()),
+                     *(("host", name) for name in inventory.hosts)}, key=lambda one: (one[1], one[0]))
+    found: list[Held] = []
+    silent: dict[str, str] = {}
+    for name, host in wanted:
+        if host == CONTROLLER or host in silent:
+            continue
+        try:
+            lock = Lock(open_host(host), name, LEASE_S)
+            state = lock.state(deadline=Deadline.after(ANSWER_S))
+        except (DrillbookError, TimeoutError) as error:
+            silent[host] = getattr(error, "message", str(error))
+            continue
+        if state is not None and state.held and run in ("", state.owner.run):
+            found.append(Held(name, host, lock, state))
+    return found, silent
+
+
+def request(locks: list[Held], who: str) -> None:
+    """Ask the holders of ``locks`` to stop. Raises HostError."""
+    for one in locks:
+        one.lock.request_stop(who, deadline=Deadline.after(ANSWER_S))
+
+
+def await_release(locks: list[Held], seconds: float) -> list[Held]:
+    """Wait until the runs that held ``locks`` hold them no more; returns those that they still hold after ``seconds``."""
+    until = time.monotonic() + seconds
+    pause = Deadline.after(seconds + 1)
+    while True:
+        left = [one for one in locks if _holds(one)]
+        if not left or time.monotonic() >= until:
+            return left
+        pause.wait(POLL_S)
+
+
+def _holds(one: Held) -> bool:
+    state = one.lock.state(deadline=Deadline.after(ANSWER_S))
+    return state is not None and state.held and state.token == one.state.token
+
+
+def stop(project: Project, run: str, inventory_name: str) -> int:
+    """Stop ``run``, or every run on the inventory's targets and in this project, and wait until they have ended.
+
+    Returns 0 when they ended, 5 when one did not, 4 when there was none and some target gave no answer.
+    """
+    out = console()
+    who = conduct.operator()
+    folders = [folder for folder in project.runs() if run in ("", folder.name) and alive(folder)]
+    for folder in folders:
+        (folder / stopping.FILE).write_text(who + "\n", encoding="utf-8")
+    inventory = project.inventory(inventory_name)
+    hosts = Hosts(lambda name: conduct.connect(inventory, name))
+    try:
+        locks, silent = held(inventory, hosts.get, run)
+        for host, why in silent.items():
+            out.print(Text(f"? {host}: {why}", style="yellow"))
+        request(locks, who)
+        for name in sorted({*(folder.name for folder in folders), *(one.state.owner.run for one in locks)}):
+            out.print(Text(f"asked {name} to stop; it puts everything back first"))
+        left = await_release(locks, ENDING_S)
+    finally:
+        hosts.close()
+    for one in left:
+        out.print(Text(f"✗ {one.state.owner.run} still holds {one.name} on {one.host}", style="bold red"))
+    if not folders and not locks:
+        out.print(Text("no run was found" + (" where an answer came from" if silent else "")))
+        return EXIT[Verdict.REFUSED] if silent else 0
+    if not left:
+        out.print(Text("✓ stopped", style="green"))
+    return EXIT_RESIDUE if left else 0

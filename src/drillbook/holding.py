@@ -1,0 +1,297 @@
+"""A run's hold on its targets: locks against other runs, leases that revert by themselves, both renewed while we live.
+
+One thread per host renews, so that a hung host cannot keep the others from being renewed.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from drillbook.action import Effect, find
+from drillbook.errors import DrillbookError, Fenced, HostError, Locked
+from drillbook.findings import Finding, finding
+from drillbook.host import Deadline, Host
+from drillbook.inventory import CONTROLLER
+from drillbook.journal import Journal
+from drillbook.leases import Lease, Lock, Owner, beat, fence
+from drillbook.planned import Plan
+from drillbook.recording import Fence
+from drillbook.stopping import Stop
+
+ANSWER_S = 10.0
+"""Seconds in which a target must answer a lock or a lease command."""
+RENEWALS = 6
+"""Renewals within one lease: several may be lost before it ends."""
+POLL_S = 0.25
+
+
+@dataclass(slots=True)
+class _Grip:
+    """What the run holds on one host."""
+
+    host: str
+    tokens: dict[str, int] = field(default_factory=dict)
+    lease: Lease | None = None
+    armed: set[int] = field(default_factory=set)
+    renewed: float = 0.0
+    """Monotonic time at which the last renewal that was answered had been sent."""
+    lost: str = ""
+    """Why it is not held any more."""
+
+
+@dataclass(slots=True)
+class Hold:
+    """The locks and leases of one run.
+
+    ``over`` names a run whose locks may be taken before their lease ends, because its controller is known to be dead.
+    """
+
+    plan: Plan
+    journal: Journal
+    open_host: Callable[[str], Host]
+    owner: Owner
+    stop: Stop
+    over: str = ""
+    _grips: dict[str, _Grip] = field(default_factory=dict)
+    _threads: dict[str, threading.Thread] = field(default_factory=dict)
+    _halt: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def lease_s(self) -> float:
+        """Seconds after which what is not renewed ends."""
+        return self.plan.guard.lease_s
+
+    def take(self, patience: float = 0.0, *, lenient: bool = False) -> None:
+        """Take every lock of the plan, for at most ``patience`` seconds; those taken are kept until ``end``.
+
+        With ``lenient`` a host that cannot be reached is left out. Raises Locked, HostError.
+        """
+        until = time.monotonic() + patience
+        for name, host in claims(self.plan):
+            try:
+                self._take(name, host, until)
+            except (HostError, TimeoutError) as error:
+                if not lenient or isinstance(error, Locked):
+                    raise
+                self.journal.append("lock.failed", {"name": name, "message": str(error)}, host=host)
+
+    def _take(self, name: str, host: str, until: float) -> None:
+        lock = Lock(self.open_host(host), name, self.lease_s)
+        while True:
+            sent = time.monotonic()
+            try:
+                over = self.over if self.over and self._dead(lock) else ""
+                held = lock.take(self.owner, deadline=Deadline.after(ANSWER_S), over=over)
+                break
+            except Locked:
+                if sent >= until:
+                    raise
+                self._halt.wait(POLL_S)
+        grip = self._grip(host)
+        grip.tokens[name], grip.renewed = held.token, sent
+        before = held.taken_from.model_dump(mode="json") if held.taken_from else None
+        self.journal.append("lock.taken", {"name": name, "token": held.token, "taken_from": before}, host=host)
+        self._renew_from_now_on(host)
+
+    def _dead(self, lock: Lock) -> bool:
+        """Is the holder a controller of this machine whose process has ended?"""
+        state = lock.state(deadline=Deadline.after(ANSWER_S))
+        return state is not None and state.owner.run == self.over and ended(state.owner.controller)
+
+    def adopt(self, host: str) -> None:
+        """Take on what a dead controller of this run armed on ``host``: it stays armed while it is put back from here."""
+        lease = self.lease_on(host)
+        state = lease.state(deadline=Deadline.after(ANSWER_S))
+        if state is None:
+            return
+        grip = self._grip(host)
+        grip.armed = set() if state.reverted else set(state.armed)
+        self.journal.append("lease.adopted", {"armed": sorted(state.armed), "reverted": state.reverted}, host=host)
+        if grip.armed:
+            self._beat(grip)
+            self._renew_from_now_on(host)
+
+    def _grip(self, host: str) -> _Grip:
+        with self._lock:
+            return self._grips.setdefault(host, _Grip(host, renewed=time.monotonic()))
+
+    def lease_on(self, host: str) -> Lease:
+        """The run's lease on ``host``, armed or not."""
+        grip = self._grip(host)
+        if grip.lease is None:
+            grip.lease = Lease(self.open_host(host), self.owner.run, self.lease_s)
+        return grip.lease
+
+    def ready(self) -> None:
+        """Make sure that every host whose faults would be armed can keep a lease. Raises NotReady, HostError."""
+        for host in leased(self.plan):
+            kind, boot = self.lease_on(host).ready(deadline=Deadline.after(ANSWER_S))
+            self.journal.append("lease.ready", {"kind": kind, "boot": boot}, host=host)
+
+    def arm(self, intent: int, what: str, host: str, commands: Sequence[Sequence[str]]) -> None:
+        """Let ``host`` carry out ``commands`` by itself when renewal stops. Raises HostError, Lapsed, StepFailed."""
+        lease = self.lease_on(host)
+        grip = self._grip(host)
+        sent = time.monotonic()
+        lease.arm(intent, what, commands, deadline=Deadline.after(ANSWER_S))
+        grip.armed.add(intent)
+        grip.renewed = max(grip.renewed, sent)
+        self.journal.append("lease.armed", {"intent": intent, "seconds": self.lease_s}, host=host, sync=True)
+        self._renew_from_now_on(host)
+
+    def disarm(self, intent: int, host: str) -> None:
+        """The change ``intent`` is put back: its lease has nothing to do any more. Raises HostError."""
+        grip = self._grip(host)
+        if intent in grip.armed and grip.lease is not None:
+            grip.lease.disarm(intent, deadline=Deadline.after(ANSWER_S))
+            grip.armed.discard(intent)
+
+    def fence(self, host: str) -> Fence | None:
+        """What keeps a command from starting on ``host`` once its lock belongs to somebody else."""
+        grip = self._grips.get(host)
+        if grip is None or not grip.tokens:
+            return None
+        name, token = next(iter(grip.tokens.items()))
+        return partial(fence, folder=Lock(self.open_host(host), name, self.lease_s).folder, token=token)
+
+    def check(self) -> None:
+        """Make sure that everything is still held; asks the targets when the last answer is old.
+
+        Raises Fenced, HostError.
+        """
+        for grip in list(self._grips.values()):
+            if grip.lost:
+                raise Fenced(grip.lost)
+            if grip.tokens and time.monotonic() - grip.renewed > self.lease_s / 2:
+                self._beat(grip)
+            if grip.lost:
+                raise Fenced(grip.lost)
+
+    def _renew_from_now_on(self, host: str) -> None:
+        with self._lock:
+            if host in self._threads or self._halt.is_set():
+                return
+            thread = threading.Thread(target=self._renew, args=(self._grips[host],), name=f"hold-{host}", daemon=True)
+            self._threads[host] = thread
+        thread.start()
+
+    def _renew(self, grip: _Grip) -> None:
+        every = max(0.3, min(5.0, self.lease_s / RENEWALS))
+        while not self._halt.wait(every) and not grip.lost:
+            try:
+                self._beat(grip)
+            except DrillbookError as error:
+                self._silent(grip, error)
+
+    def _beat(self, grip: _Grip) -> None:
+        """Renew everything on one host, and hear what it has to say. Raises HostError."""
+        sent = time.monotonic()
+        lease = self.owner.run if grip.armed else None
+        patience = max(1.0, min(ANSWER_S, self.lease_s / 3))
+        heard = beat(self.open_host(grip.host), dict(grip.tokens), lease, deadline=Deadline.after(patience))
+        grip.renewed = max(grip.renewed, sent)
+        if heard.fenced and not self._halt.is_set():
+            grip.lost = f"{grip.host}: the lock of {', '.join(heard.fenced)} belongs to another run now"
+            self._ended(grip.lost, "lock-lost", grip.host, {"names": list(heard.fenced)})
+        if heard.lapsed and grip.armed and not self._halt.is_set():
+            message = f"{grip.host}: the lease ended and the target put back by itself what was armed there"
+            self._ended(message, "lease-lapsed", grip.host, {})
+        if heard.stop and self.stop.ask(f"the run was stopped from elsewhere: {heard.stop}"):
+            self.journal.append("stop.requested", {"by": heard.stop, "from": "lock"}, host=grip.host)
+
+    def _silent(self, grip: _Grip, error: DrillbookError) -> None:
+        """A renewal got no answer: when that lasts, the target is about to revert by itself, so the run ends."""
+        age = time.monotonic() - grip.renewed
+        if age > self.lease_s * 2 / 3 and isinstance(error, HostError | TimeoutError | DrillbookError):
+            self._ended(f"{grip.host}: nothing could be renewed for {age:.0f} s: {error.message}", "lease-unrenewed",
+                        grip.host, {"age_s": round(age, 3)})
+
+    def _ended(self, message: str, code: str, host: str, data: dict[str, object]) -> None:
+        if self.stop.ask(message, [_lost(code, message, host)]):
+            self.journal.append(code.replace("-", ".", 1), {"message": message, **data}, host=host)
+
+    def end(self, *, keep: Sequence[int] = ()) -> tuple[dict[str, bytes], dict[str, str]]:
+        """Give everything back: the log of each lease by host, and what could not be given back by host.
+
+        Leases with an intent in ``keep`` stay armed: the target goes on trying what could not be undone from here.
+        """
+        if self._halt.is_set():
+            return {}, {}
+        self._halt.set()
+        logs: dict[str, bytes] = {}
+        failed: dict[str, str] = {}
+        for thread in self._threads.values():
+            thread.join(timeout=ANSWER_S)
+        for host, grip in self._grips.items():
+            try:
+                if grip.lease is not None and not grip.armed & set(keep):
+                    logs[host] = grip.lease.end(deadline=Deadline.after(ANSWER_S))
+                for name, token in grip.tokens.items():
+                    Lock(self.open_host(host), name, self.lease_s).release(token, deadline=Deadline.after(ANSWER_S))
+                    self.journal.append("lock.released", {"name": name, "token": token}, host=host)
+            except (DrillbookError, TimeoutError) as error:
+                failed[host] = getattr(error, "message", str(error))
+        return logs, failed
+
+
+def _lost(code: str, message: str, host: str) -> Finding:
+    return finding(code, title=host, measured=message, host=host)
+
+
+def claims(plan: Plan) -> list[tuple[str, str]]:
+    """Names and hosts of the locks of a plan, in one order for every run: its service, and whatever its faults hit.
+
+    A fault that names no service claims its hosts, each by the name ``host``.
+    """
+    services = plan.inventory.services
+    named = {plan.service, *(str(step.params.get("service", "")) for step in plan.steps if step.effect is not Effect.READ)}
+    found = {(name, services[name].host) for name in named if name in services}
+    held = {host for _, host in found}
+    faults = {host for step in plan.steps if step.effect is Effect.FAULT for host in step.hosts}
+    return sorted(found | {("host", host) for host in faults - held - {CONTROLLER}})
+
+
+def leased(plan: Plan) -> list[str]:
+    """Hosts on which a fault of ``plan`` may be armed."""
+    return sorted({host for step in plan.steps
+                   if step.effect is Effect.FAULT and "commands" in find(step.action).undo_kinds() for host in step.hosts})
+
+
+def controller() -> str:
+    """This machine since its start, and this process: tells later whether the controller of a run has ended."""
+    return f"{_machine()} {os.getpid()}"
+
+
+def ended(other: str) -> bool:
+    """True when ``other`` is a controller of this machine, as ``controller`` wrote it, that does not run any more.
+
+    A run of this very process has ended when its recovery asks.
+    """
+    machine, _, pid = other.rpartition(" ")
+    if machine != _machine() or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return int(pid) == os.getpid()
+
+
+def _machine() -> str:
+    """Name, start and process namespace of this machine, in one word."""
+    parts = [platform.node()]
+    with suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return "/".join(parts).replace(" ", "_")

@@ -1,0 +1,210 @@
+"""A TCP relay whose path can be broken on purpose, without root.
+
+``python -m drillbook.lab.relay FOLDER NAME=PORT:PORT ...`` listens on the first port of each name and carries to the
+second. The file FOLDER/NAME says how, in one line ``KIND MILLISECONDS OWNER``; without it the path is open.
+
+drop   nothing passes and nothing is lost, as when packets vanish: what is sent waits and passes later; nobody is accepted
+delay  every answer comes that much later
+reset  every connection is reset, also each new one
+
+Memory is bounded: BACKLOG connections wait, LIMIT are carried, each holds at most DEPTH pieces of PIECE bytes a way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from drillbook.lab.layout import ADDRESS
+
+BACKLOG = 32
+LIMIT = 256
+PIECE = 1 << 16
+DEPTH = 8
+LOOK_EVERY = 0.05
+DIAL_WITHIN = 5.0
+KINDS = ("open", "drop", "delay", "reset")
+_AT_ONCE = struct.pack("ii", 1, 0)
+
+Held = asyncio.Queue[tuple[float, bytes]]
+"""Pieces on their way, each with the time at which it may arrive; an empty one is the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """How a path behaves; ``delay`` in seconds."""
+
+    kind: str = "open"
+    delay: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> Mode:
+        """The mode of a control file. Raises ValueError for one that says nothing known."""
+        kind, milliseconds, *_ = [*text.split(), "0"]
+        if kind not in KINDS:
+            raise ValueError(f"no such kind: {kind[:40]!r}")
+        return cls(kind, min(60.0, max(0.0, int(milliseconds) / 1000)))
+
+
+class Relayed:
+    """One relayed port."""
+
+    def __init__(self, control: Path, listen: int, target: int) -> None:
+        """``control`` is the file that says how the path behaves. Raises OSError when the port is taken."""
+        self.mode = Mode()
+        self._control = control
+        self._target = target
+        self._passable = asyncio.Event()
+        self._passable.set()
+        self._carried: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(LIMIT)
+        self._seen: tuple[int, int, int] | None = None
+        self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.setblocking(False)
+        self._listener.bind((ADDRESS, listen))
+        self.look()
+        self._listener.listen(BACKLOG)
+
+    async def watch(self) -> None:
+        """Follow the control file for ever."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            self.look()
+
+    def look(self) -> None:
+        """Behave as the control file says now."""
+        mode = self._read()
+        if mode is None or mode == self.mode:
+            return
+        self.mode = mode
+        if mode.kind == "drop":
+            self._passable.clear()
+        else:
+            self._passable.set()
+        if mode.kind == "reset":
+            for task in self._carried:
+                task.cancel()
+
+    def _read(self) -> Mode | None:
+        """The mode in the file; None when it did not change since the last look, or cannot be understood."""
+        try:
+            found = self._control.stat()
+            seen = (found.st_ino, found.st_mtime_ns, found.st_size)
+            if seen == self._seen:
+                return None
+            self._seen = seen
+            return Mode.parse(self._control.read_text(encoding="utf-8")[:400])
+        except FileNotFoundError:
+            self._seen = None
+            return Mode()
+        except (OSError, ValueError) as error:
+            logging.error("%s is passed over: %s", self._control, error)
+            return None
+
+    async def accept(self) -> None:
+        """Take connections for ever, except while nothing passes."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._slots.acquire()
+            await self._passable.wait()
+            try:
+                near, _ = await loop.sock_accept(self._listener)
+            except OSError as error:
+                self._slots.release()
+                logging.error("no connection can be taken: %s", error)
+                await asyncio.sleep(0.2)  # out of descriptors: trying again at once would only spin
+                continue
+            task = asyncio.create_task(self._carry(near))
+            self._carried.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._carried.discard(task)
+        self._slots.release()
+
+    async def _carry(self, near: socket.socket) -> None:
+        """Carry one connection to its end; one that breaks on one side is reset on the other."""
+        far = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        whole = False
+        try:
+            await self._passable.wait()
+            if self.mode.kind != "reset":
+                for end in (near, far):
+                    end.setblocking(False)
+                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                async with asyncio.timeout(DIAL_WITHIN):
+                    await asyncio.get_running_loop().sock_connect(far, (ADDRESS, self._target))
+                async with asyncio.TaskGroup() as both:
+                    both.create_task(self._way(near, far, answers=False))
+                    both.create_task(self._way(far, near, answers=True))
+                whole = True
+        except* (OSError, TimeoutError, asyncio.CancelledError):
+            pass
+        finally:
+            for end in (near, far):
+                if not whole:
+                    with contextlib.suppress(OSError):
+                        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+                end.close()
+
+    async def _way(self, source: socket.socket, sink: socket.socket, *, answers: bool) -> None:
+        held: Held = asyncio.Queue(DEPTH)
+        async with asyncio.TaskGroup() as ends:
+            ends.create_task(self._take(source, held, answers=answers))
+            ends.create_task(self._give(sink, held))
+
+    async def _take(self, source: socket.socket, held: Held, *, answers: bool) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._passable.wait()
+            piece = await loop.sock_recv(source, PIECE)
+            await held.put((time.monotonic() + (self.mode.delay if answers else 0.0), piece))
+            if not piece:
+                return
+
+    async def _give(self, sink: socket.socket, held: Held) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due, piece = await held.get()
+            if (early := due - time.monotonic()) > 0:
+                await asyncio.sleep(early)
+            await self._passable.wait()
+            if not piece:
+                sink.shutdown(socket.SHUT_WR)  # only this way has ended; the other may go on
+                return
+            await loop.sock_sendall(sink, piece)
+
+
+async def serve(folder: Path, names: Sequence[str]) -> None:
+    """Serve the paths ``NAME=PORT:PORT`` for ever. Raises OSError when a port is taken."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    async with asyncio.TaskGroup() as work:
+        for text in names:
+            name, _, ports = text.partition("=")
+            listen, _, target = ports.partition(":")
+            path = Relayed(folder / name, int(listen), int(target))
+            work.create_task(path.watch())
+            work.create_task(path.accept())
+
+
+def main() -> None:
+    """Serve what the command line says."""
+    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    asyncio.run(serve(Path(sys.argv[1]), sys.argv[2:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+# What locks and leases on a target have in common. POSIX sh with flock (util-linux or busybox), on Linux.
+# Time is the uptime of this boot: the wall clock decides nothing. All that changes the folder happens under a kernel lock
+# on it, which ends with the process that holds it.
+set -u
+mask=$(umask)
+umask 077
+boot_file=${DRILLBOOK_BOOT_ID:-/proc/sys/kernel/random/boot_id}
+uptime_file=${DRILLBOOK_UPTIME:-/proc/uptime}
+
+fail() { # STATUS WORD... ; 90 a tool is missing, 91 the folder is not ours, 92 cannot write, 93 not in time
+  status=$1
+  shift
+  printf 'drillbook: %s\n' "$*" >&2
+  exit "$status"
+}
+
+now() { # sets up (whole seconds) and boot
+  { read -r up _ < "$uptime_file" && read -r boot < "$boot_file"; } 2>/dev/null ||
+    fail 90 "cannot read $uptime_file and $boot_file"
+  up=${up%%.*}
+}
+
+pause() { sleep 0.1 2>/dev/null || sleep 1; }
+
+# A beat has a fixed length and is written over in place: that needs no space on a full disk.
+beat() { printf '%-40.40s %12d\n' "$boot" "$up"; }
+
+enter() { # ROOT [make] ; goes there and locks it; status 1 when it is not there
+  root=$1
+  command -v flock >/dev/null || fail 90 "flock is missing (package util-linux, or busybox)"
+  while :; do
+    if [ "${2:-}" = make ] && ! [ -d "$root" ]; then
+      mkdir -p -- "${root%/*}" 2>/dev/null
+      mkdir -- "$root" 2>/dev/null || [ -d "$root" ] || fail 92 "cannot make $root"
+    fi
+    if ! cd -- "$root" 2>/dev/null; then
+      [ "${2:-}" = make ] && continue
+      ! [ -e "$root" ] || fail 91 "$root cannot be entered"
+      return 1
+    fi
+    { command exec 9<. && flock 9; } 2>/dev/null || fail 92 "cannot lock $root"
+    # Somebody may have removed the folder, as its last user, while this waited.
+    ! [ . -ef "$root" ] || break
+  done
+  case $(ls -ld .) in drwx------*) ;; *) fail 91 "$root is open to others" ;; esac
+  { [ -O . ] && ! [ -h "$root" ]; } || fail 91 "$root belongs to somebody else"
+}
+
+leave() { # removes what is empty; the kernel lock ends with this process
+  cd -- "$root" && rmdir locks leases 2>/dev/null
+  cd / && rmdir -- "$root" 2>/dev/null
+  return 0
+}

@@ -1,0 +1,131 @@
+# locks/NAME/N is an entry, made by a hard link: "BOOT UPTIME LEASE RUN", then the owner as one line of JSON. The highest
+# N holds the lock. N.beat is its last renewal, N.stop a request to stop.
+
+highest() { # sets top, empty when there is no entry
+  top=
+  for entry in [0-9]*; do
+    case $entry in *[!0-9]*) continue ;; esac
+    if [ -z "$top" ] || [ "$entry" -gt "$top" ]; then top=$entry; fi
+  done
+}
+
+look() { # N ; sets since, lease, run, age (of the last renewal) and left
+  { read -r its_boot since lease run < "$1"; } 2>/dev/null || return 1
+  its_beat=$its_boot its_up=$since
+  { read -r its_beat its_up < "$1.beat"; } 2>/dev/null
+  age=$((up - its_up)) since=$((up - since)) left=0
+  if [ "$its_beat" = "$boot" ] && [ "$age" -le "$lease" ]; then left=$((lease - age + 1)); fi
+}
+
+show() { # N
+  printf '%s %s %s %s %s\n' "$1" "$age" "$left" "$since" "$lease"
+  sed -n 2p "$1"
+  if [ -e "$1.stop" ]; then cat "$1.stop"; else echo; fi
+}
+
+lock_take() { # ROOT NAME RUN LEASE SEED OVER OWNER
+  enter "$1" make
+  now
+  { mkdir -p "locks/$2" && cd "locks/$2"; } || fail 92 "cannot make $1/locks/$2"
+  highest
+  new=$5
+  if [ -n "$top" ] && look "$top"; then
+    if [ "$left" -gt 0 ] && [ "$run" != "$6" ]; then
+      echo locked
+      show "$top"
+      return
+    fi
+  fi
+  if [ -n "$top" ] && [ "$top" -ge "$new" ]; then new=$((top + 1)); fi
+  { printf '%s %s %s %s\n%s\n' "$boot" "$up" "$4" "$3" "$7" > .new && beat > "$new.beat" && ln .new "$new"; } || {
+    rm -f .new "$new.beat"
+    cd ..
+    rmdir "$2" 2>/dev/null
+    leave
+    fail 92 "cannot write in $1/locks/$2"
+  }
+  echo "taken $new"
+  if [ -n "$top" ]; then sed -n 2p "$top"; fi
+  rm -f .new .stop
+  for entry in [0-9]*; do
+    case $entry in "$new" | "$new".*) ;; *) rm -f "$entry" ;; esac
+  done
+}
+
+lock_beat() { # NAME TOKEN ; in the root
+  cd "locks/$1" 2>/dev/null || {
+    echo "fenced $1"
+    return
+  }
+  highest
+  if [ "$top" = "$2" ]; then
+    beat 1<> "$2.beat" || fail 92 "cannot write $1/$2.beat"
+    if [ -e "$2.stop" ]; then echo "stop $(cat "$2.stop")"; fi
+  else
+    echo "fenced $1"
+  fi
+  cd -- "$root" || fail 92 "cannot go back to $root"
+}
+
+lock_release() { # ROOT NAME TOKEN
+  enter "$1" || return 0
+  if cd "locks/$2" 2>/dev/null; then
+    highest
+    if [ "$top" = "$3" ]; then
+      # The highest goes last: an older one is at no time the highest.
+      for entry in [0-9]*; do
+        case $entry in "$3" | "$3".*) ;; *) rm -f "$entry" ;; esac
+      done
+    fi
+    rm -f "$3" "$3.beat" "$3.stop"
+    cd ..
+    rmdir "$2" 2>/dev/null
+  fi
+  leave
+}
+
+lock_stop() { # ROOT NAME WHO
+  enter "$1" || return 0
+  cd "locks/$2" 2>/dev/null || return 0
+  highest
+  [ -n "$top" ] || return 0
+  { printf '%s\n' "$3" > .stop && mv -f .stop "$top.stop"; } || fail 92 "cannot write in $1/locks/$2"
+  sed -n 2p "$top"
+}
+
+lock_state() { # ROOT NAME
+  enter "$1" || return 0
+  now
+  cd "locks/$2" 2>/dev/null || return 0
+  highest
+  if [ -n "$top" ] && look "$top"; then show "$top"; fi
+}
+
+lock_list() { # ROOT ; lines "lock NAME", "lease RUN"
+  enter "$1" || return 0
+  for entry in locks/* leases/*; do
+    if [ -d "$entry" ]; then
+      case $entry in locks/*) echo "lock ${entry#locks/}" ;; *) echo "lease ${entry#leases/}" ;; esac
+    fi
+  done
+}
+
+beat_all() { # ROOT RUN [NAME TOKEN]... ; RUN empty: no lease
+  enter "$1" || {
+    [ -z "$2" ] || echo lapsed
+    shift 2
+    while [ $# -gt 0 ]; do
+      echo "fenced $1"
+      shift 2
+    done
+    return
+  }
+  now
+  its_run=$2
+  shift 2
+  while [ $# -gt 0 ]; do
+    lock_beat "$1" "$2"
+    shift 2
+  done
+  [ -z "$its_run" ] || lease_beat "$its_run"
+}

@@ -1,0 +1,84 @@
+"""The shell that locks and leases are made of, and the one way to run it on a host."""
+
+from __future__ import annotations
+
+import functools
+import urllib.parse
+from importlib.resources import files
+from typing import NoReturn
+
+from drillbook.errors import CommandFailed, NotReady
+from drillbook.host import Deadline, Host, Output, printable
+
+MISSING, FOREIGN, UNWRITABLE, LATE = 90, 91, 92, 93
+"""What the scripts end with, beside a message: a tool is missing, the folder is not ours, cannot write, not in time."""
+
+NO_BOOT = ("let this user have a crontab (with cron running) or lingering, or write `lease: {boot: none}` at the host in "
+           "the inventory to accept that a reboot of it leaves a fault there until `invoke drill.recover`")
+
+
+@functools.cache
+def source(name: str) -> str:
+    """The text of one of the package's shell files, without its comments, which no target needs."""
+    lines = files("drillbook.leases").joinpath(name).read_text(encoding="utf-8").splitlines()
+    return "\n".join(line for line in lines if line.strip() and not line.lstrip().startswith("#")) + "\n"
+
+
+@functools.cache
+def _program(*names: str) -> str:
+    return "".join(source(name) for name in names) + '"$@"\n'
+
+
+def root_of(host: Host) -> str:
+    """The folder on ``host`` that holds what outlives a run."""
+    return f"{host.target.scratch.rstrip('/')}/drillbook"
+
+
+def folder_name(name: str) -> str:
+    """``name`` as the name of a file: any name is possible, two names never give the same."""
+    quoted = urllib.parse.quote(name, safe="")
+    if not quoted:
+        raise ValueError("a lock needs a name")
+    return f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted
+
+
+def plain_name(name: str) -> str:
+    """The opposite of ``folder_name``."""
+    return urllib.parse.unquote(name)
+
+
+def one_line(text: str) -> str:
+    """``text`` as one printable line."""
+    return printable(text.replace("\n", " ").replace("\t", " "), limit=500)
+
+
+def run_id_of(text: str) -> str:
+    """``text`` when it can be a run's id; raises ValueError otherwise."""
+    if not text or text.startswith((".", "-")) or any(c.isspace() or c == "/" or not c.isprintable() for c in text):
+        raise ValueError(f"{text!r} is no run's id")
+    return text
+
+
+def call(host: Host, function: str, *words: str, deadline: Deadline) -> Output:
+    """Run one function of the scripts on ``host``.
+
+    Raises NotReady when the host cannot hold locks and leases, CommandFailed when it could not this time, and what
+    ``Host.run`` raises.
+    """
+    parts = ("ground.sh", "lock.sh", "lease.sh") if function == "beat_all" else (
+        "ground.sh", "lock.sh" if function.startswith("lock_") else "lease.sh")
+    output = host.run(("sh", "-c", _program(*parts), "drillbook", function, *words), deadline=deadline)
+    if not output.ok:
+        _refused(host, function, output)
+    return output
+
+
+def _refused(host: Host, function: str, output: Output) -> NoReturn:
+    """Raise what the exit status of a script means."""
+    said = printable(output.stderr).strip().removeprefix("drillbook: ") or f"status {output.exit}"
+    hints = {MISSING: NO_BOOT if "at boot" in said else "install what is missing, or change `lease` in the inventory",
+             FOREIGN: "remove that folder, or give the host another `scratch` in the inventory"}
+    if output.exit in hints:
+        raise NotReady(f"{host.name}: {said}", hint=hints[output.exit])
+    raise CommandFailed(f"{host.name}: {function.replace('_', ' ')}: {said}", host=host.name, argv=("sh", function),
+                        exit_status=output.exit, tail=said)

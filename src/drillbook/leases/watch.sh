@@ -1,0 +1,146 @@
+# The watcher of a lease: watch.sh FOLDER MODE. `watch` reverts when the last beat is older than the lease, `boot` is what
+# starts at boot, `now` reverts at once. It ends by itself, and leaves the folder with its log for the controller.
+# Undo commands go newest first, past every failure and past every one that hangs.
+set -u
+folder=$1 mode=$2
+cd -- "$folder" 2>/dev/null || exit 0
+boot_file=${DRILLBOOK_BOOT_ID:-/proc/sys/kernel/random/boot_id}
+uptime_file=${DRILLBOOK_UPTIME:-/proc/uptime}
+patience=3 limit=20 rounds=4
+trap 'exit 0' TERM INT
+{ read -r lease && read -r _ && read -r _ && read -r _ && read -r PATH && read -r HOME && read -r mask; } < place || exit 1
+export PATH HOME
+umask "$mask"
+
+now() {
+  read -r up _ < "$uptime_file"
+  read -r boot < "$boot_file"
+  up=${up%%.*}
+}
+
+say() { # the log is evidence, and may be lost when the disk is full
+  printf '%s up=%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$up" "$*" 2>/dev/null >> log
+}
+
+pause() { sleep "0.$1" 2>/dev/null || sleep 1; }
+
+record() { # how others know that this process lives
+  read -r line < "/proc/$$/stat"
+  pid=$$
+  set -- ${line##*) }
+  shift 19
+  printf '%-12d %-24d\n' "$pid" "$1" 1<> watcher
+}
+
+stale() { # no beat within the lease, or none since the boot
+  now
+  read -r its_boot its_beat < beat
+  case $its_beat in '' | *[!0-9]*) its_boot=$boot ;; *) its_up=$its_beat ;; esac
+  [ "$its_boot" != "$boot" ] || [ "$((up - its_up))" -gt "$lease" ]
+}
+
+command_of() { # FILE ; starts an undo command in a group of its own; sets child
+  if command -v setsid >/dev/null; then
+    (cd -- "$HOME" 2>/dev/null || cd /; exec setsid sh "$folder/$1") </dev/null >> log 2>&1 8<&- &
+  else
+    (cd -- "$HOME" 2>/dev/null || cd /; exec sh "$folder/$1") </dev/null >> log 2>&1 8<&- &
+  fi
+  child=$!
+}
+
+one() { # SEQ ; its commands in order, each with a deadline
+  for file in "armed/$1"/[0-9]*; do
+    [ -e "$file" ] || continue
+    now
+    ends=$((up + limit))
+    command_of "$file"
+    while kill -0 "$child" 2>/dev/null; do
+      now
+      if [ "$up" -ge "$ends" ]; then
+        kill -KILL -- "-$child" 2>/dev/null || kill -KILL "$child" 2>/dev/null
+        wait "$child" 2>/dev/null
+        say "undo $1 (${file##*/}) failed: it was ended after $limit s"
+        return 1
+      fi
+      pause 1
+    done
+    wait "$child"
+    status=$?
+    if [ "$status" != 0 ]; then
+      say "undo $1 (${file##*/}) failed: status $status"
+      return 1
+    fi
+  done
+  say "undo $1 done"
+  mv "armed/$1" "reverted/$1" 2>/dev/null
+}
+
+pass() { # each armed undo once
+  started=
+  for seq in $(ls armed | sort -rn); do
+    one "$seq" &
+    job=$!
+    started="$started $job"
+    now
+    ends=$((up + patience))
+    while kill -0 "$job" 2>/dev/null && [ "$up" -lt "$ends" ]; do
+      pause 1
+      now
+    done
+  done
+  for job in $started; do wait "$job" 2>/dev/null; done
+}
+
+revert() {
+  exec 8< beat
+  flock -n 8 || return 0 # somebody reverts already; the kernel ends this lock with its process
+  mv claim.open claim.reverting 2>/dev/null || mv claim.reverted claim.reverting 2>/dev/null
+  round=0
+  while :; do
+    round=$((round + 1))
+    pass
+    if [ -z "$(ls armed)" ]; then
+      say "all reverted"
+      break
+    fi
+    if [ "$round" -ge "$rounds" ]; then
+      say "not reverted after $rounds rounds: $(ls armed | tr '\n' ' ')"
+      break
+    fi
+    sleep "$round"
+  done
+  mv claim.reverting claim.reverted
+}
+
+now
+its_up=$up
+case $mode in
+  now)
+    say "reverting, as asked"
+    revert
+    exit 0
+    ;;
+  boot)
+    ! [ -e claim.ended ] || exit 0
+    ! [ -e claim.reverted ] || [ -n "$(ls armed)" ] || exit 0
+    stale || exit 0 # cron was started again, not the host
+    record
+    say "the host was started again: reverting"
+    revert
+    exit 0
+    ;;
+esac
+record
+say "watching, lease $lease s"
+while [ . -ef "$folder" ] && [ -e claim.open ]; do
+  if stale; then
+    mv claim.open claim.reverting 2>/dev/null || exit 0
+    if stale; then
+      say "no renewal since up=$its_up: reverting"
+      revert
+      exit 0
+    fi
+    mv claim.reverting claim.open
+  fi
+  pause 5
+done

@@ -1,0 +1,209 @@
+"""A plan as a value: what will be done where, its guard, and the digest that names it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from drillbook.action import Effect
+from drillbook.errors import PlanError
+from drillbook.inventory import CONTROLLER, Inventory, service_names
+from drillbook.spec import Window
+from drillbook.values import canonical, digest
+
+FORMAT = "drillbook/plan/2"
+WITH_LINES = "drillbook/plan/1"
+"""The format whose digest also covered the lines of the drill's file."""
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PlannedStep(_Value):
+    """One step: what will be done where. Its parameters may hold expressions over earlier steps."""
+
+    id: str
+    phase: str
+    group: int | None
+    action: str
+    name: str
+    params: dict[str, Any]
+    effect: Effect
+    restore_only: bool
+    proves_backup: bool
+    hosts: tuple[str, ...]
+    save: str | None
+    when: str | None
+    expect: tuple[str, ...]
+    timeout_s: float
+    retries: int
+    every_s: float | None
+    allow_failure: str | None
+    line: str
+
+
+class PlannedProbe(_Value):
+    """One probe that runs beside the whole drill."""
+
+    id: str
+    name: str
+    params: dict[str, Any]
+    line: str
+
+
+class PlannedCondition(_Value):
+    """What must stay good during the whole run: a probe, or a step that reads."""
+
+    id: str
+    name: str
+    step: PlannedStep | None = None
+    probe: PlannedProbe | None = None
+    every_s: float
+    for_s: float
+    tries: int
+
+    @property
+    def what(self) -> str:
+        """Name of the action or probe."""
+        return self.step.action if self.step else self.probe.name if self.probe else ""
+
+    @property
+    def title(self) -> str:
+        """The condition in a few words."""
+        return self.name or self.what
+
+
+class PlannedGuard(_Value):
+    """When the run may begin, how far it may reach, what ends it at once, and how long a target waits for its controller."""
+
+    windows: tuple[Window, ...] = ()
+    max_hosts: dict[str, int] = {}
+    max_percent: dict[str, int] = {}
+    conditions: tuple[PlannedCondition, ...] = ()
+    hosts: tuple[str, ...] = ()
+    lease_s: float = 30.0
+    approval: bool = False
+
+
+class Plan(_Value):
+    """Everything that a run will do; its digest names it."""
+
+    format: str = FORMAT
+    drill: str
+    title: str
+    description: str
+    service: str
+    owner: str
+    objectives: dict[str, float]
+    environments: tuple[str, ...]
+    guard: PlannedGuard = PlannedGuard()
+    inventory: Inventory
+    probes: tuple[PlannedProbe, ...]
+    steps: tuple[PlannedStep, ...]
+
+    @property
+    def digest(self) -> str:
+        """Two plans with one digest do the same; see ``digest_of``."""
+        return digest_of(self.model_dump(mode="json"))
+
+    def phase(self, name: str) -> tuple[PlannedStep, ...]:
+        """Steps of one phase, in order."""
+        return tuple(step for step in self.steps if step.phase == name)
+
+    def hosts(self) -> tuple[str, ...]:
+        """Names of all hosts that the plan needs, in the order of the inventory."""
+        watching = [one.step for one in self.guard.conditions if one.step]
+        asking = [one.probe for one in self.guard.conditions if one.probe]
+        steps, probes = (*self.steps, *watching), (*self.probes, *asking)
+        named = {*self.guard.hosts, *(host for step in steps for host in step.hosts)}
+        for params in [*(step.params for step in steps), *(probe.params for probe in probes)]:
+            service = self.inventory.services.get(str(params.get("service", "")))
+            if service:
+                named.add(service.host)
+        return self.inventory.expand(tuple(named))
+
+    def locks(self) -> tuple[str, ...]:
+        """Services that the run locks: the drill's own and those that its faults hit, sorted."""
+        hit = {str(step.params.get("service", "")) for step in self.steps if step.effect is Effect.FAULT}
+        return tuple(sorted({self.service, *hit} & set(self.inventory.services)))
+
+    def names(self, run: dict[str, str]) -> dict[str, Any]:
+        """What expressions can refer to before any step has run."""
+        return {"run": run, "environment": self.inventory.environment, "drill": self.drill,
+                "services": service_names(self.inventory.services),
+                "hosts": {name: {"name": name, "address": target.address} for name, target in self.inventory.hosts.items()}}
+
+
+def faulted(steps: Iterable[PlannedStep], inventory: Inventory) -> set[str]:
+    """Hosts that the faults of ``steps`` hit.
+
+    A fault that is injected from the controller through a service's own protocol hits the service's host.
+    """
+    hit: set[str] = set()
+    for step in steps:
+        if step.effect is Effect.FAULT:
+            service = inventory.services.get(str(step.params.get("service", "")))
+            hit |= {service.host if service and host == CONTROLLER else host for host in step.hosts}
+    return hit
+
+
+def digest_of(plan: Mapping[str, Any]) -> str:
+    """Digest of a plan's JSON, as it stands in a journal too.
+
+    It covers all that is done, where and with what: drill, texts, objectives, guard, probes, every step with its
+    parameters and times, and the whole inventory with its addresses, ports, users and the sources of its secrets.
+    It leaves out what does not change the run and differs between two copies of one project: lines of files, the
+    folder that a secret's file lies in, and the path of the approvers' file. It holds no time and no host name of
+    the controller, so that one person can approve what another person runs.
+    """
+    if plan.get("format") == WITH_LINES:
+        return digest(canonical(plan))
+    return digest(canonical(_essence(plan)))
+
+
+def _essence(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """``plan`` without what its digest leaves out; what is no plan at all is taken as it is."""
+    guard, inventory = plan.get("guard"), plan.get("inventory")
+    if isinstance(guard, dict):
+        guard = {**guard, "conditions": [_unplaced(one) for one in _list(guard.get("conditions"))]}
+    if isinstance(inventory, dict):
+        inventory = _unrooted({key: value for key, value in inventory.items() if key != "approvers"})
+    return {**plan, "guard": guard, "inventory": inventory, **{
+        part: [_unplaced(one) for one in _list(plan.get(part))] for part in ("steps", "probes")}}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _unplaced(value: Any) -> Any:
+    """A step or probe, or a mapping of them, without the line in the drill's file; parameters are left as they are."""
+    if not isinstance(value, dict):
+        return value
+    if "line" in value and "params" in value:
+        return {key: inner for key, inner in value.items() if key != "line"}
+    return {key: _unplaced(inner) for key, inner in value.items()}
+
+
+def _unrooted(value: Any) -> Any:
+    """``value`` with each secret that lies in a file named by the file alone."""
+    if isinstance(value, list):
+        return [_unrooted(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"source", "name"} and value["source"] == "file":
+        return {"source": "file", "name": str(value["name"]).rpartition("/")[2]}
+    return {key: _unrooted(item) for key, item in value.items()}
+
+
+def checked(data: Any) -> Plan:
+    """A plan as a journal holds it. Raises PlanError when it is none."""
+    try:
+        return Plan.model_validate(data)
+    except ValueError as error:
+        raise PlanError(f"the journal's plan cannot be read: {str(error).splitlines()[0]}") from None
+
+

@@ -1,0 +1,92 @@
+"""A host as one step sees it: its commands are journalled and redacted, and those that change something are fenced."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
+
+from drillbook.errors import DrillbookError, Fenced
+from drillbook.host import Deadline, Host, Output, Target, printable
+from drillbook.journal import Journal
+from drillbook.leases import was_fenced
+from drillbook.redact import Redactor
+from drillbook.values import Secret
+
+TAIL = 4000
+
+Fence = Callable[[Sequence[str]], Sequence[str]]
+"""Makes of a command one that starts only while the run holds its lock."""
+
+
+@dataclass(slots=True)
+class RecordingHost:
+    """A host whose commands are written to the journal, for one step.
+
+    What a command printed is redacted before anybody sees it, the action too: whatever an action then makes of it,
+    cut or not, holds no secret. Bulk goes to a sink and is not touched.
+    """
+
+    inner: Host
+    journal: Journal
+    step: str
+    redactor: Redactor
+    fence: Fence | None = None
+
+    @property
+    def name(self) -> str:
+        """See Host."""
+        return self.inner.name
+
+    @property
+    def target(self) -> Target:
+        """See Host."""
+        return self.inner.target
+
+    def run(self, argv: Sequence[str], *, deadline: Deadline, stdin: bytes = b"",
+            env: Mapping[str, str | Secret] | None = None, cwd: str | None = None, sink: BinaryIO | None = None) -> Output:
+        """Run and record; see Host. Raises Fenced when the run no longer holds its lock there."""
+        start = time.monotonic()
+        try:
+            carried = self.fence(argv) if self.fence else argv
+            raw = self.inner.run(carried, deadline=deadline, stdin=stdin, env=env, cwd=cwd, sink=sink)
+            if self.fence and was_fenced(raw):
+                raise Fenced(f"{self.name}: the run lost its lock there, so nothing more is changed",
+                             hint="see who holds it: `invoke drill.list`; when that run has ended: `invoke drill.recover`")
+        except DrillbookError as error:
+            self._record(argv, {"exit": None, "signal": None, "seconds": time.monotonic() - start, "stdout": "",
+                                "stderr": "", "stdout_bytes": 0, "stderr_bytes": 0, "error": error.message})
+            raise
+        out, err = self.redactor.data(raw.stdout), self.redactor.data(raw.stderr)
+        output = replace(raw, argv=tuple(argv), stdout=out, stderr=err,
+                         stdout_bytes=raw.stdout_bytes - len(raw.stdout) + len(out),
+                         stderr_bytes=raw.stderr_bytes - len(raw.stderr) + len(err))
+        self._record(argv, {"exit": output.exit, "signal": output.signal, "seconds": output.seconds,
+                            "stdout": printable(output.stdout, limit=TAIL), "stderr": printable(output.stderr, limit=TAIL),
+                            "stdout_bytes": output.stdout_bytes, "stderr_bytes": output.stderr_bytes, "error": None})
+        return output
+
+    def _record(self, argv: Sequence[str], data: dict[str, Any]) -> None:
+        shown = [printable(self.redactor.text(part), limit=2000) for part in argv]
+        self.journal.append("command", {"argv": shown, **data}, step=self.step, host=self.name)
+
+    def note(self, kind: str, data: dict[str, object]) -> None:
+        """See Notes."""
+        self.journal.append(kind, data, step=self.step, host=self.name)
+
+    def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
+        """See Host."""
+        self.inner.put(data, path, mode=mode)
+
+    def get(self, path: str, *, limit: int = 1 << 20) -> bytes:
+        """See Host."""
+        return self.inner.get(path, limit=limit)
+
+    def forward(self, address: str, port: int) -> AbstractContextManager[int]:
+        """See Host."""
+        return self.inner.forward(address, port)
+
+    def close(self) -> None:
+        """The runner closes hosts, not a step."""

@@ -1,0 +1,381 @@
+"""Verifying what a run left: the chain of its journal, who signed it, every file, and its reports rendered again.
+
+Each check has one of three outcomes: it holds, it is wrong, or it could not be shown. What could not be shown never
+counts as verified.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from drillbook.attesting import keys, statement
+from drillbook.attesting.keys import KeyProblem
+from drillbook.attesting.lines import Walk, walk
+from drillbook.attesting.statement import Statement
+from drillbook.journal import FILE, Event, History
+from drillbook.judge import judge
+from drillbook.planned import digest_of
+from drillbook.report import html, junit, markdown, publish
+from drillbook.report.figures import count, one_line
+from drillbook.report.folders import ENDS, alive
+from drillbook.result import RunView, SuiteResult
+
+MOST_NAMES = 3
+
+
+class Mark(IntEnum):
+    """The outcome of a check, from best to worst."""
+
+    GOOD = 0
+    UNKNOWN = 1
+    WRONG = 2
+
+
+EXIT = {Mark.GOOD: 0, Mark.UNKNOWN: 3, Mark.WRONG: 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: what was looked at, its outcome, and what is to be said of it."""
+
+    what: str
+    mark: Mark
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """All checks of one folder; ``inner`` are those of the drills of a suite."""
+
+    name: str
+    checks: tuple[Check, ...]
+    inner: tuple[Verified, ...] = ()
+
+    @property
+    def mark(self) -> Mark:
+        """The worst outcome."""
+        return max([*(one.mark for one in self.checks), *(one.mark for one in self.inner)])
+
+
+def verify(folder: Path, root: Path) -> Verified:
+    """Verify the folder of a run, or of a suite with every run in it."""
+    return _run(folder, root) if (folder / FILE).exists() else _suite(folder, root)
+
+
+def _run(folder: Path, root: Path) -> Verified:
+    try:
+        data = (folder / FILE).read_bytes()
+    except OSError as error:
+        return Verified(folder.name, (Check("journal", Mark.UNKNOWN, f"cannot be read: {error.strerror}"),))
+    found = walk(data)
+    sealed = statement.load(folder)
+    checks = [_journal(found), _ending(found, folder), *_signed(folder, root, sealed)]
+    if sealed is not None:
+        checks += [_head(found, sealed), _attested_files(folder, sealed)]
+    checks.append(_evidence(folder, found))
+    if found.line or not found.events:
+        checks.append(Check("reports", Mark.UNKNOWN, "not rendered again, since the journal is damaged"))
+    else:
+        checks += [_says(folder, found, sealed), _reports(folder, found, sealed)]
+    return Verified(folder.name, tuple(checks))
+
+
+def _journal(found: Walk) -> Check:
+    if found.line and not found.lines:
+        return Check("journal", Mark.UNKNOWN, "it holds no event: its controller died before its first word, "
+                                              "or its lines were removed")
+    if found.line:
+        return Check("journal", Mark.WRONG, found.wrong)
+    what = f"{count(len(found.events), 'event')}, every line continues the one before it"
+    if found.torn:
+        return Check("journal", Mark.UNKNOWN, f"{what}; the last line, {found.lines + 1}, is torn: power was lost while it "
+                                              "was written, or it was changed")
+    return Check("journal", Mark.GOOD, what)
+
+
+def _ending(found: Walk, folder: Path) -> Check:
+    if any(event.kind in ENDS for event in found.events):
+        return Check("ending", Mark.GOOD, "the run wrote its last word")
+    if found.line:
+        return Check("ending", Mark.UNKNOWN, "not known, since the journal is damaged")
+    if alive(folder):
+        return Check("ending", Mark.UNKNOWN, "the run is still going on")
+    return Check("ending", Mark.UNKNOWN, "the run has no ending: its controller died; put back what it left: "
+                                         f"invoke drill.recover {folder.name}")
+
+
+def _signed(folder: Path, root: Path, sealed: Statement | None) -> Iterator[Check]:
+    """Is there an attestation, does its signature fit, who made it, and was that when the run ended?"""
+    if sealed is None:
+        there = (folder / statement.FILE).exists()
+        yield Check("signature", Mark.WRONG if there else Mark.UNKNOWN, f"{statement.FILE} cannot be read: it was changed"
+                    if there else f"there is no {statement.FILE}: nobody vouches for this run, and lines may have been cut "
+                                  "from the end of its journal")
+        return
+    yield _signature(folder, root, sealed)
+    if not statement.sealed_at_end(sealed):
+        yield Check("sealed", Mark.UNKNOWN, f"no signature was made when the run ended, only at {sealed.get('at')} by "
+                    f"{sealed.get('attested_by')}: what was done to the journal before is not known"
+                    if sealed.get("key") else "no signature was made when the run ended")
+
+
+def _signature(folder: Path, root: Path, sealed: Statement) -> Check:
+    path = folder / statement.SIGNATURE
+    if not path.exists():
+        why = "it was removed" if sealed.get("key") else f"{sealed.get('unsigned') or 'no reason is given'}"
+        return Check("signature", Mark.UNKNOWN, f"the attestation is not signed: {why}")
+    try:
+        data = (folder / statement.FILE).read_bytes()
+        made_by = keys.signer(data, path)
+        if not made_by:
+            return Check("signature", Mark.WRONG, "it does not fit: the attestation was changed after it was signed")
+        return _who(data, path, root, made_by, str(sealed.get("at")))
+    except KeyProblem as problem:
+        return Check("signature", Mark.UNKNOWN, f"it could not be checked: {problem}")
+    except OSError as error:
+        return Check("signature", Mark.UNKNOWN, f"it cannot be read: {error.strerror}")
+
+
+def _who(data: bytes, signature: Path, root: Path, made_by: str, at: str) -> Check:
+    """Whose key made a signature that fits."""
+    allowed = root / keys.ALLOWED
+    if allowed.is_file() and (name := keys.principal(data, signature, allowed, at)):
+        return Check("signature", Mark.GOOD, f"signed by {name}, whom {keys.ALLOWED} names ({made_by})")
+    try:
+        own = keys.chosen(root)
+        if own.exists() and keys.fingerprint(keys.public_of(own)) == made_by:
+            return Check("signature", Mark.GOOD, f"signed with this machine's own key {own} ({made_by})")
+    except KeyProblem:
+        pass
+    if allowed.is_file() and keys.names_signers(allowed):
+        return Check("signature", Mark.WRONG, f"signed by a key that {keys.ALLOWED} does not allow: {made_by}")
+    return Check("signature", Mark.UNKNOWN, f"signed by a key that nobody vouched for: {made_by}; if you know it, put it "
+                                            f"into {keys.ALLOWED}")
+
+
+def _head(found: Walk, sealed: Statement) -> Check:
+    """Does the journal hold just what was signed: so many lines, and the last of them this one?"""
+    events, head = sealed.get("events"), str(sealed.get("head"))
+    if not isinstance(events, int) or events < 1:
+        return Check("end", Mark.WRONG, "the attestation does not say how long the journal was")
+    signed = f"{count(events, 'event')} were signed, {count(found.lines, 'line')} are there"
+    if found.lines < events and not found.line:
+        return Check("end", Mark.WRONG, f"{signed}: the tail was cut, from line {found.lines + 1} on")
+    if len(found.events) < events:
+        mark = Mark.UNKNOWN if found.lines == events else Mark.WRONG
+        return Check("end", mark, f"{signed}; the journal is damaged before its end")
+    if found.hashes[events - 1] != head:
+        return Check("end", Mark.WRONG, f"event {events - 1} is not the one that was signed: the journal was written anew")
+    return _behind(found, events, head)
+
+
+def _behind(found: Walk, events: int, head: str) -> Check:
+    """What stands behind the last event that was signed?"""
+    if found.lines == events:
+        return Check("end", Mark.GOOD, f"the journal ends where it was signed: event {events - 1}, {head[:19]}...")
+    more = f"{count(found.lines - events, 'line')} behind the signed end, from line {events + 1} on"
+    if len(found.events) > events and found.events[events].kind == "recovery.started":
+        return Check("end", Mark.UNKNOWN, f"{more}: a recovery went on, and what it wrote is not signed")
+    return Check("end", Mark.WRONG, f"{more}: they were added")
+
+
+def _attested_files(folder: Path, sealed: Statement) -> Check:
+    known = dict(statement.signed_names(sealed))
+    there = {path.relative_to(folder).as_posix(): path for path in statement.files_in(folder)}
+    changed = [name for name, wanted in known.items() if name in there and _digest(there[name]) != wanted]
+    gone = [name for name in known if name not in there]
+    added = [name for name in there if name not in known]
+    wrong = [*([f"changed: {_names(changed)}"] if changed else []), *([f"missing: {_names(gone)}"] if gone else [])]
+    if wrong:
+        return Check("files", Mark.WRONG, "; ".join(wrong))
+    if added:
+        return Check("files", Mark.UNKNOWN, f"not attested, added later: {_names(added)}")
+    return Check("files", Mark.GOOD, f"{count(len(known), 'file')} as attested")
+
+
+def _evidence(folder: Path, found: Walk) -> Check:
+    """Every file that the journal itself holds the digest of."""
+    named = {(name, f"sha256:{wanted.removeprefix('sha256:')}") for event in found.events
+             if event.kind in ("done", "failed") for name, wanted in _kept(event.data.get("facts"))}
+    wrong = sorted(name for name, wanted in named if not _inside(folder, name) or _digest(folder / name) != wanted)
+    if wrong:
+        return Check("evidence", Mark.WRONG, f"not what the journal says, or missing: {_names(wrong)}")
+    if found.line:
+        return Check("evidence", Mark.UNKNOWN, "not all of it is known, since the journal is damaged")
+    return Check("evidence", Mark.GOOD, f"{count(len(named), 'file')} as the journal says" if named else
+                 "the journal names none")
+
+
+def _kept(value: Any) -> Iterator[tuple[str, str]]:
+    """Name and digest of every evidence file in some facts."""
+    if isinstance(value, dict):
+        name, wanted = value.get("file"), value.get("sha256")
+        if isinstance(name, str) and isinstance(wanted, str) and name.startswith("evidence/"):
+            yield name, wanted
+        for item in value.values():
+            yield from _kept(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _kept(item)
+
+
+def _inside(folder: Path, name: str) -> bool:
+    return (folder / name).resolve().is_relative_to(folder.resolve())
+
+
+def _digest(path: Path) -> str:
+    try:
+        known = statement.file_digest(path)
+    except OSError:
+        return ""
+    return known
+
+
+def _says(folder: Path, found: Walk, sealed: Statement | None) -> Check:
+    """Do the folder, the plan's digest and the attestation say the same as the journal's first event?"""
+    first: Event = found.events[0]
+    run = first.data.get("run")
+    if run != folder.name:
+        return Check("identity", Mark.WRONG, f"the folder {folder.name} holds the journal of the run {run}")
+    if digest_of(first.data.get("plan") or {}) != first.data.get("plan_digest"):
+        return Check("identity", Mark.WRONG, "the digest of the plan does not fit the plan")
+    wanted = {"run": run, "plan_digest": first.data.get("plan_digest"), "previous_head": first.prev}
+    odd = [key for key, value in wanted.items() if sealed is not None and sealed.get(key) != value]
+    if odd:
+        return Check("identity", Mark.WRONG, f"the attestation says something else: {', '.join(odd)}")
+    return Check("identity", Mark.GOOD, f"run {run}, plan {str(first.data.get('plan_digest'))[:19]}...")
+
+
+def _reports(folder: Path, found: Walk, sealed: Statement | None) -> Check:
+    try:
+        view = judge(History(found.events, found.torn))
+    except Exception as error:  # noqa: BLE001  written by another version: it cannot be shown, and that is said
+        return Check("reports", Mark.UNKNOWN, f"the journal could not be judged: {type(error).__name__}: {error}")
+    said = {"drill": view.result.drill, "verdict": str(view.result.verdict), "exit": view.result.exit,
+            "environment": view.result.environment}
+    if odd := [key for key, value in said.items() if sealed is not None and sealed.get(key) != value]:
+        return Check("reports", Mark.WRONG, f"the journal gives another {', '.join(odd)} than the attestation says")
+    return _compared(folder, _rendered(view), sealed)
+
+
+def _rendered(view: RunView) -> dict[str, str]:
+    return {"plan.json": publish.as_json(view.plan),
+            "result.json": publish.as_json(view.result.model_dump(mode="json", by_alias=True)),
+            "report.html": html.render(view), "report.md": markdown.render(view), "junit.xml": junit.render(view)}
+
+
+def _compared(folder: Path, wanted: dict[str, str], sealed: Statement | None) -> Check:
+    missing = [name for name in wanted if not (folder / name).is_file()]
+    other = [name for name, text in wanted.items() if name not in missing and _text(folder / name) != text.encode()]
+    tool = sealed.get("tool") if sealed else None
+    if other and tool not in (None, statement.TOOL):
+        return Check("reports", Mark.UNKNOWN, f"rendered by {tool}, this is {statement.TOOL}: {_names(other)} cannot be "
+                                              "compared")
+    if other:
+        return Check("reports", Mark.WRONG, f"not what the journal gives: {_names(other)}")
+    if missing:
+        return Check("reports", Mark.UNKNOWN, f"not there: {_names(missing)}; make them: invoke report {folder.name}")
+    return Check("reports", Mark.GOOD, f"{count(len(wanted), 'file')}, rendered again byte for byte")
+
+
+def _text(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
+
+
+def _suite(folder: Path, root: Path) -> Verified:
+    inner = tuple(_run(path.parent, root) for path in sorted(folder.glob(f"*/{FILE}")))
+    sealed = statement.load(folder)
+    checks = [*_signed(folder, root, sealed)]
+    if sealed is not None:
+        checks += [_members(folder, sealed), _attested_files(folder, sealed)]
+    checks.append(_suite_reports(folder, sealed))
+    return Verified(folder.name, tuple(checks), inner)
+
+
+def _members(folder: Path, sealed: Statement) -> Check:
+    """Are the drills of a suite those that were attested, each with its own attestation?"""
+    runs = [run for run in sealed.get("runs") or () if isinstance(run, dict)]
+    known = {str(run.get("folder")): run for run in runs}
+    there = {path.parent.name for path in folder.glob(f"*/{FILE}")}
+    if gone := sorted(set(known) - there):
+        return Check("drills", Mark.WRONG, f"missing: {_names(gone)}")
+    if added := sorted(there - set(known)):
+        return Check("drills", Mark.WRONG, f"not attested: {_names(added)}")
+    other = sorted(name for name, run in known.items()
+                   if _digest(folder / name / statement.FILE) != (run.get("attestation") or ""))
+    if other:
+        return Check("drills", Mark.WRONG, f"their attestation is not the one that the suite names: {_names(other)}")
+    return Check("drills", Mark.GOOD, f"{count(len(known), 'drill')} as attested")
+
+
+def _suite_reports(folder: Path, sealed: Statement | None) -> Check:
+    try:
+        suite = SuiteResult.model_validate(json.loads((folder / "result.json").read_bytes()))
+    except FileNotFoundError:
+        return Check("ending", Mark.UNKNOWN, "the suite has no ending: its controller died; see invoke drill.list")
+    except (OSError, ValueError):
+        return Check("reports", Mark.WRONG, "result.json cannot be read: it was changed")
+    try:
+        walks = [walk((folder / str(run["folder"]) / FILE).read_bytes()) for run in suite.runs]
+        views = [judge(History(one.events, one.torn)) for one in walks if not one.line]
+    except Exception as error:  # noqa: BLE001  a drill's own checks say what is wrong with it
+        return Check("reports", Mark.UNKNOWN, f"not rendered again: {type(error).__name__}")
+    if len(views) < len(suite.runs):
+        return Check("reports", Mark.UNKNOWN, "not rendered again, since a journal is damaged")
+    odd = [view.result.drill for view, run in zip(views, suite.runs, strict=True)
+           if (str(view.result.verdict), view.result.exit) != (str(run.get("verdict")), run.get("exit"))]
+    if odd:
+        return Check("reports", Mark.WRONG, f"the suite gives another verdict than the journal: {_names(odd)}")
+    wanted = {"report.html": html.render_suite(suite, views), "report.md": markdown.render_suite(suite, views),
+              "junit.xml": junit.render_suite(suite, views)}
+    return _compared(folder, wanted, sealed)
+
+
+
+SHAPES = {Mark.GOOD: ("✓", "green"), Mark.UNKNOWN: ("?", "yellow"), Mark.WRONG: ("✕", "bold red")}
+CLOSING = {Mark.GOOD: "verified: all of it is as it was signed",
+           Mark.UNKNOWN: "not verified: what is marked ? could not be shown",
+           Mark.WRONG: "WRONG: what is marked ✕ is not as it was"}
+
+
+def show(found: Verified, out: Console) -> None:
+    """Print every check; of a suite's drills only those that do not hold."""
+    out.print(Text(found.name, style="bold"), soft_wrap=True)
+    for one in found.inner:
+        mark, style = SHAPES[one.mark]
+        out.print(Text.assemble(f"  {mark} ", (f"{one.name}  {count(len(one.checks), 'check')}", "")), style=style,
+                  soft_wrap=True)
+        _table([check for check in one.checks if check.mark is not Mark.GOOD], out, 6)
+    _table(found.checks, out, 2)
+    mark, style = SHAPES[found.mark]
+    out.print(Text(f"{mark} {CLOSING[found.mark]}", style=style))
+
+
+def _table(checks: Sequence[Check], out: Console, indent: int) -> None:
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for check in checks:
+        mark, style = SHAPES[check.mark]
+        table.add_row(Text(mark, style=style), Text(check.what.ljust(9)), Text(one_line(check.said)))
+    if checks:
+        out.print(Padding(table, (0, 0, 0, indent), expand=False))

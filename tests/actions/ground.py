@@ -1,0 +1,146 @@
+"""Faults on this machine, each carried out as the runner would: ready, undo known, inject, proof, undo, proof."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+from drillbook.action import Context
+from drillbook.host import Deadline, ManagerConfig, Target
+from drillbook.hosts.local import LocalHost
+
+TOOLS = """awk cat chmod cmp cp cut dd df du env fallocate getconf grep head id kill ln ls mkdir mv nc nproc perl printf
+prlimit python3 rm sed setsid sh sha256sum sleep socat sort stat sync tail test timeout touch tr wc"""
+PLAIN = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"}
+
+
+class Ground:
+    """One host (this machine) with a scratch folder of its own."""
+
+    tools: dict[str, str] = {}
+    prefix: tuple[str, ...] = ()
+    """What every command of the undo begins with, such as one that takes another identity."""
+
+    def __init__(self, root: Path, manager: ManagerConfig | None = None, services=None) -> None:
+        self.root, self.services = root, services or {}
+        self.scratch = root / "scratch"
+        self.scratch.mkdir()
+        self.run = f"run-{uuid.uuid4().hex[:12]}"
+        target = Target(name="here", local=True, scratch=str(self.scratch), manager=manager or ManagerConfig())
+        self.host = LocalHost("here", target=target)
+        self.ours: list[subprocess.Popen] = []
+
+    def ctx(self, step="inject.1"):
+        return Context(run_id=self.run, step=step, host=self.host, services=self.services, host_named=lambda name: self.host,
+                       deadline=Deadline.after(60), folder=self.root / "run")
+
+    def undo(self, undo):
+        """As a lease does it on the target: plain commands, nothing of ours in the environment."""
+        assert undo.kind == "commands"
+        for argv in undo.commands:
+            done = subprocess.run([*self.prefix, *argv], env={**PLAIN, **self.tools}, cwd="/", stdin=subprocess.DEVNULL, capture_output=True,
+                                  text=True, timeout=60, check=False)
+            assert done.returncode == 0, (argv, done.stdout, done.stderr)
+
+    def until(self, held, seconds=20.0):
+        end = time.monotonic() + seconds
+        while not held():
+            assert time.monotonic() < end, "it did not come true"
+            time.sleep(0.02)
+
+    def cycle(self, action, while_active=lambda: None):
+        """Ready, inject, proven active, undone, proven gone, undone again; nothing is left. Returns the facts."""
+        ctx = self.ctx()
+        action.ready(ctx)
+        undo = action.undo(ctx)
+        facts = action.inject(ctx)
+        try:
+            self.until(lambda: action.active(ctx) is True)
+            while_active()
+        finally:
+            self.undo(undo)
+        assert action.active(ctx) is False
+        self.undo(undo)
+        assert action.active(ctx) is False
+        self.nothing_left()
+        return facts
+
+    def never(self, action):
+        """The undo of a fault that never happened changes nothing."""
+        ctx = self.ctx()
+        self.undo(action.undo(ctx))
+        assert action.active(ctx) is False
+        self.nothing_left()
+
+    def nothing_left(self):
+        assert list(self.scratch.iterdir()) == []
+        assert marked(self.run) == []
+
+    def start(self, *argv, **options):
+        """A process of the test, ended with it."""
+        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **options)
+        self.ours.append(child)
+        return child
+
+    def serve(self, port=0):
+        """A process that listens on a port of loopback; returns it with the port."""
+        code = ("import socket,sys;s=socket.socket();s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1);"
+                "s.bind(('127.0.0.1',int(sys.argv[1])));s.listen(5);print(s.getsockname()[1],flush=True)\n"
+                "while True: s.accept()[0].close()")
+        child = subprocess.Popen([sys.executable, "-c", code, str(port)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                 text=True)
+        self.ours.append(child)
+        return child, int(child.stdout.readline())
+
+    def close(self):
+        for pid in marked(self.run):  # a test that failed in its middle
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for child in self.ours:
+            with contextlib.suppress(ProcessLookupError):
+                child.send_signal(signal.SIGCONT)
+            child.kill()
+            child.wait()
+            if child.stdout:
+                child.stdout.close()
+
+
+def marked(run):
+    """Processes that carry the mark of a run."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and f"DRILLBOOK_FAULT={run}/".encode() in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
+def state(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def path_without(folder, *missing):
+    """A PATH with the tools that faults use, but for ``missing``."""
+    folder.mkdir()
+    for tool in set(TOOLS.split()) - set(missing):
+        if found := shutil.which(tool, path=PLAIN["PATH"]):
+            (folder / tool).symlink_to(found)
+    return str(folder)
+
+
+def is_root():
+    return os.geteuid() == 0

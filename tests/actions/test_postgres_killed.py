@@ -1,0 +1,114 @@
+"""A controller that is killed between any two statements: the same action, carried out again, brings all of it about."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from drillbook.errors import StepFailed
+from drillbook.hosts.local import LocalHost
+from drillbook.postgresql import cluster
+from drillbook.postgresql.access import provisional_name
+from drillbook.postgresql.manifest import Database
+from drillbook.postgresql.tools import Tools
+from tests.postgresql import fixtures
+
+place, primary, backup, restored, target = (
+    fixtures.place, fixtures.primary, fixtures.backup, fixtures.restored, fixtures.target)
+ROOT = Path(__file__).parent.parent.parent
+
+
+def killed(place, ctx, number, name, fields):
+    """Carry out an action in a process that dies after its statement ``number``; that statement, or None if it lived."""
+    file = place.folder / "mortal.pickle"
+    services = {"store": place.store, **{key: cluster.service for key, cluster in place.clusters.items()}}
+    file.write_bytes(pickle.dumps({
+        "target": place.host.target, "services": services, "run": ctx.run_id, "step": ctx.step, "folder": str(ctx.folder),
+        "action": name, "fields": fields}))
+    done = subprocess.run([sys.executable, "-m", "tests.postgresql.mortal", str(file), str(number)], cwd=ROOT, timeout=120,
+                          env=os.environ, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return None
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    return done.stdout
+
+
+def databases(cluster):
+    return {name for (name,) in cluster.sql("SELECT datname FROM pg_database WHERE NOT datistemplate", database="postgres")}
+
+
+MOMENTS = [(True, 2, "CREATE DATABASE"), (True, 3, "ALTER DATABASE"), (True, 4, "ALTER DATABASE"), (True, 5, "CHECKPOINT"),
+           (False, 6, "ALTER DATABASE"), (False, 7, "ALTER DATABASE")]
+
+
+@pytest.mark.parametrize(("closed", "number", "words"), MOMENTS)
+def test_a_restore_killed_after_a_statement_is_done_again(place, backup, restored, closed, number, words):
+    fields = {"service": "spare", "from": backup["location"], "closed": closed}
+    restored.sql("DROP DATABASE IF EXISTS shop WITH (FORCE)", database="postgres")
+    ctx = place.context(step="restore.1")
+    assert killed(place, ctx, number, "postgres.restore", fields).startswith(words)
+    if not closed:
+        restored.sql("INSERT INTO empty VALUES (7)")
+    facts = place.run("postgres.restore", ctx=ctx, **fields)
+    assert databases(restored) == {"postgres", "shop"}
+    assert facts["closed"] is closed
+    if closed:
+        place.run("postgres.admit", service="spare")
+    else:
+        assert restored.sql("DELETE FROM empty WHERE a = 7 RETURNING a") == [(7,)], "what clients wrote since is kept"
+    assert restored.sql("SELECT datconnlimit FROM pg_database WHERE datname = 'shop'") == [(40,)]
+    if number in (4, 7):
+        place.run("postgres.matches", service="spare", manifest=backup["manifest"])
+
+
+def test_another_run_does_not_take_an_open_database_for_its_own(place, backup, restored):
+    with pytest.raises(StepFailed, match="exists already"):
+        place.run("postgres.restore", ctx=place.context(step="restore.1"), service="spare", **{"from": backup["location"]})
+
+
+@pytest.mark.parametrize("name", ["dpa", "x" * 63, "数据库" * 7, 'we"ird'])
+def test_a_provisional_name_fits(primary, name):
+    found = provisional_name(name)
+    primary.sql('CREATE DATABASE "{}"'.format(found.replace('"', '""')))
+    try:
+        assert found in databases(primary), "the server cut nothing off"
+    finally:
+        primary.sql('DROP DATABASE "{}"'.format(found.replace('"', '""')))
+
+
+def test_a_new_cluster_knows_until_it_is_on_disk(place, backup, target):
+    """A controller that died before the cluster was brought to disk: the next one does that."""
+    tools = Tools.of(place.context(), target.service, place.host)
+    cluster.create(tools, Database(name="shop", owner="clerk", encoding="UTF8", provider="c", collate="C", ctype="C", locale="",
+                                   connection_limit=-1, bytes=0))
+    assert (target.data / cluster.UNSYNCED).exists()
+    cluster.sync(tools)
+    assert not (target.data / cluster.UNSYNCED).exists()
+
+
+class Dying(LocalHost):
+    """A host whose controller removes nothing at the end, because it is dead by then."""
+
+    def run(self, argv, **options):
+        return super().run(("true",) if argv[0] == "rm" else argv, **options)
+
+
+def test_a_table_restored_by_a_killed_controller_keeps_what_was_written_since(place, primary, backup):
+    """psql committed, and then nobody was there to write that down."""
+    fields = {"service": "primary", "from": backup["location"], "table": "orders", "replace": True}
+    ctx = place.context(step="restore.1")
+    facts = place.run("postgres.restore_table", ctx=replace(ctx, host=Dying(target=place.host.target)), **fields)
+    assert facts["compared"] == "in the transaction that restored it"
+    primary.sql("DELETE FROM orders WHERE id = 1")
+    facts = place.run("postgres.restore_table", ctx=ctx, **fields)
+    assert (facts["compared"], facts["rows"]) == ("in the transaction of an attempt before", 499)
+    place.host.run(("rm", "-rf", ctx.scratch), deadline=ctx.deadline).check()
+    facts = place.run("postgres.restore_table", ctx=place.context(step="restore.1"), **fields)
+    assert (facts["compared"], facts["rows"]) == ("in the transaction that restored it", 500)

@@ -1,0 +1,205 @@
+"""Locks, leases, fencing and stopping from elsewhere, with controllers that are frozen or stopped for real."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import time
+
+import pytest
+
+from drillbook.errors import Locked
+from tests.e2e.controllers import eventually, eventually_healthy, healthy, journal_of, start, wait_for
+
+SLOW = "  - command.run: {argv: [sleep, '60']}\n    hosts: app-1\n    timeout: 90s\n"
+
+
+@pytest.fixture
+def slow(bench):
+    """The drill api-down that stands still for a minute while the API is down, under a short lease."""
+    text = bench.text("api-down").replace("restore:\n", f"restore:\n{SLOW}")
+    text = text.replace("  environments: [lab, staging]\n", "  environments: [lab, staging]\n  lease: 6s\n")
+    assert "lease: 6s" in text
+    (bench.project.root / "drills" / "api-down.yml").write_text(text)
+    return bench
+
+
+@pytest.fixture
+def elsewhere(slow, tmp_path_factory):
+    """A second project, as on another machine: the same drills and inventory, none of the runs."""
+    root = tmp_path_factory.mktemp("elsewhere")
+    for folder in ("drills", "inventory"):
+        shutil.copytree(slow.project.root / folder, root / folder)
+    shutil.copy(slow.project.root / "inventory" / "lab.yml", root / "inventory" / "lab.yml")
+    return root
+
+
+def result_of(folder):
+    return json.loads((folder / "result.json").read_text())
+
+
+def end(process):
+    if process.poll() is None:
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+    return process.communicate(timeout=120)[0]
+
+
+def state_left(bench):
+    """What the hosts of the lab still hold of locks and leases."""
+    return [path for host in ("app-1", "db-1", "db-2", "store-1")
+            for path in (bench.lab / host).rglob("tmp/drillbook*")]
+
+
+def test_a_second_drill_on_the_service_is_refused_while_the_first_runs(slow, elsewhere):
+    first = start(slow, "drill", "api-down")
+    try:
+        wait_for(slow, first, "step.started", "restore.1")
+        second = start(slow, "drill", "api-down", "--quiet", root=elsewhere)
+        output = second.communicate(timeout=120)[0]
+        assert second.returncode == 4, output
+        assert "locked by run" in output
+    finally:
+        end(first)
+    assert eventually_healthy(slow)
+    assert state_left(slow) == []
+
+
+@pytest.mark.parametrize("way", ["lock", "file", "task"])
+def test_a_run_is_stopped_from_elsewhere_and_puts_everything_back(slow, elsewhere, way):
+    first = start(slow, "drill", "api-down")
+    folder = wait_for(slow, first, "step.started", "restore.1")
+    if way == "file":
+        (folder.parent / "stop").write_text("the release manager\n")
+    else:
+        root = elsewhere if way == "lock" else slow.project.root
+        other = start(slow, "drill.stop", *(() if way == "lock" else (folder.name,)), root=root)
+        output = other.communicate(timeout=120)[0]
+        assert other.returncode == 0, output
+    output = first.communicate(timeout=120)[0]
+    assert first.returncode == 4, output
+    result = result_of(folder)
+    assert (result["verdict"], result["residue"]) == ("aborted", [])
+    (asked,) = [event["data"] for event in journal_of(folder) if event["kind"] == "stop.requested"]
+    assert asked["by"]
+    assert eventually_healthy(slow)
+    assert state_left(slow) == []
+
+
+def test_a_frozen_controller_loses_its_lock_and_its_late_writes_are_fenced_off(slow, elsewhere):
+    """The first stands still for longer than its lease: the target reverts, another run takes over, and the first, awake
+    again, changes nothing any more."""
+    first = start(slow, "drill", "api-down")
+    try:
+        folder = wait_for(slow, first, "step.started", "restore.1")
+        with pytest.raises(OSError):
+            healthy(slow)
+        first.send_signal(signal.SIGSTOP)
+        frozen = time.monotonic()
+        assert eventually_healthy(slow, seconds=60), "the target did not start the API by itself"
+        reverted = time.monotonic() - frozen
+        second = start(slow, "drill", "api-down", root=elsewhere)
+        other = wait_for(slow, second, "step.started", "restore.1", root=elsewhere)
+        (taken,) = [event["data"] for event in journal_of(other) if event["kind"] == "lock.taken"]
+        assert taken["taken_from"]["run"] == folder.name
+        before = len(journal_of(folder))
+        first.send_signal(signal.SIGCONT)
+        output = first.communicate(timeout=120)[0]
+        late = journal_of(folder)[before:]
+        with pytest.raises(OSError):
+            healthy(slow)  # the second run's fault is still there: the first one's undo did not start the API
+    finally:
+        end(first)
+        end(second)
+    assert first.returncode == 5, output
+    lost = [event for event in late if event["kind"] in ("lock.lost", "lease.lapsed")]
+    assert lost, [event["kind"] for event in late]
+    assert not any(event["kind"] == "command" and event["data"]["exit"] == 0 and "start" in event["data"]["argv"]
+                   for event in late), "a late write got through"
+    assert any("lock" in one["why"] for one in result_of(folder)["residue"])
+    assert reverted > 5
+    assert eventually_healthy(slow)
+    # and once the other has ended, the first is recovered
+    assert slow.recover(folder) == []
+    assert state_left(slow) == []
+
+
+def test_a_run_cannot_be_recovered_from_a_copy_of_its_folder_while_it_is_alive(slow, elsewhere):
+    first = start(slow, "drill", "api-down")
+    try:
+        folder = wait_for(slow, first, "step.started", "restore.1")
+        copy = elsewhere / "reports" / folder.name
+        shutil.copytree(folder, copy)
+        with pytest.raises(Locked, match="locked by run"):
+            slow.recover(copy)
+        assert first.poll() is None
+    finally:
+        end(first)
+    assert result_of(folder)["residue"] == []
+
+
+def test_a_killed_controller_is_recovered_from_a_copy_on_another_machine(slow, elsewhere, monkeypatch):
+    """Another machine cannot see that the controller is dead: it waits until the lease has ended."""
+    first = start(slow, "drill", "api-down")
+    folder = wait_for(slow, first, "step.started", "restore.1")
+    first.kill()
+    first.communicate()
+    copy = elsewhere / "reports" / folder.name
+    shutil.copytree(folder, copy)
+    monkeypatch.setattr("drillbook.holding.ended", lambda controller: False)
+    assert slow.recover(copy) == []
+    assert eventually_healthy(slow)
+    assert state_left(slow) == []
+    kinds = [event["kind"] for event in journal_of(copy)]
+    assert kinds[-1] == "recovery.finished"
+
+
+def test_a_drill_is_refused_where_a_dead_run_has_left_its_fault(slow):
+    first = start(slow, "drill", "api-down")
+    folder = wait_for(slow, first, "step.started", "restore.1")
+    first.kill()
+    first.communicate()
+    second = start(slow, "drill", "cache-lost", "--quiet")
+    output = second.communicate(timeout=60)[0]
+    assert second.returncode == 4, output
+    assert f"invoke drill.recover {folder.name}" in " ".join(output.split())
+    recovery = start(slow, "drill.recover")
+    output = recovery.communicate(timeout=120)[0]
+    assert recovery.returncode == 0, output
+    assert eventually_healthy(slow)
+    assert state_left(slow) == []
+
+
+def test_a_second_interrupt_hurries_and_still_puts_everything_back(slow):
+    first = start(slow, "drill", "api-down")
+    folder = wait_for(slow, first, "step.started", "restore.1")
+    first.send_signal(signal.SIGINT)
+    assert eventually(lambda: any(event["kind"] == "signal" for event in journal_of(folder)))
+    first.send_signal(signal.SIGINT)
+    output = first.communicate(timeout=120)[0]
+    assert first.returncode == 4, output
+    result = result_of(folder)
+    assert (result["verdict"], result["residue"]) == ("aborted", [])
+    assert eventually_healthy(slow)
+    assert state_left(slow) == []
+
+
+def test_a_condition_that_trips_reverts_the_run_at_once(slow):
+    text = (slow.project.root / "drills" / "api-down.yml").read_text()
+    mark = slow.lab / "app-1" / "tmp" / "everything-is-fine"
+    mark.write_text("")
+    condition = f"  abort_if:\n    - command.run: {{argv: [test, -e, {mark}]}}\n      hosts: app-1\n      every: 200ms\n"
+    text, there = re.subn(r"  abort_if:.*\n", condition, text)
+    assert there == 1
+    (slow.project.root / "drills" / "api-down.yml").write_text(text)
+    first = start(slow, "drill", "api-down")
+    folder = wait_for(slow, first, "step.started", "restore.1")
+    mark.unlink()
+    output = first.communicate(timeout=120)[0]
+    assert first.returncode == 4, output
+    result = result_of(folder)
+    assert (result["verdict"], result["residue"]) == ("aborted", [])
+    assert "guard-tripped" in [one["code"] for one in result["findings"]]
+    assert eventually_healthy(slow)

@@ -1,0 +1,147 @@
+"""Actions on the things of a pretended world: what they break is an entry of a host's memory."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from drillbook.action import Context, Facts, Fault, Place, Read, Undo, Write
+from drillbook.errors import StepFailed
+
+Thing = Annotated[str, Field(description="What it does it to.")]
+How = Annotated[Literal["commands", "action"], Field(description="How it is put back.")]
+Trouble = Annotated[Literal["", "before", "after"], Field(description="Whether it fails, before or after its act.")]
+
+
+def _act(ctx: Context, word: str, thing: str, trouble: str) -> Facts:
+    if trouble != "before":
+        ctx.run(word, thing).check()
+    if trouble:
+        raise StepFailed(f"{word} {thing} fails {trouble} its act")
+    return {"thing": thing}
+
+
+def _undo(how: str, thing: str) -> Undo:
+    return Undo.by_commands(("mend", thing)) if how == "commands" else Undo.by_action("pretend.mend", thing=thing)
+
+
+class Break(Fault):
+    """Breaks a thing that can be mended."""
+
+    PLACE = Place.HOSTS
+
+    thing: Thing
+    how: How
+    trouble: Trouble = ""
+
+    def inject(self, ctx: Context) -> Facts:
+        return _act(ctx, "make", self.thing, self.trouble)
+
+    def undo(self, ctx: Context) -> Undo:
+        return _undo(self.how, self.thing)
+
+    def active(self, ctx: Context) -> bool:
+        return ctx.run("is", self.thing).exit == 0
+
+
+class Lose(Fault):
+    """Loses a thing for good."""
+
+    PLACE = Place.HOSTS
+    RESTORE_ONLY = True
+
+    thing: Thing
+    trouble: Trouble = ""
+
+    def inject(self, ctx: Context) -> Facts:
+        return _act(ctx, "make", self.thing, self.trouble)
+
+    def undo(self, ctx: Context) -> Undo:
+        return Undo.by_restore("only a restore brings it back")
+
+    def active(self, ctx: Context) -> bool:
+        return ctx.run("is", self.thing).exit == 0
+
+
+class Change(Write):
+    """Changes a thing on purpose, and puts it back at the end."""
+
+    PLACE = Place.HOSTS
+
+    thing: Thing
+    how: How
+    trouble: Trouble = ""
+
+    def run(self, ctx: Context) -> Facts:
+        return _act(ctx, "make", self.thing, self.trouble)
+
+    def undo(self, ctx: Context) -> Undo:
+        return _undo(self.how, self.thing)
+
+    def active(self, ctx: Context) -> bool:
+        return ctx.run("is", self.thing).exit == 0
+
+
+class Keep(Write):
+    """Makes something that stays, as a backup does."""
+
+    PLACE = Place.HOSTS
+
+    def run(self, ctx: Context) -> Facts:
+        return {}
+
+    def undo(self, ctx: Context) -> Undo:
+        return Undo.nothing("it is kept")
+
+
+class Mend(Write):
+    """Puts a thing back."""
+
+    PLACE = Place.HOSTS
+
+    thing: Thing
+
+    def run(self, ctx: Context) -> Facts:
+        ctx.run("mend", self.thing).check()
+        return {}
+
+    def undo(self, ctx: Context) -> Undo:
+        return Undo.nothing("it is an undo itself")
+
+
+class Restore(Write):
+    """Brings back what was lost on a host, behind a closed door that is opened at the end."""
+
+    PLACE = Place.HOSTS
+
+    def run(self, ctx: Context) -> Facts:
+        ctx.run("make", "door").check()
+        ctx.run("restore").check()
+        return {}
+
+    def undo(self, ctx: Context) -> Undo:
+        return Undo.by_action("pretend.mend", thing="door")
+
+    def active(self, ctx: Context) -> bool:
+        return ctx.run("is", "door").exit == 0
+
+
+class Prove(Read):
+    """Finds the backup whole."""
+
+    PLACE = Place.HOSTS
+    PROVES_BACKUP = True
+
+    def run(self, ctx: Context) -> Facts:
+        return {}
+
+
+class Whole(Read):
+    """Nothing is lost."""
+
+    PLACE = Place.HOSTS
+
+    def run(self, ctx: Context) -> Facts:
+        ctx.run("whole").check()
+        return {}

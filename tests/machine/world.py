@@ -1,0 +1,152 @@
+"""Two hosts of memory alone, a drill on them, and a controller that can die after any event of its journal."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from drillbook.host import Host
+from drillbook.hosts.fake import Call, FakeHost, Reply
+from drillbook.journal import FILE, Event, Journal, read
+from drillbook.plan import Plan
+from drillbook.recovery import Recovery
+from drillbook.redact import Redactor
+from drillbook.result import Residue
+from drillbook.runner import Runner
+from drillbook.steps import Stage
+
+HOSTS = ("a", "b")
+LOST = "lost-"
+"""Names of things that only a restore brings back begin with this."""
+RUN = {"id": "run", "started": "2026-01-01T00:00:00+00:00", "operator": "nobody"}
+
+
+class World:
+    """What is changed on each host, and which of it cannot be put back for now. What an act touched must be announced."""
+
+    def __init__(self) -> None:
+        self.hosts = {name: self._host(name) for name in HOSTS}
+        self.stuck: set[tuple[str, str]] = set()
+        self.announced: set[tuple[str, str]] = set()
+        """Host and thing of every intent in the journal so far."""
+        self.unannounced: list[str] = []
+        self.hosts["a"].files["somebody else's"] = b""
+
+    def _host(self, name: str) -> FakeHost:
+        host = FakeHost(name)
+        for word in ("make", "mend"):
+            host.on(word, lambda call, word=word: self._act(host, word, call))
+        host.on("is", lambda call: Reply(0 if call.argv[1] in host.files else 1))
+        host.on("restore", lambda call: self._restore(host))
+        host.on("whole", lambda call: Reply(1 if any(thing.startswith(LOST) for thing in host.files) else 0))
+        host.on("rm", Reply(0))
+        return host
+
+    def _act(self, host: FakeHost, word: str, call: Call) -> Reply:
+        thing = call.argv[1]
+        if (host.name, thing) not in self.announced:
+            self.unannounced.append(f"{word} {thing} on {host.name}")
+        if word == "make":
+            host.files[thing] = b""
+            return Reply(0)
+        if (host.name, thing) in self.stuck:
+            return Reply(1, stderr=b"stuck")
+        host.files.pop(thing, None)
+        return Reply(0)
+
+    def _restore(self, host: FakeHost) -> Reply:
+        if (host.name, LOST) in self.stuck:
+            return Reply(1, stderr=b"stuck")
+        for thing in [thing for thing in host.files if thing.startswith(LOST)]:
+            del host.files[thing]
+        return Reply(0)
+
+    def saw(self, event: Event) -> None:
+        """Remember what an event announces."""
+        if event.kind == "intent":
+            self.announced.add((str(event.host), str(event.data["params"].get("thing", "door"))))
+
+    def things(self) -> set[tuple[str, str]]:
+        """Host and name of everything that is changed now."""
+        return {(name, thing) for name, host in self.hosts.items() for thing in host.files if thing != "somebody else's"}
+
+    def memory(self) -> dict[str, dict[str, bytes]]:
+        """A copy of all that the hosts hold."""
+        return {name: dict(host.files) for name, host in self.hosts.items()}
+
+
+@dataclass(slots=True)
+class Ran:
+    """What a run or a recovery wrote, and what the hosts held after each event: the moments at which it can have died."""
+
+    journal: bytes = b""
+    moments: list[tuple[int, dict[str, dict[str, bytes]]]] = field(default_factory=list)
+
+
+class Controller:
+    """Runs and recovers one drill; after either it can be made to have died earlier."""
+
+    def __init__(self, plan: Plan, world: World, folder: Path) -> None:
+        self.plan, self.world, self.folder = plan, world, folder
+        self.journal = folder / FILE
+        self.ran = Ran()
+        self._lock = threading.Lock()
+
+    def _observe(self, event: Event) -> None:
+        self.world.saw(event)
+        with self._lock:
+            # The world first: the journal may then hold more than was done, as after a crash, and never less.
+            memory = self.world.memory()
+            self.ran.moments.append((self.journal.stat().st_size, memory))
+
+    def run(self) -> Ran:
+        """Run the drill to its end."""
+        journal = Journal(self.folder, Redactor(()), origin=0.0, observer=self._observe)
+        try:
+            stage = Stage(self.plan, journal, self._host, self.folder, dict(RUN), journal.redactor)
+            Runner(stage, lambda names: {}, {"tool": "test", "operator": "nobody", "controller": "here"}).run()
+        finally:
+            journal.close()
+        self.ran.journal = self.journal.read_bytes()
+        return self.ran
+
+    def recover(self) -> list[Residue]:
+        """Recover the run to the end."""
+        self.ran = Ran()
+        recovery = Recovery(self.folder, lambda plan, name: self._open(name), lambda plan: Redactor(()), self._observe)
+        residue = recovery.run({"tool": "test", "operator": "nobody"})
+        self.ran.journal = self.journal.read_bytes()
+        return residue
+
+    def died(self, moment: int, ran: Ran) -> None:
+        """Let a run or recovery have died after one of its events."""
+        if not ran.moments:
+            return
+        size, memory = ran.moments[moment % len(ran.moments)]
+        self.journal.write_bytes(ran.journal[:size])
+        for name, host in self.world.hosts.items():
+            host.files = dict(memory[name])
+        self.world.announced.clear()
+        for event in read(self.journal).events:
+            self.world.saw(event)
+
+    def _host(self, name: str) -> Host:
+        return self.world.hosts[name]
+
+    def _open(self, name: str) -> Host:
+        return _Borrowed(self.world.hosts[name])  # type: ignore[return-value]
+
+
+class _Borrowed:
+    """A host that stays open when a recovery closes its connection."""
+
+    def __init__(self, host: FakeHost) -> None:
+        self._host = host
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._host, name)
+
+    def close(self) -> None:
+        """The world goes on."""

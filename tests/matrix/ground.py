@@ -1,0 +1,173 @@
+"""The ground of the matrix: lets controllers die on a lab, recovers what they left, and compares with before."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from drillbook.action import Effect
+from drillbook.conduct import connect, redactor_for
+from drillbook.host import Deadline
+from drillbook.hosting import Hosts
+from drillbook.intents import intents
+from drillbook.journal import FILE, History, Journal, read
+from drillbook.lab import control
+from drillbook.lab.layout import BUCKETS
+from drillbook.plan import checked
+from drillbook.project import Project
+from drillbook.recovery import Recovery
+from drillbook.redact import Redactor
+from drillbook.steps import Stage
+from tests.matrix.picture import Camera, Picture
+from tests.matrix.points import Point
+
+ROOT = Path(__file__).parents[2]
+OWN = Path(__file__).parent / "drills"
+PROGRAM = "import sys; sys.argv[0] = 'drillbook'; from drillbook.tasks import main; main()"
+DEATH_S, RECOVERY_S, SETTLE_S = 120.0, 180.0, 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a process ended, and what it said."""
+
+    status: int
+    output: str
+
+
+class Ground:
+    """A project folder on the lab of the matrix, and another one to which folders of runs are carried."""
+
+    def __init__(self, root: Path, lab: Path) -> None:
+        self.root, self.lab = root / "first", lab
+        self.elsewhere = root / "second"
+        for folder in (self.root, self.elsewhere):
+            (folder / "drills").mkdir(parents=True)
+        shutil.copytree(ROOT / "inventory", self.root / "inventory")
+        self.camera = Camera(lab)
+        self.environment = {**os.environ, "DRILLBOOK_LAB": str(lab), "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+
+    def close(self) -> None:
+        """Nothing is open between two points."""
+
+    def add(self, name: str, *, lease: str = "") -> Path:
+        """Copy a drill into the project, with another lease where one is given; returns its path there."""
+        source = next(path for path in (OWN / f"{name}.yml", ROOT / "drills" / f"{name}.yml") if path.is_file())
+        path = self.root / "drills" / source.name
+        text = source.read_text(encoding="utf-8").replace("/LAB/", f"{self.lab}/")
+        if lease:
+            assert text.count("\nguard:\n") == 1, f"{source} has no guard to which a lease can be added"
+            text = text.replace("\nguard:\n", f"\nguard:\n  lease: {lease}\n")
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def program(self, folder: Path, *argv: str, limit: float) -> Ended:
+        """Run Python with ``argv`` in a project's folder."""
+        done = subprocess.run([sys.executable, *argv], cwd=folder, env=self.environment, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=limit, check=False)
+        return Ended(done.returncode, done.stdout)
+
+    def die(self, drill: Path, point: Point | None) -> tuple[Path, Ended]:
+        """Run a drill whose controller dies after ``point``; the run's folder."""
+        words = [str(part) for part in point] if point else []
+        ended = self.program(self.root, "-m", "tests.matrix.dying", str(drill), *words, limit=DEATH_S)
+        found = list(Project(self.root).runs())
+        assert found, ended.output
+        return found[-1], ended
+
+    def recover(self, run: Path) -> Ended:
+        """Recover a run with the program, in the project where its folder lies."""
+        return self.program(run.parent.parent, "-c", PROGRAM, "drill.recover", run.name, limit=RECOVERY_S)
+
+    def carried(self, run: Path) -> Path:
+        """Move a run's folder into a project that has neither the drill nor the inventory."""
+        reports = Project(self.elsewhere).reports
+        return Path(shutil.move(run, reports / run.name))
+
+    def forget(self, run: Path) -> None:
+        """Drop a run and its backups, so that hundreds of them do not fill the disk."""
+        store = self.camera.store
+        pages = store.get_paginator("list_objects_v2").paginate(Bucket=BUCKETS[0], Prefix=f"{run.name}/")
+        for page in pages:
+            for item in page.get("Contents", ()):
+                store.delete_object(Bucket=BUCKETS[0], Key=item["Key"])
+        shutil.rmtree(run)
+
+    def rebuild(self) -> None:
+        """A lab as new, after a point that spoiled it."""
+        control.down(self.lab)
+        control.up(self.lab)
+        self.camera = Camera(self.lab)
+
+    def wrong(self, run: Path, before: Picture) -> list[str]:
+        """All that is not as it was before the run, once what serves has had time to settle."""
+        until = time.monotonic() + SETTLE_S
+        while True:
+            found = self._wrong(run, before)
+            if not found or time.monotonic() > until:
+                return found
+            time.sleep(0.2)
+
+    def _wrong(self, run: Path, before: Picture) -> list[str]:
+        ill = self.camera.ill()
+        if ill:
+            return [f"the lab does not serve: {ill}"]
+        try:
+            return [*before.differences(self.camera.take(before.newest)), *self.camera.strays(run.name)]
+        except Exception as error:  # noqa: BLE001  whatever a driver raises, it is wrong
+            return [f"the lab cannot be read: {type(error).__name__}: {error}"]
+
+
+def active_faults(run: Path, kinds: Collection[str] = ("commands", "action")) -> list[str]:
+    """The faults of a run that can be taken back and are active now, by the actions' own word; ``kinds`` of their undo."""
+    history = read(run / FILE)
+    plan = checked(history.events[0].data["plan"])
+    found = [intent for intent in intents(history.events, plan.steps)
+             if intent.effect is Effect.FAULT and intent.undo.kind in kinds]
+    if not found:
+        return []
+    hosts = Hosts(lambda name: connect(plan.inventory, name))
+    try:
+        stage = Stage(plan, _silent(run), hosts.get, run, {"id": run.name, "started": "", "operator": ""}, Redactor(()))
+        active = []
+        for intent in found:
+            answer = intent.action().active(stage.context(intent.step.id, intent.host, Deadline.after(20)))
+            if answer is not False:
+                active.append(f"{intent.step.id} {intent.step.action} on {intent.host}: active is {answer}")
+        return active
+    finally:
+        stage.journal.close()
+        hosts.close()
+
+
+def _silent(run: Path) -> Journal:
+    """A journal beside the run's own, for commands that only look."""
+    folder = run / "looking"
+    folder.mkdir(exist_ok=True)
+    return Journal(folder, Redactor(()), origin=time.monotonic())
+
+
+def again(run: Path) -> list[str]:
+    """What a second recovery changes; nothing should."""
+    before = (run / FILE).read_bytes()
+    residue = Recovery(run, lambda plan, name: connect(plan.inventory, name), redactor_for, lambda event: None).run({"operator": "matrix", "tool": "matrix"})
+    found = [f"a second recovery leaves {residue}"] if residue else []
+    return found + (["a second recovery changed the journal"] if (run / FILE).read_bytes() != before else [])
+
+
+def story(run: Path) -> History:
+    """The journal of a run; raises when its chain is not whole."""
+    return read(run / FILE)
+
+
+def result(run: Path) -> dict[str, object]:
+    """What the reports say about a run."""
+    found: dict[str, object] = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    return found

@@ -1,0 +1,71 @@
+"""Where a controller can die: after the n-th event of a kind at a place, a name that means the same in every run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from drillbook.journal import Event
+
+PERIODIC = ("probe.samples", "canary.writes", "progress")
+"""Kinds whose number differs from run to run; of these only the first are sure to come."""
+SURE = 2
+
+
+class Point(NamedTuple):
+    """After the ``nth`` event of ``kind`` at ``place``: a step, a phase or a probe."""
+
+    kind: str
+    place: str
+    nth: int
+
+
+def place_of(event: Event) -> str:
+    """The step, phase or probe of an event."""
+    return str(event.step or event.data.get("phase") or event.data.get("probe") or "")
+
+
+def points_of(events: Iterable[Event]) -> list[Point]:
+    """Every point of a run, in order."""
+    seen: Counter[tuple[str, str]] = Counter()
+    found = []
+    for event in events:
+        key = event.kind, place_of(event)
+        seen[key] += 1
+        found.append(Point(*key, seen[key]))
+    return found
+
+
+def sampled(points: Sequence[Point], drill: str, count: int) -> list[Point]:
+    """``count`` points, the same ones for the same run.
+
+    First where most is at stake: between the intent and the proof of a fault, and in the middle of the restore. Then the
+    kinds in turn, so that none is left out while there is room.
+    """
+    sure = [point for point in points if point.kind not in PERIODIC or point.nth <= SURE]
+    by_kind: dict[str, list[Point]] = {}
+    for point in sorted(sure, key=lambda point: _chance(drill, *map(str, point))):
+        by_kind.setdefault(point.kind, []).append(point)
+    order = sorted(by_kind, key=lambda kind: _chance(drill, kind))
+    chosen = _critical(sure)[:count]
+    while len(chosen) < min(count, len(sure)):
+        for kind in order:
+            left = [point for point in by_kind[kind] if point not in chosen]
+            if left and len(chosen) < count:
+                chosen.append(left[0])
+    return [point for point in points if point in chosen]
+
+
+def _critical(points: Sequence[Point]) -> list[Point]:
+    """After the intent of the last fault, in the middle of the restore's commands, and after the fault's first command."""
+    intents = [point for point in points if point.kind == "intent" and point.place.startswith("inject.")]
+    restoring = [point for point in points if point.kind == "command" and point.place.startswith("restore.")]
+    breaking = [point for point in points if point.kind == "command" and intents and point.place == intents[-1].place]
+    # Commands before an intent are those of `ready` and of the undo's making; the last ones are the act and its proof.
+    return [*intents[-1:], *restoring[len(restoring) * 2 // 3:][:1], *breaking[-3:][:1]]
+
+
+def _chance(*words: str) -> str:
+    return hashlib.sha256("/".join(words).encode()).hexdigest()

@@ -1,0 +1,94 @@
+"""The controller is killed while a fault is active, and nobody recovers: the targets put it back by themselves.
+
+Within the lease and five seconds every fault that commands undo is gone. Afterwards a recovery finds nothing to mend and
+clears the rest away.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+
+import pytest
+
+from drillbook.host import Target
+from drillbook.spec import Drill, load
+from tests.matrix.ground import OWN, ROOT, active_faults, again, result, story
+from tests.matrix.points import Point, points_of, sampled
+from tests.matrix.test_kill_matrix import KILLED, note
+
+pytestmark = pytest.mark.skipif("lease" not in Target.model_fields, reason="this version of Drillbook has no leases")
+
+WANTED = os.environ.get("DRILLBOOK_MATRIX", "")
+AT_LEAST = 3
+LEASE_S, GRACE_S = 5.0, 5.0
+LIMIT_S = 60.0
+"""A slow machine may take longer than the grace, now and then; the usual case must not."""
+
+
+def reversible() -> list[str]:
+    """Drills with a fault that can be taken back, as far as their files say."""
+    found = []
+    for folder in (ROOT / "drills", OWN):
+        for path in sorted(folder.glob("*.yml")):
+            drill = load(path)
+            if isinstance(drill, Drill) and "restore:" in path.read_text(encoding="utf-8"):
+                found.append(path.stem)
+    return found
+
+
+@pytest.mark.parametrize("name", reversible())
+def test_a_fault_is_gone_by_itself_when_its_controller_has_died(ground, name):
+    drill = ground.add(name, lease=f"{LEASE_S:.0f}s")
+    run, ended = ground.die(drill, None)
+    assert ended.status == 0, ended.output
+    points = armed(story(run).events)
+    ground.forget(run)
+    if not points:
+        pytest.skip(f"{name} breaks nothing that commands on a target can undo")
+    failures, times = [], []
+    chosen = points if WANTED == "all" else sampled(points, name, int(WANTED or AT_LEAST))
+    for point in chosen:
+        wrong, seconds = killed_and_left(ground, drill, point)
+        note(f"{name} {' '.join(map(str, point))}: gone after {seconds:.1f} s {wrong or ''}")
+        times.append(seconds)
+        if wrong:
+            failures.append(f"{' '.join(map(str, point))}: {'; '.join(wrong)}")
+            ground.rebuild()
+    assert not failures, f"{len(failures)} of {len(chosen)} points:\n" + "\n".join(failures)
+    assert statistics.median(times) <= LEASE_S + GRACE_S, times
+
+
+def armed(events) -> list[Point]:
+    """The points between the first intent of a fault that commands undo, and its undo."""
+    points = points_of(events)
+    faults = [number for number, event in enumerate(events) if event.kind == "intent" and event.data["effect"] == "fault"
+              and event.data["undo"]["kind"] == "commands"]
+    if not faults:
+        return []
+    seqs = {events[number].seq for number in faults}
+    last = next((number for number, event in enumerate(events) if event.kind == "undo" and event.data["intent"] in seqs),
+                len(events))
+    return points[faults[0]:last]
+
+
+def killed_and_left(ground, drill, point) -> tuple[list[str], float]:
+    """What is wrong after a run that died at ``point`` and that nobody recovered, and after how long its faults were gone."""
+    before = ground.camera.take()
+    run, ended = ground.die(drill, point)
+    died = time.monotonic()
+    if ended.status != KILLED:
+        return [f"the controller was not killed: {ended}"], 0.0
+    while (still := active_faults(run, ("commands",))) and time.monotonic() < died + LIMIT_S:
+        time.sleep(0.2)
+    seconds = time.monotonic() - died
+    wrong = [f"nobody put back: {still}"] if still else []
+    recovered = ground.recover(run)
+    wrong += [f"recovery ended with {recovered.status}: {recovered.output[-1500:]}"] if recovered.status else []
+    wrong += ground.wrong(run, before) + again(run)
+    told = result(run)
+    if told["residue"] or told["verdict"] == "passed":
+        wrong.append(f"the report says {told['verdict']}, residue {told['residue']}")
+    ground.forget(run)
+    return wrong, seconds

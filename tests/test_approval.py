@@ -1,0 +1,223 @@
+"""Approvals with real keys and the real ssh-keygen: signed, verified, refused, each for its own reason."""
+
+import json
+import subprocess
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from drillbook import approval, guard, inventory, plan, spec
+from drillbook.errors import UsageError
+from tests.needs import need
+from tests.test_plan import HOSTS
+from tests.test_spec import GOOD
+
+NOW = datetime(2026, 11, 25, 4, 0, tzinfo=UTC)
+DAY = timedelta(days=1)
+OPERATOR = "olga@laptop"
+
+
+@pytest.fixture(autouse=True)
+def keygen():
+    need("ssh-keygen")
+
+
+class Desk:
+    """A project in production with two people's keys; Alice may approve, Mallory may not."""
+
+    def __init__(self, root):
+        self.root = root
+        (root / "inventory").mkdir()
+        self.keys = {name: self.key(name) for name in ("alice", "mallory")}
+        public = self.keys["alice"].with_suffix(".pub").read_text().split()
+        self.approvers = root / "inventory" / "approvers"
+        self.approvers.write_text(f'# who may approve\nalice@example.com namespaces="drillbook-approval" {public[0]} {public[1]}\n')
+        self.plan = self.planned()
+
+    def key(self, name):
+        path = self.root / name
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", path], check=True)
+        return path
+
+    def planned(self, drill=GOOD, approvers="approvers: approvers\n"):
+        (self.root / "sample.yml").write_text(drill.replace("service: api\n", "service: api\nguard: {environments: [production]}\n", 1))
+        path = self.root / "inventory" / "hosts.yml"
+        path.write_text(HOSTS.replace("environment: lab", "environment: production") + approvers)
+        return plan.make(spec.load(self.root / "sample.yml"), inventory.load(path))
+
+    def approve(self, who="alice", until=DAY, now=NOW):
+        return approval.approve(self.plan, self.root, now=now, until=until, key=self.keys[who])
+
+    def look(self, operator=OPERATOR, now=NOW, one=None):
+        return approval.look(one or self.plan, self.root, now=now, operator=operator)
+
+    def code(self, **how):
+        look = self.look(**how)
+        assert look.facts() is None
+        assert look.refusal.remedy
+        assert look.refusal.measured
+        return look.refusal.code
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOGNAME", "olga")
+    return Desk(tmp_path)
+
+
+def test_an_approved_plan_may_run(desk):
+    assert [one.code for one in guard.check(desk.plan, now=NOW, confirm="production", approval=desk.look())] == ["approval-missing"]
+    _, files = desk.approve()
+    assert files.text.name == f"sample.{desk.plan.digest[7:15]}.json"
+    look = desk.look()
+    assert guard.check(desk.plan, now=NOW, confirm="production", approval=look) == []
+    facts = look.facts()
+    assert (facts["principal"], facts["plan_digest"]) == ("alice@example.com", desk.plan.digest)
+    assert facts["until"] == "2026-11-26T04:00:00Z"
+    shown = subprocess.run(["ssh-keygen", "-l", "-f", f"{desk.keys['alice']}.pub"], capture_output=True, text=True, check=True)
+    assert facts["key"] == shown.stdout.split()[1]
+
+
+def test_without_an_approval(desk):
+    assert desk.code() == "approval-missing"
+
+
+def test_it_ends(desk):
+    desk.approve(until=timedelta(hours=2))
+    assert desk.look(now=NOW + timedelta(hours=1, minutes=59)).refusal is None
+    assert desk.code(now=NOW + timedelta(hours=2)) == "approval-expired"
+    desk.approve(now=NOW + timedelta(hours=2))
+    assert desk.look(now=NOW + timedelta(hours=3)).refusal is None, "it can be given again"
+
+
+def test_a_changed_plan_needs_a_new_one(desk):
+    desk.approve()
+    changed = desk.planned(GOOD.replace("name: Kill it", "name: Kill it\n    timeout: 9s"))
+    look = desk.look(one=changed)
+    assert look.refusal.code == "approval-changed"
+    assert desk.plan.digest[7:15] in look.refusal.measured
+    old, new = approval.Files.of(desk.root, desk.plan), approval.Files.of(desk.root, changed)
+    old.text.rename(new.text)
+    old.signature.rename(new.signature)
+    assert desk.code(one=changed) == "approval-changed", "under another name it is the same approval"
+
+
+def test_a_signer_whom_nobody_named(desk):
+    files = approval.Files.of(desk.root, desk.plan)
+    with pytest.raises(UsageError, match="nobody who may approve"):
+        desk.approve("mallory")
+    assert not files.text.exists()
+    desk.approve()
+    subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-n", "drillbook-approval", "-f", desk.keys["mallory"], files.text],
+                   input=b"y\n", check=True, capture_output=True)
+    assert desk.code() == "approval-unknown-signer"
+
+
+def test_a_signer_who_was_taken_off_the_list(desk):
+    desk.approve()
+    desk.approvers.write_text("# nobody\n")
+    assert desk.code() == "approval-unknown-signer"
+
+
+def test_a_name_that_is_not_the_keys(desk):
+    """Alice's key approves nothing in Bob's name."""
+    _, files = desk.approve()
+    desk.approvers.write_text(desk.approvers.read_text() + desk.approvers.read_text().splitlines()[1].replace(
+        "alice@example.com", "carol@example.com"))
+    text = json.loads(files.text.read_text())
+    files.text.write_text(json.dumps({**text, "principal": "bob@example.com"}))
+    files.signature.unlink()
+    subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-n", "drillbook-approval", "-f", desk.keys["alice"], files.text],
+                   check=True, capture_output=True)
+    assert desk.code() == "approval-unknown-signer"
+
+
+@pytest.mark.parametrize("how", ["text", "signature", "none", "namespace", "garbage"])
+def test_a_signature_that_does_not_fit(desk, how):
+    _, files = desk.approve()
+    if how == "text":
+        files.text.write_text(files.text.read_text().replace("2026-11-26", "2027-11-26"))
+    elif how == "signature":
+        lines = files.signature.read_text().splitlines()
+        lines[-2] = lines[-2][:-6] + ("AAAAAA" if not lines[-2].endswith("AAAAAA") else "BBBBBB")
+        files.signature.write_text("\n".join(lines) + "\n")
+    elif how == "garbage":
+        files.signature.write_bytes(b"\x00\xff not a signature")
+    else:
+        files.signature.unlink()
+    if how == "namespace":
+        subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-n", "git", "-f", desk.keys["alice"], files.text], check=True,
+                       capture_output=True)
+    assert desk.code() == "approval-bad-signature"
+
+
+@pytest.mark.parametrize("operator", ["alice@example.com", "alice@laptop", "Alice", "ALICE@EXAMPLE.COM"])
+def test_nobody_approves_their_own_drill(desk, operator):
+    desk.approve()
+    assert desk.code(operator=operator) == "approval-by-operator"
+
+
+def test_another_name_in_the_environment_does_not_help(desk, monkeypatch):
+    desk.approve()
+    monkeypatch.setenv("LOGNAME", "alice")
+    assert desk.code(operator="release-pipeline") == "approval-by-operator"
+
+
+def test_without_ssh_keygen(desk, monkeypatch, tmp_path):
+    desk.approve()
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    look = desk.look()
+    assert look.refusal.code == "approval-not-verified"
+    assert "ssh-keygen" in look.refusal.measured
+    assert "openssh-client" in look.refusal.remedy
+    with pytest.raises(UsageError, match="ssh-keygen is not on this machine"):
+        desk.approve()
+
+
+def test_an_inventory_without_approvers(desk):
+    desk.approve()
+    one = desk.planned(approvers="")
+    assert one.digest == desk.plan.digest, "who may approve is not what is approved"
+    assert desk.code(one=one) == "approval-not-verified"
+    desk.approvers.unlink()
+    assert desk.code() == "approval-not-verified"
+    with pytest.raises(UsageError, match="is not there"):
+        desk.approve()
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"{}", b"\xff", b'{"format": "drillbook/approval/1"}', b"0" * 100_000])
+def test_what_is_no_approval(desk, text):
+    _, files = desk.approve()
+    files.text.write_bytes(text)
+    if len(text) < 100_000:
+        files.signature.unlink()
+        subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-n", "drillbook-approval", "-f", desk.keys["alice"], files.text],
+                       check=True, capture_output=True)
+    assert desk.code() == "approval-not-verified"
+
+
+@pytest.mark.parametrize("until", [timedelta(0), timedelta(days=-1), timedelta(days=31)])
+def test_it_holds_for_a_while_only(desk, until):
+    with pytest.raises(UsageError, match="30 days"):
+        desk.approve(until=until)
+
+
+def test_a_key_limited_in_time_by_its_line(desk):
+    desk.approve()
+    line = desk.approvers.read_text().splitlines()[1].replace("namespaces=", 'valid-before="20200101",namespaces=')
+    desk.approvers.write_text(line + "\n")
+    assert desk.code() == "approval-unknown-signer"
+
+
+def test_keys_that_cannot_sign(desk):
+    desk.keys["gone"] = desk.root / "gone"
+    with pytest.raises(UsageError, match="there is no key"):
+        desk.approve("gone")
+    (desk.root / "broken.pub").write_text(desk.keys["alice"].with_suffix(".pub").read_text())
+    (desk.root / "broken").write_text("no key\n")
+    (desk.root / "broken").chmod(0o600)
+    desk.keys["broken"] = desk.root / "broken"
+    with pytest.raises(UsageError, match="could not sign"):
+        desk.approve("broken")
+    assert not list(desk.root.glob("approvals/*"))

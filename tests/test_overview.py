@@ -1,0 +1,220 @@
+"""What the lists show: what is due, what never ended, and runs whose lab is gone."""
+
+import json
+import os
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from drillbook import conduct, departed, desk, inventory, overview, plan, spec
+from drillbook.journal import FILE, Journal, read
+from drillbook.project import Project
+from drillbook.recovery import needs_recovery
+from drillbook.redact import Redactor
+from drillbook.report import folders, publish
+from tests.program import HEAD, VERIFY, step
+
+NOW = datetime.now(UTC)
+LAB = """\
+environment: lab
+lab: embedded
+hosts: {app-1: {address: 127.0.0.1, port: 1, known_hosts: LAB/known_hosts, scratch: LAB/app-1/tmp}}
+services: {app: {kind: process, host: app-1}}
+"""
+
+
+class Shelf:
+    """A project whose runs are laid down as files."""
+
+    def __init__(self, root):
+        self.root, self.number = root, 0
+        (root / "drills").mkdir()
+        (root / "hosts.yml").write_text(LAB.replace("LAB", str(root / "lab")))
+        self.drill("sample")
+
+    def drill(self, name, more=""):
+        text = HEAD.replace("sample", name) + more
+        (self.root / "drills" / f"{name}.yml").write_text(text + "restore:\n" + step(["true"]) + VERIFY)
+
+    def run_id(self, name, ago):
+        self.number += 1
+        return f"{NOW - ago:%Y%m%dT%H%M%S}.000Z-{name}-{self.number:04x}"
+
+    def result(self, name, verdict="passed", ago=timedelta(0), status=0):
+        """A run that ended."""
+        folder = self.open(name, ago)
+        with (folder / FILE).open("rb") as file:
+            assert file.readline()
+        self.append(folder, "run.finished", {"residue": [] if status != 5 else [{"what": "left"}], "unwritten": ""})
+        result = {"schema": "drillbook/result/1", "run": folder.name, "drill": name, "title": "t", "service": "app",
+                  "environment": "lab", "operator": "ann", "tool": "t", "verdict": verdict, "reason": "r", "residue": [],
+                  "exit": status, "started": f"{NOW - ago:%Y-%m-%dT%H:%M:%S.%fZ}", "finished": None}
+        (folder / "result.json").write_text(publish.as_json(result))
+        return folder
+
+    def open(self, name, ago=timedelta(0)):
+        """A run whose controller died right after it said what it would do."""
+        folder = Project(self.root).reports / self.run_id(name, ago)
+        folder.mkdir(mode=0o700)
+        made = plan.make(spec.load(self.root / "drills" / f"{name}.yml"), inventory.load(self.root / "hosts.yml"))
+        self.append(folder, "run.started", {"run": folder.name, "plan": made.model_dump(mode="json"),
+                                            "plan_digest": made.digest, **conduct.header("ann@ops")})
+        return folder
+
+    def append(self, folder, kind, data, **where):
+        new = not (folder / FILE).exists()
+        journal = Journal(folder, Redactor([]), origin=time.monotonic()) if new else Journal.resume(
+            folder, Redactor([]), origin=time.monotonic())
+        journal.append(kind, data, **where)
+        journal.close()
+
+    def lab(self, ago=timedelta(0)):
+        """A lab that was made that long ago."""
+        (self.root / "lab").mkdir()
+        (self.root / "lab" / departed.MARKER).write_text("drillbook lab\n")
+        at = (NOW - ago).timestamp()
+        os.utime(self.root / "lab" / departed.MARKER, (at, at))
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    return Shelf(tmp_path)
+
+
+def listed(shelf, capsys, what=overview.drills):
+    capsys.readouterr()
+    assert what(Project(shelf.root)) == 0
+    return capsys.readouterr().out
+
+
+def row(text, name):
+    return next(line for line in text.splitlines() if line.startswith(name))
+
+
+DAY = timedelta(days=1)
+DUE = {"passed-long-ago": ("every: 30d\n", [("passed", 40 * DAY, 0)], "overdue 10 d"),
+       "passed-lately": ("every: 30d  # a month\n", [("passed", 9.5 * DAY, 0)], "in 20 d"),
+       "failed-since": ("every: '30d'\n", [("passed", 40 * DAY, 0), ("failed", DAY, 1)], "overdue 10 d"),
+       "left-something": ("every: 30d\n", [("passed", DAY, 5)], "now: every 30d"),
+       "never-ran": ("every: 30d\n", [], "now: every 30d"),
+       "whenever": ("", [("passed", 900 * DAY, 0)], "-")}
+
+
+def test_what_is_due(shelf, capsys):
+    for name, (more, runs, _) in DUE.items():
+        shelf.drill(name, more)
+        for verdict, ago, status in runs:
+            shelf.result(name, verdict, ago, status)
+    text = listed(shelf, capsys)
+    for name, (_, _, said) in DUE.items():
+        assert row(text, name).rstrip().endswith(said), text
+    assert "A never-ran" in text
+    assert "last passed" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_a_plan_does_not_depend_on_how_often_it_is_run(shelf):
+    hosts = inventory.load(shelf.root / "hosts.yml")
+    path = shelf.root / "drills" / "sample.yml"
+    before = plan.make(spec.load(path), hosts).digest
+    path.write_text(path.read_text() + "every: 30d\n")
+    assert spec.load(path).head.every == 30 * 86400
+    assert plan.make(spec.load(path), hosts).digest == before
+
+
+def test_an_unfinished_run_and_one_that_left_something_name_their_command(shelf, capsys):
+    shelf.lab(ago=DAY)
+    dead, left, fine = shelf.open("sample"), shelf.result("sample", "failed", status=5), shelf.result("sample")
+    text = listed(shelf, capsys)
+    assert f"unfinished: {dead.name}" in text
+    assert f"it left something behind: {left.name}" in text
+    for run in (dead, left):
+        assert f"invoke drill.recover {run.name}" in text
+    assert fine.name not in text
+    text = listed(shelf, capsys, overview.runs)
+    assert "unfinished" in row_of(text, dead.name)
+    assert "failed + residue" in row_of(text, left.name)
+    assert "passed" in row_of(text, fine.name)
+
+
+def row_of(text, run):
+    return next(line for line in text.splitlines() if run in line)
+
+
+@pytest.mark.parametrize("made", [None, timedelta(seconds=-60)], ids=["taken-down", "made-anew"])
+def test_a_run_whose_lab_is_gone_is_settled(shelf, capsys, made):
+    dead = shelf.open("sample", ago=timedelta(minutes=5))
+    shelf.append(dead, "intent", {"action": "command.run", "params": {"argv": ["true"]}, "effect": "fault",
+                                  "undo": {"kind": "commands", "commands": [["true"]], "action": "", "params": {}, "why": ""}},
+                 step="restore.1", host="app-1")
+    if made is not None:
+        shelf.lab(ago=made)
+    text = " ".join(listed(shelf, capsys).split())
+    assert f"- {dead.name} its lab " in text
+    assert "unfinished" not in text
+    assert desk.recover(Project(shelf.root), "") == 0
+    history = read(dead / FILE)
+    assert not needs_recovery(history)
+    assert [event.kind for event in history.events[-3:]] == ["recovery.started", "undone", "recovery.finished"]
+    assert "its lab" in history.events[-1].data["gone"]
+    assert json.loads((dead / "result.json").read_text())["verdict"] == "aborted"
+    assert dead.name not in listed(shelf, capsys)
+
+
+def test_a_run_of_another_machine_is_never_called_gone(shelf):
+    first = folders.first_event(shelf.open("sample"))
+    assert departed.lab_gone(first)
+    first["data"]["controller"] = "elsewhere, Linux"
+    assert not departed.lab_gone(first)
+
+
+def test_a_run_on_a_lab_that_is_there_is_not_gone(shelf):
+    shelf.lab(ago=DAY)
+    assert not departed.lab_gone(folders.first_event(shelf.open("sample")))
+
+
+def test_the_index_shows_what_never_ended(shelf):
+    dead, fine = shelf.open("sample"), shelf.result("sample")
+    suite = Project(shelf.root).reports / shelf.run_id("all", timedelta(0))
+    suite.mkdir()
+    shelf.open("sample").rename(suite / (inner := shelf.run_id("sample", timedelta(0))))
+    publish.write_index(Project(shelf.root).reports)
+    page = (shelf.root / "reports" / "index.html").read_text()
+    assert page.count('<span class="state failed"><span class="shape" aria-hidden="true">') == 3
+    for run in (dead.name, inner):
+        assert f"invoke drill.recover {run}" in page
+    assert f'href="{fine.name}/report.html"' in page
+    assert f'href="{dead.name}' not in page
+
+
+def test_a_run_that_is_going_on_is_no_dead_one(shelf, capsys):
+    folder = shelf.open("sample")
+    journal = Journal.resume(folder, Redactor([]), origin=time.monotonic())
+    try:
+        assert f"running: {folder.name}" in listed(shelf, capsys)
+        publish.write_index(folder.parent)
+        assert "still going on" in (folder.parent / "index.html").read_text()
+    finally:
+        journal.close()
+
+
+def test_the_last_word_is_found_however_long_the_end_is(shelf):
+    folder = shelf.result("sample")
+    assert folders.last_word(folder) == {"residue": [], "unwritten": ""}
+    shelf.append(folder, "note", {"said": 'as "run.finished" says: ' + "x" * 3 * folders.TAIL})
+    assert folders.last_word(folder) == {"residue": [], "unwritten": ""}
+    with (folder / FILE).open("ab") as file:
+        file.write(b'{"kind":"recovery.finished","data":{"residue":["torn"]}')
+    assert folders.last_word(folder) == {"residue": [], "unwritten": ""}
+    assert folders.last_word(shelf.open("sample")) is None
+
+
+def test_the_newest_runs_are_listed_first(shelf, capsys):
+    runs = [shelf.result("sample", ago=timedelta(hours=number)).name for number in range(overview.MOST_RUNS + 3)]
+    text = listed(shelf, capsys, overview.runs)
+    found = [line.split()[-1] for line in text.splitlines() if line.startswith("20")]
+    assert found == runs[:overview.MOST_RUNS]
+    assert "3 older runs" in text
+    text = listed(shelf, capsys, lambda project: overview.runs(project, everything=True))
+    assert runs[-1] in text

@@ -1,0 +1,227 @@
+"""Random drills, a controller that dies after any event, undos that fail for a while: recovery is complete and idempotent.
+
+Hypothesis drives the real runner, journal and recovery over hosts that are only memory. CI runs 10,000 examples.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import sys
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from hypothesis import HealthCheck, note, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+
+import drillbook.actions
+from drillbook import action, inventory, journal
+from drillbook.intents import intents
+from drillbook.inventory import Inventory
+from drillbook.journal import History, read
+from drillbook.plan import Plan, PlannedStep
+from drillbook.recovery import needs_recovery
+from tests.machine.world import HOSTS, LOST, Controller, Ran, World
+
+EXAMPLES = int(os.environ.get("DRILLBOOK_EXAMPLES", "10000" if os.environ.get("DRILLBOOK_REQUIRE") == "all" else "300"))
+MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
+ACTIONS = str(Path(__file__).parent / "machine" / "actions")
+
+
+@pytest.fixture
+def pretended(monkeypatch):
+    """Add the family of pretended actions, and take it away again.
+
+    What is a function of its arguments alone is remembered, or ten thousand examples would mostly read the same lines
+    and list the same folders again.
+    """
+    drillbook.actions.__path__.append(ACTIONS)
+    monkeypatch.setattr(journal, "_event", lru_cache(4096)(journal._event))
+    monkeypatch.setattr(action, "families", lru_cache(8)(action.families))
+    yield
+    drillbook.actions.__path__.remove(ACTIONS)
+    sys.modules.pop("drillbook.actions.pretend", None)
+
+
+DRILLS = 300
+"""How many drills there are: a run takes longer than a recovery, so each is run once, and then dies at many moments."""
+PLACES = st.tuples(st.sampled_from(HOSTS), st.sampled_from(["1", "2", "3", LOST, "door"]))
+
+
+def step(phase: str, number: int, action: str, hosts=HOSTS, group=None, **params) -> PlannedStep:
+    effect = {"prove": "read", "whole": "read", "break": "fault", "lose": "fault"}.get(action, "write")
+    return PlannedStep(
+        id=f"{phase}.{number}", phase=phase, group=group, action=f"pretend.{action}", name="", params=params, effect=effect,
+        restore_only=action == "lose", proves_backup=action == "prove", hosts=hosts, save=None, when=None, expect=(),
+        timeout_s=60, retries=0, every_s=None, allow_failure=None, line="drill.yml:1")
+
+
+def drawn(number: int):
+    """The steps of the inject phase of drill ``number``, and the undos that fail while it runs: by chance, always the same.
+
+    A step: what it does, how it is put back, where, whether it fails, whether it is carried out beside the one before.
+    """
+    chance = random.Random(number)
+    kinds = [{"action": chance.choice(["break", "lose", "change"]), "how": chance.choice(["commands", "action"]),
+              "hosts": chance.choice([("a",), ("b",), HOSTS]), "trouble": chance.choice(["", "", "", "before", "after"]),
+              "beside": chance.random() < 0.4} for _ in range(1 + number % 4)]
+    stuck = chance.sample([(host, name) for host in HOSTS for name in ("1", "2", "3", LOST, "door")], chance.choice([0, 0, 1, 2]))
+    return kinds, set(stuck)
+
+
+def injected(kinds) -> list[PlannedStep]:
+    found: list[PlannedStep] = []
+    for number, kind in enumerate(kinds, 1):
+        lost = kind["action"] == "lose"
+        group = found[-1].group if found and kind["beside"] else number
+        params = {"thing": f"{LOST if lost else ''}{number}", "trouble": kind["trouble"]} | ({} if lost else {"how": kind["how"]})
+        found.append(step("inject", number, kind["action"], kind["hosts"], group, **params))
+    return found
+
+
+def planned(kinds, hosts: Inventory) -> Plan:
+    steps = [step("backup", 1, "keep"), step("backup", 2, "prove"), *injected(kinds), step("restore", 1, "restore"),
+             step("verify", 1, "whole")]
+    return Plan(drill="sample", title="", description="", service="app", owner="", objectives={}, environments=("lab",),
+                inventory=hosts, probes=(), steps=tuple(steps))
+
+
+class Machine(RuleBasedStateMachine):
+    """One drill, run once, dead at a random moment, then recovered again and again while undos fail and work again."""
+
+    runs: ClassVar[dict[int, Ran]] = {}
+    inventory: ClassVar[Inventory]
+
+    @initialize(number=st.integers(0, DRILLS - 1), moment=st.integers(0, 80))
+    def a_run_that_died(self, number, moment):
+        self.folder = Path(tempfile.mkdtemp(dir=MEMORY, prefix="drillbook-machine-"))
+        self.world = World()
+        kinds, self.world.stuck = drawn(number)
+        note(f"{kinds}, failing: {self.world.stuck}")
+        self.controller = Controller(planned(kinds, self.inventory), self.world, self.folder)
+        if number not in self.runs:
+            self.runs[number] = self.controller.run()
+        self.controller.died(moment, self.runs[number])
+
+    @rule(place=PLACES)
+    def an_undo_begins_to_fail(self, place):
+        self.world.stuck.add(place)
+
+    @precondition(lambda self: self.world.stuck)
+    @rule()
+    def every_undo_works_again(self):
+        self.world.stuck.clear()
+
+    @rule(bytes_=st.integers(1, 200))
+    def the_last_line_is_torn(self, bytes_):
+        """A power loss; the first line is left, without it nothing had been touched."""
+        data = self.controller.journal.read_bytes()
+        last = data.rstrip(b"\n").rfind(b"\n") + 1
+        # What was synced before an act cannot be lost; an intent at the very end was not acted upon.
+        if last and data.endswith(b"\n") and not self.settles(data[last:]):
+            os.truncate(self.controller.journal, max(last, len(data) - bytes_))
+
+    @staticmethod
+    def settles(line: bytes) -> bool:
+        return b'"kind":"undone"' in line or b'"kind":"run.finished"' in line or b'"kind":"recovery.finished"' in line
+
+    @rule(moment=st.integers(0, 60))
+    def a_recovery_that_dies(self, moment):
+        self.controller.recover()
+        self.controller.died(moment, self.controller.ran)
+
+    @rule()
+    def a_recovery(self):
+        self.recovered()
+
+    def recovered(self):
+        before, was = self.history(), self.world.things()
+        size = self.controller.journal.stat().st_size
+        residue = self.controller.recover()
+        after = self.history()
+        if not needs_recovery(before):
+            assert residue == []
+            assert self.controller.journal.stat().st_size == size, "what needs no recovery is not touched"
+            assert self.world.things() == set(), "and needs none"
+            return
+        self.check_residue(before, after, was, residue)
+        self.check_order(after, len(before.events))
+        assert needs_recovery(after) == bool(residue)
+
+    def check_residue(self, before: History, after: History, was, residue):
+        """Whatever could be put back is gone; whatever could not is named, and nothing else is."""
+        plan = self.controller.plan
+        open_ = [intent for intent in intents(after.events, plan.steps)
+                 if intent.seq not in {event.data["intent"] for event in before.events if event.kind == "undone"}]
+        left = {(one.step, one.host) for one in residue}
+        assert left <= {(intent.step.id, intent.host) for intent in open_}
+        start, by_seq = len(before.events), {intent.seq: (intent.step.id, intent.host) for intent in open_}
+        assert left == {by_seq[event.data["intent"]] for event in after.events[start:] if event.kind == "undo.failed"}
+        restored = any(event.kind == "phase.ended" and event.data == {"phase": "restore", "status": "done"}
+                       for event in after.events)
+        for intent in open_:
+            if intent.undo.kind == "nothing":
+                continue
+            thing = intent.params.get("thing", "door")
+            there = (intent.host, thing) in self.world.things()
+            named_ = (intent.step.id, intent.host) in left
+            where = f"{intent.step.id} {intent.step.action} {thing} on {intent.host}"
+            assert named_ or not there, f"{where} is left and not told"
+            if intent.undo.kind in ("commands", "action"):
+                failing = (intent.host, thing) in self.world.stuck
+                assert failing or not named_, f"{where} could be put back"
+                if failing and ((intent.host, thing) in was or intent.step.effect == "fault"):
+                    assert named_, f"the undo of {where} failed, which is not told"
+            elif not any(place == LOST for _, place in self.world.stuck):
+                assert not named_, f"{where} could be restored"
+            elif not restored:
+                assert named_, f"nothing restored {where}, which is not told"
+        if not residue:
+            assert self.world.things() == set()
+
+    @staticmethod
+    def check_order(after: History, start: int):
+        """Newest first, each once."""
+        order = [event.data["intent"] for event in after.events[start:] if event.kind in ("undone", "undo.failed")]
+        assert order == sorted(order, reverse=True)
+        assert len(order) == len(set(order))
+
+    def history(self) -> History:
+        return read(self.controller.journal)
+
+    @invariant()
+    def the_chain_is_whole_and_every_act_was_announced(self):
+        events = self.history().events
+        announced = {event.seq for event in events if event.kind == "intent"}
+        for event in events:
+            if event.kind in ("undo", "undone", "undo.failed"):
+                assert event.data["intent"] in announced
+        assert self.world.unannounced == []
+        assert "somebody else's" in self.world.hosts["a"].files
+
+    def teardown(self):
+        try:
+            if hasattr(self, "controller"):
+                self.world.stuck.clear()
+                self.recovered()
+                assert self.world.things() == set()
+                assert not needs_recovery(self.history())
+                self.recovered()
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def test_recovery_is_complete_and_idempotent(pretended, tmp_path):
+    path = tmp_path / "lab.yml"
+    path.write_text("environment: lab\nhosts: {a: {address: 127.0.0.1}, b: {address: 127.0.0.1}}\n"
+                    "services: {app: {kind: process, host: a}}\n")
+    Machine.inventory = inventory.load(path)
+    Machine.runs.clear()
+    run_state_machine_as_test(Machine, settings=settings(
+        max_examples=EXAMPLES, stateful_step_count=3, derandomize=True, deadline=None, database=None,
+        suppress_health_check=list(HealthCheck)))
