@@ -90,6 +90,14 @@ def test_it_ends(desk):
     assert desk.look(now=NOW + timedelta(hours=3)).refusal is None, "it can be given again"
 
 
+def test_it_was_given_before_it_is_used(desk):
+    """A date of tomorrow would let it hold for longer than an approval may."""
+    desk.approve(now=NOW + DAY)
+    assert desk.code() == "approval-not-verified"
+    desk.approve(now=NOW + timedelta(minutes=5))
+    assert desk.look().refusal is None, "clocks differ a little"
+
+
 def test_a_changed_plan_needs_a_new_one(desk):
     desk.approve()
     changed = desk.planned(GOOD.replace("name: Kill it", "name: Kill it\n    timeout: 9s"))

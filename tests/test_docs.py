@@ -8,6 +8,7 @@ import pytest
 from drillbook import plan, reference, spec
 from drillbook.action import known_names
 from drillbook.project import Project
+from drillbook.tasks import namespace
 
 ROOT = Path(__file__).parent.parent
 
@@ -44,3 +45,25 @@ def test_every_shipped_drill_plans_on_the_lab(name, monkeypatch, tmp_path):
         drill = project.drill(one)
         assert isinstance(drill, spec.Drill)
         assert plan.make(drill, project.inventory("lab")).steps
+
+
+def test_the_tests_that_safety_names_are_there():
+    """A promise without its test would be one that nobody keeps."""
+    text = (ROOT / "docs" / "safety.md").read_text()
+    file, named = "", 0
+    for word in re.findall(r"`(tests/\S+\.py|test_\w+)`", text):
+        if word.startswith("tests/"):
+            file = (ROOT / word).read_text()
+        else:
+            assert f"def {word}(" in file, word
+            named += 1
+    assert named > 50
+
+
+def test_the_commands_that_the_pages_show_exist():
+    tasks = namespace().task_names
+    known = {*tasks, *(alias for aliases in tasks.values() for alias in aliases)}
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        shown = re.findall(r"(?:invoke|drillbook)\s+([a-z]+(?:\.[a-z]+)?)(?=[\s`])", re.sub(r"```yaml.*?```", "", path.read_text(), flags=re.S))
+        commands = [word for word in shown if "." in word or word in known]
+        assert [word for word in commands if word not in known] == [], path.name

@@ -89,7 +89,7 @@ def test_outside_its_windows_a_drill_is_refused_and_told_when(tmp_path):
 
 @pytest.mark.parametrize(
     ("environment", "production"),
-    [("production", True), ("prod", True), ("Production-EU", True), ("eu.prod", True), ("staging", False), ("lab", False),
+    [("production", True), ("prod", True), ("eu-prod-1", True), ("prod2", True), ("Production-EU", True), ("eu.prod", True), ("staging", False), ("lab", False),
      ("products", False), ("reproduction", False)])
 def test_what_counts_as_production(environment, production):
     assert guard.is_production(environment) is production
@@ -161,6 +161,8 @@ def test_a_fault_through_a_service_hits_the_services_host(tmp_path):
     assert plan.faulted(one.steps, one.inventory) == {"controller"}
     step = one.steps[1].model_copy(update={"params": {"service": "api"}})
     assert plan.faulted([step], one.inventory) == {"app-1"}
+    step = step.model_copy(update={"hosts": ("db-1",)})
+    assert plan.faulted([step], one.inventory) == {"app-1", "db-1"}, "it may reach the service through its own protocol"
 
 
 WATCHED = """{abort_if: [{http.available: {url: "http://127.0.0.1:8000/health"}, for: 5s}, %s], hosts: [db], lease: 10s}"""
@@ -265,4 +267,13 @@ def test_parameters_named_line_belong_to_the_digest(tmp_path):
 
 def test_services_that_are_hit_are_locked(tmp_path):
     one = made(tmp_path)
-    assert one.locks() == ("api",)
+    assert one.locks() == (("api", "app-1"),)
+
+
+def test_a_fault_of_a_whole_host_locks_the_host(tmp_path):
+    """Else two drills whose services share a host could both break it."""
+    drill = GOOD.replace("    name: Kill it\n", """    name: Kill it
+  - command.run: {argv: [touch, /x], effect: fault, undo: [rm, -f, /x], proof: [test, -e, /x]}
+    hosts: [app-1, db-1]
+""")
+    assert made(tmp_path, "{}", drill).locks() == (("api", "app-1"), ("host", "app-1"), ("host", "db-1"))

@@ -16,6 +16,7 @@ from drillbook.report import folders, publish
 from tests.program import HEAD, VERIFY, step
 
 NOW = datetime.now(UTC)
+"""When the tests were collected, which may be minutes ago."""
 LAB = """\
 environment: lab
 lab: embedded
@@ -73,7 +74,7 @@ class Shelf:
         """A lab that was made that long ago."""
         (self.root / "lab").mkdir()
         (self.root / "lab" / departed.MARKER).write_text("drillbook lab\n")
-        at = (NOW - ago).timestamp()
+        at = (datetime.now(UTC) - ago).timestamp()
         os.utime(self.root / "lab" / departed.MARKER, (at, at))
 
 

@@ -59,6 +59,8 @@ def test_a_plan_survives_the_journal(tmp_path):
     [
         ("drill: sample", "drill: sample\nowner: dbaa", 2, "no contact 'dbaa'", "did you mean 'dba'?"),
         ("service: api\nprobes", "service: apo\nprobes", 3, "no service 'apo'", "did you mean 'api'?"),
+        ("service.kill: {service: api}", "service.kill: {service: \"{{ 'api' }}\"}\n    hosts: [db-1]", 9,
+         "must be known before anything runs", "write its name"),
         ("service.kill: {service: api}", "service.kill: {service: abi}", 9, "no service 'abi'", "did you mean 'api'?"),
         ("hosts: [db]", "hosts: [dbs]", 15, "no host or group 'dbs'", "did you mean 'db'?"),
         ("        hosts: [db]\n", "", 14, "command.run needs `hosts`", ""),
@@ -127,3 +129,36 @@ def test_expressions_stay_in_their_sandbox(tmp_path, expression):
     with pytest.raises((ValueError, PlanError)):
         found = made(tmp_path, drill=GOOD.replace("{{ run.id }}", expression, 1))
         template.evaluate(found.steps[3].params, found.names({"id": "x", "started": "", "operator": ""}))
+
+
+LOST = """\
+drill: sample
+title: Objects are lost for good
+service: originals
+backup:
+  - s3.copy: {service: originals, to: "s3://{{ services.BUCKET.bucket }}/{{ run.id }}/copy"}
+    save: copy
+  - s3.backup_intact: {service: originals, from: "{{ copy.location }}"}
+inject:
+  - s3.lose_objects: {service: originals, from: "{{ copy.location }}", prefix: a/, count: 1}
+restore:
+  - s3.restore: {service: originals, from: "{{ copy.location }}"}
+verify:
+  - s3.matches: {service: originals, manifest: "{{ copy.manifest }}"}
+"""
+TWO_BUCKETS = HOSTS.replace("contacts:", """\
+  originals: {kind: s3, host: db-1, endpoint: "http://127.0.0.1:9000", bucket: o, access_key: !env KEY, secret_key: !env SECRET}
+contacts:""")
+
+
+def test_what_only_a_restore_mends_has_a_backup_that_lies_elsewhere_and_is_read_back(tmp_path):
+    good = LOST.replace("BUCKET", "backups")
+    assert made(tmp_path, good, TWO_BUCKETS).phase("inject")[0].restore_only
+    for text, message in (
+            (LOST.replace("BUCKET", "originals"), r"keeps its backup in s3://o/run/copy, and s3.lose_objects breaks that very"),
+            (good.replace("  - s3.backup_intact: {service: originals, from: \"{{ copy.location }}\"}\n", ""),
+             "no step proves a backup of this run"),
+            (good.replace('from: "{{ copy.location }}"}\nverify', 'from: "{{ copy.location }}"}\n    when: 1 > 2\nverify'),
+             "every restore step may be skipped or fail")):
+        with pytest.raises(PlanError, match=message):
+            made(tmp_path, text, TWO_BUCKETS)

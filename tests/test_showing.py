@@ -58,8 +58,8 @@ guard:
     assert made["digest"] in done.stdout
     assert made["steps"][0]["undo"] == {"kinds": ["commands"], "text": f"rm -f {folder.root}/broken", "lease_s": 45.0}
     assert made["steps"][0]["estimate"] == {"seconds": None, "runs": 0}
-    assert made["locks"] == {"app": "controller"}
-    assert "at boot" in made["reboot"]["controller"]
+    assert made["locks"] == [{"name": "app", "host": "controller"}]
+    assert "`boot: none` in the inventory" in made["reboot"]["controller"]
     assert made["refusals"] == []
     assert made["guard"]["conditions"][0]["for_s"] == 5.0
 

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from drillbook.errors import PlanError, UnknownName
-from drillbook.host import Deadline, Host, Output
+from drillbook.host import Deadline, Host, Output, Target
 from drillbook.redact import RedactingWriter, Redactor
 from drillbook.services import S3, Service
 
@@ -166,9 +166,10 @@ class Context:
             yield service.address, service.port
 
 
-def scratch_of(host: Host, run_id: str) -> str:
+def scratch_of(host: Host | Target, run_id: str) -> str:
     """The folder of a run's temporary files on ``host``."""
-    return f"{host.target.scratch.rstrip('/')}/drillbook-{run_id}"
+    target = host if isinstance(host, Target) else host.target
+    return f"{target.scratch.rstrip('/')}/drillbook-{run_id}"
 
 
 class Action(BaseModel):

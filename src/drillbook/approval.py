@@ -30,6 +30,8 @@ from drillbook.values import canonical
 FOLDER = "approvals"
 NAMESPACE = "drillbook-approval"
 LONGEST = timedelta(days=30)
+CLOCKS = timedelta(minutes=10)
+"""How far the clocks of approver and operator may differ."""
 SIZE_LIMIT = 64 * 1024
 KEYGEN_S = 120.0
 KEYS = ("id_ed25519", "id_ed25519_sk", "id_ecdsa", "id_ecdsa_sk", "id_rsa")
@@ -189,6 +191,9 @@ def _known(text: bytes, signature: bytes, principal: str, signers: Path, fingerp
 
 
 def _timely(approval: Approval, now: datetime) -> None:
+    if approval.made > now + CLOCKS:
+        raise _Refused("approval-not-verified", f"it says that it was made {_time(approval.made)}, which is still to come",
+                       wanted=f"an approval that was made before {_time(now)}")
     if now >= approval.until:
         raise _Refused("approval-expired", f"{approval.principal} approved until {_time(approval.until)}",
                        wanted=f"an approval that holds at {_time(now)}")

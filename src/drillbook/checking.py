@@ -12,11 +12,14 @@ from typing import Any
 
 from drillbook import conduct
 from drillbook.findings import Finding
+from drillbook.holding import Hold, controller
 from drillbook.hosting import Hosts
 from drillbook.journal import Journal, Observer, read
+from drillbook.leases import Owner
 from drillbook.plan import Plan
 from drillbook.runner import Runner
 from drillbook.steps import Stage
+from drillbook.stopping import Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,9 @@ def check(one: Plan, observer: Observer, refusals: Sequence[Finding] = ()) -> Ch
         run = {"id": conduct.new_run_id(one.drill), "started": now, "operator": who}
         try:
             journal.append("check.started", {"drill": one.drill})
-            stage = Stage(one, journal, hosts.get, folder, run, redactor)
+            owner = Owner(run=run["id"], operator=who, controller=controller(), drill=one.drill)
+            hold = Hold(one, journal, hosts.get, owner, Stop())
+            stage = Stage(one, journal, hosts.get, folder, run, redactor, hold=hold)
             Runner(stage, hosts.open, conduct.header(who), refusals=refusals).check()
         finally:
             hosts.close()

@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from drillbook import __version__, approval, guard, plan
 from drillbook.attesting import statement
-from drillbook.errors import JournalError, PlanError, UsageError
+from drillbook.errors import JournalError, PlanError, Unreported, UsageError
 from drillbook.findings import Finding
 from drillbook.holding import Hold, controller
 from drillbook.host import Host
@@ -31,7 +31,7 @@ from drillbook.project import Project
 from drillbook.recovery import in_the_way
 from drillbook.redact import Redactor
 from drillbook.report import publish
-from drillbook.result import EXIT, EXIT_RESIDUE, RunView, SuiteResult, Verdict
+from drillbook.result import EXIT, EXIT_RESIDUE, Residue, RunView, SuiteResult, Verdict
 from drillbook.runner import Runner
 from drillbook.spec import Drill, Suite
 from drillbook.steps import Stage
@@ -85,15 +85,19 @@ class Conductor:
                       hold=Hold(one, journal, hosts.get, owner, stop))
         try:
             with watching(stop, folder, self.project.reports, journal=journal):
-                Runner(stage, hosts.open, {**header(run["operator"]), "approval": approved}, stop, refusals).run()
+                head = {**header(run["operator"]), "approval": approved}
+                residue = Runner(stage, hosts.open, head, stop, refusals).run()
         finally:
             hosts.close()
             journal.close()
         view = judge(read(journal.path))
-        publish.write_run(folder, view)
-        statement.seal_run(folder, view, self.project.root, run["operator"])
-        if parent is None:
-            publish.write_index(self.project.reports, latest=folder.name)
+        try:
+            publish.write_run(folder, view)
+            statement.seal_run(folder, view, self.project.root, run["operator"])
+            if parent is None:
+                publish.write_index(self.project.reports, latest=folder.name)
+        except OSError as error:
+            raise unreported(folder, error, residue) from None
         return folder, view
 
     def allowed(self, one: Plan, folder: Path | None = None) -> tuple[list[Finding], dict[str, Any] | None]:
@@ -128,6 +132,15 @@ class Conductor:
         statement.seal_suite(folder, result, self.project.root, operator())
         publish.write_index(self.project.reports, latest=folder.name)
         return folder, result
+
+
+def unreported(folder: Path, error: OSError, residue: Sequence[Residue]) -> Unreported:
+    """The error for a run whose reports cannot be written: it still says what the run has left."""
+    left = "".join(f"\n{one.host}: {one.what}: {one.why}\n{one.by_hand}" for one in residue)
+    state = f"not everything could be put back:{left}" if residue else "everything was put back"
+    return Unreported(f"the report of {folder.name} cannot be written: {error.strerror or error}; {state}",
+                      hint=f"make {folder.parent} writable again (a full disk: free some space), then: "
+                           f"invoke drill.recover {folder.name}")
 
 
 def connect(inventory: Inventory, name: str) -> Host:
@@ -174,8 +187,11 @@ def new_run_id(name: str) -> str:
 
 
 def new_folder(folder: Path) -> Path:
-    """Make a run's folder, readable by its owner alone."""
-    folder.mkdir(mode=0o700)
+    """Make a run's folder, readable by its owner alone. Raises JournalError."""
+    try:
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise JournalError(f"{folder} cannot be made: {error.strerror}; nothing was touched") from None
     return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,12 +13,16 @@ from drillbook.intents import intents
 from drillbook.inventory import CONTROLLER
 from drillbook.journal import Event, read
 from drillbook.probing import Probes
+from drillbook.reaching import patiently
 from drillbook.result import Residue
 from drillbook.revert import clean_canary, put_back, remove_scratch
 from drillbook.steps import Stage
 from drillbook.stopping import Stop
 
 READ_BACK_S = 30.0
+REACH_S = 10.0
+"""Hosts that cannot be reached are tried again until their leases have ended, and for so many seconds more."""
+ANSWER_S = 10.0
 
 
 @dataclass(slots=True)
@@ -31,6 +36,18 @@ class Ending:
     replay: Callable[[], object] | None = None
     """Carries out restore and verify, when the run ended before them."""
     residue: list[Residue] = field(default_factory=list)
+    _reach: Deadline | None = field(default=None, init=False)
+
+    @property
+    def reach(self) -> Deadline:
+        """Until when a host that cannot be reached is tried again: one patience for all parts, begun when first needed.
+
+        Whoever asks a second time to stop does not want it.
+        """
+        if self._reach is None:
+            lease_s = self.stage.hold.lease_s if self.stage.hold else 0.0
+            self._reach = Deadline.after(lease_s + REACH_S, self.stop.hurry)
+        return self._reach
 
     def run(self) -> list[Residue]:
         """Do all of it; returns what is left.
@@ -40,15 +57,15 @@ class Ending:
         self.stage.journal.patient = True
         if self.replay:
             self._part("undo", partial(self._undo, before_restore=True))
-            self._part("restore", partial(_nothing_left, self.replay))
+            self._part("restore", partial(self._restore, self.replay))
         self._part("canary", self._read_back)
         self._part("cleanup", self._cleanup)
         self._part("undo", self._undo)
         self._part("probes", self._stop_probes)
         for canary in self.probes.canaries:
             self._part(canary.id, partial(clean_canary, self.stage, canary.id, canary.probe))
-        self._part("scratch", lambda: remove_scratch(self.stage, self._touched()))
-        self._part("hold", partial(release, self.stage))
+        self._part("scratch", lambda: remove_scratch(self.stage, self._touched(), self.reach))
+        self._part("hold", lambda: release(self.stage, self.reach))
         return self.residue
 
     def _part(self, what: str, work: Callable[[], list[Residue]]) -> None:
@@ -61,8 +78,19 @@ class Ending:
 
     def _undo(self, *, before_restore: bool = False) -> list[Residue]:
         """Undo what is not undone; what cannot be before the restore is tried once more after it, and told then."""
-        left = put_back(self.stage, self._events(), restores=not before_restore)
+        left = put_back(self.stage, self._events(), restores=not before_restore, reach=self.reach)
         return [] if before_restore else left
+
+    def _restore(self, replay: Callable[[], object]) -> list[Residue]:
+        """Carry out the restore, once its hosts answer or the patience for that is over."""
+        for name in sorted({host for step in self.stage.plan.phase("restore") for host in step.hosts} - {CONTROLLER}):
+            with suppress(DrillbookError, TimeoutError):
+                patiently(partial(self._answers, name), self.reach)
+        replay()
+        return []
+
+    def _answers(self, name: str) -> None:
+        self.stage.host(name).run(("true",), deadline=Deadline.after(ANSWER_S))
 
     def _read_back(self) -> list[Residue]:
         if self.stop.hurry.is_set():
@@ -89,17 +117,12 @@ class Ending:
         return read(self.stage.journal.path).events
 
 
-def _nothing_left(work: Callable[[], object]) -> list[Residue]:
-    work()
-    return []
-
-
-def release(stage: Stage) -> list[Residue]:
+def release(stage: Stage, reach: Deadline | None = None) -> list[Residue]:
     """End the leases, keep their logs as evidence, release the locks; what an undo still has to mend stays armed."""
     if stage.hold is None:
         return []
     open_ones = [one.seq for one in intents(read(stage.journal.path).events, stage.plan.steps) if not one.settled]
-    logs, failed = stage.hold.end(keep=open_ones)
+    logs, failed = stage.hold.end(keep=open_ones, reach=reach)
     for host, log in logs.items():
         try:
             facts = stage.context("lease", host, Deadline.after(READ_BACK_S)).evidence("log", log)

@@ -23,6 +23,7 @@
     ├── StepFailed                    exit 1   a step found that something is wrong
     ├── CouldNotVerify                exit 3   a check could not be carried out
     ├── JournalError                  exit 3   the journal is damaged
+    ├── Unreported                    exit 5   a run has ended, and its report could not be written
     └── LabError                      exit 3   the embedded lab
 
 A message says what happened; ``hint`` says what to do next. Exit statuses are those of the verdicts in the README.
@@ -242,6 +243,13 @@ class JournalError(DrillbookError):
     """The journal is damaged; the message names the line."""
 
     code = "journal"
+
+
+class Unreported(DrillbookError):
+    """A run has ended, and its report could not be written; until it is recovered nobody can see what it left."""
+
+    code = "unreported"
+    exit_status = 5
 
 
 class LabError(DrillbookError):

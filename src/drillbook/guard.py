@@ -54,9 +54,8 @@ def needs_approval(plan: Plan) -> bool:
 
 
 def is_production(environment: str) -> bool:
-    """``production`` and ``prod``, also as the first or last word of a longer name, in any case."""
-    words = re.split(r"[^a-z0-9]+", environment.casefold())
-    return bool({words[0], words[-1]} & {"production", "prod"})
+    """``production`` and ``prod``, also as a word of a longer name, with a number or not, in any case."""
+    return bool(set(re.split(r"[^a-z]+", environment.casefold())) & {"production", "prod"})
 
 
 def message(refusals: Sequence[Finding]) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.text import Text
 
@@ -98,13 +99,25 @@ def stop(project: Project, run: str, inventory_name: str) -> int:
         for name in sorted({*(folder.name for folder in folders), *(one.state.owner.run for one in locks)}):
             out.print(Text(f"asked {name} to stop; it puts everything back first"))
         left = await_release(locks, ENDING_S)
+        alive_yet = _await_end(folders, ENDING_S)
     finally:
         hosts.close()
+    for folder in alive_yet:
+        out.print(Text(f"✗ {folder.name} is still running", style="bold red"))
     for one in left:
         out.print(Text(f"✗ {one.state.owner.run} still holds {one.name} on {one.host}", style="bold red"))
     if not folders and not locks:
         out.print(Text("no run was found" + (" where an answer came from" if silent else "")))
         return EXIT[Verdict.REFUSED] if silent else 0
-    if not left:
+    if not left and not alive_yet:
         out.print(Text("✓ stopped", style="green"))
-    return EXIT_RESIDUE if left else 0
+    return EXIT_RESIDUE if left or alive_yet else 0
+
+
+def _await_end(folders: Sequence[Path], seconds: float) -> list[Path]:
+    """Wait until the runs in ``folders`` have ended; returns those that have not after ``seconds``."""
+    pause = Deadline.after(seconds + 1)
+    until = time.monotonic() + seconds
+    while (left := [folder for folder in folders if alive(folder)]) and time.monotonic() < until:
+        pause.wait(POLL_S)
+    return left

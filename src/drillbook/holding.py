@@ -10,6 +10,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,10 +20,10 @@ from drillbook.action import Effect, find
 from drillbook.errors import DrillbookError, Fenced, HostError, Locked
 from drillbook.findings import Finding, finding
 from drillbook.host import Deadline, Host
-from drillbook.inventory import CONTROLLER
 from drillbook.journal import Journal
 from drillbook.leases import Lease, Lock, Owner, beat, fence
 from drillbook.planned import Plan
+from drillbook.reaching import patiently
 from drillbook.recording import Fence
 from drillbook.stopping import Stop
 
@@ -41,10 +42,16 @@ class _Grip:
     tokens: dict[str, int] = field(default_factory=dict)
     lease: Lease | None = None
     armed: set[int] = field(default_factory=set)
+    leased: bool = False
+    """A lease was armed there, and has not ended."""
     renewed: float = 0.0
     """Monotonic time at which the last renewal that was answered had been sent."""
+    missed: set[str] = field(default_factory=set)
+    """Locks that could not be taken over; what a dead controller of this run left of them is removed at the end."""
     lost: str = ""
     """Why it is not held any more."""
+    log: bytes | None = None
+    """What the lease left, once it has ended."""
 
 
 @dataclass(slots=True)
@@ -76,12 +83,13 @@ class Hold:
         With ``lenient`` a host that cannot be reached is left out. Raises Locked, HostError.
         """
         until = time.monotonic() + patience
-        for name, host in claims(self.plan):
+        for name, host in self.plan.locks():
             try:
                 self._take(name, host, until)
             except (HostError, TimeoutError) as error:
                 if not lenient or isinstance(error, Locked):
                     raise
+                self._grip(host).missed.add(name)
                 self.journal.append("lock.failed", {"name": name, "message": str(error)}, host=host)
 
     def _take(self, name: str, host: str, until: float) -> None:
@@ -107,17 +115,27 @@ class Hold:
         state = lock.state(deadline=Deadline.after(ANSWER_S))
         return state is not None and state.owner.run == self.over and ended(state.owner.controller)
 
-    def adopt(self, host: str) -> None:
-        """Take on what a dead controller of this run armed on ``host``: it stays armed while it is put back from here."""
-        lease = self.lease_on(host)
-        state = lease.state(deadline=Deadline.after(ANSWER_S))
-        if state is None:
-            return
+    def adopt(self, host: str, armed: Sequence[int]) -> None:
+        """Take on what a dead controller of this run armed on ``host``: it stays armed while it is put back from here.
+
+        A host that does not answer is taken to hold what the journal says: ``armed``.
+        """
         grip = self._grip(host)
+        grip.armed = set(armed)
+        try:
+            state = self.lease_on(host).state(deadline=Deadline.after(ANSWER_S))
+        except (DrillbookError, TimeoutError) as error:
+            self.journal.append("lease.failed", {"message": getattr(error, "message", str(error))}, host=host)
+            return
+        if state is None:
+            grip.armed = set()
+            return
         grip.armed = set() if state.reverted else set(state.armed)
         self.journal.append("lease.adopted", {"armed": sorted(state.armed), "reverted": state.reverted}, host=host)
+        grip.leased = bool(grip.armed)
         if grip.armed:
-            self._beat(grip)
+            with suppress(DrillbookError):
+                self._beat(grip)
             self._renew_from_now_on(host)
 
     def _grip(self, host: str) -> _Grip:
@@ -130,6 +148,15 @@ class Hold:
         if grip.lease is None:
             grip.lease = Lease(self.open_host(host), self.owner.run, self.lease_s)
         return grip.lease
+
+    def others(self) -> list[str]:
+        """Who holds a lock that the run would take; only looks. Raises HostError, NotReady."""
+        found = []
+        for name, host in self.plan.locks():
+            state = Lock(self.open_host(host), name, self.lease_s).state(deadline=Deadline.after(ANSWER_S))
+            if state is not None and state.held:
+                found.append(f"{host}: {name} is locked by {state.owner}")
+        return found
 
     def ready(self) -> None:
         """Make sure that every host whose faults would be armed can keep a lease. Raises NotReady, HostError."""
@@ -144,8 +171,9 @@ class Hold:
         sent = time.monotonic()
         lease.arm(intent, what, commands, deadline=Deadline.after(ANSWER_S))
         grip.armed.add(intent)
+        grip.leased = True
         grip.renewed = max(grip.renewed, sent)
-        self.journal.append("lease.armed", {"intent": intent, "seconds": self.lease_s}, host=host, sync=True)
+        self.journal.append("lease.armed", {"intent": intent, "what": what, "lease_s": self.lease_s}, host=host, sync=True)
         self._renew_from_now_on(host)
 
     def disarm(self, intent: int, host: str) -> None:
@@ -155,26 +183,52 @@ class Hold:
             grip.lease.disarm(intent, deadline=Deadline.after(ANSWER_S))
             grip.armed.discard(intent)
 
-    def fence(self, host: str) -> Fence | None:
-        """What keeps a command from starting on ``host`` once its lock belongs to somebody else."""
+    def fence(self, host: str, *, fault: bool = False) -> Fence | None:
+        """What keeps a command from starting on ``host`` once one of its locks belongs to somebody else.
+
+        A ``fault`` does not start either once the target has begun to revert: nobody there would put it back.
+        """
         grip = self._grips.get(host)
         if grip is None or not grip.tokens:
             return None
-        name, token = next(iter(grip.tokens.items()))
-        return partial(fence, folder=Lock(self.open_host(host), name, self.lease_s).folder, token=token)
 
-    def check(self) -> None:
+        def fenced(argv: Sequence[str]) -> Sequence[str]:
+            lease = self.lease_on(host).folder if fault and grip.armed else ""
+            for name, token in grip.tokens.items():
+                argv = fence(argv, Lock(self.open_host(host), name, self.lease_s).folder, token, lease)
+            return argv
+
+        return fenced
+
+    def promise(self, intent: int, host: str) -> str:
+        """What the target does by itself about the change ``intent`` that is still armed there; '' when it is not."""
+        grip = self._grips.get(host)
+        if grip is None or intent not in grip.armed:
+            return ""
+        return (f"{host} was told before the change to put it back by itself once it has heard nothing for "
+                f"{self.lease_s:.0f} s; `invoke drill.recover` looks whether it did")
+
+    def check(self, host: str = "") -> None:
         """Make sure that everything is still held; asks the targets when the last answer is old.
 
-        Raises Fenced, HostError.
+        For a change on ``host`` only that host is asked when it has a lock of its own, so that one which hangs does not
+        keep the others waiting. Raises Fenced, HostError.
         """
         for grip in list(self._grips.values()):
             if grip.lost:
                 raise Fenced(grip.lost)
+        own = self._grips.get(host)
+        for grip in [own] if own and own.tokens else list(self._grips.values()):
             if grip.tokens and time.monotonic() - grip.renewed > self.lease_s / 2:
                 self._beat(grip)
             if grip.lost:
                 raise Fenced(grip.lost)
+
+    def affirm(self) -> None:
+        """Ask every target now: what is not held any more, or was reverted there, ends the run. Raises HostError."""
+        for grip in list(self._grips.values()):
+            if grip.tokens or grip.armed:
+                self._beat(grip)
 
     def _renew_from_now_on(self, host: str) -> None:
         with self._lock:
@@ -189,13 +243,14 @@ class Hold:
         while not self._halt.wait(every) and not grip.lost:
             try:
                 self._beat(grip)
-            except DrillbookError as error:
+            except Exception as error:  # noqa: BLE001  a thread that dies would let the lease end unseen
                 self._silent(grip, error)
 
     def _beat(self, grip: _Grip) -> None:
         """Renew everything on one host, and hear what it has to say. Raises HostError."""
         sent = time.monotonic()
-        lease = self.owner.run if grip.armed else None
+        # Also when nothing is armed any more: else its log would tell of a revert that had nothing to do.
+        lease = self.owner.run if grip.leased else None
         patience = max(1.0, min(ANSWER_S, self.lease_s / 3))
         heard = beat(self.open_host(grip.host), dict(grip.tokens), lease, deadline=Deadline.after(patience))
         grip.renewed = max(grip.renewed, sent)
@@ -208,56 +263,65 @@ class Hold:
         if heard.stop and self.stop.ask(f"the run was stopped from elsewhere: {heard.stop}"):
             self.journal.append("stop.requested", {"by": heard.stop, "from": "lock"}, host=grip.host)
 
-    def _silent(self, grip: _Grip, error: DrillbookError) -> None:
+    def _silent(self, grip: _Grip, error: Exception) -> None:
         """A renewal got no answer: when that lasts, the target is about to revert by itself, so the run ends."""
         age = time.monotonic() - grip.renewed
-        if age > self.lease_s * 2 / 3 and isinstance(error, HostError | TimeoutError | DrillbookError):
-            self._ended(f"{grip.host}: nothing could be renewed for {age:.0f} s: {error.message}", "lease-unrenewed",
-                        grip.host, {"age_s": round(age, 3)})
+        if age > self.lease_s * 2 / 3:
+            why = error.message if isinstance(error, DrillbookError) else f"{type(error).__name__}: {error}"
+            self._ended(f"{grip.host}: nothing could be renewed for {age:.0f} s: {why}", "lease-unrenewed", grip.host,
+                        {"age_s": round(age, 3)})
 
     def _ended(self, message: str, code: str, host: str, data: dict[str, object]) -> None:
         if self.stop.ask(message, [_lost(code, message, host)]):
             self.journal.append(code.replace("-", ".", 1), {"message": message, **data}, host=host)
 
-    def end(self, *, keep: Sequence[int] = ()) -> tuple[dict[str, bytes], dict[str, str]]:
+    def end(self, *, keep: Sequence[int] | None = None,
+            reach: Deadline | None = None) -> tuple[dict[str, bytes], dict[str, str]]:
         """Give everything back: the log of each lease by host, and what could not be given back by host.
 
-        Leases with an intent in ``keep`` stay armed: the target goes on trying what could not be undone from here.
+        Leases with an intent in ``keep`` stay armed, without it all of them: the target goes on trying what could not be
+        undone from here. A host that does not answer is tried again while ``reach`` lasts. Does nothing a second time.
         """
         if self._halt.is_set():
             return {}, {}
         self._halt.set()
         logs: dict[str, bytes] = {}
         failed: dict[str, str] = {}
-        for thread in self._threads.values():
-            thread.join(timeout=ANSWER_S)
-        for host, grip in self._grips.items():
+
+        def give_back(grip: _Grip) -> None:
+            if thread := self._threads.get(grip.host):
+                thread.join(timeout=ANSWER_S)
             try:
-                if grip.lease is not None and not grip.armed & set(keep):
-                    logs[host] = grip.lease.end(deadline=Deadline.after(ANSWER_S))
-                for name, token in grip.tokens.items():
-                    Lock(self.open_host(host), name, self.lease_s).release(token, deadline=Deadline.after(ANSWER_S))
-                    self.journal.append("lock.released", {"name": name, "token": token}, host=host)
+                log = patiently(partial(self._give_back, grip, grip.armed if keep is None else set(keep)), reach)
+                if log is not None:
+                    logs[grip.host] = log
             except (DrillbookError, TimeoutError) as error:
-                failed[host] = getattr(error, "message", str(error))
+                failed[grip.host] = getattr(error, "message", str(error))
+
+        with ThreadPoolExecutor(max(1, min(64, len(self._grips))), thread_name_prefix="hold-end") as pool:
+            list(pool.map(give_back, list(self._grips.values())))
         return logs, failed
+
+    def _give_back(self, grip: _Grip, keep: set[int]) -> bytes | None:
+        """Give back what is held on one host; the log of its lease, if it had one. Safe to do twice. Raises HostError."""
+        host = self.open_host(grip.host)
+        if grip.log is None and (grip.lease or grip.armed) and not grip.armed & keep:
+            grip.log = Lease(host, self.owner.run, self.lease_s).end(deadline=Deadline.after(ANSWER_S))
+            grip.leased = False
+        for name, token in list(grip.tokens.items()):
+            Lock(host, name, self.lease_s).release(token, deadline=Deadline.after(ANSWER_S))
+            del grip.tokens[name]
+            self.journal.append("lock.released", {"name": name, "token": token}, host=grip.host)
+        for name in sorted(grip.missed):
+            lock = Lock(host, name, self.lease_s)
+            state = lock.state(deadline=Deadline.after(ANSWER_S))
+            if state and state.owner.run == self.owner.run and (not state.held or ended(state.owner.controller)):
+                lock.release(state.token, deadline=Deadline.after(ANSWER_S))
+        return grip.log
 
 
 def _lost(code: str, message: str, host: str) -> Finding:
     return finding(code, title=host, measured=message, host=host)
-
-
-def claims(plan: Plan) -> list[tuple[str, str]]:
-    """Names and hosts of the locks of a plan, in one order for every run: its service, and whatever its faults hit.
-
-    A fault that names no service claims its hosts, each by the name ``host``.
-    """
-    services = plan.inventory.services
-    named = {plan.service, *(str(step.params.get("service", "")) for step in plan.steps if step.effect is not Effect.READ)}
-    found = {(name, services[name].host) for name in named if name in services}
-    held = {host for _, host in found}
-    faults = {host for step in plan.steps if step.effect is Effect.FAULT for host in step.hosts}
-    return sorted(found | {("host", host) for host in faults - held - {CONTROLLER}})
 
 
 def leased(plan: Plan) -> list[str]:

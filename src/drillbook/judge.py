@@ -46,7 +46,7 @@ def judge(history: History) -> RunView:
     steps = _steps(own, events, plan)
     residue = _residue(events, plan)
     objectives = _objectives(plan, figures, _verified(steps, own))
-    findings = _findings(own, plan, figures, objectives, residue)
+    findings = [_mended(one, events) for one in _findings(own, plan, figures, objectives, residue)]
     verdict, reason = _verdict(own, steps, objectives, findings)
     result = Result(
         run=first.data["run"], drill=plan.drill, title=plan.title, service=plan.service,
@@ -169,6 +169,14 @@ def _objectives(plan: Plan, figures: Figures, unverified: str | None) -> dict[st
                                          "lost_numbers": tuple(figures.lost_numbers)})
         result[key] = one
     return result
+
+
+def _mended(one: Finding, events: Sequence[Event]) -> Finding:
+    """A service that a later recovery brought back is not to be brought back by hand."""
+    if one.code != "not-recovered" or events[-1].kind != "recovery.finished" or events[-1].data["residue"]:
+        return one
+    return one.model_copy(update={"remedy": f"Put back since, by `invoke drill.recover` at {events[-1].at[:19]}Z; "
+                                            "look at why the run itself did not."})
 
 
 def _findings(events: Sequence[Event], plan: Plan, figures: Figures, objectives: dict[str, Objective],

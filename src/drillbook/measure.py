@@ -72,13 +72,20 @@ def figures(events: Sequence[Event], plan: Plan) -> Figures:
     result.keep("disruption_s", Figure(disruption, 0.0) if disruption is not None
                 else Figure(None, None, "nothing was injected"))
     _availability(result, own, disruption)
-    _loss(result, own, plan, disruption)
+    _loss(result, [*own, *_read_back_later(events, own)], plan, disruption)
     _phases(result, own, disruption)
     result.tracks = probe_tracks(own)
     for event in own:
         if event.kind == "probe.ended" and event.data["error"]:
             result.findings.append(finding("probe-failed", measured=event.data["error"], step=event.data["probe"]))
     return result
+
+
+def _read_back_later(events: Sequence[Event], own: Sequence[Event]) -> list[Event]:
+    """What a recovery read back of the canaries, where the run itself died before it could: numbers, no clock."""
+    seen = {event.data["probe"] for event in own if event.kind == "canary.survivors"}
+    later = [event for event in events[len(own):] if event.kind == "canary.survivors" and event.data["probe"] not in seen]
+    return list({event.data["probe"]: event for event in later}.values())
 
 
 def _disruption(events: Sequence[Event], plan: Plan) -> float | None:

@@ -95,7 +95,7 @@ def _log(data: Mapping[str, Any]) -> str:
 
 def _guard(data: Mapping[str, Any]) -> str:
     measured = _text(data, "measured")
-    condition = _text(data, "condition") or "a condition of abort_if"
+    condition = _text(data, "title", "condition") or "a condition of abort_if"
     return f"guard tripped: {condition}" + (f", measured {measured}" if measured else "")
 
 
@@ -109,6 +109,10 @@ def _stop(data: Mapping[str, Any]) -> str:
     return f"stop requested by {by or 'somebody'}" + (f" from {place}" if place else "")
 
 
+def _lost(data: Mapping[str, Any]) -> str:
+    return _text(data, "message") or "the run lost its hold on a target"
+
+
 def _fenced(data: Mapping[str, Any]) -> str:
     what = _text(data, "what", "message", "name")
     return "fenced off: this run no longer holds the lock" + (f" ({what})" if what else "")
@@ -116,4 +120,4 @@ def _fenced(data: Mapping[str, Any]) -> str:
 
 _TELL: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "lock.taken": _lock, "lease.armed": _armed, "lease.lapsed": _lapsed, "lease.log": _log, "guard.tripped": _guard,
-    "approval": _approval, "stop.requested": _stop, "fenced": _fenced}
+    "lock.lost": _lost, "lease.unrenewed": _lost, "approval": _approval, "stop.requested": _stop, "fenced": _fenced}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from drillbook.action import Action, Effect, Fault, Place
 from drillbook.errors import PlanError, SourceError
 from drillbook.inventory import CONTROLLER, Inventory, service_names
 from drillbook.planned import Plan, PlannedCondition, PlannedGuard, PlannedProbe, PlannedStep, checked, faulted
+from drillbook.services import S3
 from drillbook.spec import Condition, Drill, ProbeUse, Step
 from drillbook.strict import Place as FilePlace
 from drillbook.strict import did_you_mean
@@ -111,10 +113,25 @@ class _Planner:
             if not any(step.phase == "restore" for step in sure):
                 message = f"{fault.action} can only be undone by a restore, and every restore step may be skipped or fail"
                 raise self.fail(("restore",), message, "have one without `when` and `allow_failure`", key=True)
+            self._kept_elsewhere(fault, steps)
             if not any(self._proves(step, fault, sure) for step in sure):
                 message = f"{fault.action} can only be undone by a restore, and no step proves a backup of this run"
                 raise self.fail(("backup",), message, "add a step that reads back what a backup step of this drill saved, "
                                 "such as `postgres.backup_intact`", key=True)
+
+    def _kept_elsewhere(self, fault: PlannedStep, steps: Sequence[PlannedStep]) -> None:
+        """The backup must not lie in what the fault breaks."""
+        broken = self.inventory.services.get(str(fault.params.get("service", "")))
+        if not isinstance(broken, S3):
+            return
+        for step in [step for step in steps if step.phase == "backup" and step.effect is Effect.WRITE]:
+            for key, value in step.params.items():
+                with contextlib.suppress(ValueError):
+                    place = str(template.evaluate(value, {**self.static, "run": dict.fromkeys(RUN_NAMES, "run")}))
+                    if place.startswith((f"s3://{broken.bucket}/", f"s3://{broken.bucket}#")):
+                        raise self.fail(("backup",), f"{step.action} keeps its backup in {place.partition('#')[0]}, and "
+                                        f"{fault.action} breaks that very bucket", f"let `{key}` be in another bucket",
+                                        key=True)
 
     def _proves(self, proof: PlannedStep, fault: PlannedStep, sure: Sequence[PlannedStep]) -> bool:
         """Does ``proof`` read back, for the fault's own service, what a backup step of this drill is sure to save?"""
@@ -176,6 +193,9 @@ class _Planner:
         if effect is not Effect.READ and phase == "guard":
             raise self.fail(place, f"{name} changes something; a condition only looks",
                             "use an action that reads, or a probe", key=True)
+        if effect is not Effect.READ and template.is_template(step.params.get("service")):
+            raise self.fail((*place, "service"), "the service that a step changes must be known before anything runs: its "
+                            "lock and the guard's limits depend on it", "write its name")
         if effect is Effect.FAULT and phase != "inject":
             raise self.fail(place, f"{name} breaks something; that belongs in `inject`, not in `{phase}`",
                             "move the step to `inject`", key=True)

@@ -125,10 +125,20 @@ class Plan(_Value):
                 named.add(service.host)
         return self.inventory.expand(tuple(named))
 
-    def locks(self) -> tuple[str, ...]:
-        """Services that the run locks: the drill's own and those that its faults hit, sorted."""
-        hit = {str(step.params.get("service", "")) for step in self.steps if step.effect is Effect.FAULT}
-        return tuple(sorted({self.service, *hit} & set(self.inventory.services)))
+    def locks(self) -> tuple[tuple[str, str], ...]:
+        """Names and hosts of the locks that a run takes, in one order for every run.
+
+        They are of the drill's own service, of every service that a step changes, and, by the name ``host``, of every
+        host that a fault hits as a whole, or without a service of it being locked.
+        """
+        services = self.inventory.services
+        changing = [step for step in self.steps if step.effect is not Effect.READ]
+        named = {self.service, *(str(step.params.get("service", "")) for step in changing)}
+        found = {(name, services[name].host) for name in named if name in services}
+        faults = [step for step in changing if step.effect is Effect.FAULT]
+        whole = {host for step in faults if step.params.get("service") not in services for host in step.hosts}
+        stray = {host for step in faults for host in step.hosts} - {host for _, host in found}
+        return tuple(sorted(found | {("host", host) for host in (whole | stray) - {CONTROLLER}}))
 
     def names(self, run: dict[str, str]) -> dict[str, Any]:
         """What expressions can refer to before any step has run."""
@@ -140,13 +150,13 @@ class Plan(_Value):
 def faulted(steps: Iterable[PlannedStep], inventory: Inventory) -> set[str]:
     """Hosts that the faults of ``steps`` hit.
 
-    A fault that is injected from the controller through a service's own protocol hits the service's host.
+    A fault of a service hits the service's host, wherever the step runs: it may reach it through its own protocol.
     """
     hit: set[str] = set()
     for step in steps:
         if step.effect is Effect.FAULT:
             service = inventory.services.get(str(step.params.get("service", "")))
-            hit |= {service.host if service and host == CONTROLLER else host for host in step.hosts}
+            hit |= {service.host} | (set(step.hosts) - {CONTROLLER}) if service else set(step.hosts)
     return hit
 
 

@@ -186,11 +186,16 @@ class CanaryTrack(_Track):
 
     def read_back(self, context: Context) -> None:
         """Write down which numbers are there now."""
-        try:
-            numbers = sorted(self.probe.survivors(context))
-            self.journal.append("canary.survivors", {"probe": self.id, "ranges": ranges(numbers), "count": len(numbers)})
-        except Exception as error:  # noqa: BLE001  whatever the driver raises, the loss is then not known
-            self.journal.append("canary.survivors", {"probe": self.id, "error": str(error)})
+        read_back(self.journal, self.id, self.probe, context)
+
+
+def read_back(journal: Journal, probe_id: str, probe: Canary, context: Context) -> None:
+    """Write down which numbers of a canary are there now, also when the run that wrote them has died."""
+    try:
+        numbers = sorted(probe.survivors(context))
+        journal.append("canary.survivors", {"probe": probe_id, "ranges": ranges(numbers), "count": len(numbers)})
+    except Exception as error:  # noqa: BLE001  whatever the driver raises, the loss is then not known
+        journal.append("canary.survivors", {"probe": probe_id, "error": str(error)})
 
 
 class Probes:

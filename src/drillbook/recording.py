@@ -16,6 +16,7 @@ from drillbook.redact import Redactor
 from drillbook.values import Secret
 
 TAIL = 4000
+PUT_S = 30.0
 
 Fence = Callable[[Sequence[str]], Sequence[str]]
 """Makes of a command one that starts only while the run holds its lock."""
@@ -52,9 +53,7 @@ class RecordingHost:
         try:
             carried = self.fence(argv) if self.fence else argv
             raw = self.inner.run(carried, deadline=deadline, stdin=stdin, env=env, cwd=cwd, sink=sink)
-            if self.fence and was_fenced(raw):
-                raise Fenced(f"{self.name}: the run lost its lock there, so nothing more is changed",
-                             hint="see who holds it: `invoke drill.list`; when that run has ended: `invoke drill.recover`")
+            self._unless_fenced(raw)
         except DrillbookError as error:
             self._record(argv, {"exit": None, "signal": None, "seconds": time.monotonic() - start, "stdout": "",
                                 "stderr": "", "stdout_bytes": 0, "stderr_bytes": 0, "error": error.message})
@@ -68,6 +67,11 @@ class RecordingHost:
                             "stdout_bytes": output.stdout_bytes, "stderr_bytes": output.stderr_bytes, "error": None})
         return output
 
+    def _unless_fenced(self, output: Output) -> None:
+        if self.fence and was_fenced(output):
+            raise Fenced(f"{self.name}: the run lost its lock or its lease there, so nothing more is changed",
+                         hint="see who holds it: `invoke drill.list`; when that run has ended: `invoke drill.recover`")
+
     def _record(self, argv: Sequence[str], data: dict[str, Any]) -> None:
         shown = [printable(self.redactor.text(part), limit=2000) for part in argv]
         self.journal.append("command", {"argv": shown, **data}, step=self.step, host=self.name)
@@ -77,7 +81,9 @@ class RecordingHost:
         self.journal.append(kind, data, step=self.step, host=self.name)
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
-        """See Host."""
+        """See Host. Raises Fenced as ``run`` does."""
+        if self.fence:
+            self._unless_fenced(self.inner.run(self.fence(("true",)), deadline=Deadline.after(PUT_S)))
         self.inner.put(data, path, mode=mode)
 
     def get(self, path: str, *, limit: int = 1 << 20) -> bytes:

@@ -11,17 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from drillbook import template
+from drillbook.action import Effect
 from drillbook.departed import lab_gone
 from drillbook.ending import release
 from drillbook.errors import JournalError, PlanError
 from drillbook.findings import Finding, finding
 from drillbook.holding import Hold, controller
-from drillbook.host import Host
+from drillbook.host import Deadline, Host
 from drillbook.hosting import Hosts
+from drillbook.intents import intents
+from drillbook.inventory import CONTROLLER
 from drillbook.journal import FILE, Event, History, Journal, Observer, alive, read
 from drillbook.leases import Owner
 from drillbook.plan import Plan, PlannedProbe, checked
 from drillbook.probe import find_probe
+from drillbook.probing import read_back
 from drillbook.redact import Redactor
 from drillbook.result import Residue
 from drillbook.revert import clean_canary, needs_restore, put_back, remove_scratch
@@ -29,6 +33,7 @@ from drillbook.steps import Stage, carry_out, groups, saved_facts
 from drillbook.stopping import Stop
 
 LATE_S = 10.0
+READ_BACK_S = 30.0
 RESULT = "result.json"
 
 
@@ -118,22 +123,30 @@ class Recovery:
         hold = Hold(stage.plan, stage.journal, stage.host, owner, Stop(), over=run)
         try:
             hold.take(patience=stage.plan.guard.lease_s + LATE_S, lenient=True)
-            for host in sorted({str(event.host) for event in history.events if event.kind == "lease.armed"}):
-                hold.adopt(host)
+            # By intent, not by `lease.armed`: the controller may have died between arming and writing that down.
+            armed = [intent for intent in intents(history.events, stage.plan.steps)
+                     if intent.effect is Effect.FAULT and intent.undo.kind == "commands"]
+            for host in sorted({intent.host for intent in armed}):
+                hold.adopt(host, [intent.seq for intent in armed if intent.host == host and not intent.settled])
         except BaseException:
             hold.end()
             raise
         return hold
 
     def _put_back(self, stage: Stage, history: History) -> list[Residue]:
-        put_back(stage, self._events(), restores=False)  # first what may stand in the way of a restore
         done = any(event.kind == "phase.ended" and event.data == {"phase": "restore", "status": "done"}
                    for event in history.events)
-        if not done and needs_restore(stage, self._events()):
-            self._restore(stage)
+        found = intents(self._events(), stage.plan.steps)
+        if not done and any(intent.undo.kind == "restore" and not intent.settled for intent in found):
+            put_back(stage, self._events(), restores=False)  # first what may stand in the way of a restore
+            if needs_restore(stage, self._events()):
+                self._restore(stage)
         residue = put_back(stage, self._events())
         for planned in _canaries(stage.plan, history):
             probe = find_probe(planned.name).model_validate(template.evaluate(planned.params, stage.names()))
+            if not any(event.kind == "canary.survivors" and event.data["probe"] == planned.id for event in history.events):
+                context = stage.context(planned.id, CONTROLLER, Deadline.after(READ_BACK_S))
+                read_back(stage.journal, planned.id, probe, context)
             residue += clean_canary(stage, planned.id, probe)
         touched = sorted({str(event.host) for event in history.events if event.kind == "step.started"})
         residue += remove_scratch(stage, touched)

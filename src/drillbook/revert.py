@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
+from functools import partial
 
 from drillbook.action import Effect, find, scratch_of
 from drillbook.errors import DrillbookError
@@ -14,6 +16,7 @@ from drillbook.inventory import CONTROLLER
 from drillbook.journal import Event
 from drillbook.plan import Plan
 from drillbook.probe import Canary
+from drillbook.reaching import LOST, patiently
 from drillbook.remedy import by_hand
 from drillbook.result import Residue
 from drillbook.steps import PROOF_S, Stage, fault_gone
@@ -23,24 +26,27 @@ TURN_S = 10.0
 """Seconds that an undo waits for newer ones on other hosts."""
 
 
-def put_back(stage: Stage, events: Sequence[Event], *, restores: bool = True) -> list[Residue]:
+def put_back(stage: Stage, events: Sequence[Event], *, restores: bool = True,
+             reach: Deadline | None = None) -> list[Residue]:
     """Undo every unsettled intent of ``events``, newest first; returns what could not be put back.
 
     Without ``restores`` only faults that can be undone are, as before a restore that they may stand in the way of.
 
     What only a restore mends counts as put back when its fault is gone and the restore phase ended well. An undo waits
-    for the newer ones on other hosts, but not for long: a host that hangs must not keep the others broken.
+    for the newer ones on other hosts, but not for long: a host that hangs must not keep the others broken. A host that
+    cannot be reached is tried again while ``reach`` lasts.
     """
     restored, why = _restored(events, stage.plan)
     todo = [intent for intent in reversed(intents(events, stage.plan.steps)) if not intent.settled
             and (restores or (intent.effect is Effect.FAULT and intent.undo.kind != "restore"))]
+    one = partial(_one, reach=reach, restored=restored, why=why)
     turns: list[tuple[Intent, Future[Residue | None]]] = []
     with ExitStack() as stack:
         workers = {host: stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix=f"undo-{host}"))
                    for host in {intent.host for intent in todo}}
         for intent in todo:
             newer = [turn for other, turn in turns if other.host != intent.host]
-            turns.append((intent, workers[intent.host].submit(_in_turn, stage, intent, newer, restored, why)))
+            turns.append((intent, workers[intent.host].submit(_in_turn, stage, intent, newer, one)))
     return [left for _, turn in turns if (left := turn.result())]
 
 
@@ -69,10 +75,10 @@ def _never_happened(stage: Stage, intent: Intent) -> bool:
         return False
 
 
-def _in_turn(stage: Stage, intent: Intent, newer: Sequence[Future[Residue | None]], restored: bool,
-             why: str) -> Residue | None:
+def _in_turn(stage: Stage, intent: Intent, newer: Sequence[Future[Residue | None]],
+             work: Callable[[Stage, Intent], Residue | None]) -> Residue | None:
     wait(newer, timeout=TURN_S)
-    left = _one(stage, intent, restored=restored, why=why)
+    left = work(stage, intent)
     if left:
         stage.journal.append("undo.failed", {"intent": intent.seq, "message": left.why}, step=intent.step.id,
                              host=intent.host, sync=True)
@@ -89,7 +95,7 @@ def _restored(events: Sequence[Event], plan: Plan) -> tuple[bool, str]:
     return False, f"the restore failed: {failed[-1].data['message']}" if failed else "no restore was carried out"
 
 
-def _one(stage: Stage, intent: Intent, *, restored: bool, why: str) -> Residue | None:
+def _one(stage: Stage, intent: Intent, *, reach: Deadline | None, restored: bool, why: str) -> Residue | None:
     """Undo one intent; None when it is put back, or there was nothing to put back."""
     undo = intent.undo
     try:
@@ -97,29 +103,45 @@ def _one(stage: Stage, intent: Intent, *, restored: bool, why: str) -> Residue |
         acts = undo.kind in ("commands", "action")
         # An undo of a fault that can be carried out always is: "not active" may only mean "not yet".
         looks = undo.kind != "nothing" if not fault else not acts
-        gone = looks and fault_gone(stage, intent.step, intent.action(), intent.host, patience=0.0) is True
+        gone = looks and patiently(partial(_seen_gone, stage, intent), None if acts else reach)
         if undo.kind == "restore" and not (gone and restored):
-            return _left(intent, f"{undo.why}; {why or 'the fault is not proven gone'}")
+            return _left(stage, intent, f"{undo.why}; {why or 'the fault is not proven gone'}")
         if gone or (undo.kind == "nothing" and not fault):
-            _settle(stage, intent, "gone already" if gone else undo.why)
+            patiently(partial(_settle, stage, intent, "gone already" if gone else undo.why), reach)
             return None
         if undo.kind == "nothing":
-            return _left(intent, undo.why)
+            return _left(stage, intent, undo.why)
         stage.journal.append("undo", {"intent": intent.seq, **undo.model_dump(mode="json")}, step=intent.step.id,
                              host=intent.host, sync=True)
-        carry_out_undo(stage, intent)
-        if fault and fault_gone(stage, intent.step, intent.action(), intent.host, patience=PROOF_S) is not True:
-            return _left(intent, "the undo ended well, but the fault is not proven gone")
-        _settle(stage, intent, "undone")
+        if not patiently(partial(_undone, stage, intent), reach):
+            return _left(stage, intent, "the undo ended well, but the fault is not proven gone")
+        patiently(partial(_settle, stage, intent, "undone"), reach)
     except Exception as error:  # noqa: BLE001  one failing undo must not keep the others from being tried
-        return _left(intent, str(error) if isinstance(error, DrillbookError) else f"{type(error).__name__}: {error}")
+        return _left(stage, intent, str(error) if isinstance(error, DrillbookError) else f"{type(error).__name__}: {error}")
     return None
+
+
+def _seen_gone(stage: Stage, intent: Intent) -> bool:
+    """Is it gone? What can be undone is then undone although its host does not answer: the undo may go another way."""
+    try:
+        return fault_gone(stage, intent.step, intent.action(), intent.host, patience=0.0) is True
+    except LOST:
+        if intent.undo.kind in ("commands", "action"):
+            return False
+        raise
+
+
+def _undone(stage: Stage, intent: Intent) -> bool:
+    """Undo, and prove that a fault is gone."""
+    carry_out_undo(stage, intent)
+    return intent.effect is not Effect.FAULT or fault_gone(stage, intent.step, intent.action(), intent.host,
+                                                           patience=PROOF_S) is True
 
 
 def carry_out_undo(stage: Stage, intent: Intent) -> None:
     """Do what the undo says. Raises what its commands or its action raise."""
     if stage.hold:
-        stage.hold.check()
+        stage.hold.check(intent.host)
     context = stage.context(intent.step.id, intent.host, Deadline.after(UNDO_S), changes=True)
     for argv in intent.undo.commands:
         context.host.run(argv, deadline=context.deadline).check()
@@ -134,9 +156,11 @@ def _settle(stage: Stage, intent: Intent, how: str) -> None:
     stage.journal.append("undone", {"intent": intent.seq, "message": how}, step=intent.step.id, host=intent.host, sync=True)
 
 
-def _left(intent: Intent, why: str) -> Residue:
+def _left(stage: Stage, intent: Intent, why: str) -> Residue:
+    promise = stage.hold.promise(intent.seq, intent.host) if stage.hold else ""
     what = f"{intent.step.action} ({intent.step.name or intent.step.phase})"
-    return Residue(step=intent.step.id, host=intent.host, what=what, why=why, by_hand=by_hand(intent))
+    return Residue(step=intent.step.id, host=intent.host, what=what, by_hand=by_hand(intent),
+                   why=f"{why}; {promise}" if promise else why)
 
 
 def clean_canary(stage: Stage, probe_id: str, canary: Canary) -> list[Residue]:
@@ -149,16 +173,17 @@ def clean_canary(stage: Stage, probe_id: str, canary: Canary) -> list[Residue]:
     return []
 
 
-def remove_scratch(stage: Stage, hosts: Sequence[str]) -> list[Residue]:
-    """Remove the run's temporary files on ``hosts``."""
-    residue = []
-    for name in hosts:
-        path = ""
-        try:
-            host = stage.host(name)
-            path = scratch_of(host, stage.run["id"])
-            host.run(("rm", "-rf", "--", path), deadline=Deadline.after(UNDO_S)).check()
-        except DrillbookError as error:
-            residue.append(Residue(step="cleanup", host=name, what=f"temporary files in {path or 'the scratch folder'}",
-                                   why=error.message, by_hand=f"on {name}: rm -rf {path}"))
-    return residue
+def remove_scratch(stage: Stage, hosts: Sequence[str], reach: Deadline | None = None) -> list[Residue]:
+    """Remove the run's temporary files on ``hosts``; one that cannot be reached is tried again while ``reach`` lasts."""
+    with ThreadPoolExecutor(max_workers=max(1, min(64, len(hosts))), thread_name_prefix="scratch") as pool:
+        return [left for left in pool.map(partial(_remove_scratch, stage, reach), hosts) if left]
+
+
+def _remove_scratch(stage: Stage, reach: Deadline | None, name: str) -> Residue | None:
+    path = scratch_of(stage.plan.inventory.target(name), stage.run["id"])
+    try:
+        patiently(lambda: stage.host(name).run(("rm", "-rf", "--", path), deadline=Deadline.after(UNDO_S)).check(), reach)
+    except (DrillbookError, TimeoutError) as error:
+        return Residue(step="cleanup", host=name, what=f"temporary files in {path}",
+                       why=getattr(error, "message", str(error)), by_hand=f"on {name}: rm -rf {shlex.quote(path)}")
+    return None

@@ -14,7 +14,7 @@ from typing import Any
 from drillbook import guard, template
 from drillbook.action import Effect
 from drillbook.ending import Ending
-from drillbook.errors import DrillbookError, HostError, Locked
+from drillbook.errors import DrillbookError, HostError, HostUnreachable, Locked
 from drillbook.findings import Finding, finding
 from drillbook.host import Deadline
 from drillbook.inventory import CONTROLLER
@@ -70,8 +70,8 @@ class Runner:
         """The plan that is run."""
         return self.stage.plan
 
-    def run(self) -> None:
-        """Run the plan to its end, whatever happens; the journal then holds ``run.finished``."""
+    def run(self) -> list[Residue]:
+        """Run the plan to its end, whatever happens; the journal then holds ``run.finished``. Returns what is left."""
         stage = self.stage
         stage.journal.append("run.started", {"run": stage.run["id"], "plan": self.plan.model_dump(mode="json"),
                                              "plan_digest": self.plan.digest, **self.header}, sync=True)
@@ -90,6 +90,7 @@ class Runner:
                 residue = Ending(stage, self.probes, self.stop, cleanup, self._replay if self.replays else None).run()
         stage.journal.append("run.finished", {"residue": [one.model_dump(mode="json") for one in residue],
                                               "unwritten": stage.journal.failure}, sync=True)
+        return residue
 
     def check(self) -> None:
         """Go forward as far as nothing is changed: guard, hosts, one sample of each probe, ``ready``; the journal tells.
@@ -100,6 +101,7 @@ class Runner:
             try:
                 self._guard()
                 self._open()
+                self._free()
                 self._sample()
                 self._ready()
                 if wrong := self.watch.first():
@@ -108,6 +110,12 @@ class Runner:
                 pass
             except Exception as error:  # noqa: BLE001  what nobody foresaw is told like the rest
                 self._unforeseen(error)
+
+    def _free(self) -> None:
+        held = self.stage.hold.others() if self.stage.hold else []
+        if held:
+            self._end("refused", "another run is at work", [finding("locked", title=self.plan.service, measured=one)
+                                                            for one in held])
 
     def _sample(self) -> None:
         wrong: list[Finding] = []
@@ -141,7 +149,7 @@ class Runner:
         self._must("backup", "failed", "the backup failed; nothing was injected")
         self._inject()
         self._detect()
-        self._must("restore", "failed", "the restore failed")
+        self._restore()
         self._verify()
 
     def _guard(self) -> None:
@@ -164,9 +172,10 @@ class Runner:
         except Locked as error:
             self._end("refused", error.message, [finding("locked", title=self.plan.service, measured=error.message,
                                                          remedy=error.hint)])
-        except (HostError, TimeoutError) as error:
-            self._end("refused", f"no lock could be taken: {error}", [finding("locked", title=self.plan.service,
-                                                                             measured=str(error))])
+        except (DrillbookError, TimeoutError) as error:
+            message = getattr(error, "message", str(error))
+            self._end("refused", f"no lock could be taken: {message}", [finding(
+                "not-ready", title="lock", measured=message, remedy=getattr(error, "hint", ""))])
 
     def _start_probes(self) -> None:
         for planned in self.plan.probes:
@@ -256,9 +265,30 @@ class Runner:
         self.stage.journal.append("phase.ended", {"phase": "detect", "status": "done" if done else "failed"}, sync=True)
         self._stopped()
 
+    def _restore(self) -> None:
+        """Restore; one that failed because a host was lost on the way is carried out again once the host answers."""
+        if not self._phase("restore"):
+            self._stopped()
+            steps = {step.id for step in self.plan.phase("restore")}
+            self.replays = any(event.kind == "failed" and event.step in steps and event.data["code"] == HostUnreachable.code
+                               for event in read(self.stage.journal.path).events)
+            self._end("failed", "the restore failed")
+        self._stopped()
+
     def _verify(self) -> None:
         self._verify_phase()
+        self._affirm()
         self._stopped()
+
+    def _affirm(self) -> None:
+        """A run that stood still may have lost its locks, and its targets their faults, without having heard of it yet."""
+        try:
+            if self.stage.hold and not self.stage.cancel.is_set():
+                self.stage.hold.affirm()
+        except (DrillbookError, TimeoutError) as error:
+            self._stopped()
+            self._end("inconclusive", "whether the targets were held to the end could not be asked: "
+                                      f"{getattr(error, 'message', str(error))}")
 
     def _verify_phase(self) -> None:
         """Carry out the verify phase; when it went well, it ends once every probe was good for long enough."""

@@ -20,6 +20,7 @@ from drillbook.holding import Hold
 from drillbook.host import Deadline, Host, printable
 from drillbook.journal import Event, Journal
 from drillbook.plan import Plan, PlannedStep
+from drillbook.reaching import LOST
 from drillbook.recording import RecordingHost
 from drillbook.redact import Redactor
 
@@ -54,10 +55,13 @@ class Stage:
         """What expressions see now."""
         return {**self.plan.names(self.run), **self.saved}
 
-    def context(self, step: str, host: str, deadline: Deadline, *, changes: bool = False) -> Context:
-        """A context for an action of ``step`` on ``host``; one that ``changes`` something does so only under our lock."""
+    def context(self, step: str, host: str, deadline: Deadline, *, changes: bool = False, fault: bool = False) -> Context:
+        """A context for an action of ``step`` on ``host``; one that ``changes`` something does so only under our lock.
+
+        A ``fault`` needs its lease as well.
+        """
         def named(name: str) -> Host:
-            fence = self.hold.fence(name) if changes and self.hold else None
+            fence = self.hold.fence(name, fault=fault) if changes and self.hold else None
             return RecordingHost(self.host(name), self.journal, step, self.redactor, fence)
 
         def note(kind: str, data: Facts) -> None:
@@ -148,7 +152,8 @@ def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outc
         if attempts > 1 and not poll:
             deadline = stage.deadline(step.timeout_s)
         try:
-            context = stage.context(step.id, host, deadline, changes=action.effect is not Effect.READ)
+            context = stage.context(step.id, host, deadline, changes=action.effect is not Effect.READ,
+                                    fault=action.effect is Effect.FAULT)
             if not intended and action.effect is not Effect.READ:
                 _announce(stage, step, action, context)
                 intended = True
@@ -195,31 +200,40 @@ def _expect(stage: Stage, step: PlannedStep, facts: Facts) -> None:
 
 
 def _prove(stage: Stage, step: PlannedStep, action: Action, context: Context, *, wanted: bool,
-           patience: float = PROOF_S) -> bool | None:
-    """Ask until the fault is as wanted or ``patience`` seconds are over; the answer is journalled."""
+           patience: float = PROOF_S) -> tuple[bool | None, HostError | None]:
+    """Ask until the fault is as wanted or ``patience`` seconds are over; the answer is journalled.
+
+    Returns it, and the error when the host could not be asked. A proof that breaks is tried again: it may have looked at
+    what a lease was just putting back.
+    """
     until = time.monotonic() + patience
-    active: bool | None = None
-    detail = ""
     while True:
+        active: bool | None = None
+        detail, lost = "", None
         try:
             active = action.active(context)
+        except LOST as error:
+            detail, lost = error.message, error
         except Exception as error:  # noqa: BLE001  a proof that breaks proves nothing and stops nothing
-            active, detail = None, f"{type(error).__name__}: {error}"
-        if active is wanted or active is None or time.monotonic() >= until:
+            detail = f"{type(error).__name__}: {error}"
+        settled = active is wanted or (active is None and not detail)  # it never tells
+        if settled or lost or time.monotonic() >= until:
             break
         context.deadline.wait(0.1)
     stage.journal.append("fault.active" if wanted else "fault.gone", {"active": active, "detail": detail},
                          step=step.id, host=context.host.name)
-    return active
+    return active, lost
 
 
 def fault_gone(stage: Stage, step: PlannedStep, action: Action, host: str, *, patience: float) -> bool | None:
     """Is the fault of ``step`` on ``host`` gone, at the latest after ``patience`` seconds? ``None``: it cannot tell.
 
-    The answer is journalled.
+    The answer is journalled. Raises HostError when the host could not be asked.
     """
     context = stage.context(step.id, host, stage.deadline(PROOF_S + 5))
-    active = _prove(stage, step, action, context, wanted=False, patience=patience)
+    active, lost = _prove(stage, step, action, context, wanted=False, patience=patience)
+    if lost:
+        raise lost
     return None if active is None else not active
 
 

@@ -246,10 +246,11 @@ def status(_: Context) -> int:
     return desk.lab_status(Project.here())
 
 
-@task
-def test(context: Context) -> None:
-    """Run the tests (for people who work on Drillbook)."""
-    context.run(f"{sys.executable} -m pytest", pty=sys.stdout.isatty())
+@task(help={"all": "everything: the controller killed after every single event of every drill, and every example"})
+def test(context: Context, all: bool = False) -> None:  # noqa: A002, PT028  the flag's name; no test
+    """Run the tests (for people who work on Drillbook); a sample of the kill matrix unless --all is given."""
+    wanted = {"DRILLBOOK_MATRIX": "all", "DRILLBOOK_EXAMPLES": "10000"} if all else {}
+    context.run(f"{sys.executable} -m pytest", pty=sys.stdout.isatty(), env=wanted)
 
 
 @task

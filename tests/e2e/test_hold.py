@@ -40,10 +40,11 @@ def result_of(folder):
     return json.loads((folder / "result.json").read_text())
 
 
-def end(process):
+def end(process, *, terminate=True):
     if process.poll() is None:
         process.send_signal(signal.SIGCONT)
-        process.terminate()
+        if terminate:
+            process.terminate()
     return process.communicate(timeout=120)[0]
 
 
@@ -124,6 +125,36 @@ def test_a_frozen_controller_loses_its_lock_and_its_late_writes_are_fenced_off(s
     # and once the other has ended, the first is recovered
     assert slow.recover(folder) == []
     assert state_left(slow) == []
+
+
+def test_a_controller_frozen_until_its_targets_reverted_does_not_pass(bench):
+    """It wakes in the last verification, which went well: the target has put back the fault in the meantime."""
+    (bench.project.root / "drills" / "brief.yml").write_text("""\
+drill: brief
+title: The API is down for a moment
+service: api
+guard: {environments: [lab], lease: 8s}
+inject:
+  - service.kill: {service: api}
+verify:
+  - command.run: {argv: [sleep, "1"]}
+    hosts: app-1
+""")
+    first = start(bench, "drill", "brief")
+    try:
+        folder = wait_for(bench, first, "lease.armed")
+        lease = bench.lab / "app-1" / "tmp" / "drillbook" / "leases" / folder.name
+        wait_for(bench, first, "step.started", "verify.1")
+        first.send_signal(signal.SIGSTOP)
+        assert eventually((lease / "claim.reverted").exists, seconds=90)
+    finally:
+        output = end(first, terminate=False)
+    assert first.returncode == 4, output
+    result = result_of(folder)
+    assert (result["verdict"], result["residue"]) == ("aborted", [])
+    assert "lease-lapsed" in [one["code"] for one in result["findings"]]
+    assert eventually_healthy(bench)
+    assert state_left(bench) == []
 
 
 def test_a_run_cannot_be_recovered_from_a_copy_of_its_folder_while_it_is_alive(slow, elsewhere):

@@ -11,7 +11,7 @@ import pytest
 from drillbook.errors import Fenced, Locked, NotReady
 from drillbook.host import Target
 from drillbook.hosts.open import open_host
-from drillbook.leases import Lock, Owner, beat, fence, listed, was_fenced
+from drillbook.leases import Lease, Lock, Owner, beat, fence, listed, was_fenced
 from tests.leases.conftest import names, owner, soon, until
 
 
@@ -308,3 +308,19 @@ def test_without_flock_the_host_is_not_ready(here, tmp_path, monkeypatch):
 
 def test_a_target_is_described_with_its_lease():
     assert Target(name="x").lease.boot == "auto"
+
+
+def test_a_fault_does_not_start_once_its_target_has_begun_to_revert(here, scratch):
+    """The lock is still ours, but a fault that starts now would be left to nobody."""
+    lock, lease = Lock(here, "api", 60), Lease(here, "run-1", 60)
+    token = lock.take(owner(), deadline=soon()).token
+    lease.arm(1, "a fault", [["true"]], deadline=soon())
+    early = fence(["touch", str(scratch / "early")], lock.folder, token, lease.folder)
+    assert here.run(early, deadline=soon()).ok
+    lease.revert(deadline=soon())
+    late = fence(["touch", str(scratch / "late")], lock.folder, token, lease.folder)
+    assert was_fenced(here.run(late, deadline=soon()))
+    assert names(scratch) == ["drillbook", "early"]
+    assert here.run(fence(["true"], lock.folder, token), deadline=soon()).ok, "an undo starts all the same"
+    lease.end(deadline=soon())
+    lock.release(token, deadline=soon())

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from drillbook.action import Effect
 from drillbook.conduct import connect, redactor_for
+from drillbook.errors import DrillbookError
 from drillbook.host import Deadline
 from drillbook.hosting import Hosts
 from drillbook.intents import intents
@@ -138,7 +139,10 @@ def active_faults(run: Path, kinds: Collection[str] = ("commands", "action")) ->
         stage = Stage(plan, _silent(run), hosts.get, run, {"id": run.name, "started": "", "operator": ""}, Redactor(()))
         active = []
         for intent in found:
-            answer = intent.action().active(stage.context(intent.step.id, intent.host, Deadline.after(20)))
+            try:
+                answer: object = intent.action().active(stage.context(intent.step.id, intent.host, Deadline.after(20)))
+            except DrillbookError as error:
+                answer = error
             if answer is not False:
                 active.append(f"{intent.step.id} {intent.step.action} on {intent.host}: active is {answer}")
         return active
@@ -168,6 +172,14 @@ def story(run: Path) -> History:
 
 
 def result(run: Path) -> dict[str, object]:
-    """What the reports say about a run."""
-    found: dict[str, object] = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    """What the reports say about a run; a recovery that broke off has written none."""
+    path = run / "result.json"
+    if not path.is_file():
+        return {"verdict": "none: there is no result.json", "residue": "unknown"}
+    found: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+def last_word(run: Path) -> str:
+    """Why a run ended that should have been killed."""
+    return "; ".join(str(event.data) for event in story(run).events if event.kind in ("ended.early", "failed"))[:1500]

@@ -81,7 +81,7 @@ class Picture:
         found += _changed("catalogue", {row[:2]: row[2] for row in self.catalogue}, {row[:2]: row[2] for row in after.catalogue})
         found += _changed("key", self.keys, after.keys)
         found += _changed("file", self.files, after.files)
-        theirs = {key: etag for key, etag in after.objects.items() if key in self.objects}  # clients put new ones
+        theirs = {key: etag for key, etag in after.objects.items() if key in self.objects}  # one may have been on its way
         return found + _changed("object", self.objects, theirs)
 
 
@@ -108,7 +108,7 @@ class Camera:
             newest = newest or session.execute("SELECT max(id) FROM documents").fetchone()[0]  # type: ignore[index]
             tables = session.execute(TABLES, {"newest": newest, "seeded": DOCUMENTS}).fetchall()
             catalogue = session.execute(CATALOGUE).fetchall()
-        return Picture(newest, tables, catalogue, self._keys(), self._objects(), self._files(), self._programs())
+        return Picture(newest, tables, catalogue, self._keys(), self._objects(newest), self._files(), self._programs())
 
     def _keys(self) -> dict[bytes, bytes]:
         client = redis.Redis(host=ADDRESS, port=self.lab.port("redis"), password=self.lab.secret("redis"), socket_timeout=5)
@@ -119,9 +119,11 @@ class Camera:
                 pipe.dump(name)
             return dict(zip(names, pipe.execute(), strict=True))
 
-    def _objects(self) -> dict[str, str]:
+    def _objects(self, newest: int) -> dict[str, str]:
+        """The originals of the documents that count; a client may have put another one since."""
         pages = self.store.get_paginator("list_objects_v2").paginate(Bucket=BUCKETS[1])
-        return {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", ())}
+        return {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", ())
+                if int(item["Key"].rpartition("/")[2]) <= newest}
 
     def _files(self) -> dict[str, str]:
         return {str(path.relative_to(self.lab.folder)): _description(path) for path in self._paths()}

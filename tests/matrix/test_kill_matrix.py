@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from drillbook.spec import Drill, load
-from tests.matrix.ground import OWN, ROOT, active_faults, again, result, story
+from tests.matrix.ground import OWN, ROOT, active_faults, again, last_word, result, story
 from tests.matrix.points import PERIODIC, Point, points_of, sampled
 
 WANTED = os.environ.get("DRILLBOOK_MATRIX", "")
@@ -55,6 +55,7 @@ def first_run(ground, drill: Path) -> list[Point]:
     before = ground.camera.take()
     run, ended = ground.die(drill, None)
     assert ended.status == 0, ended.output
+    assert not last_word(run), last_word(run)
     found = points_of(story(run).events)
     wrong = ground.wrong(run, before)
     assert not wrong, wrong
@@ -71,7 +72,7 @@ def killed_and_recovered(ground, drill: Path, point: Point, *, carried: bool) ->
         ground.forget(run)
         return wrong
     if ended.status != KILLED:
-        return [f"the controller was not killed: {ended}"]
+        return [f"the controller was not killed: {ended}: {last_word(run)}"]
     finished = any(event.kind == "run.finished" for event in story(run).events)
     if carried:
         run = ground.carried(run)

@@ -14,7 +14,7 @@ import pytest
 
 from drillbook.host import Target
 from drillbook.spec import Drill, load
-from tests.matrix.ground import OWN, ROOT, active_faults, again, result, story
+from tests.matrix.ground import OWN, ROOT, active_faults, again, last_word, result, story
 from tests.matrix.points import Point, points_of, sampled
 from tests.matrix.test_kill_matrix import KILLED, note
 
@@ -43,6 +43,7 @@ def test_a_fault_is_gone_by_itself_when_its_controller_has_died(ground, name):
     drill = ground.add(name, lease=f"{LEASE_S:.0f}s")
     run, ended = ground.die(drill, None)
     assert ended.status == 0, ended.output
+    assert not last_word(run), last_word(run)
     points = armed(story(run).events)
     ground.forget(run)
     if not points:
@@ -79,7 +80,7 @@ def killed_and_left(ground, drill, point) -> tuple[list[str], float]:
     run, ended = ground.die(drill, point)
     died = time.monotonic()
     if ended.status != KILLED:
-        return [f"the controller was not killed: {ended}"], 0.0
+        return [f"the controller was not killed: {ended}: {last_word(run)}"], 0.0
     while (still := active_faults(run, ("commands",))) and time.monotonic() < died + LIMIT_S:
         time.sleep(0.2)
     seconds = time.monotonic() - died

@@ -19,7 +19,7 @@ from drillbook.host import CAPTURE_LIMIT, Deadline, Output, Target, shown
 from drillbook.hosts.atomic import beside, unreadable
 from drillbook.hosts.capture import Capture
 from drillbook.hosts.forward import FarSocket, forwarded
-from drillbook.hosts.shell import ENDING, checked, revealed
+from drillbook.hosts.shell import ENDING, checked, revealed, through_sudo
 from drillbook.values import Secret
 
 TICK = 0.1
@@ -215,7 +215,7 @@ def _unfit_folder(cwd: str | None, err: Capture) -> int | None:
 
 def _end(child: subprocess.Popen[bytes], words: Sequence[str]) -> bool:
     """End the session that ``child`` leads and all that descends from it; whether it is gone."""
-    sudo = "sudo -n" if words[0].rpartition("/")[2] == "sudo" else ""
+    sudo = "sudo -n" if through_sudo(words) else ""
     try:
         ended = subprocess.run(["sh", "-c", ENDING, "sh", str(child.pid), sudo], stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=END_SECONDS, check=False)

@@ -14,6 +14,9 @@ from drillbook.values import Secret
 LINE_LIMIT = 120_000
 """The kernel takes 128 KiB in one argument, and sshd hands the whole command line over as one."""
 
+FRONT = 8
+"""Words of a command among which the program that it is really about is named: a fence has six before it."""
+
 ENDING = r"""
 p=$1 s=$2 m=" $1 "
 look() {
@@ -164,3 +167,8 @@ class Order:
         script += 'exec "$@"'
         # exec: no shell stays behind that would turn a death by signal into a status.
         return f"exec sh -c {shlex.quote(script)} sh {shlex.join(words)}"
+
+
+def through_sudo(words: Sequence[str]) -> bool:
+    """True when a command runs through sudo, also one that a fence, a shell or ``env`` starts."""
+    return any(word.rpartition("/")[2] == "sudo" for word in words[:FRONT])

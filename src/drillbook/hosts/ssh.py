@@ -23,7 +23,7 @@ from drillbook.hosts.gateway import Gateway
 from drillbook.hosts.keeper import Keeper, expired
 from drillbook.hosts.link import CONNECT_SECONDS, Link, open_link
 from drillbook.hosts.session import Ending, open_session
-from drillbook.hosts.shell import Order, checked, exports, revealed
+from drillbook.hosts.shell import Order, checked, exports, revealed, through_sudo
 from drillbook.hosts.transport import close_channel
 from drillbook.hosts.tunnel import FarChannel
 from drillbook.values import Secret
@@ -168,7 +168,7 @@ class SshHost:
 
     def _end(self, process: Exec, link: Link, words: Sequence[str]) -> str:
         """End ``process``; what a message says about it, nothing when it is gone."""
-        sudo = words[0].rpartition("/")[2] == "sudo"
+        sudo = through_sudo(words)
         trouble = Ending(self._keeper, process, host=self.name, sudo=sudo).run()
         if trouble:
             self._suspect(link)

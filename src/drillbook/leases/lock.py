@@ -26,7 +26,8 @@ for entry in "$1"/[0-9]*; do
   case $number in *[!0-9]*) continue ;; esac
   [ "$number" -le "$2" ] || off
 done
-shift 2
+[ -z "$3" ] || [ -e "$3/claim.open" ] || off
+shift 3
 exec "$@"
 """
 
@@ -72,9 +73,12 @@ class LockState:
         return self.left_s > 0
 
 
-def fence(argv: Sequence[str], folder: str, token: int) -> tuple[str, ...]:
-    """``argv`` so that it starts only while ``token`` holds the lock at ``folder``; exit 97 otherwise, see was_fenced."""
-    return ("sh", "-c", FENCE, "sh", folder, str(token), *argv)
+def fence(argv: Sequence[str], folder: str, token: int, lease: str = "") -> tuple[str, ...]:
+    """``argv`` so that it starts only while ``token`` holds the lock at ``folder``; exit 97 otherwise, see was_fenced.
+
+    With ``lease``, the folder of one, it also does not start once the target has begun to revert.
+    """
+    return ("sh", "-c", FENCE, "sh", folder, str(token), lease, *argv)
 
 
 def was_fenced(output: Output) -> bool:

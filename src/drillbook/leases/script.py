@@ -77,7 +77,8 @@ def _refused(host: Host, function: str, output: Output) -> NoReturn:
     """Raise what the exit status of a script means."""
     said = printable(output.stderr).strip().removeprefix("drillbook: ") or f"status {output.exit}"
     hints = {MISSING: NO_BOOT if "at boot" in said else "install what is missing, or change `lease` in the inventory",
-             FOREIGN: "remove that folder, or give the host another `scratch` in the inventory"}
+             FOREIGN: "somebody else may be drilling there: ask them; drills that share services share one user there, and "
+                      "one `scratch` folder in the inventory"}
     if output.exit in hints:
         raise NotReady(f"{host.name}: {said}", hint=hints[output.exit])
     raise CommandFailed(f"{host.name}: {function.replace('_', ' ')}: {said}", host=host.name, argv=("sh", function),
