@@ -42,7 +42,7 @@ def judge(history: History) -> RunView:
         raise JournalError(f"the journal begins with {first.kind!r}, not with run.started")
     plan = checked(first.data["plan"])
     own = measure.session(events)  # a later recovery changes what is left, never what the run showed
-    figures = measure.figures(own, plan)
+    figures = measure.figures(events, plan)
     steps = _steps(own, events, plan)
     residue = _residue(events, plan)
     objectives = _objectives(plan, figures, _verified(steps, own))

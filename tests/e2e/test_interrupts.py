@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from drillbook.conduct import judged
+from drillbook.result import Verdict
 from drillbook.web import ask
 
 
@@ -95,9 +97,12 @@ from pathlib import Path
 
 project = Project(Path.cwd())
 
+begun = set()
+
 def observe(event):
+    begun.add(event.kind == "step.started" and event.step == "restore.1")
     shown = " ".join(event.data.get("argv", [])) if event.kind == "command" else event.kind
-    if event.step == "restore.1" and sys.argv[1] in shown:
+    if event.step == "restore.1" and True in begun and sys.argv[1] in shown:
         os.kill(os.getpid(), signal.SIGKILL)
 
 inventory = project.inventory("lab")
@@ -117,6 +122,14 @@ def test_a_controller_killed_in_the_middle_of_a_restore_is_recovered(bench, last
     assert eventually_healthy(bench)
     with bench.admin() as connection:
         assert connection.execute("SELECT count(*) FROM documents").fetchone()[0] >= 20_000
+    result = judged(journal.parent).result
+    assert (result.verdict, result.residue) == (Verdict.ABORTED, ())
+    loss = result.objectives["rpo"]
+    assert loss.lost_writes is not None, "what the restore has lost is stated, although the run itself could not"
+    assert loss.measured_s is not None
+    late = [finding.remedy for finding in result.findings if finding.code == "not-recovered"]
+    assert all("by `invoke drill.recover`" in remedy for remedy in late), "nobody has to bring it back by hand any more"
+    assert late or last in ("intent", "initdb"), "the probe saw it missing before the controller died"
 
 
 def test_recover_refuses_while_the_run_is_alive(bench):
