@@ -255,10 +255,10 @@ class Hold:
         heard = beat(self.open_host(grip.host), dict(grip.tokens), lease, deadline=Deadline.after(patience))
         grip.renewed = max(grip.renewed, sent)
         if heard.fenced and not self._halt.is_set():
-            grip.lost = f"{grip.host}: the lock of {', '.join(heard.fenced)} belongs to another run now"
+            grip.lost = f"the lock of {', '.join(heard.fenced)} on {grip.host} belongs to another run now"
             self._ended(grip.lost, "lock-lost", grip.host, {"names": list(heard.fenced)})
         if heard.lapsed and grip.armed and not self._halt.is_set():
-            message = f"{grip.host}: the lease ended and the target put back by itself what was armed there"
+            message = f"the lease on {grip.host} ended, and the target put back by itself what was armed there"
             self._ended(message, "lease-lapsed", grip.host, {})
         if heard.stop and self.stop.ask(f"the run was stopped from elsewhere: {heard.stop}"):
             self.journal.append("stop.requested", {"by": heard.stop, "from": "lock"}, host=grip.host)
@@ -268,7 +268,7 @@ class Hold:
         age = time.monotonic() - grip.renewed
         if age > self.lease_s * 2 / 3:
             why = error.message if isinstance(error, DrillbookError) else f"{type(error).__name__}: {error}"
-            self._ended(f"{grip.host}: nothing could be renewed for {age:.0f} s: {why}", "lease-unrenewed", grip.host,
+            self._ended(f"nothing could be renewed on {grip.host} for {age:.0f} s: {why}", "lease-unrenewed", grip.host,
                         {"age_s": round(age, 3)})
 
     def _ended(self, message: str, code: str, host: str, data: dict[str, object]) -> None:

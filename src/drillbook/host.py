@@ -115,9 +115,15 @@ class Output:
         raise CommandFailed(message, host=self.host, argv=self.argv, exit_status=self.exit, tail=tail)
 
 
+ELLIPSIS = "…"
+"""What stands for a script in a message."""
+
+
 def shown(argv: Sequence[str], *, limit: int = 300) -> str:
-    """A command as a person would type it, shortened for a message."""
-    text = shlex.join(argv).replace("\n", "\\n")
+    """A command as a person would type it, shortened for a message; of a script only its arguments are shown."""
+    words = [ELLIPSIS if before == "-c" and "\n" in word else shlex.quote(word).replace("\n", "\\n")
+             for before, word in zip(("", *argv), argv, strict=False)]
+    text = " ".join(words)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from drillbook.host import shown
 from drillbook.hosts import FakeHost, LocalHost, open_host
 from tests.hosts.suite import Carrier, Functions, HostContract, Programs, threads_left
 
@@ -25,3 +26,10 @@ def carrier(request, tmp_path):
 
 class TestHosts(HostContract):
     pass
+
+
+def test_of_a_script_a_message_shows_the_arguments():
+    assert shown(("sh", "-c", "set -u\nrm \"$1\"\n", "sh", "it's")) == "sh -c … sh 'it'\"'\"'s'"
+    assert shown(("sh", "-c", "rm a")) == "sh -c 'rm a'"
+    assert shown(("touch", "a\nb")) == "touch 'a\\nb'"
+    assert len(shown(("echo", "x" * 1000))) == 300
