@@ -13,6 +13,11 @@ HEAD = "drill: sample\ntitle: A sample\nservice: app\n"
 VERIFY = "verify:\n  - command.run: {argv: ['true']}\n    hosts: controller\n"
 
 
+def here(folder: Path) -> str:
+    """The controller as a host of an inventory, with a scratch folder of its own: tests run beside each other."""
+    return f"controller: {{local: true, scratch: {folder}/scratch, lease: {{boot: none}}}}"
+
+
 class Folder:
     """A project folder, and the program in it."""
 
@@ -21,9 +26,7 @@ class Folder:
         (root / "drills").mkdir()
         (root / "inventory").mkdir()
         (root / "inventory" / "lab.yml").write_text(
-            "environment: lab\n"
-            f"hosts: {{controller: {{local: true, scratch: {root}/scratch, lease: {{boot: none}}}}}}\n"
-            "services: {app: {kind: process, host: controller}}\n")
+            f"environment: lab\nhosts: {{{here(root)}}}\nservices: {{app: {{kind: process, host: controller}}}}\n")
         self.environment = {**os.environ, "PYTHONWARNINGS": "error", "TERM": "xterm-256color", "COLUMNS": ""}
         self.environment.pop("COLUMNS")
 

@@ -73,6 +73,12 @@ def test_several_sources_read_as_ansible_reads_them(tmp_path):
     assert we_say(*sources) == theirs
 
 
+def test_a_literal_of_python_reads_as_ansible_reads_it(tmp_path):
+    values = ("...", "1j", "{1}", "(1,2)", "()", "None", "1e5", "-1", "+1", "1_000", "0o17", "[...]", "[(1,)]")
+    (tmp_path / "hosts").write_text("".join(f"h{number} v={value}\n" for number, value in enumerate(values)))
+    assert json.loads(json.dumps(we_say(tmp_path / "hosts")[0])) == ansible_says(tmp_path, tmp_path / "hosts")[0]
+
+
 NAMES = st.sampled_from(["a", "b", "c", "d1", "web"])
 VALUES = st.sampled_from(["1", "text", "'quoted'", '"x y"', "[1, 2]", "True", "0x10", "1_0", "a=b", "x#y", "", "None", "..."])
 LINES = st.one_of(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from drillbook import tasks
-from tests.program import Folder, fault, step
+from tests.program import Folder, fault, here, step
 
 
 @pytest.fixture
@@ -238,8 +238,8 @@ def test_check_says_what_is_missing(folder, name):
 def test_check_names_all_unreachable_hosts_at_once(folder):
     (folder.root / "inventory" / "lab.yml").write_text(
         "environment: lab\nservices: {app: {kind: process, host: controller}}\n"
-        "hosts: {one: {address: 127.0.0.1, port: 1}, two: {address: 127.0.0.1, port: 2}}\n")
-    folder.write("restore:\n" + step(["true"]).replace("controller", "all"))
+        f"hosts: {{one: {{address: 127.0.0.1, port: 1}}, two: {{address: 127.0.0.1, port: 2}}, {here(folder.root)}}}\n")
+    folder.write("restore:\n" + step(["true"]).replace("controller", "'all:!controller'"))
     done = folder.run("drill.check", "sample")
     assert done.returncode == 4
     assert "one" in done.stdout

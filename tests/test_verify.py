@@ -252,9 +252,6 @@ def test_names_of_runs(tmp_path):
 
 def test_a_killed_run_has_no_ending_until_it_is_recovered(tmp_path):
     folder = Folder(tmp_path)
-    (tmp_path / "inventory" / "lab.yml").write_text(
-        f"environment: lab\nhosts: {{controller: {{local: true, scratch: {tmp_path}/scratch, lease: {{boot: none}}}}}}\n"
-        "services: {app: {kind: process, host: controller}}\n")
     folder.write("restore:\n" + step(["sleep", "300"]))
     with folder.start("drill", "sample", "--json", stdout=subprocess.PIPE, text=True) as program:
         for line in program.stdout:

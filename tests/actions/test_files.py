@@ -51,7 +51,8 @@ def test_a_removed_folder_is_gone_during_the_drill_and_back_after_it(bench):
     assert view.result.verdict is Verdict.PASSED, view.result.reason
     assert gone == [True]
     assert (bench.root / "data" / "a").read_text() == "kept"
-    assert sorted(path.name for path in bench.root.iterdir()) == ["data", "drills", "hosts.yml", "reports"]
+    assert sorted(path.name for path in bench.root.iterdir()) == ["data", "drills", "hosts.yml", "reports", "scratch"]
+    assert list((bench.root / "scratch").iterdir()) == []
 
 
 def test_what_the_restore_made_again_stays_and_the_kept_copy_goes(bench):
@@ -66,5 +67,11 @@ def test_what_the_restore_made_again_stays_and_the_kept_copy_goes(bench):
 @pytest.mark.parametrize("path", ["/", "/etc", "/var/../etc", "/usr/./."])
 def test_the_top_of_a_file_system_is_never_removed(bench, path):
     view = bench.run(on_controller("inject", "files.remove", f"{{path: {path}}}"))
-    assert view.result.verdict is not Verdict.PASSED
-    assert "is refused" in view.steps[0].message
+    assert (view.result.verdict, view.result.residue) == (Verdict.REFUSED, ())
+    assert [one.measured for one in view.result.findings if "is refused" in one.measured]
+
+
+def test_what_is_not_there_cannot_be_removed(bench):
+    view = bench.run(on_controller("inject", "files.remove", "{path: DIR/nothing}"))
+    assert (view.result.verdict, view.result.residue) == (Verdict.REFUSED, ()), "and it is not taken for our own fault"
+    assert "there is no" in view.result.findings[0].measured

@@ -12,6 +12,7 @@ import pytest
 from drillbook.journal import FILE, read
 from drillbook.judge import judge
 from drillbook.result import Verdict
+from tests.program import here
 
 DRILL = """\
 drill: sample
@@ -37,7 +38,8 @@ Conductor(Project(root), hosts, lambda event: None).run(plan.make(spec.load(root
 @pytest.fixture
 def root(tmp_path):
     (tmp_path / "drills").mkdir()
-    (tmp_path / "hosts.yml").write_text("environment: lab\nservices: {app: {kind: process, host: controller}}\n")
+    (tmp_path / "hosts.yml").write_text(
+        f"environment: lab\nhosts: {{{here(tmp_path)}}}\nservices: {{app: {{kind: process, host: controller}}}}\n")
     (tmp_path / "drills" / "sample.yml").write_text(DRILL)
     return tmp_path
 

@@ -17,6 +17,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from drillbook.journal import FILE, read
+from tests.program import here
 
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 LIMIT_MB = 200
@@ -51,7 +52,7 @@ def run(tmp_path, steps, timeout=90):
     (tmp_path / "inventory").mkdir()
     (tmp_path / "drills" / "hostile.yml").write_text(HEAD + "restore:\n" + steps)
     (tmp_path / "inventory" / "here.yml").write_text(
-        "environment: lab\nservices: {app: {kind: process, host: controller}}\n")
+        f"environment: lab\nhosts: {{{here(tmp_path)}}}\nservices: {{app: {{kind: process, host: controller}}}}\n")
     done = subprocess.run([sys.executable, "-c", RUN, str(tmp_path)], capture_output=True, timeout=timeout, check=False)
     assert (tmp_path / "measured.json").exists(), done.stderr.decode()[-2000:]
     folder = next(path for path in (tmp_path / "reports").iterdir() if path.is_dir() and not path.is_symlink())
@@ -146,7 +147,7 @@ def test_all_unreachable_hosts_are_named_at_once_and_nothing_runs(tmp_path):
                                                      "    hosts: 'all:controller'\n")
     hosts = "".join(f"  dead-{n}: {{address: 127.0.0.1, port: {closed_port()}, user: nobody}}\n" for n in (1, 2, 3))
     (tmp_path / "inventory" / "here.yml").write_text(
-        f"environment: lab\nhosts:\n{hosts}services: {{app: {{kind: process, host: controller}}}}\n")
+        f"environment: lab\nhosts:\n  {here(tmp_path)}\n{hosts}services: {{app: {{kind: process, host: controller}}}}\n")
     done = subprocess.run([sys.executable, "-c", RUN, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False)
     assert json.loads((tmp_path / "measured.json").read_text())["status"] == 4, done.stderr
     for n in (1, 2, 3):

@@ -157,7 +157,20 @@ def _value(text: str) -> Any:
             value = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return text
-    return value if isinstance(value, str | int | float | list | dict | bool | None) else str(value)
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """A Python literal as JSON has it, the way ``ansible-inventory --list`` shows it."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_plain(item) for item in value]
+    if value is Ellipsis:
+        return "..."
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
 class _Loader(yaml.SafeLoader):

@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import Field
 
 from drillbook.action import Context, Facts, Fault, Place, Read, Undo
-from drillbook.actions.files.fields import AbsolutePath, refuse_dangerous
-from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.actions.files.fields import AbsolutePath, need_harmless, refuse_dangerous
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
 
 _DIGEST = 'cd -- "$1" 2>/dev/null || { sha256sum -b -- "$1"; exit; }; find . -type f -exec sha256sum -b -- {} +'
@@ -60,6 +60,15 @@ class Remove(Fault):
             raise StepFailed(f"{ctx.host.name}: there is no {self.path} to remove")
         output.check()
         return {"path": self._path, "kept": self._kept(ctx)}
+
+    def ready(self, ctx: Context) -> None:
+        """There must be something to remove, at a place where that is allowed."""
+        if not self.known("path"):
+            return
+        need_harmless(self.path)
+        if not ctx.run("sh", "-c", 'test -e "$1" || test -L "$1"', "sh", self._path).ok:
+            raise NotReady(f"{ctx.host.name}: there is no {self.path} to remove",
+                           hint="name a file or a folder that is there")
 
     @property
     def _path(self) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from drillbook.action import Context, Facts, Fault, Place, Undo
-from drillbook.actions.files.fields import HostPath, Location, ServiceName, refuse_dangerous
+from drillbook.actions.files.fields import HostPath, Location, ServiceName, need_harmless, refuse_dangerous
 from drillbook.archive import files, programs
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.store import Store
@@ -43,10 +43,7 @@ class Lose(Fault):
     def ready(self, ctx: Context) -> None:
         """There must be something to lose, at a place where that is allowed."""
         path = files.resolve(ctx, self.path)
-        try:
-            refuse_dangerous(path)
-        except StepFailed as error:
-            raise NotReady(error.message) from None
+        need_harmless(path)
         programs.need_python(ctx)
         if not ctx.run("test", "-e", path).ok:
             raise NotReady(f"{ctx.host.name}: there is no {path} to lose", hint="name a file or a folder that is there")

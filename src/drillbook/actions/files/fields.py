@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from drillbook.errors import StepFailed
+from drillbook.errors import NotReady, StepFailed
 from drillbook.store import Reference
 
 
@@ -28,3 +28,11 @@ def refuse_dangerous(path: str) -> None:
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if ".." in parts or len(parts) < 2:
         raise StepFailed(f"{path} is refused: a drill removes nothing at the top of a file system, and no path with `..`")
+
+
+def need_harmless(path: str) -> None:
+    """Raise NotReady where ``refuse_dangerous`` refuses: before anything runs."""
+    try:
+        refuse_dangerous(path)
+    except StepFailed as error:
+        raise NotReady(error.message, hint="name something deeper") from None

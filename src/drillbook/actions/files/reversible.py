@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from drillbook.action import Context, Facts, Fault, Place, Undo
-from drillbook.actions.files.fields import HostPath, refuse_dangerous
+from drillbook.actions.files.fields import HostPath, need_harmless
 from drillbook.archive import files
 from drillbook.errors import NotReady, StepFailed
 from drillbook.hostfaults.target import need
@@ -22,10 +22,7 @@ _Least = Annotated[Size, Field(ge=1 << 20)]
 def _resolved(ctx: Context, path: str) -> str:
     """``path`` on the step's host. Raises NotReady where no drill may change anything."""
     found = files.resolve(ctx, path)
-    try:
-        refuse_dangerous(found)
-    except StepFailed as error:
-        raise NotReady(error.message, hint="name something deeper") from None
+    need_harmless(found)
     return found
 
 
