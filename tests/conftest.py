@@ -1,8 +1,31 @@
-"""What all tests share: a signing key of their own, so that none is made in the home of whoever runs them."""
+"""What all tests share: a signing key of their own, and an order in which several workers end at about the same time."""
 
 import os
 
 import pytest
+
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
+
+
+def pytest_collection_modifyitems(items):
+    """With several workers, begin with the tests that are marked as long: those that are left at the end must be short.
+
+    Each worker is given one part of the list and begins at its head; who is done takes from the tails of others.
+    """
+    if WORKERS < 2:
+        return
+    long = sorted((item for item in items if item.get_closest_marker("long")), key=seconds, reverse=True)
+    short = [item for item in items if not item.get_closest_marker("long")]
+    shares, size = [long[number::WORKERS] for number in range(WORKERS)], len(items) // WORKERS
+    items.clear()
+    for number, share in enumerate(shares):
+        rest = size - len(share) if number < WORKERS - 1 else len(short)
+        items += share + short[:rest]
+        del short[:rest]
+
+
+def seconds(item):
+    return item.get_closest_marker("long").args[0]
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,8 +1,10 @@
 """The service manager, with a real supervisord."""
 
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +26,8 @@ stderr_logfile={folder}/{name}.err
 
 
 @pytest.fixture
-def host(tmp_path):
+def host(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")  # its supervisorctl
     config = tmp_path / "supervisord.conf"
     again = f"sh -c 'test -e {tmp_path}/again && exec sleep 600; touch {tmp_path}/again; exit 3'"
     units = {"steady": ("sleep 600", "false"), "ends": ("sh -c 'echo why >&2; exit 3'", "false"),

@@ -51,6 +51,7 @@ class Newcomer:
                               capture_output=True, text=True, timeout=600, check=False, **self.options)
 
 
+@pytest.mark.long(70)
 @pytest.mark.parametrize("ordinary", [False, True], ids=["as-is", "ordinary-user"])
 def test_the_first_command_runs_the_quarterly_suite(home, ordinary):
     need("git")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from hypothesis import HealthCheck, note, settings
+from hypothesis import HealthCheck, note, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
@@ -30,6 +30,8 @@ from tests.machine.world import HOSTS, LOST, Controller, Ran, World
 
 EXAMPLES = int(os.environ.get("DRILLBOOK_EXAMPLES", "10000" if os.environ.get("DRILLBOOK_REQUIRE") == "all" else "300"))
 MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
+PARTS = 4
+"""The examples are tried in so many tests, each of its own seed, so that several cores can share them."""
 NEVER = "it never happened"
 ACTIONS = str(Path(__file__).parent / "machine" / "actions")
 
@@ -228,12 +230,14 @@ class Machine(RuleBasedStateMachine):
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def test_recovery_is_complete_and_idempotent(pretended, tmp_path):
+@pytest.mark.long(90)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_recovery_is_complete_and_idempotent(pretended, tmp_path, part):
     path = tmp_path / "lab.yml"
     path.write_text("environment: lab\nhosts: {a: {address: 127.0.0.1}, b: {address: 127.0.0.1}}\n"
                     "services: {app: {kind: process, host: a}}\n")
     Machine.inventory = inventory.load(path)
     Machine.runs.clear()
-    run_state_machine_as_test(Machine, settings=settings(
-        max_examples=EXAMPLES, stateful_step_count=3, derandomize=True, deadline=None, database=None,
+    run_state_machine_as_test(seed(part)(Machine), settings=settings(
+        max_examples=-(-EXAMPLES // PARTS), stateful_step_count=3, deadline=None, database=None,
         suppress_health_check=list(HealthCheck)))

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.long(60)
 def test_the_tutorial_works(tmp_path):
     text = (ROOT / "docs" / "tutorial.md").read_text()
     (tmp_path / "drills").mkdir()

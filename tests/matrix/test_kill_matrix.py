@@ -21,6 +21,8 @@ WANTED = os.environ.get("DRILLBOOK_MATRIX", "")
 SAMPLE = {"api-down": 16, "reversible": 10}
 """Points of the CI's sample, more of the fast drills."""
 AT_LEAST = 4
+LONG = {"reversible": 230, "objects-deleted": 150, "api-down": 150, "object-corrupted": 110}
+"""Seconds that a drill's test takes about, see the marker."""
 CARRIED = 3
 """Every third run is recovered on another machine, as far as its journal can tell."""
 KILLED = -9
@@ -34,7 +36,7 @@ def known():
     return {}
 
 
-@pytest.mark.parametrize("name", DRILLS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.long(LONG.get(name, 60))) for name in DRILLS])
 def test_recovery_mends_a_run_that_was_killed_after_any_event(ground, name):
     drill = ground.add(name)
     points = first_run(ground, drill)

@@ -39,6 +39,7 @@ def reversible() -> list[str]:
     return found
 
 
+@pytest.mark.long(70)
 @pytest.mark.parametrize("name", reversible())
 def test_a_fault_is_gone_by_itself_when_its_controller_has_died(ground, name):
     drill = ground.add(name, lease=f"{LEASE_S:.0f}s")
