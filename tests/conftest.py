@@ -10,13 +10,15 @@ WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
 def pytest_collection_modifyitems(items):
     """With several workers, begin with the tests that are marked as long: those that are left at the end must be short.
 
-    Each worker is given one part of the list and begins at its head; who is done takes from the tails of others.
+    Each worker is given one part of the list and begins at its head; who is done takes from the tails of others. Tests of
+    one folder stay together, so that a lab is needed once and not for long.
     """
     if WORKERS < 2:
         return
     long = sorted((item for item in items if item.get_closest_marker("long")), key=seconds, reverse=True)
     short = [item for item in items if not item.get_closest_marker("long")]
-    shares, size = [long[number::WORKERS] for number in range(WORKERS)], len(items) // WORKERS
+    shares = [sorted(long[number::WORKERS], key=lambda item: str(item.path.parent), reverse=True) for number in range(WORKERS)]
+    size = len(items) // WORKERS
     items.clear()
     for number, share in enumerate(shares):
         rest = size - len(share) if number < WORKERS - 1 else len(short)

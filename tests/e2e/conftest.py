@@ -1,4 +1,4 @@
-"""One lab for all end-to-end tests, and a project folder for each."""
+"""One lab for all end-to-end tests, down again after them since labs work on, and a project folder for each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from drillbook.spec import load
 ROOT = Path(__file__).parent.parent.parent
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab():
     folder = Path(f"/var/tmp/drillbook-e2e-{os.getpid()}")
     control.up(folder)

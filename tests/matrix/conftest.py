@@ -11,7 +11,7 @@ from drillbook.lab import control
 from tests.matrix.ground import Ground
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def matrix_lab():
     folder = Path(f"/var/tmp/drillbook-matrix-{os.getpid()}")
     control.up(folder)

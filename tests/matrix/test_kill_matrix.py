@@ -30,12 +30,6 @@ KILLED = -9
 DRILLS = sorted(path.stem for folder in (ROOT / "drills", OWN) for path in folder.glob("*.yml") if isinstance(load(path), Drill))
 
 
-@pytest.fixture(scope="session")
-def known():
-    """Points of each drill, found in a first run to its end."""
-    return {}
-
-
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.long(LONG.get(name, 60))) for name in DRILLS])
 def test_recovery_mends_a_run_that_was_killed_after_any_event(ground, name):
     drill = ground.add(name)
