@@ -231,7 +231,6 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.mark.long(90)
-@pytest.mark.no_cover  # ten thousand examples of what others cover, at twice the time
 @pytest.mark.parametrize("part", range(PARTS))
 def test_recovery_is_complete_and_idempotent(pretended, tmp_path, part):
     path = tmp_path / "lab.yml"
