@@ -7,7 +7,7 @@ import pytest
 from drillbook import guard, inventory, plan, spec
 from drillbook.errors import PlanError, SpecError
 from drillbook.planned import digest_of
-from drillbook.spec import Window
+from drillbook.window import Window
 from tests.test_plan import HOSTS
 from tests.test_spec import GOOD
 

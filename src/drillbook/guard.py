@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from drillbook.findings import Finding, finding
 from drillbook.planned import Plan
-from drillbook.spec import DAYS, Window
+from drillbook.window import DAYS, Window
 
 HORIZON_DAYS = 15
 """How far ahead the next window is looked for: each opens once a week, or in two when a change of clocks skips its hour."""

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from drillbook.action import Effect
 from drillbook.errors import PlanError
 from drillbook.inventory import CONTROLLER, Inventory, service_names
-from drillbook.spec import Window
 from drillbook.values import canonical, digest
+from drillbook.window import Window
 
 FORMAT = "drillbook/plan/2"
 WITH_LINES = "drillbook/plan/1"

@@ -15,6 +15,7 @@ from drillbook.host import LeaseConfig, ManagerConfig, Target
 from drillbook.inventory import Contact, Inventory
 from drillbook.probe import Probe
 from drillbook.services import AnyService
+from drillbook.window import Window
 
 HEAD = "<!-- made by `invoke docs` from the code; change it there -->\n\n"
 
@@ -196,7 +197,7 @@ def _every(kind: type[errors.DrillbookError]) -> Iterable[type[errors.DrillbookE
 
 def _drills() -> str:
     phases = ", ".join(f"`{phase}`" for phase in spec.PHASES)
-    parts = (spec.Head, spec.Objectives, spec.Guard, spec.Window, spec.ConditionWords, spec.Keywords, spec.Suite)
+    parts = (spec.Head, spec.Objectives, spec.Guard, Window, spec.ConditionWords, spec.Keywords, spec.Suite)
     return DRILLS % (phases, *(_keys(part) for part in parts))
 
 

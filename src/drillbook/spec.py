@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import re
-import zoneinfo
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic import field_validator as check_field
 
 from drillbook import strict, template
@@ -18,11 +17,12 @@ from drillbook.errors import SpecError, UnknownName
 from drillbook.probe import Probe
 from drillbook.strict import Document, Place
 from drillbook.values import Duration
+from drillbook.window import Window
 
+NOT_DRILLS = frozenset({"diagnosis"})
+"""Folders of ``drills/`` that hold something else."""
 PHASES = ("ready", "backup", "inject", "detect", "restore", "verify", "cleanup")
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class _Part(BaseModel):
@@ -35,45 +35,6 @@ class Objectives(_Part):
     rto: Duration | None = Field(default=None, description="Longest time from the disruption to sustained recovery.")
     rpo: Duration | None = Field(default=None, description="Longest span of acknowledged writes that may be lost.")
     detect: Duration | None = Field(default=None, description="Longest time from the disruption to its detection.")
-
-
-class Window(_Part):
-    """When a drill may begin, by the wall clock of a time zone."""
-
-    days: tuple[Day, ...] = Field(default=DAYS, min_length=1, description="Days on which it opens: mon, tue and so on.")
-    start: str = Field(alias="from", description="Time of day at which it opens, such as 22:00.")
-    end: str = Field(alias="to", description="Time of day at which it closes; earlier than `from`: on the next day.")
-    zone: str = Field(description="IANA name of the time zone, such as Asia/Shanghai.")
-
-    @check_field("start", "end")
-    @classmethod
-    def _time(cls, value: str, info: ValidationInfo) -> str:
-        midnight = info.field_name == "end" and value == "24:00"
-        if not midnight and not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value):
-            raise ValueError(f"{value!r} is no time of day; write hours and minutes, such as 09:30 or 22:00")
-        return value
-
-    @check_field("zone")
-    @classmethod
-    def _zone(cls, value: str) -> str:
-        try:
-            zoneinfo.ZoneInfo(value)
-        except (OSError, ValueError, zoneinfo.ZoneInfoNotFoundError):
-            raise ValueError(f"there is no time zone {value!r}; {_near_zone(value)}write its IANA name, "
-                             "such as Asia/Shanghai or UTC") from None
-        return value
-
-    def __str__(self) -> str:
-        days = "every day" if set(self.days) == set(DAYS) else " ".join(self.days)
-        return f"{days} {self.start} to {self.end} {self.zone}"
-
-
-def _near_zone(word: str) -> str:
-    """What was probably meant: a city stands for its zone."""
-    known = sorted(zoneinfo.available_timezones())
-    city = word.rpartition("/")[2].replace(" ", "_").casefold()
-    by_city = [name for name in known if name.rpartition("/")[2].casefold() == city]
-    return f"did you mean {by_city[0]!r}? " if by_city else strict.did_you_mean(word, known)
 
 
 def _everywhere(value: object) -> object:
@@ -395,5 +356,13 @@ def _line(detail: Any) -> Any:
 
 
 def names_in(folder: Path) -> dict[str, Path]:
-    """Drills and suites below ``folder`` by name, without reading them."""
-    return {path.stem: path for path in sorted(folder.rglob("*.yml")) if re.fullmatch(r"[a-z0-9][a-z0-9-]*", path.stem)}
+    """Drills and suites below ``folder`` by name, without reading them. Raises SpecError for a name that two files have."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*.yml")):
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", path.stem) or path.relative_to(folder).parts[0] in NOT_DRILLS:
+            continue
+        if path.stem in found:
+            raise SpecError(f"two drills are named {path.stem!r}: {found[path.stem]} and {path}",
+                            hint="give one of them another name, in its file and in its `drill:`")
+        found[path.stem] = path
+    return found
