@@ -23,9 +23,9 @@ BEFORE, AFTER, RESTORE = ("phase.started", "inject"), ("done", "inject.1"), ("st
 BRIEF_S = 3.0
 CASES = [(mode, moment, brief) for moment in (BEFORE, AFTER, RESTORE) for mode in ("cut", "hang") for brief in (False, True)]
 LIAR = """#!/bin/sh
-# A clock that jumps back and forth by ten years.
-n=$(($(cat "$0.count" 2>/dev/null || echo 0) + 1))
-echo "$n" > "$0.count"
+# A clock that jumps back and forth by ten years, for each program that asks it.
+n=$(($(cat "$0.$PPID" 2>/dev/null || echo 0) + 1))
+echo "$n" > "$0.$PPID"
 if [ $((n % 2)) = 0 ]; then echo 2016-01-01T00:00:00Z; else echo 2036-01-01T00:00:00Z; fi
 """
 
