@@ -59,6 +59,8 @@ CATALOGUE: dict[str, Kind] = {
         "Compare the manifest's digest in the journal with the object in the store; take a new backup."),
     "backup-too-old": Kind(HIGH, "The newest backup is too old",
         "Find out why no backup was taken since (schedule, disk, credentials), and take one now."),
+    "wal-gap": Kind(CRITICAL, "The received log lacks a segment",
+        "Nothing after the gap can be replayed. Find out who removes segments, and take a new base backup."),
     "restore-errors": Kind(CRITICAL, "The restore tool reported errors",
         "Read the error lines in the evidence; a restore with errors is not a restore, whatever its exit status."),
     "restore-target": Kind(HIGH, "The restore's target is not clean",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from drillbook import stored
@@ -17,7 +17,7 @@ from drillbook.postgresql.dump import ARCHIVE
 from drillbook.postgresql.manifest import Manifest
 from drillbook.postgresql.tools import Tools
 from drillbook.store import Reference, Store
-from drillbook.transfer import Carrier
+from drillbook.transfer import Carrier, File
 
 _WRONG = re.compile(r"\b(error|ERROR|FATAL|PANIC):|warning: errors ignored")
 
@@ -38,6 +38,23 @@ def must_be_right(ctx: Context, what: str, output: Output, tolerated: Collection
         evidence=(str(evidence["file"]),), host=ctx.host.name)])
 
 
+def carry(ctx: Context, store: Store, origin: Reference, files: Sequence[File], folder: str) -> None:
+    """Bring ``files`` of the backup at ``origin`` to a new ``folder`` on the step's host, comparing each on the way.
+
+    Raises StepFailed with a finding for each file that is not as it was.
+    """
+    ctx.run("mkdir", "-m", "700", "--", folder).check()
+    problems = Carrier(ctx.host, ctx.deadline, ctx.scratch).fetch(folder, files, store, origin.key)
+    unanswered = [problem for problem in problems if problem.kind == "error"]
+    wrong = [finding(f"backup-{one.kind}", title=one.name, wanted=one.wanted, measured=one.measured, host=ctx.host.name)
+             for one in problems if one.kind != "error"]
+    if wrong:
+        raise StepFailed(f"the backup in {origin} is damaged: {stored.summary(wrong)}", findings=wrong)
+    if unanswered:
+        said = "; ".join(f"{one.name}: {one.measured}" for one in unanswered[:3])
+        raise StepFailed(f"{ctx.host.name} could not fetch {len(unanswered)} files: {said}")
+
+
 @dataclass(frozen=True, slots=True)
 class Proof:
     """One backup in a store; ``origin`` carries the digest of its manifest."""
@@ -54,21 +71,11 @@ class Proof:
             raise StepFailed(f"the backup in {self.origin} is not whole: {stored.summary(wrong)}", findings=wrong)
         return backup
 
-    def fetch(self, backup: Manifest, tools: Tools, scratch: str, folder: str) -> None:
+    def fetch(self, backup: Manifest, tools: Tools, folder: str) -> None:
         """Bring the files to ``folder`` on the host; every one is compared, and the archive's contents listed.
 
         Raises StepFailed with a finding for each file that is not as it was.
         """
-        self.ctx.run("mkdir", "-m", "700", "--", folder).check()
-        carrier = Carrier(self.ctx.host, self.ctx.deadline, scratch)
-        problems = carrier.fetch(folder, backup.listed(), self.store, self.origin.key)
-        unanswered = [problem for problem in problems if problem.kind == "error"]
-        wrong = [finding(f"backup-{one.kind}", title=one.name, wanted=one.wanted, measured=one.measured,
-                         host=self.ctx.host.name) for one in problems if one.kind != "error"]
-        if wrong:
-            raise StepFailed(f"the backup in {self.origin} is damaged: {stored.summary(wrong)}", findings=wrong)
-        if unanswered:
-            said = "; ".join(f"{one.name}: {one.measured}" for one in unanswered[:3])
-            raise StepFailed(f"{self.ctx.host.name} could not fetch {len(unanswered)} files: {said}")
+        carry(self.ctx, self.store, self.origin, backup.listed(), folder)
         listed = self.ctx.run(tools.path("pg_restore"), "--list", f"{folder}/{ARCHIVE}", sink=io.BytesIO())
         must_be_right(self.ctx, "pg_restore --list", listed)

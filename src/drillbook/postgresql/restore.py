@@ -79,7 +79,7 @@ class Restore:
         """Bring everything back; True when the cluster was made now."""
         folder = f"{scratch}/files"
         with self.stages.time("fetch"):
-            self.proof.fetch(backup, self.tools, scratch, folder)
+            self.proof.fetch(backup, self.tools, folder)
         begun = time.monotonic()
         fresh = self._target(backup, folder)
         with cluster.starting(self.ctx, self.tools), connected(self.ctx, self.service, database="postgres") as session:

@@ -87,7 +87,7 @@ class SingleRestore:
             scratch = self.ctx.make_scratch(self._folder)
             try:
                 with self.stages.time("fetch"):
-                    proof.fetch(backup, self.tools, scratch, f"{scratch}/files")
+                    proof.fetch(backup, self.tools, f"{scratch}/files")
                 return self._bring_back(backup, scratch)
             finally:
                 with suppress(HostError):

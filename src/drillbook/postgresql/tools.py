@@ -83,9 +83,7 @@ class Tools:
         The password stands in a file for the time that it runs, which no other user can read, and in no environment.
         ``options`` go to Host.run. The caller looks at the status. Raises CouldNotVerify, HostError, Cancelled.
         """
-        named = ("--dbname", conninfo(self.service.database if database is None else database))
-        argv = (self.path(program), "--no-password", "--host", self.service.address, "--port",
-                str(self.service.port), "--username", self.service.admin.user, *named, *arguments)
+        argv = self.asking(program, *arguments, database=database)
         if self.service.admin.password is None:
             return self.host.run(("sh", "-c", _PRIVATE, "sh", *argv), deadline=self.deadline, env=ENVIRONMENT, stdin=stdin,
                                  **options)
@@ -98,6 +96,12 @@ class Tools:
             with suppress(DrillbookError):
                 self.host.run(("rm", "-f", "--", file), deadline=Deadline.after(10))
             raise
+
+    def asking(self, program: str, *arguments: str, database: str | None = None) -> tuple[str, ...]:
+        """The command line of a client program that asks the service as the superuser; the password is no part of it."""
+        named = ("--dbname", conninfo(self.service.database if database is None else database))
+        return (self.path(program), "--no-password", "--host", self.service.address, "--port", str(self.service.port),
+                "--username", self.service.admin.user, *named, *arguments)
 
     def owned(self, argv: Sequence[str], **options: Any) -> Output:
         """Run ``argv`` as the owner of the data directory."""

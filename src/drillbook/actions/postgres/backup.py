@@ -112,7 +112,7 @@ class BackupIntact(Read):
             backup = proof.manifest()
             scratch = ctx.make_scratch(f"intact-{ctx.step}")
             try:
-                proof.fetch(backup, Tools.of(ctx, service, ctx.host), scratch, f"{scratch}/files")
+                proof.fetch(backup, Tools.of(ctx, service, ctx.host), f"{scratch}/files")
             finally:
                 with suppress(HostError):
                     ctx.host.run(("rm", "-rf", "--", scratch), deadline=Deadline.after(60))

@@ -1,0 +1,211 @@
+"""Physical backups of a whole cluster and its log: recovery to the last moment, which no dump can give."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Annotated
+
+import psycopg
+from pydantic import Field
+
+from drillbook import stored
+from drillbook.action import Context, Facts, Read, Undo, Write
+from drillbook.actions.postgres.backup import PartSize, Uri
+from drillbook.actions.postgres.fields import ServiceName, need_unit
+from drillbook.errors import CouldNotVerify, HostError, NotReady
+from drillbook.host import Deadline
+from drillbook.postgresql import basebackup, cluster, wal
+from drillbook.postgresql.connection import connected, one, reason
+from drillbook.postgresql.dump import failing
+from drillbook.postgresql.recovering import Recovery
+from drillbook.postgresql.tools import Tools
+from drillbook.services import Postgres
+from drillbook.store import Reference, Store
+from drillbook.transfer import Carrier
+from drillbook.values import Size
+
+
+class BaseBackup(Write):
+    """Copy the files of the whole cluster into a store, as pg_basebackup does, for a recovery with the log since then."""
+
+    SERVICE = Postgres
+    TIMEOUT = 3600.0
+
+    service: ServiceName
+    to: Annotated[Uri, Field(description="Folder in a store: `s3://bucket/prefix`. It must hold no backup yet.")]
+    part_size: PartSize = Size(32 << 20)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``location manifest bytes cluster_bytes start_lsn end_lsn timeline taken_at seconds evidence``."""
+        service = ctx.service(self.service, Postgres)
+        folder = Reference.parse(self.to)
+        return basebackup.Base(ctx, service, Store(ctx.bucket(self.to)), folder, int(self.part_size)).take()
+
+    def ready(self, ctx: Context) -> None:
+        """The right to replicate, no tablespace elsewhere, tools of the server's version, room, and the store."""
+        service = ctx.service(self.service, Postgres)
+        version, size = _may_replicate(ctx, service)
+        tools = Tools.of(ctx, service, ctx.host)
+        tools.need(("pg_basebackup",), version)
+        tools.need_space(ctx.scratch, size)
+        Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
+        if self.known("to"):
+            Store(ctx.bucket(self.to)).check()
+
+    def undo(self, ctx: Context) -> Undo:
+        """A backup is kept."""
+        return Undo.nothing("a backup is kept")
+
+
+def _may_replicate(ctx: Context, service: Postgres) -> tuple[int, int]:
+    """Major version of the server and the size of its databases. Raises NotReady."""
+    try:
+        with connected(ctx, service) as session:
+            elsewhere = basebackup.other_tablespaces(session)
+            allowed, level, senders, version, size = one(session, _REPLICATION)
+    except (psycopg.Error, HostError) as error:
+        raise NotReady(f"{service.name} cannot be reached as {service.admin.user}: {reason(error)}",
+                       hint="check address, port and `admin` of the service in the inventory") from error
+    if elsewhere:
+        raise NotReady(f"{service.name} has tablespaces outside its data directory: {', '.join(elsewhere)}",
+                       hint="use postgres.dump: a base backup here covers the data directory alone")
+    if not allowed or level == "minimal" or senders < 3:
+        raise NotReady(f"{service.name} cannot be copied: {service.admin.user} "
+                       f"{'may' if allowed else 'may not'} replicate, wal_level is {level}, max_wal_senders {senders}",
+                       hint="give the role REPLICATION, set wal_level to replica and max_wal_senders to 3 or more")
+    return int(version) // 10000, int(size)
+
+
+_REPLICATION = """
+SELECT r.rolreplication OR r.rolsuper, pg_catalog.current_setting('wal_level'),
+       pg_catalog.current_setting('max_wal_senders')::int, pg_catalog.current_setting('server_version_num')::int,
+       (SELECT pg_catalog.sum(pg_catalog.pg_database_size(oid)) FROM pg_catalog.pg_database)
+FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
+"""
+
+
+class BaseIntact(Read):
+    """Fetch a physical backup, unpack it, and let pg_verifybackup read every file of it and its log."""
+
+    SERVICE = Postgres
+    TIMEOUT = 3600.0
+    PROVES_BACKUP = True
+
+    service: ServiceName
+    from_: Annotated[Uri, Field(alias="from", description="The `location` that a base backup gave.")]
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``files bytes start_lsn end_lsn taken_at seconds said``."""
+        tools = Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host)
+        begun = ctx.deadline.remaining()
+        with failing("the base backup could not be read"):
+            backup = basebackup.Extracted(ctx, Store(ctx.bucket(self.from_)), stored.split(self.from_))
+            manifest = basebackup.read(backup.store, backup.origin)
+            scratch = ctx.make_scratch(f"intact-{ctx.step}")
+            mine = Tools(tools.service.model_copy(update={"run_as": ""}), tools.host, tools.deadline, tools.scratch)
+            try:
+                folder = backup.fetch(manifest, scratch)
+                backup.extract(mine, folder, f"{scratch}/data")
+                said = backup.verify(mine, folder, f"{scratch}/data")
+            finally:
+                with suppress(HostError):
+                    ctx.host.run(("rm", "-rf", "--", scratch), deadline=Deadline.after(60))
+        return {"files": len(manifest.files), "bytes": sum(one.size for one in manifest.files.values()),
+                "start_lsn": manifest.start_lsn, "end_lsn": manifest.end_lsn, "taken_at": manifest.taken_at,
+                "seconds": round(begun - ctx.deadline.remaining(), 3), "said": said}
+
+    def ready(self, ctx: Context) -> None:
+        """Tools on the host, and a way to carry the files."""
+        tools = Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host)
+        tools.need(("pg_verifybackup", "pg_waldump"), 0)
+        Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
+
+
+class StreamWal(Write):
+    """Receive the log of the server as it is written, into a folder outside its data directory, until the run ends.
+
+    It stands for the log archive of a real installation. Start it before the base backup, so that nothing is between.
+    """
+
+    SERVICE = Postgres
+
+    service: ServiceName
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``folder`` for the recovery, ``pid`` of pg_receivewal."""
+        receiver = wal.Receiver(Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host))
+        receiver.stop()
+        try:
+            return {"pid": receiver.start(), "folder": receiver.folder}
+        except BaseException:
+            wal.stop_quietly(receiver)
+            raise
+
+    def ready(self, ctx: Context) -> None:
+        """The right to replicate, and pg_receivewal of the server's version."""
+        service = ctx.service(self.service, Postgres)
+        version, _ = _may_replicate(ctx, service)
+        Tools.of(ctx, service, ctx.host).need(("pg_receivewal",), version)
+
+    def active(self, ctx: Context) -> bool:
+        """True while it receives."""
+        return wal.Receiver(Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host)).alive()
+
+    def undo(self, ctx: Context) -> Undo:
+        """End it; what it received stays until the run has ended, because a restore may need it."""
+        return Undo.by_action("postgres.stop_wal", service=self.service)
+
+
+class StopWal(Write):
+    """End what `postgres.stream_wal` of this very run started; what was received stays until the run has ended."""
+
+    SERVICE = Postgres
+
+    service: ServiceName
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``stopped``, false when it had ended by itself, as it does when the server is gone."""
+        receiver = wal.Receiver(Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host))
+        alive = receiver.alive()
+        receiver.stop()
+        return {"stopped": alive}
+
+    def undo(self, ctx: Context) -> Undo:
+        """It was only for this run."""
+        return Undo.nothing("the log was received only for this run")
+
+
+class Recover(Write):
+    """Recover a whole cluster from a base backup and the log since, to the log's end; the data directory must be empty."""
+
+    SERVICE = Postgres
+    TIMEOUT = 3600.0
+
+    service: ServiceName
+    from_: Annotated[Uri, Field(alias="from", description="The `location` that a base backup gave.")]
+    wal: Annotated[str, Field(pattern=r"^(/[^\x00\n]+)?$", description=(
+        "Folder on the host with the log since: the `folder` of `postgres.stream_wal`. Empty: to the backup's end."))] = ""
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``replayed_to last_commit_at timeline segments cluster_bytes bytes_per_second seconds``."""
+        service = ctx.service(self.service, Postgres)
+        return Recovery(ctx, service, Store(ctx.bucket(self.from_)), stored.split(self.from_), self.wal).run()
+
+    def ready(self, ctx: Context) -> None:
+        """Tools on the host, the data directory's owner, a way to carry the files, and the store."""
+        service = ctx.service(self.service, Postgres)
+        tools = Tools.of(ctx, service, ctx.host)
+        tools.need(("initdb",), 0)
+        Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
+        try:
+            cluster.state(tools)
+        except CouldNotVerify as error:
+            raise NotReady(error.message, hint=error.hint) from error
+        if service.unit:
+            need_unit(ctx, service)
+        if self.known("from_"):
+            Store(ctx.bucket(self.from_)).check()
+
+    def undo(self, ctx: Context) -> Undo:
+        """What was recovered stays."""
+        return Undo.nothing("what was recovered is kept")

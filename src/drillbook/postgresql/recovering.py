@@ -1,0 +1,156 @@
+"""Recovery from a physical backup and the log since: a new data directory, replayed to the log's end.
+
+Source: PostgreSQL's manual, 25.3.5 "Recovering Using a Continuous Archive Backup". The log lies in ``pg_wal`` already,
+and the restore command only fails, so that the server takes it from there and opens a new timeline at its end.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from drillbook.action import Context, Facts
+from drillbook.errors import HostError, StepFailed
+from drillbook.findings import finding
+from drillbook.host import Deadline
+from drillbook.postgresql import cluster, wal
+from drillbook.postgresql.basebackup import BaseManifest, Extracted, read
+from drillbook.postgresql.connection import Connection, connected, one
+from drillbook.postgresql.dump import failing
+from drillbook.postgresql.stages import Stages
+from drillbook.postgresql.tools import Tools
+from drillbook.services import Postgres
+from drillbook.store import Reference, Store
+
+MARKER = "drillbook.recovered"
+"""File of the data directory that says which step of which run made it."""
+_SETTINGS = b"""
+# Drillbook: replay all of the log, then open a new timeline
+restore_command = 'false'
+recovery_target_timeline = 'latest'
+"""
+_REPLAYED = """
+SELECT pg_catalog.pg_last_wal_replay_lsn()::text, timeline_id,
+       pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.pg_last_xact_replay_timestamp()),
+                          'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+FROM pg_catalog.pg_control_checkpoint()
+"""
+_UNITS = {"B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """One cluster that is being recovered from ``origin`` and the log in ``log``, a folder on the host; empty: without."""
+
+    ctx: Context
+    service: Postgres
+    store: Store
+    origin: Reference
+    log: str
+    stages: Stages = field(default_factory=Stages)
+
+    @property
+    def tools(self) -> Tools:
+        """The programs on the host that it is recovered on."""
+        return Tools.of(self.ctx, self.service, self.ctx.host)
+
+    def run(self) -> Facts:
+        """Recover it. Raises StepFailed with findings, HostError, Cancelled."""
+        with failing("the recovery failed"):
+            manifest = read(self.store, self.origin)
+            scratch = self.ctx.make_scratch(f"recover-{self.ctx.step}")
+            try:
+                with self.stages.time("total"):
+                    segments = self._lay_down(manifest, scratch)
+                    begun = time.monotonic()
+                    with cluster.starting(self.ctx, self.tools), \
+                            connected(self.ctx, self.service, database="postgres") as session:
+                        self.stages.seconds["replay"] = round(time.monotonic() - begun, 3)
+                        replayed = self._settle(session)
+                return self._facts(manifest, segments, replayed)
+            finally:
+                with suppress(HostError):
+                    self.ctx.host.run(("rm", "-rf", "--", scratch), deadline=Deadline.after(60))
+
+    def _lay_down(self, manifest: BaseManifest, scratch: str) -> list[str]:
+        """Make the data directory, unless this very step did so before it died; the segments of the log."""
+        found = cluster.state(self.tools)
+        if found == "cluster" and self._made_here():
+            return []
+        if found not in ("absent", "empty"):
+            raise self._not_clean(f"{self.service.data_directory} is not empty")
+        backup = Extracted(self.ctx, self.store, self.origin)
+        with self.stages.time("fetch"):
+            folder = backup.fetch(manifest, scratch)
+        made = cluster.aside(self.tools, self.ctx.run_id)
+        with self.stages.time("extract"):
+            backup.extract(made, folder, made.service.data_directory)
+            segments = self._log(made, manifest)
+        self._configure(made, manifest)
+        cluster.put_in_place(made, self.tools)
+        return segments
+
+    def _log(self, made: Tools, manifest: BaseManifest) -> list[str]:
+        if not self.log:
+            return []
+        receiver = wal.Receiver(self.tools)
+        receiver.stop()
+        segments = receiver.lay(self.log, made.service.data_directory)
+        if missing := wal.gaps(segments, _bytes(manifest.wal_segment_size)):
+            raise StepFailed(f"the log in {self.log} has gaps", findings=[finding(
+                "wal-gap", title=self.service.name, wanted="segments without a gap",
+                measured=f"the one after {missing[0]} is missing", host=self.ctx.host.name)])
+        return segments
+
+    def _configure(self, made: Tools, manifest: BaseManifest) -> None:
+        if (manifest.service, manifest.host) != (self.service.name, self.ctx.host.name):
+            cluster.write(made, "postgresql.auto.conf", cluster.overrides(self.service), append=True)
+        cluster.write(made, "postgresql.auto.conf", _SETTINGS, append=True)
+        cluster.write(made, "recovery.signal", b"")
+        cluster.write(made, cluster.UNSYNCED, b"")
+        cluster.write(made, MARKER, self._mark().encode())
+
+    def _settle(self, session: Connection) -> tuple[str, int, str | None]:
+        """The settings of the recovery go, everything is on disk, and how far it came."""
+        session.execute("ALTER SYSTEM RESET restore_command")
+        session.execute("ALTER SYSTEM RESET recovery_target_timeline")
+        session.execute("SELECT pg_catalog.pg_reload_conf()")
+        session.execute("CHECKPOINT")
+        with self.stages.time("sync"):
+            cluster.sync(self.tools)
+        lsn, timeline, last = one(session, _REPLAYED)
+        return str(lsn), int(timeline), last
+
+    def _mark(self) -> str:
+        return f"{self.ctx.run_id} {self.ctx.step}"
+
+    def _made_here(self) -> bool:
+        script = 'test ! -f "$1" || cat -- "$1"'
+        output = self.tools.owned(("sh", "-c", script, "sh", f"{self.service.data_directory}/{MARKER}"))
+        return output.check().text.strip() == self._mark()
+
+    def _not_clean(self, measured: str) -> StepFailed:
+        return StepFailed(f"{self.ctx.host.name}: {measured}", findings=[finding(
+            "restore-target", title=self.service.name, wanted="an empty data directory", measured=measured,
+            host=self.ctx.host.name)])
+
+    def _facts(self, manifest: BaseManifest, segments: list[str], replayed: tuple[str, int, str | None]) -> Facts:
+        lsn, timeline, last = replayed
+        total = self.stages.seconds["total"]
+        return {"database": self.service.database, "cluster_bytes": manifest.cluster_bytes, "segments": len(segments),
+                "replayed_to": lsn, "last_commit_at": last, "timeline": timeline, "timeline_before": manifest.timeline,
+                "database_bytes": manifest.cluster_bytes,
+                "bytes_per_second": round(manifest.cluster_bytes / max(total, 0.001)),
+                "seconds": self.stages.seconds, "backup_taken_at": manifest.taken_at}
+
+
+def _bytes(text: str) -> int:
+    """A size as PostgreSQL writes it, such as 16MB. Raises StepFailed."""
+    match = re.fullmatch(r"(\d+)\s*(B|kB|MB|GB)?", text)
+    if match is None:
+        raise StepFailed(f"the manifest's size of a segment cannot be read: {text!r}")
+    return int(match[1]) * _UNITS[match[2] or "B"]
+
+
