@@ -71,6 +71,16 @@ class Redis(Service):
     program: str = Field(default="", description="Path of its program on the host; empty: as the server says.")
 
 
+class Qdrant(Service):
+    """A collection of vectors in a Qdrant server."""
+
+    kind: Literal["qdrant"] = "qdrant"
+    url: str = Field(pattern=r"^https?://[^/]", description=(
+        "Root URL of its REST API with its port, as the controller reaches it, without a slash at the end."))
+    collection: str = Field(min_length=1, description="Name of the collection.")
+    api_key: Password = Field(default=None, description="Its API key.")
+
+
 class Http(Service):
     """Something that answers HTTP."""
 
@@ -95,5 +105,5 @@ class Process(Service):
     kind: Literal["process"] = "process"
 
 
-AnyService = Annotated[Postgres | S3 | Redis | Http | Relay | Process, Field(discriminator="kind")]
+AnyService = Annotated[Postgres | S3 | Redis | Qdrant | Http | Relay | Process, Field(discriminator="kind")]
 

@@ -1,0 +1,1 @@
+"""Actions for collections of vectors in Qdrant."""

@@ -1,0 +1,38 @@
+"""Fields that the Qdrant actions share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from drillbook.action import Context
+from drillbook.services import S3
+from drillbook.store import Reference, Store
+from drillbook.vectors.points import id_of
+
+
+def _reference(text: str) -> str:
+    Reference.parse(text)
+    return text
+
+
+def _ids(values: list[int | str] | None) -> list[int | str] | None:
+    return None if values is None else [id_of(value) for value in values]
+
+
+ServiceName = Annotated[str, Field(description="The Qdrant service in the inventory.")]
+Uri = Annotated[str, AfterValidator(_reference)]
+Location = Annotated[Uri, Field(alias="from", description="The `location` that `qdrant.snapshot` gave.")]
+Database = Annotated[str, Field(description="The PostgreSQL service whose rows the vectors belong to.")]
+Query = Annotated[str, Field(min_length=1, description=(
+    "SQL that gives the id of every point that must be there, in one column. It runs as the application's role in a "
+    "transaction that cannot write. Rows must be written before their vectors."))]
+Chosen = Annotated[list[int | str] | None, AfterValidator(_ids), Field(
+    min_length=1, max_length=5000, description="Exactly the points of these ids.")]
+
+
+def store_of(ctx: Context, uri: str) -> Store:
+    """The store that holds ``uri``. Raises PlanError."""
+    service: S3 = ctx.bucket(uri)
+    return Store(service)

@@ -1,0 +1,183 @@
+"""A collection in a Qdrant server, through qdrant-client over REST: pieces of bounded size, and one kind of error."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from drillbook.action import Context
+from drillbook.errors import CouldNotVerify, NotReady
+from drillbook.host import Deadline, printable
+from drillbook.services import Qdrant
+from drillbook.vectors.points import Id, Point, id_of
+
+T = TypeVar("T")
+
+ANSWER_S = 30.0
+"""Seconds within which a server must answer one request."""
+PAGE = 500
+"""Points of one request."""
+IDS_PAGE = 5000
+"""Points of one request that asks for ids alone."""
+_KEPT = ("vectors", "sparse_vectors", "shard_number", "replication_factor", "write_consistency_factor", "on_disk_payload")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A client of one collection. What the server refuses raises errors that ``connected`` makes a CouldNotVerify."""
+
+    client: Any
+    collection: str
+    deadline: Deadline
+
+    def _ask(self, call: Callable[..., T], **given: Any) -> T:
+        self.deadline.check()
+        return call(collection_name=self.collection, **given)
+
+    def version(self) -> str:
+        """Version of the server."""
+        self.deadline.check()
+        return str(self.client.info().version)
+
+    def exists(self) -> bool:
+        """Is there such a collection?"""
+        return bool(self._ask(self.client.collection_exists))
+
+    def status(self) -> str:
+        """``green``, ``yellow``, ``grey`` or ``red``, see Qdrant's documentation of collections."""
+        return str(self._ask(self.client.get_collection).status.value)
+
+    def count(self) -> int:
+        """How many points there are, counted one by one."""
+        return int(self._ask(self.client.count, exact=True).count)
+
+    def config(self) -> dict[str, Any]:
+        """What a collection that takes the same points needs: vectors, shards, and the fields that are indexed."""
+        info = self._ask(self.client.get_collection)
+        params = info.config.params.model_dump(mode="json", exclude_none=True)
+        fields = {name: str(one.data_type.value) for name, one in sorted(info.payload_schema.items())}
+        return {key: params[key] for key in _KEPT if params.get(key)} | {"fields": fields}
+
+    def create(self, config: dict[str, Any]) -> None:
+        """Make the collection as ``config`` says, see there."""
+        from qdrant_client import models  # noqa: PLC0415  slow to import
+
+        self.deadline.check()
+        wanted = models.CreateCollection.model_validate({key: config[key] for key in _KEPT if key in config})
+        self.client.http.collections_api.create_collection(collection_name=self.collection, create_collection=wanted)
+        for name, kind in config["fields"].items():
+            self._ask(self.client.create_payload_index, field_name=name, field_schema=models.PayloadSchemaType(kind))
+
+    def points(self) -> Iterator[list[Point]]:
+        """Every point, in pieces; one that is there all the time comes exactly once."""
+        for records in self._scroll(PAGE, with_vectors=True, with_payload=True):
+            yield [Point.of(record) for record in records]
+
+    def ids(self) -> set[Id]:
+        """The id of every point."""
+        pages = self._scroll(IDS_PAGE, with_vectors=False, with_payload=False)
+        return {id_of(record.id) for records in pages for record in records}
+
+    def _scroll(self, limit: int, **wanted: bool) -> Iterator[Sequence[Any]]:
+        offset = None
+        while True:
+            records, offset = self._ask(self.client.scroll, limit=limit, offset=offset, **wanted)
+            if records:
+                yield records
+            if offset is None:
+                return
+
+    def fetch(self, ids: Sequence[Id]) -> dict[Id, Point]:
+        """The points of these ids that are there."""
+        found: dict[Id, Point] = {}
+        for some in pieces(ids):
+            for record in self._ask(self.client.retrieve, ids=some, with_payload=True, with_vectors=True):
+                point = Point.of(record)
+                found[point.id] = point
+        return found
+
+    def present(self, ids: Iterable[Id]) -> set[Id]:
+        """Those of ``ids`` that are there."""
+        found: set[Id] = set()
+        for some in pieces(ids):
+            records = self._ask(self.client.retrieve, ids=some, with_payload=False, with_vectors=False)
+            found |= {id_of(record.id) for record in records}
+        return found
+
+    def put(self, points: Iterable[Point]) -> None:
+        """Write points, over those that have their ids; returns when the server has applied it."""
+        from qdrant_client.models import PointStruct  # noqa: PLC0415  slow to import
+
+        for some in pieces(points):
+            made = [PointStruct(id=one.id, vector=one.vector, payload=one.payload) for one in some]
+            self._ask(self.client.upsert, points=made, wait=True)
+
+    def delete(self, ids: Iterable[Id]) -> None:
+        """Delete the points of these ids; those that are not there count as deleted."""
+        for some in pieces(ids):
+            self._ask(self.client.delete, points_selector=some, wait=True)
+
+
+def pieces(items: Iterable[T], size: int = PAGE) -> Iterator[list[T]]:
+    """``items`` in lists of at most ``size``."""
+    rest = iter(items)
+    while piece := list(itertools.islice(rest, size)):
+        yield piece
+
+
+@contextmanager
+def connected(ctx: Context, service: Qdrant) -> Iterator[Session]:
+    """A session with the collection of ``service``. Raises CouldNotVerify for all that server or connection refuse."""
+    try:
+        from qdrant_client import QdrantClient  # noqa: PLC0415  an extra, and slow to import
+        from qdrant_client.common.client_exceptions import QdrantException  # noqa: PLC0415
+        from qdrant_client.http.exceptions import ApiException  # noqa: PLC0415
+    except ImportError as error:
+        raise CouldNotVerify("qdrant-client is not installed", hint="pip install 'drillbook[qdrant]'") from error
+
+    # The key goes as a header: the client's own parameter warns of http, and would turn a URL without port to https.
+    headers = {"api-key": service.api_key.reveal()} if service.api_key else {}
+    client: Any = None
+    try:
+        ctx.deadline.check()
+        client = QdrantClient(url=service.url, port=None, headers=headers, check_compatibility=False, trust_env=False,
+                              timeout=math.ceil(min(ANSWER_S, max(1.0, ctx.deadline.remaining()))))
+        yield Session(client, service.collection, ctx.deadline)
+    except (ApiException, QdrantException, OSError) as error:
+        ctx.deadline.check()
+        raise CouldNotVerify(f"{service.name}, collection {service.collection!r} at {service.url}: {reason(error)}", hint=(
+            "check url, collection and api_key of the service in the inventory, and that it runs")) from error
+    finally:
+        if client is not None:
+            client.close()
+
+
+def reason(error: BaseException) -> str:
+    """What the server or the connection said, in one printable line."""
+    content = getattr(error, "content", None)
+    text = ""
+    if isinstance(content, bytes):
+        try:
+            text = str(json.loads(content)["status"]["error"])
+        except (ValueError, KeyError, TypeError):
+            text = content[:200].decode("utf-8", "replace")
+        text = f"status {getattr(error, 'status_code', '?')}: {text}"
+    source = getattr(error, "source", error)
+    return printable((text or str(source).strip() or type(source).__name__).splitlines()[0], limit=300)
+
+
+def need_collection(ctx: Context, service: Qdrant) -> None:
+    """Raise NotReady unless the server answers and has the collection."""
+    try:
+        with connected(ctx, service) as session:
+            there = session.exists()
+    except CouldNotVerify as error:
+        raise NotReady(error.message, hint=error.hint) from error
+    if not there:
+        raise NotReady(f"{service.name}: there is no collection {service.collection!r} at {service.url}",
+                       hint="check `collection` of the service in the inventory")

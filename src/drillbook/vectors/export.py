@@ -1,0 +1,119 @@
+"""A scroll export: every point of a collection as a line of JSON, in compressed parts of bounded size, and back.
+
+It is no view of one moment: each point is as it was when its page was read, and one that is written meanwhile may be in it
+or not. What a later comparison wants is therefore the digest of what was exported, never of what was there.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from drillbook.action import Context
+from drillbook.errors import DrillbookError, StepFailed
+from drillbook.findings import finding
+from drillbook.store import Reference, Store
+from drillbook.stored import FILE, sha256
+from drillbook.vectors.collection import Session
+from drillbook.vectors.manifest import Manifest, StoredFile
+from drillbook.vectors.points import Point, Tally
+
+PART = 8 << 20
+"""Characters of a part before it is compressed; one line may go beyond."""
+
+
+@dataclass(slots=True)
+class Export:
+    """One export that is being taken into the folder ``folder`` of ``store``."""
+
+    store: Store
+    folder: Reference
+    part: int = PART
+    files: dict[str, StoredFile] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
+
+    def take(self, ctx: Context, session: Session, service: str) -> Manifest:
+        """Take it. Raises StepFailed, CouldNotVerify; then nothing of it stays in the store."""
+        if self.store.size(self.folder.below(FILE).key) is not None:
+            raise StepFailed(f"there is a backup in {self.folder} already; a backup is never overwritten")
+        taken = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        try:
+            config, version = session.config(), session.version()
+            self._parts(session)
+            if not self.tally.points:
+                raise StepFailed(f"the collection {session.collection!r} holds no point: there is nothing to back up")
+            sizes = self.store.sizes(self.folder.key + "/")
+            if wrong := [name for name, one in self.files.items() if sizes.get(name) != one.size]:
+                raise StepFailed(f"the store does not show what was uploaded: {', '.join(wrong[:3])}")
+            manifest = Manifest(run=ctx.run_id, service=service, collection=session.collection, server_version=version,
+                                taken_at=taken, method="scroll", config=config, points=self.tally.points,
+                                digest=self.tally.digest, files=self.files)
+            data = manifest.encoded()
+            self.store.put(self.folder.below(FILE).key, data, sha256(data))
+        except BaseException:
+            with suppress(DrillbookError):
+                self.store.delete([self.folder.below(name).key for name in self.files])
+            raise
+        return manifest
+
+    def _parts(self, session: Session) -> None:
+        lines: list[str] = []
+        size = 0
+        for points in session.points():
+            for point in points:
+                self.tally.add(point.digest())
+                lines.append(point.line())
+                size += len(lines[-1])
+                if size >= self.part:
+                    self._write(lines)
+                    lines, size = [], 0
+        if lines:
+            self._write(lines)
+
+    def _write(self, lines: list[str]) -> None:
+        text = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogatepass")
+        data = gzip.compress(text, compresslevel=1, mtime=0)
+        name = f"points-{len(self.files) + 1:05}.jsonl.gz"
+        digest = sha256(data)
+        self.store.put(self.folder.below(name).key, data, digest)
+        self.files[name] = StoredFile(size=len(data), sha256=digest, points=len(lines))
+
+
+def parts(ctx: Context, store: Store, folder: Reference, manifest: Manifest) -> Iterator[list[Point]]:
+    """The points of each part, read where it lies; its bytes must be those that were written.
+
+    Raises StepFailed with ``backup-missing`` or ``backup-digest``, CouldNotVerify.
+    """
+    for name, file in sorted(manifest.files.items()):
+        ctx.deadline.check()
+        data = store.get(folder.below(name).key)
+        if data is None:
+            raise StepFailed(f"there is no {folder.below(name)}", findings=[finding(
+                "backup-missing", title=name, wanted=f"{file.size} bytes", measured="no such object")])
+        found = sha256(data)
+        if found != file.sha256:
+            raise StepFailed(f"{folder.below(name)} is not as it was written", findings=[finding(
+                "backup-digest", title=name, wanted=f"sha256 {file.sha256}",
+                measured=f"sha256 {found}, {len(data)} bytes")])
+        try:
+            yield [Point.parse(line) for line in gzip.decompress(data).splitlines()]
+        except (ValueError, OSError, EOFError, zlib.error) as error:
+            raise StepFailed(f"{folder.below(name)} holds something else than points", findings=[finding(
+                "backup-digest", title=name, wanted="points as lines of JSON", measured=str(error)[:200])]) from error
+
+
+def proven(ctx: Context, store: Store, folder: Reference, manifest: Manifest) -> Tally:
+    """Read every part and compare files and content with the manifest. Raises StepFailed, CouldNotVerify."""
+    tally = Tally()
+    for points in parts(ctx, store, folder, manifest):
+        for point in points:
+            tally.add(point.digest())
+    if (tally.points, tally.digest) != (manifest.points, manifest.digest):
+        raise StepFailed(f"the backup in {folder} does not hold what it says", findings=[finding(
+            "backup-digest", title=str(folder), wanted=f"{manifest.points} points, digest {manifest.digest[:16]}",
+            measured=f"{tally.points} points, digest {tally.digest[:16]}")])
+    return tally
