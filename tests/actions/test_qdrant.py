@@ -222,7 +222,7 @@ def test_deleted_points_come_back_by_the_undo_and_only_those(world):
     undo(ctx, action)
     assert action.active(ctx) is False
     assert action.run(ctx) == {"deleted": 3, "skipped": 0, "ids": ["1", "2", "3"]}
-    again = world.place.action("qdrant.delete_points", service="vectors", count=3)
+    again = type(action).model_validate(json.loads(action.model_dump_json()))
     assert again.active(ctx) is True, "also seen by a recovery, which has only the parameters"
     world.put(point(2, text="a client wrote this"))
     assert undo(ctx, again) == {"written": 2, "there": 1}
@@ -364,3 +364,16 @@ def test_a_wrong_key_a_wrong_port_and_a_deaf_server_are_told(world):
             count.run(world.ctx(api_key=secret("wrong-key-here", "TEST_QDRANT_WRONG")))
         assert "wrong-key-here" not in str(failure.value)
     assert isinstance(world.service.api_key, Secret | None)
+
+
+def test_the_probe_sees_a_lost_point_a_lost_collection_and_a_dead_server(world):
+    from drillbook.probes.qdrant import Available
+
+    wide, narrow = (Available.model_validate({"service": "vectors", "timeout": "20s", "every": "1s", **more})
+                    for more in ({}, {"point": "7"}))
+    assert (wide.check(world.ctx()), narrow.check(world.ctx())) == (None, None)
+    world.delete(7)
+    assert wide.check(world.ctx()) is None
+    assert narrow.check(world.ctx()).startswith("status 404")
+    assert wide.check(world.ctx(collection="other")).startswith("status 404")
+    assert "refused" in wide.check(world.ctx(url=f"http://127.0.0.1:{free_ports(1)[0]}"))

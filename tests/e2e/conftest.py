@@ -50,7 +50,7 @@ class Bench:
                                password=self.secret("pg_admin"), autocommit=True)
 
     def text(self, name: str) -> str:
-        return (self.project.root / "drills" / f"{name}.yml").read_text()
+        return self.project.drill_names()[name].read_text()
 
     def plan(self, name: str, *changes: tuple[str, str], inventory=None):
         text = self.text(name)

@@ -1,5 +1,6 @@
 """What the lab contains, how its application behaves, and that all of it stays on loopback."""
 
+import json
 import stat
 import time
 import urllib.error
@@ -11,7 +12,8 @@ import pytest
 
 from drillbook.errors import LabError
 from drillbook.lab import control, processes, schema, seed
-from drillbook.lab.layout import ADDRESS, HOSTS, SECRETS, Lab
+from drillbook.lab.layout import ADDRESS, COLLECTION, HOSTS, SECRETS, Lab
+from drillbook.web import ask
 
 from .conftest import get, run
 
@@ -237,3 +239,15 @@ def test_lookup(lab: Lab) -> None:
     assert control.lookup(down, "redis.port") == Lab.preferred(down).port("redis")
     with pytest.raises(LabError, match=r"near names: .*ssh\.db-1"):
         control.lookup(lab.folder, "ssh.db1")
+
+
+def test_the_chunks_of_the_first_documents_have_vectors(lab: Lab) -> None:
+    asked = {"limit": 10_000, "with_payload": True, "with_vector": True}
+    answer = ask(f"{lab.vectors}/collections/{COLLECTION}/points/scroll", timeout=30, method="POST",
+                 headers={"api-key": lab.secret("vectors")}, body=json.dumps(asked).encode(), limit=8 << 20)
+    points = json.loads(answer.body)["result"]["points"]
+    with admin(lab) as connection:
+        rows = connection.execute("SELECT id, document_id FROM chunks WHERE document_id <= %s ORDER BY id", [seed.EMBEDDED]).fetchall()
+    assert [(point["id"], point["payload"]["document_id"]) for point in points] == rows
+    assert len(points) == 1980
+    assert {len(point["vector"]) for point in points} == {seed.DIMENSIONS}

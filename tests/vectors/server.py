@@ -86,12 +86,13 @@ def api_key() -> Secret | None:
     return secret(os.environ.get("DRILLBOOK_QDRANT_KEY", API_KEY), "TEST_QDRANT_KEY")
 
 
-def client(url: str):
+def client(url: str, key: str = ""):
     """A client of Qdrant's own, without anything of Drillbook's between."""
     from qdrant_client import QdrantClient
 
-    key = api_key()
-    return QdrantClient(url=url, port=None, headers={"api-key": key.reveal()} if key else {}, check_compatibility=False,
+    known = api_key()
+    key = key or (known.reveal() if known else "")
+    return QdrantClient(url=url, port=None, headers={"api-key": key} if key else {}, check_compatibility=False,
                         trust_env=False, timeout=60)
 
 

@@ -14,12 +14,13 @@ from pathlib import Path
 from drillbook.errors import LabError
 
 HOSTS = ("app-1", "db-1", "db-2", "store-1")
-SECRETS = ("pg_admin", "pg_app", "s3_key", "s3_secret", "redis")
+SECRETS = ("pg_admin", "pg_app", "s3_key", "s3_secret", "redis", "vectors")
 BUCKETS = ("dr-backups", "dpa-originals")
 ADDRESS = "127.0.0.1"
 USER = "drill"
 REGION = "us-east-1"
 DATABASE = "dpa"
+COLLECTION = "chunks"
 MARK = "DRILLBOOK_LAB_FOLDER"
 """Environment variable that every process of a lab carries; its value is the folder."""
 
@@ -28,6 +29,7 @@ PORTS = (
     "ssh.app-1", "ssh.db-1", "ssh.db-2", "ssh.store-1", "postgres.db-1", "postgres.db-2", "redis", "api",
     "s3", "s3.grpc", "master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "admin", "admin.grpc",
     "spare-api", "relay.postgres", "relay.redis",
+    "vectors",
 )
 BLOCK = 25
 FIRST_PORT = 20000
@@ -107,6 +109,11 @@ class Lab:
         """URL of the object store."""
         return f"http://{ADDRESS}:{self.port('s3')}"
 
+    @property
+    def vectors(self) -> str:
+        """URL of the stand-in for a Qdrant server."""
+        return f"http://{ADDRESS}:{self.port('vectors')}"
+
     def values(self) -> dict[str, str | int]:
         """Every value that an inventory can ask for, by its dotted path."""
         values: dict[str, str | int] = {
@@ -116,6 +123,7 @@ class Lab:
             "s3.endpoint": self.s3, "s3.port": self.port("s3"), "s3.region": REGION, "redis.port": self.port("redis"),
             "relay.postgres": self.port("relay.postgres"), "relay.redis": self.port("relay.redis"),
             "relay.postgres.control": str(self.relays / "postgres"), "relay.redis.control": str(self.relays / "redis"),
+            "vectors.url": self.vectors, "vectors.collection": COLLECTION,
             "postgres.database": DATABASE, "postgres.user": DATABASE, "postgres.admin": "postgres",
         }
         for host in HOSTS:

@@ -103,7 +103,7 @@ def of(lab: Lab, host: str) -> list[Program]:
         copy = Program("spare-api", api, autostart=False, environment=source_path())
         return [server] if host == "db-1" else [server, copy]
     if host == "store-1":
-        return [_redis(lab), _s3(lab)]
+        return [_redis(lab), _s3(lab), _vectors(lab, python)]
     api = f"/bin/sh -c 'set -a; . ./api.env; exec {python} drillbook.lab.app'"
     traffic = f"{python} drillbook.lab.traffic {lab.api}"
     paths = [f"{name}={lab.port(f'relay.{name}')}:{lab.port(to)}" for name, to in RELAYED.items()]
@@ -179,6 +179,15 @@ def _redis_settings(lab: Lab) -> str:
     # Without its title the process keeps its environment readable, by which the lab knows its own.
     return (f'bind {ADDRESS}\nport {lab.port("redis")}\nprotected-mode yes\nrequirepass {lab.secret("redis")}\n'
             f'dir "{data}"\nappendonly yes\nappendfsync everysec\nsave 3600 1\ndaemonize no\nset-proc-title no\n')
+
+
+def _vectors(lab: Lab, python: str) -> Program:
+    if importlib.util.find_spec("qdrant_edge") is None:
+        raise LabError("no engine of Qdrant found", hint="pip install 'drillbook[lab]'")
+    data = lab.home("store-1") / "vectors"
+    data.mkdir(mode=0o700, exist_ok=True)
+    command = f'{python} drillbook.lab.qdrant_stand_in --port {lab.port("vectors")} --folder "{data}"'
+    return Program("vectors", command, environment=source_path() | {"QDRANT__SERVICE__API_KEY": lab.secret("vectors")})
 
 
 def _s3(lab: Lab) -> Program:

@@ -1,4 +1,4 @@
-"""Fill a lab: documents and chunks, their originals, the cache. The same bytes every time: no clock, no chance.
+"""Fill a lab: documents and chunks, originals, vectors, the cache. The same bytes every time: no clock, no chance.
 
 ``python -m drillbook.lab.seed FOLDER``
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import sys
 import time
@@ -23,10 +24,14 @@ from drillbook.errors import LabError
 from drillbook.lab import schema
 from drillbook.lab.app import objects
 from drillbook.lab.app.objects import STORE_ERRORS
-from drillbook.lab.layout import ADDRESS, BUCKETS, DATABASE, REGION, Lab
+from drillbook.lab.layout import ADDRESS, BUCKETS, COLLECTION, DATABASE, REGION, Lab
+from drillbook.web import ask
 
 ORIGINALS = 200
 CACHED = 400
+EMBEDDED = 400
+"""The chunks of so many documents have vectors."""
+DIMENSIONS = 32
 START_WITHIN = 40.0
 
 T = TypeVar("T")
@@ -44,11 +49,12 @@ def main() -> int:
 
 
 def fill_database(lab: Lab) -> None:
-    """Make the application's role, its database and the documents in it."""
+    """Make the application's role, its database and the documents in it; then the vectors of the first."""
     with _connect(lab, "postgres", "pg_admin", "postgres") as connection:
         create_database(connection, DATABASE, lab.secret("pg_app"))
     with _connect(lab, DATABASE, "pg_app", DATABASE) as connection:
         fill_documents(connection)
+        fill_vectors(lab, connection)
 
 
 def _connect(lab: Lab, user: str, secret: str, database: str) -> psycopg.Connection[Any]:
@@ -72,6 +78,31 @@ def fill_documents(connection: psycopg.Connection[Any]) -> None:
         for statement in schema.STATEMENTS:
             connection.execute(statement)
     connection.execute("ANALYZE")
+
+
+def fill_vectors(lab: Lab, connection: psycopg.Connection[Any]) -> None:
+    """Make the collection and put a vector for each chunk of the first documents."""
+    where, key = f"{lab.vectors}/collections/{COLLECTION}", lab.secret("vectors")
+    _patiently(lambda: _put(where, key, {"vectors": {"size": DIMENSIONS, "distance": "Cosine"}}), OSError)
+    _put(f"{where}/index", key, {"field_name": "document_id", "field_schema": "integer"})
+    rows = connection.execute("SELECT id, document_id, ordinal, content FROM chunks WHERE document_id <= %s ORDER BY id",
+                              [EMBEDDED]).fetchall()
+    points = [{"id": number, "vector": embedding(content), "payload": {"document_id": document, "ordinal": ordinal}}
+              for number, document, ordinal, content in rows]
+    for at in range(0, len(points), 1000):
+        _put(f"{where}/points?wait=true", key, {"points": points[at:at + 1000]})
+
+
+def embedding(content: str) -> list[float]:
+    """What stands for a model's output: a vector that depends on the text alone."""
+    return [(byte - 127.5) / 128 for byte in hashlib.sha256(content.encode()).digest()[:DIMENSIONS]]
+
+
+def _put(url: str, key: str, body: Any) -> None:
+    answer = ask(url, timeout=30, method="PUT", headers={"api-key": key, "Content-Type": "application/json"},
+                 body=json.dumps(body).encode())
+    if answer.status != 200:
+        raise LabError(f"{url} answered {answer.status}: {answer.body.decode('utf-8', 'replace')[:300]}")
 
 
 def fill_store(lab: Lab) -> None:

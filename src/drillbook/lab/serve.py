@@ -41,9 +41,9 @@ async def _serve(lab: Lab, environment: dict[str, str]) -> None:
     supervisors = [await _supervise(lab, host, environment) for host in ("store-1", "app-1")]
     await asyncio.to_thread(database.create, lab, "db-1")
     supervisors += [await _supervise(lab, host, environment) for host in ("db-1", "db-2")]
-    _progress(lab, "PostgreSQL, SeaweedFS, Valkey and the API start")
+    _progress(lab, "PostgreSQL, SeaweedFS, Valkey, the vectors and the API start")
     await _seed(lab, environment)
-    _progress(lab, "documents, originals and cache are filled")
+    _progress(lab, "documents, originals, vectors and cache are filled")
     await _until_healthy(lab)
     dataclasses.replace(lab, ready=True).write()
     _progress(lab, f"healthy after {time.monotonic() - started:.1f} s")

@@ -32,7 +32,7 @@ class DeletePoints(Fault):
     PLACE = Place.CONTROLLER
 
     service: ServiceName
-    ids: Chosen = None
+    ids: Annotated[Chosen | None, Field(description="Exactly the points of these ids.")] = None
     count: Annotated[int, Field(ge=1, le=5000, description="At most so many points, the first by id.")] = 50
 
     def inject(self, ctx: Context) -> Facts:
@@ -188,7 +188,7 @@ class RemoveStrays(Write):
     PLACE = Place.CONTROLLER
 
     service: ServiceName
-    ids: Annotated[list[Id], Field(min_length=1, max_length=5000, description="Ids of the points.")]
+    ids: Annotated[Chosen, Field(description="Ids of the points.")]
     of_run: Annotated[str, Field(min_length=1, description="Name of the run.")]
 
     def run(self, ctx: Context) -> Facts:

@@ -17,8 +17,8 @@ def _reference(text: str) -> str:
     return text
 
 
-def _ids(values: list[int | str] | None) -> list[int | str] | None:
-    return None if values is None else [id_of(value) for value in values]
+def _ids(values: list[int | str]) -> list[int | str]:
+    return [id_of(value) for value in values]
 
 
 ServiceName = Annotated[str, Field(description="The Qdrant service in the inventory.")]
@@ -28,8 +28,7 @@ Database = Annotated[str, Field(description="The PostgreSQL service whose rows t
 Query = Annotated[str, Field(min_length=1, description=(
     "SQL that gives the id of every point that must be there, in one column. It runs as the application's role in a "
     "transaction that cannot write. Rows must be written before their vectors."))]
-Chosen = Annotated[list[int | str] | None, AfterValidator(_ids), Field(
-    min_length=1, max_length=5000, description="Exactly the points of these ids.")]
+Chosen = Annotated[list[int | str], Field(min_length=1, max_length=5000), AfterValidator(_ids)]
 
 
 def store_of(ctx: Context, uri: str) -> Store:

@@ -1,0 +1,40 @@
+"""Probes of Qdrant."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import quote
+
+from pydantic import AfterValidator, Field
+
+from drillbook.action import Context
+from drillbook.host import printable
+from drillbook.probe import Availability
+from drillbook.services import Qdrant
+from drillbook.vectors.points import Id, id_of
+from drillbook.web import ask
+
+ServiceName = Annotated[str, Field(description="The Qdrant service in the inventory.")]
+
+
+class Available(Availability):
+    """The server answers for the collection; with `point`, that point is there: a server that lost it answers too."""
+
+    service: ServiceName
+    point: Annotated[Annotated[Id, AfterValidator(id_of)] | None, Field(
+        description="Id of a point that must be there at all times; none: it is enough that the collection is.")] = None
+
+    def check(self, ctx: Context) -> str | None:
+        """One request on a new connection."""
+        service = ctx.service(self.service, Qdrant)
+        path = f"/collections/{quote(service.collection, safe='')}"
+        if self.point is not None:
+            path += f"/points/{self.point}"
+        headers = {"api-key": service.api_key.reveal()} if service.api_key else {}
+        try:
+            answer = ask(service.url.rstrip("/") + path, timeout=float(self.timeout), headers=headers)
+        except TimeoutError:
+            return f"no answer within {self.timeout}"
+        except OSError as error:
+            return error.strerror or str(error)
+        return None if answer.status == 200 else f"status {answer.status}: {printable(answer.body[:200])}"
