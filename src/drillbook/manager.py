@@ -95,6 +95,14 @@ class Manager:
         sudo: Argv = ("sudo", "-n") if self.config.sudo else ()
         return (*sudo, "journalctl", *(("--user",) if self.config.user else ()), "-n", "50", "-u", unit)
 
+    def tail(self, unit: str, lines: int) -> tuple[Argv, ...]:
+        """The commands that print the last ``lines`` lines of the unit's log: one, or one for each stream."""
+        if self.config.kind == "supervisor":
+            return tuple((*self._tool(), "tail", f"-{lines * 300}", unit, stream) for stream in ("stderr", "stdout"))
+        sudo: Argv = ("sudo", "-n") if self.config.sudo else ()
+        user = ("--user",) if self.config.user else ()
+        return ((*sudo, "journalctl", *user, "--no-pager", "-q", "-o", "short-iso", "-n", str(lines), "-u", unit),)
+
 
 def _is(state: UnitState, wanted: str) -> bool:
     return state.state == wanted or (wanted == "stopped" and state.state == "failed")

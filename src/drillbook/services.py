@@ -86,6 +86,8 @@ class Http(Service):
 
     kind: Literal["http"] = "http"
     url: str = Field(description="Root URL, as the controller reaches it, without a slash at the end.")
+    access_log: str = Field(default="", pattern=r"^(/[^\x00\n]*)?$", description=(
+        "Path on the host of its access log; empty: the log of its unit."))
 
 
 class Relay(Service):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from drillbook import placeholders
 from drillbook.action import Context, Facts, Place, Read, Undo, Write
-from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.errors import CouldNotVerify, NotReady, PlanError, StepFailed
+from drillbook.evidence import load, requestlog
 from drillbook.findings import finding
 from drillbook.host import printable
 from drillbook.manager import manager_of
 from drillbook.services import Http
+from drillbook.values import Duration
 from drillbook.web import BODY_LIMIT, Answer, ask
 
 Url = Annotated[str, Field(pattern=r"^https?://", description="URL, as the controller reaches it.")]
@@ -235,3 +237,78 @@ class Serve(Write):
         """True while the unit runs."""
         state = manager_of(ctx.host).state(ctx.host, ctx.service(self.service, Http).unit, ctx.deadline).state
         return state not in ("stopped", "failed")
+
+
+class Load(Read):
+    """Send one request again and again at a fixed rate, open loop, as users do who do not wait for each other.
+
+    A latency counts from when its request was due. A request without an answer, or with a status from 400 on, is an error
+    and counts as never answered: `p95_s` is the time within which 95 % of all requests were answered well, and null when
+    fewer were. What it must be stands in the step's `expect`, such as `result.p95_s < 0.5`.
+    """
+
+    PLACE = Place.CONTROLLER
+    TIMEOUT = 900.0
+
+    service: Annotated[str | None, Field(description="The HTTP service in the inventory; or give `url`.")] = None
+    url: Annotated[Url | None, Field(description="Root URL, as the controller reaches it, in place of `service`.")] = None
+    path: Annotated[str, Field(pattern=r"^/", description="What to ask for, below the URL.")] = "/"
+    method: Annotated[Literal["GET", "HEAD"], Field(description="Method; only those that change nothing.")] = "GET"
+    rate: Annotated[float, Field(gt=0, le=200, description="Requests a second.")] = 10.0
+    seconds: Annotated[Duration, Field(gt=0, le=600, description="How long, such as `10s`.")] = Duration(10.0)
+    patience: Annotated[Duration, Field(gt=0, le=60, description="Without an answer by then: an error.")] = Duration(1.0)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if (self.service is None) == (self.url is None):
+            raise ValueError("name either `service` or `url`")
+        if self.rate * self.patience > load.MOST_AT_ONCE:
+            raise ValueError(f"`rate` times `patience` is the number of requests that can be under way at once; "
+                             f"{self.rate * self.patience:.0f} are more than {load.MOST_AT_ONCE}")
+        if self.rate * self.seconds > load.MOST_REQUESTS:
+            raise ValueError(f"{self.rate * self.seconds:.0f} requests are more than {load.MOST_REQUESTS}")
+        return self
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``requests answered good errors error_share p50_s p95_s p99_s`` (each share and latency with the 95 %
+        interval ``_low`` ``_high``, null where the sample is too small), ``max_s``, ``late_s`` (the most by which the
+        controller itself was late: part of the latencies), ``statuses``, ``problems``, ``url``, ``rate``, ``seconds``.
+        """
+        url = (self.url or ctx.service(str(self.service), Http).url) + self.path
+        if ctx.deadline.remaining() < self.seconds:
+            raise PlanError(f"the step's timeout is shorter than {self.seconds} of load", hint="give it a longer `timeout`")
+
+        def send() -> int:
+            return ask(url, timeout=float(self.patience), method=self.method).status
+
+        samples = load.offer(send, rate=self.rate, seconds=float(self.seconds), deadline=ctx.deadline)
+        return {"url": url, "rate": self.rate, "seconds": float(self.seconds), **load.summary(samples)}
+
+
+class Slowest(Read):
+    """Which requests took longest of late, by the access log of the service: per endpoint count, median, p95, maximum.
+
+    The log is `access_log` of the service, or what its service manager keeps of it. A line needs a time, the request, its
+    status and its duration: `2026-03-01 10:20:30 GET /x status=200 duration=0.012` (or `took= elapsed= latency= rt=
+    request_time= duration_ms=`), or the common or combined format with nginx's `$request_time` or `12ms` at its end.
+    uvicorn's own has no duration. Times without a zone are the host's. Figures are those of the service's own clock.
+    """
+
+    SERVICE = Http
+
+    service: Annotated[str, Field(description="The HTTP service in the inventory.")]
+    last: Annotated[Duration, Field(gt=0, le=86400, description="How far back, by the host's clock.")] = Duration(300.0)
+
+    def ready(self, ctx: Context) -> None:
+        """The log must be there and readable."""
+        try:
+            requestlog.readable(ctx, ctx.service(self.service, Http))
+        except CouldNotVerify as error:
+            raise NotReady(error.message, hint=error.hint) from None
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``count p50_s p95_s p95_s_low p95_s_high max_s server_errors`` of all; ``slowest`` (an endpoint),
+        ``endpoints`` (the same of each, slowest first), ``slowest_requests``; ``complete`` (false: only the newest part of
+        the time was read), ``last_s``, ``resolution_s`` (of a logged figure), ``other_lines``.
+        """
+        return requestlog.slowest(ctx, ctx.service(self.service, Http), float(self.last))

@@ -119,6 +119,7 @@ class Lab:
         values: dict[str, str | int] = {
             "folder": str(self.folder), "address": ADDRESS, "user": USER, "identity": str(self.folder / "id"),
             "known_hosts": str(self.folder / "known_hosts"), "api.url": self.api, "api.port": self.port("api"),
+            "api.access_log": str(self.home("app-1") / "log" / "access.log"),
             "spare_api.url": f"http://{ADDRESS}:{self.port('spare-api')}",
             "s3.endpoint": self.s3, "s3.port": self.port("s3"), "s3.region": REGION, "redis.port": self.port("redis"),
             "relay.postgres": self.port("relay.postgres"), "relay.redis": self.port("relay.redis"),

@@ -1,0 +1,80 @@
+"""The access log of an HTTP service, read on its host: a bounded part from its end, of one stretch of time."""
+
+from __future__ import annotations
+
+import datetime
+import io
+from typing import Any
+
+from drillbook.action import Context
+from drillbook.errors import CouldNotVerify
+from drillbook.evidence import accesslog
+from drillbook.host import printable
+from drillbook.hostfaults.target import as_root
+from drillbook.manager import manager_of
+from drillbook.services import Http
+
+MOST_BYTES = 4 << 20
+"""Bytes of the log that are read, from its end."""
+MOST_LINES = 3_000
+"""Lines that are asked of a service manager."""
+_FORMATS = "`invoke actions http.slowest` shows the formats that are understood: each line needs the request's duration"
+
+# BYTES FILE: the end of the log, and of the one before it when that was rotated away and there is room.
+_TAIL = """
+size=$(wc -c < "$2") || exit 1
+if test -r "$2.1" && test "$size" -lt "$1"; then tail -c "$(($1 - size))" -- "$2.1"; fi
+tail -c "$1" -- "$2"
+"""
+
+
+def readable(ctx: Context, service: Http) -> None:
+    """Raise CouldNotVerify unless the log can be read."""
+    _text(ctx, service, 256)
+
+
+def _text(ctx: Context, service: Http, most: int) -> str:
+    if not service.access_log:
+        return _of_unit(ctx, service, MOST_LINES if most > 256 else 1)
+    sink = io.BytesIO()
+    output = ctx.run(*as_root(ctx), "sh", "-c", _TAIL, "sh", str(most), service.access_log, sink=sink)
+    if not output.ok:
+        raise CouldNotVerify(f"{ctx.host.name}: the access log {service.access_log} cannot be read: "
+                             f"{printable(output.stderr, limit=200).strip()}",
+                             hint="correct `access_log` of the service, or let the SSH user read it")
+    return sink.getvalue().decode("utf-8", "replace")
+
+
+def _of_unit(ctx: Context, service: Http, lines: int) -> str:
+    if not service.unit:
+        raise CouldNotVerify(f"the service {service.name!r} names neither `access_log` nor `unit`",
+                             hint="add `access_log:` with the path of its access log on the host")
+    outputs = [ctx.run(*argv) for argv in manager_of(ctx.host).tail(service.unit, lines)]
+    if not any(output.ok for output in outputs):
+        raise CouldNotVerify(f"{ctx.host.name}: the log of {service.unit} cannot be read: "
+                             f"{printable(outputs[0].stderr or outputs[0].stdout, limit=200).strip()}",
+                             hint="check `unit` in the inventory, and that the user may read its log")
+    return "\n".join(output.text for output in outputs if output.ok)
+
+
+def slowest(ctx: Context, service: Http, last: float) -> dict[str, Any]:
+    """Facts about the requests of the ``last`` seconds. Raises CouldNotVerify when no line can be understood."""
+    now, zone = _clock(ctx)
+    lines = _text(ctx, service, MOST_BYTES).splitlines()
+    found = [one for line in lines if (one := accesslog.read(line, zone))]
+    if lines and not found:
+        raise CouldNotVerify(f"{ctx.host.name}: none of the last {len(lines)} lines of the access log of {service.name!r} "
+                             f"tells of a request and its duration; the last one: {printable(lines[-1], limit=200)}",
+                             hint=_FORMATS)
+    of_late = [one for one in found if now - last <= one.at]
+    return accesslog.slowest(of_late) | {
+        "last_s": last, "complete": len("".join(lines)) < MOST_BYTES * 0.9 or min(one.at for one in found) < now - last,
+        "other_lines": len(lines) - len(found),
+        "resolution_s": max((one.resolution for one in of_late), default=None)}
+
+
+def _clock(ctx: Context) -> tuple[float, datetime.timezone]:
+    """The host's time, and its zone."""
+    now, zone = ctx.run("date", "+%s %z").check().text.split()
+    minutes = int(zone[0] + "1") * (int(zone[1:3]) * 60 + int(zone[3:5]))
+    return float(now), datetime.timezone(datetime.timedelta(minutes=minutes))

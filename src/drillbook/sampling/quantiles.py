@@ -1,0 +1,76 @@
+"""Quantiles and shares of a sample, each with the interval in which the true value lies; pure.
+
+The interval of a quantile comes from order statistics and the binomial distribution, so it holds for any distribution of
+the values (David and Nagaraja, Order Statistics, 3rd ed., section 7.1). The interval of a share is Wilson's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+CONFIDENCE = 0.95
+_Z = 1.959963984540054
+"""Standard normal quantile of 0.975."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value and its 95 % interval; a bound is None when the sample is too small to have one."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+def quantile(ordered: Sequence[float], q: float) -> Estimate | None:
+    """The ``q`` quantile (nearest rank) of values in ascending order; None when there are none, or it is infinite.
+
+    A value of infinity stands for one that is not known to be smaller than anything.
+    """
+    count = len(ordered)
+    if not count:
+        return None
+    value = ordered[min(count, max(1, math.ceil(q * count - 1e-9))) - 1]
+    if math.isinf(value):
+        return None
+    below, above = _ranks(count, q)
+    low = ordered[below - 1] if below >= 1 else None
+    high = ordered[above - 1] if above <= count and not math.isinf(ordered[above - 1]) else None
+    return Estimate(value, low, high)
+
+
+def _ranks(count: int, q: float) -> tuple[int, int]:
+    """Ranks (from 1) of the values between which the quantile lies; 0 or ``count`` + 1 where no value bounds it.
+
+    The quantile is below the value of rank r with the probability that fewer than r of ``count`` values lie below it.
+    """
+    tail = (1 - CONFIDENCE) / 2
+    spread = 8 * math.sqrt(count * q * (1 - q)) + 10
+    first, last = max(0, math.floor(count * q - spread)), min(count, math.ceil(count * q + spread))
+    below, above, reached = 0, count + 1, 0.0
+    for number in range(first, last + 1):
+        reached += _probability(number, count, q)
+        if reached <= tail:
+            below = number + 1
+        if reached >= 1 - tail:
+            above = number + 1
+            break
+    return below, above
+
+
+def _probability(number: int, count: int, q: float) -> float:
+    """That exactly ``number`` of ``count`` values lie below the quantile."""
+    ways = math.lgamma(count + 1) - math.lgamma(number + 1) - math.lgamma(count - number + 1)
+    return math.exp(ways + number * math.log(q) + (count - number) * math.log(1 - q))
+
+
+def share(part: int, whole: int) -> Estimate | None:
+    """``part`` of ``whole`` with Wilson's 95 % interval; None of nothing."""
+    if not whole:
+        return None
+    p, square = part / whole, _Z * _Z
+    middle = (p + square / (2 * whole)) / (1 + square / whole)
+    half = _Z * math.sqrt(p * (1 - p) / whole + square / (4 * whole * whole)) / (1 + square / whole)
+    return Estimate(p, max(0.0, middle - half), min(1.0, middle + half))
