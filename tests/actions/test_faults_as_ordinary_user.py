@@ -11,7 +11,7 @@ import pytest
 from drillbook.actions.files.faults import Corrupt
 from drillbook.actions.files.reversible import Chmod, FillDisk, Replace
 from drillbook.actions.port import Occupy
-from drillbook.actions.process import Limit, Pause
+from drillbook.actions.process.faults import Limit, Pause
 from drillbook.actions.resource import Cpu, FileDescriptors, Memory
 from drillbook.errors import NotReady
 from drillbook.hosts.local import LocalHost

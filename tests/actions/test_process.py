@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.actions.process import Kill, Limit, Pause, Resume
+from drillbook.actions.process.faults import Kill, Limit, Pause, Resume
 from drillbook.errors import NotReady, StepFailed
 from drillbook.host import ManagerConfig
 from drillbook.hostfaults import target

@@ -6,13 +6,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from drillbook.action import Action, Context, Facts, Fault, Undo, Write
+from drillbook.action import Context, Facts, Fault, Undo, Write
+from drillbook.actions.process.naming import _Named
 from drillbook.errors import NotReady, StepFailed
 from drillbook.hostfaults import target
 from drillbook.hostfaults.state import REST, SEEN, state_folder
 from drillbook.hostfaults.target import Argv, Found, as_root
 from drillbook.manager import manager_of
-from drillbook.services import Service
 from drillbook.values import Duration, Size
 
 # FOLDER PID START TEXT: claims the fault's state folder and keeps in it what the undo has to know, before anything is done.
@@ -39,46 +39,6 @@ folder=$1 pid=$2 wanted=$3
 ours() { seen "$pid" && test "$start" = "$wanted"; }
 """
 _STILL = SEEN + 'test -f "$1/process" && read -r pid wanted kept < "$1/process" && seen "$pid" && test "$start" = "$wanted"'
-
-
-class _Named(Action):
-    """An action on exactly one process."""
-
-    service: Annotated[str | None, Field(
-        description="Service whose unit's main process is meant; with `pid_file` or `port` it names only the host.")] = None
-    pid_file: Annotated[str | None, Field(pattern=r"^/[^\x00\n]+$", description="File that holds its number.")] = None
-    port: Annotated[int | None, Field(ge=1, le=65535, description="TCP port that the process listens on.")] = None
-
-    @model_validator(mode="after")
-    def _one_process(self) -> Self:
-        if self.service is None and self.pid_file is None and self.port is None:
-            raise ValueError("name the process: `service`, `pid_file` or `port`")
-        if self.pid_file is not None and self.port is not None:
-            raise ValueError("`pid_file` and `port` both name a process; write one of them")
-        return self
-
-    def _find(self, ctx: Context) -> Found:
-        """The process now. Raises NotReady."""
-        if self.pid_file is not None:
-            return target.of_pid_file(ctx, self.pid_file)
-        if self.port is not None:
-            return target.of_port(ctx, self.port)
-        return target.of_unit(ctx, str(self.service))
-
-    def _unit(self, ctx: Context) -> str:
-        """Its unit in the service manager, or nothing when it is named by pid file or port."""
-        if self.service is None or self.pid_file is not None or self.port is not None:
-            return ""
-        return ctx.service(self.service, Service).unit
-
-    def _decided(self) -> bool:
-        """False in ``ready`` while the process depends on an earlier step."""
-        return all(map(self.known, ("service", "pid_file", "port")))
-
-    def ready(self, ctx: Context) -> None:
-        """The process must be there and ours to touch."""
-        if self._decided():
-            self._find(ctx)
 
 
 class _OnProcess(_Named, Fault):

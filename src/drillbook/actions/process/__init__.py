@@ -1,0 +1,1 @@
+"""One running process: faults of it, and what it shows of itself."""

@@ -1,0 +1,105 @@
+"""What a running process shows of itself: where its threads are, what it spends its time on, how its memory grows."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from drillbook.action import Context, Facts, Read
+from drillbook.actions.process.naming import _Named
+from drillbook.errors import CouldNotVerify, NotReady, PlanError
+from drillbook.evidence import flamegraph, growth, spying, stacks
+from drillbook.hostfaults.state import SEEN
+from drillbook.hostfaults.target import Found, need
+from drillbook.values import Duration
+
+Program = Annotated[str, Field(min_length=1, pattern=r"^[^-\x00]", description="py-spy on the host: its name, or its path.")]
+
+
+def _present(action: _Named, ctx: Context) -> Found:
+    """The process now. Raises CouldNotVerify when it is not there."""
+    try:
+        return action._find(ctx)
+    except NotReady as error:
+        raise CouldNotVerify(error.message, hint=error.hint) from None
+
+
+def _too_short(seconds: Duration) -> PlanError:
+    return PlanError(f"the step's timeout is shorter than the {seconds} that it looks", hint="give it a longer `timeout`")
+
+
+class Stacks(_Named, Read):
+    """Where each thread of a Python process is now, by py-spy, without restarting or changing it.
+
+    It is held for some milliseconds while its stacks are read. Local variables are not read.
+    """
+
+    program: Program = "py-spy"
+
+    def ready(self, ctx: Context) -> None:
+        """py-spy must be on the host; the process need not be there yet."""
+        need(ctx, self.program)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``pid``, ``threads`` (``name active owns_gil frames``, innermost first), ``count``, ``stacks`` (file)."""
+        found = _present(self, ctx)
+        try:
+            seen = stacks.threads(spying.spy(ctx, self.program, "dump", "--json", "--pid", str(found.pid)))
+        except (ValueError, AttributeError, TypeError):
+            raise CouldNotVerify(f"{ctx.host.name}: what {self.program} prints is no list of threads",
+                                 hint="py-spy 0.4 or newer is needed") from None
+        return {"pid": found.pid, "count": len(seen), "threads": stacks.shortened(seen),
+                "stacks": ctx.evidence("stacks.txt", stacks.listing(seen))}
+
+
+class Profile(_Named, Read):
+    """What a Python process and its children spend processor time on, sampled by py-spy; a flame graph is the evidence.
+
+    Sampled are the threads that py-spy takes for running. Each sample holds the process for some milliseconds.
+    """
+
+    TIMEOUT = 900.0
+
+    seconds: Annotated[Duration, Field(ge=1, le=600, description="How long to sample, such as `10s`.")] = Duration(10.0)
+    rate: Annotated[int, Field(ge=1, le=1000, description="Samples a second.")] = 100
+    program: Program = "py-spy"
+
+    def ready(self, ctx: Context) -> None:
+        """py-spy must be on the host; the process need not be there yet."""
+        need(ctx, self.program)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``pid``, ``samples``, ``busiest`` (a function, null when nothing ran), ``functions`` (``function samples
+        share low high with_calls``: its own share of the samples with the 95 % interval), ``flamegraph`` (evidence, SVG).
+        """
+        if ctx.deadline.remaining() < self.seconds:
+            raise _too_short(self.seconds)
+        found = _present(self, ctx)
+        samples = stacks.collapsed(spying.spy(
+            ctx, self.program, "record", "--pid", str(found.pid), "--duration", str(round(self.seconds)), "--rate",
+            str(self.rate), "--format", "raw", "--subprocesses", "--output", "/dev/stdout"))
+        count, rows = sum(samples.values()), stacks.functions(samples)
+        title = f"process {found.pid} on {ctx.host.name}: {count} samples in {self.seconds}"
+        return {"pid": found.pid, "samples": count, "seconds": float(self.seconds), "rate": self.rate,
+                "busiest": rows[0]["function"] if rows else None, "functions": rows,
+                "flamegraph": ctx.evidence("flamegraph.svg", flamegraph.svg(samples, title))}
+
+
+class MemoryProfile(_Named, Read):
+    """How the memory of one process grows while it is watched: its resident set, as the kernel counts it."""
+
+    TIMEOUT = 900.0
+
+    seconds: Annotated[Duration, Field(ge=1, le=600, description="How long to watch, such as `10s`.")] = Duration(10.0)
+    samples: Annotated[int, Field(ge=3, le=600, description="How often to look in that time.")] = 20
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``pid``, ``rss_bytes`` at the end, ``rss_first_bytes``, ``rss_max_bytes``, ``growth_bytes_per_s`` and
+        ``growth_error`` (half its 95 % interval), ``grows`` (the whole interval is above zero), ``samples``, ``seconds``.
+        """
+        if ctx.deadline.remaining() < self.seconds:
+            raise _too_short(self.seconds)
+        found = _present(self, ctx)
+        seen = spying.resident(ctx, found, SEEN, self.samples, self.seconds / (self.samples - 1))
+        return {"pid": found.pid, **growth.summary(seen)}
