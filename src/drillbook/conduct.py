@@ -16,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from drillbook import __version__, approval, guard, plan
 from drillbook.attesting import statement
+from drillbook.contacting.messenger import Messenger
 from drillbook.errors import JournalError, PlanError, Unreported, UsageError
 from drillbook.findings import Finding
 from drillbook.holding import Hold, controller
@@ -76,6 +77,8 @@ class Conductor:
         folder = new_folder((parent or self.project.reports) / run_id)
         journal = Journal(folder, redactor, origin=time.monotonic(), prev=previous_head(self.project, run_id),
                           observer=self.observer)
+        messenger = Messenger(one, run_id, str(folder / "report.html"), journal.append)
+        journal.also(messenger.saw)
         hosts = Hosts(lambda name: connect(self.inventory, name))
         refusals, approved = self.allowed(one, folder)
         run = {"id": run_id, "started": datetime.now(UTC).isoformat(timespec="seconds"), "operator": operator()}
@@ -87,6 +90,7 @@ class Conductor:
             with watching(stop, folder, self.project.reports, journal=journal):
                 head = {**header(run["operator"]), "approval": approved}
                 residue = Runner(stage, hosts.open, head, stop, refusals).run()
+            messenger.ended(lambda: judge(read(journal.path)).result)
         finally:
             hosts.close()
             journal.close()
@@ -153,7 +157,7 @@ def connect(inventory: Inventory, name: str) -> Host:
 
 def redactor_for(one: Plan) -> Redactor:
     """What hides the plan's secrets. Raises SecretError, and UsageError when a secret stands in the plan in plain text."""
-    redactor = Redactor(secret.reveal() for secret in one.inventory.secrets())
+    redactor = Redactor([*(secret.reveal() for secret in one.inventory.secrets()), *one.inventory.ways()])
     plain = one.model_dump(mode="json")
     if redactor.value(plain) != plain:
         raise UsageError("a secret of the inventory also stands in plain text in the drill or the inventory, "

@@ -15,14 +15,15 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from drillbook import conduct, departed, listing, verifying
+from drillbook import conduct, departed, listing, notes, verifying
 from drillbook.attesting import statement
 from drillbook.conduct import Conductor
 from drillbook.console import console
+from drillbook.contacting.messenger import Messenger
 from drillbook.errors import DrillbookError, JournalError, UnknownName, UsageError
 from drillbook.inventory import Inventory
 from drillbook.journal import FILE, read
-from drillbook.plan import Plan
+from drillbook.plan import Plan, checked
 from drillbook.project import Project
 from drillbook.recovery import Recovery, needs_recovery
 from drillbook.report import folders, publish
@@ -134,6 +135,7 @@ def _recover(project: Project, folder: Path, out: Console) -> int:
     with _patient():
         residue = recovery.run(conduct.header(conduct.operator()))
     _told_render(project, folder, doubt, out)
+    _tell_contacts(folder, out)
     return EXIT_RESIDUE if residue else 0
 
 
@@ -143,6 +145,16 @@ def _told_render(project: Project, folder: Path, doubt: str, out: Console) -> No
     Teller(Manner.FULL).end(view, _shown(folder / "report.html"))
     if doubt:
         out.print(Text(f"✗ not signed anew: {doubt}; see invoke report.verify {folder.name}", style="bold red"))
+
+
+def _tell_contacts(folder: Path, out: Console) -> None:
+    """Tell the contacts what the recovery left, or that it left nothing; who could not be told is said here."""
+    def record(kind: str, data: dict[str, Any]) -> None:
+        style = "yellow" if kind == "contact.missed" else "dim"
+        out.print(Padding(Text(notes.contact(data), style=style), (0, 0, 0, 2), expand=False))
+
+    view = conduct.judged(folder)
+    Messenger(checked(view.plan), folder.name, str(folder / "report.html"), record).recovered(view.result)
 
 
 @contextmanager

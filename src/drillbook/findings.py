@@ -187,6 +187,8 @@ CATALOGUE: dict[str, Kind] = {
         "Look at that run: `invoke drill.recover` puts back what it left."),
     # The end of the run
     "residue": Kind(CRITICAL, "Something could not be put back", "Run `invoke drill.recover`, or the commands shown."),
+    "contact-not-told": Kind(LOW, "A contact could not be told of the run",
+        "Tell them by other means now; then put right the service URL that their `notify` names, or the way to it."),
     "allowed-failure": Kind(LOW, "A step failed that the drill allows to fail", "The written reason is beside it."),
     "aborted": Kind(MEDIUM, "The run was stopped before its end", "Run the drill again when the reason is gone."),
 }

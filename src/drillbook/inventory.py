@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from drillbook import reading, strict
-from drillbook.errors import PlanError
+from drillbook.errors import PlanError, SecretError
 from drillbook.host import Target
 from drillbook.patterns import PatternError
 from drillbook.patterns import expand as pattern_hosts
@@ -23,6 +24,9 @@ CONTROLLER = "controller"
 
 LabLookup = Callable[[str], str | int]
 
+Occasion = Literal["start", "end", "abort", "residue"]
+OCCASIONS: tuple[Occasion, ...] = ("start", "end", "abort", "residue")
+
 
 class Contact(BaseModel):
     """A person or team to turn to."""
@@ -33,6 +37,9 @@ class Contact(BaseModel):
     duty: str = Field(default="", description="What they answer for.")
     email: str = Field(default="", description="Mail address.")
     phone: str = Field(default="", description="Telephone number.")
+    notify: tuple[Secret, ...] = Field(default=(), description="How to tell them: service URLs of apprise, each a secret; "
+                                       "see below.")
+    on: tuple[Occasion, ...] = Field(default=OCCASIONS, description="What they are told of.")
 
 
 class Inventory(BaseModel):
@@ -128,6 +135,14 @@ class Inventory(BaseModel):
         found: list[Secret] = []
         for service in self.services.values():
             _collect(service, found)
+        return found
+
+    def ways(self) -> list[str]:
+        """The service URLs of the contacts, those that can be read without running a program: no drill waits for them."""
+        found = []
+        for way in (way for contact in self.contacts.values() for way in contact.notify if way.source != "command"):
+            with suppress(SecretError):
+                found.append(way.reveal())
         return found
 
 

@@ -74,7 +74,7 @@ class Journal:
         """True while things are put back: what cannot be written is then left out and told by ``failure``."""
         self.failure = ""
         self.redactor = redactor
-        self._observer = observer
+        self._observers = [observer] if observer else []
         self._seq, self._prev = 0, prev
         self._lock = threading.Lock()
         self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -119,16 +119,18 @@ class Journal:
         self._tell(event)
         return event
 
+    def also(self, observer: Observer) -> None:
+        """Show each event from now on to ``observer`` too; one that breaks does not end the others."""
+        self._observers = [*self._observers, observer]
+
     def _tell(self, event: Event) -> None:
-        """Show ``event`` to the observer; one that breaks (a closed terminal) is dropped: the run matters more."""
-        observer = self._observer
-        if observer is None:
-            return
-        try:
-            observer(event)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it is, it must not keep an undo from being done
-            self._observer = None
-            self.append("observer.failed", {"message": f"{type(error).__name__}: {error}"})
+        """Show ``event`` to the observers; one that breaks (a closed terminal) is dropped: the run matters more."""
+        for observer in self._observers:
+            try:
+                observer(event)
+            except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it is, it must not keep an undo from being done
+                self._observers = [other for other in self._observers if other is not observer]
+                self.append("observer.failed", {"message": f"{type(error).__name__}: {error}"})
 
     def _write(self, line: bytes, sync: bool) -> bool:
         """Write a whole line or none of it; False when it could not be written and ``patient`` is set."""

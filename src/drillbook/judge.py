@@ -69,7 +69,8 @@ _BAD = ("failed", "unverified", "error", "unknown", "cancelled")
 
 
 def _contacts(inventory: Inventory) -> dict[str, dict[str, str]]:
-    return {name: contact.model_dump() for name, contact in inventory.contacts.items()}
+    return {name: contact.model_dump(include={"role", "duty", "email", "phone"})
+            for name, contact in inventory.contacts.items()}
 
 
 def _phases(events: Sequence[Event]) -> tuple[PhaseResult, ...]:

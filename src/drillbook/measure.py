@@ -65,7 +65,7 @@ def session(events: Sequence[Event]) -> list[Event]:
 def figures(events: Sequence[Event], plan: Plan) -> Figures:
     """All figures of a run."""
     own = session(events)
-    result = Figures(end=max(event.clock for event in own))
+    result = Figures(end=_end(own))
     disruption = _disruption(own, plan)
     if disruption is not None:
         result.marks["disruption"] = disruption
@@ -79,6 +79,11 @@ def figures(events: Sequence[Event], plan: Plan) -> Figures:
         if event.kind == "probe.ended" and event.data["error"]:
             result.findings.append(finding("probe-failed", measured=event.data["error"], step=event.data["probe"]))
     return result
+
+
+def _end(own: Sequence[Event]) -> float:
+    """When the run ended; what is written down after that, such as who was told of it, is no part of it."""
+    return next((event.clock for event in own if event.kind == "run.finished"), max(event.clock for event in own))
 
 
 def _read_back_later(events: Sequence[Event], own: Sequence[Event]) -> list[Event]:

@@ -56,6 +56,9 @@ def findings(events: Sequence[Event], known: Sequence[Finding]) -> list[Finding]
                                  measured=told(event), step=event.step, host=host))
         elif event.kind == "lock.taken" and event.data.get("taken_from") and "lock-taken-over" not in codes:
             found.append(finding("lock-taken-over", measured=told(event), host=host))
+        elif event.kind == "contact.missed":
+            found.append(finding("contact-not-told", title=_text(event.data, "contact"),
+                                 wanted=f"told of: {_text(event.data, 'occasion')}", measured=told(event)))
     return found
 
 
@@ -113,6 +116,14 @@ def _lost(data: Mapping[str, Any]) -> str:
     return _text(data, "message") or "the run lost its hold on a target"
 
 
+def contact(data: Mapping[str, Any]) -> str:
+    """Who was told of what, or could not be told and why."""
+    service, why = _text(data, "service"), _text(data, "message")
+    way = f" by way {_text(data, 'way')}" + (f", {service}" if service else "")
+    who, of = _text(data, "contact") or "a contact", _text(data, "occasion") or "run"
+    return f"{who} could not be told of the {of}{way}: {why}" if why else f"{who} was told of the {of}{way}"
+
+
 def _fenced(data: Mapping[str, Any]) -> str:
     what = _text(data, "what", "message", "name")
     return "fenced off: this run no longer holds the lock" + (f" ({what})" if what else "")
@@ -120,4 +131,5 @@ def _fenced(data: Mapping[str, Any]) -> str:
 
 _TELL: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "lock.taken": _lock, "lease.armed": _armed, "lease.lapsed": _lapsed, "lease.log": _log, "guard.tripped": _guard,
-    "lock.lost": _lost, "lease.unrenewed": _lost, "approval": _approval, "stop.requested": _stop, "fenced": _fenced}
+    "lock.lost": _lost, "lease.unrenewed": _lost, "approval": _approval, "stop.requested": _stop, "fenced": _fenced,
+    "contact.told": contact, "contact.missed": contact}

@@ -93,6 +93,37 @@ One YAML file below `inventory/` describes one environment. Secrets are named, n
 """
 
 
+CONTACTS = """\
+
+### How a contact is told
+
+`notify` names service URLs of [apprise](https://github.com/caronc/apprise/wiki) (`pip install drillbook[notify]`). They
+hold tokens, so each is a secret:
+
+```yaml
+contacts:
+  oncall:
+    role: 值班工程师
+    notify: [!env ONCALL_DINGTALK, !file secrets/oncall-mail]
+    on: [start, end, abort, residue]
+```
+
+| service | URL |
+|---|---|
+| mail | `mailtos://user:password@smtp.example.com?from=drills@example.com&to=oncall@example.com` |
+| Slack | `slack://TokenA/TokenB/TokenC/#channel` |
+| DingTalk 钉钉 | `dingtalk://Secret@AccessToken` |
+| Feishu 飞书, Lark | `feishu://Token`, `lark://Token` |
+| WeCom 企业微信 | `wecombot://BotKey` |
+| webhook | `jsons://user:password@host:port/path` (`json://` without TLS) |
+
+`start`: a run begins, and what it will break. `end`: verdict, RTO and RPO with their errors, and the report's path.
+`abort`: it was stopped, at once, while everything is being put back. `residue`: what is left and how to clear it, by a
+run or by `invoke drill.recover`. A message that was not taken within 10 s is the finding `contact-not-told`; nothing
+waits for it but the report, after everything was put back.
+"""
+
+
 def pages() -> dict[str, str]:
     """Every generated page by its file name below ``docs/``."""
     made = {"actions.md": _actions(), "probes.md": _probes(), "findings.md": _findings(), "errors.md": _errors(),
@@ -207,4 +238,4 @@ def _inventories() -> str:
     text += f"### lease\n\n{_keys(LeaseConfig)}\nHow a lease works: [safety](safety.md).\n\n## Services\n"
     for kind in get_args(get_args(AnyService)[0]):
         text += f"\n### kind: {kind.model_fields['kind'].default}\n\n{_said(kind)}\n\n{_keys(kind, ('name', 'kind'))}"
-    return text + f"\n## A contact\n\n{_keys(Contact)}"
+    return text + f"\n## A contact\n\n{_keys(Contact)}{CONTACTS}"

@@ -1,0 +1,124 @@
+"""Who is told what of one run, and whether it arrived: messages go out beside the run and hold up nothing of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from drillbook.contacting import sending, wording
+from drillbook.contacting.sending import NotDelivered
+from drillbook.contacting.wording import Message
+from drillbook.errors import DrillbookError
+from drillbook.journal import Event
+from drillbook.plan import Plan
+from drillbook.result import Result
+from drillbook.values import Secret
+
+DEADLINE_S = 10.0
+"""A message that has not arrived by then counts as not delivered."""
+
+Record = Callable[[str, dict[str, Any]], object]
+"""Writes down that a contact was told, or not: the journal's ``append``."""
+
+
+@dataclass(slots=True)
+class _Telling:
+    """One message on its way to one contact by one service."""
+
+    contact: str
+    occasion: str
+    number: int
+    due: float
+    kind: str = ""
+    over: bool = False
+    done: threading.Event = field(default_factory=threading.Event)
+
+    def data(self) -> dict[str, Any]:
+        """What is written down of it; never the address."""
+        return {"contact": self.contact, "occasion": self.occasion, "way": self.number, "service": self.kind}
+
+
+class Messenger:
+    """Tells the contacts of one run; ``saw`` is an observer of its journal."""
+
+    def __init__(self, plan: Plan, run: str, report: str, record: Record,
+                 deadline_s: float | None = None) -> None:
+        """``report`` is the path of the report-to-be; ``deadline_s`` holds for each message, in seconds (DEADLINE_S)."""
+        self.plan, self.run, self.report = plan, run, report
+        self._record, self._deadline_s = record, DEADLINE_S if deadline_s is None else deadline_s
+        self._lock = threading.Lock()
+        self._under_way: list[_Telling] = []
+        if self.wanted():
+            with suppress(NotDelivered):  # each message then says so
+                sending.prepare()
+
+    def wanted(self, occasion: str = "") -> bool:
+        """Is there a contact to be told of ``occasion``, or of anything?"""
+        return any(contact.notify and (not occasion or occasion in contact.on)
+                   for contact in self.plan.inventory.contacts.values())
+
+    def saw(self, event: Event) -> None:
+        """Send what ``event`` is the occasion for; returns at once, and raises nothing."""
+        if event.kind == "run.started" and self.wanted("start"):
+            self._tell("start", wording.start(self.plan, self.run, str(event.data["operator"])))
+        elif event.kind == "ended.early" and event.data["why"] == "aborted" and self.wanted("abort"):
+            self._tell("abort", wording.abort(self.plan, self.run, str(event.data["message"])))
+        elif event.kind == "run.finished" and event.data["residue"] and self.wanted("residue"):
+            self._tell("residue", wording.residue(self.plan, self.run, event.data["residue"]))
+
+    def ended(self, result: Callable[[], Result]) -> None:
+        """Tell how the run ended, and wait for all messages, each until its deadline; nothing is left to be put back."""
+        if self.wanted("end"):
+            self._tell("end", wording.end(self.plan, result(), self.report))
+        self._settle()
+
+    def recovered(self, result: Result) -> None:
+        """Tell what a recovery of the run achieved, and wait for the messages."""
+        if result.residue:
+            self._tell("residue", wording.residue(self.plan, self.run, [one.model_dump() for one in result.residue]))
+        else:
+            self._tell("end", wording.end(self.plan, result, self.report, recovered=True))
+        self._settle()
+
+    def _tell(self, occasion: str, message: Message) -> None:
+        for name, contact in self.plan.inventory.contacts.items():
+            for number, way in enumerate(contact.notify if occasion in contact.on else (), 1):
+                telling = _Telling(name, occasion, number, time.monotonic() + self._deadline_s)
+                self._under_way.append(telling)
+                threading.Thread(target=self._deliver, args=(telling, way, message), daemon=True,
+                                 name=f"tell-{name}-{occasion}").start()
+
+    def _deliver(self, telling: _Telling, way: Secret, message: Message) -> None:
+        why = ""
+        try:
+            telling.kind = sending.kind_of(way)
+            sending.deliver(way, message)
+        except NotDelivered as error:
+            why = str(error)
+        self._over(telling, why)
+
+    def _over(self, telling: _Telling, why: str) -> None:
+        """Write down how a message ended, once: the thread that sends it, or whoever lost patience, whichever is first."""
+        with self._lock:
+            if telling.over:
+                return
+            telling.over = True
+            with suppress(DrillbookError, OSError):  # a full disk is told elsewhere
+                if why:
+                    self._record("contact.missed", {**telling.data(), "message": why})
+                else:
+                    self._record("contact.told", telling.data())
+        telling.done.set()
+
+    def _settle(self) -> None:
+        for telling in self._under_way:
+            try:
+                arrived = telling.done.wait(max(0.0, telling.due - time.monotonic()))
+            except KeyboardInterrupt:  # whoever presses Ctrl-C does not want to wait; the reports are still to be written
+                arrived = False
+            if not arrived:
+                self._over(telling, f"no answer within {self._deadline_s:g} s")
