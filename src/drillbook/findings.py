@@ -185,6 +185,11 @@ CATALOGUE: dict[str, Kind] = {
         "Wait until it ends, or stop it with `invoke drill.stop`; one drill runs per service."),
     "lock-taken-over": Kind(LOW, "The lock was taken over from another run",
         "Look at that run: `invoke drill.recover` puts back what it left."),
+    # Alerts
+    "alert-missing": Kind(HIGH, "The expected alert did not come in time",
+        "See in Prometheus whether the rule's expression has a value, how long its `for:` is, and that its target answers."),
+    "alert-remains": Kind(HIGH, "The alert did not clear after the recovery",
+        "Look at the alert's labels and value: either something is still wrong, or its window is longer than `within`."),
     # The end of the run
     "residue": Kind(CRITICAL, "Something could not be put back", "Run `invoke drill.recover`, or the commands shown."),
     "contact-not-told": Kind(LOW, "A contact could not be told of the run",

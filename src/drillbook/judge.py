@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from drillbook import measure, notes
+from drillbook import detection, measure, notes
 from drillbook.errors import JournalError
 from drillbook.findings import Finding, finding
 from drillbook.intents import intents
@@ -65,6 +65,7 @@ def judge(history: History) -> RunView:
 _ENDS = ("run.finished", "recovery.finished")
 CLOCK_OF = {"rto": "disruption to sustained recovery", "rpo": "acknowledged writes",
             "detect": "disruption to first bad probe"}
+BY_ALERT = "disruption to the expected alert"
 _BAD = ("failed", "unverified", "error", "unknown", "cancelled")
 
 
@@ -161,10 +162,11 @@ def _objectives(plan: Plan, figures: Figures, unverified: str | None) -> dict[st
         if reason is None and key in ("rto", "rpo") and unverified:
             reason = unverified
         measured, error = figure.seconds, figure.error
-        met = None if measured is None or reason else measured + (error or 0.0) <= target
+        met = False if figure.missed else None if measured is None or reason else measured + (error or 0.0) <= target
         if met is False and measured is not None and measured <= target:
             reason, met = f"{measured:.3f} s is within {target:g} s only without its error of {error:.3f} s", None
-        one = Objective(target_s=target, measured_s=measured, error_s=error, met=met, reason=reason, clock=CLOCK_OF[key])
+        clock = BY_ALERT if key == "detect" and detection.expected(plan) else CLOCK_OF[key]
+        one = Objective(target_s=target, measured_s=measured, error_s=error, met=met, reason=reason, clock=clock)
         if key == "rpo" and figures.lost_writes is not None:
             one = one.model_copy(update={"lost_writes": figures.lost_writes, "acknowledged_writes": figures.acknowledged,
                                          "lost_numbers": tuple(figures.lost_numbers)})
@@ -197,7 +199,10 @@ def _findings(events: Sequence[Event], plan: Plan, figures: Figures, objectives:
     told = "disruption" not in figures.marks and any(event.kind == "ended.early" for event in events)
     for key, objective in () if told else objectives.items():
         unit = f"{objective.measured_s:.3f} s" if objective.measured_s is not None else "not measured"
-        if objective.met is False:
+        if objective.met is False and objective.measured_s is None:
+            found.append(finding("objective-missed", title=key.upper(), wanted=f"at most {objective.target_s:g} s",
+                                 measured=objective.reason or unit))
+        elif objective.met is False:
             found.append(finding("objective-missed", title=key.upper(), wanted=f"at most {objective.target_s:g} s",
                                  measured=unit))
         elif objective.met is None:

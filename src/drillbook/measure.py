@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from drillbook import detection
 from drillbook.findings import Finding, finding
 from drillbook.journal import Event
 from drillbook.plan import Plan
@@ -26,6 +27,8 @@ class Figure:
     seconds: float | None
     error: float | None
     reason: str | None = None
+    missed: bool = False
+    """True when what was waited for did not come: the objective is missed, although there is no time to tell."""
 
 
 @dataclass(slots=True)
@@ -72,6 +75,7 @@ def figures(events: Sequence[Event], plan: Plan) -> Figures:
     result.keep("disruption_s", Figure(disruption, 0.0) if disruption is not None
                 else Figure(None, None, "nothing was injected"))
     _availability(result, own, disruption)
+    _alerts(result, own, plan, disruption)
     _loss(result, [*own, *_read_back_later(events, own)], plan, disruption)
     _phases(result, own, disruption)
     result.tracks = probe_tracks(own)
@@ -84,6 +88,17 @@ def figures(events: Sequence[Event], plan: Plan) -> Figures:
 def _end(own: Sequence[Event]) -> float:
     """When the run ended; what is written down after that, such as who was told of it, is no part of it."""
     return next((event.clock for event in own if event.kind == "run.finished"), max(event.clock for event in own))
+
+
+def _alerts(result: Figures, own: Sequence[Event], plan: Plan, disruption: float | None) -> None:
+    """Where an alert is expected, it is what detects: a probe that turned bad before woke nobody."""
+    found = None if disruption is None else detection.by_alert(own, plan, disruption)
+    if found is None or disruption is None:
+        return
+    result.unmeasured.pop("detection_s", None)
+    result.objectives["detect"] = result.keep("detection_s", Figure(found.seconds, found.error, found.reason, found.missed))
+    if found.seconds is not None:
+        result.marks["alerted"] = disruption + found.seconds
 
 
 def _read_back_later(events: Sequence[Event], own: Sequence[Event]) -> list[Event]:

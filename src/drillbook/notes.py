@@ -124,6 +124,17 @@ def contact(data: Mapping[str, Any]) -> str:
     return f"{who} could not be told of the {of}{way}: {why}" if why else f"{who} was told of the {of}{way}"
 
 
+def _alert(data: Mapping[str, Any]) -> str:
+    if why := _text(data, "message"):
+        return why
+    ago, error = data.get("ago_s"), data.get("error_s")
+    if not isinstance(ago, int | float):
+        return f"the alert {_text(data, 'alert')} has cleared"
+    exact = f" ± {error:.3f} s" if isinstance(error, int | float) else ""
+    what = "was received" if "receivers" in data else "began to fire"
+    return f"the alert {_text(data, 'alert')} {what} {ago:.3f} s ago{exact}"
+
+
 def _fenced(data: Mapping[str, Any]) -> str:
     what = _text(data, "what", "message", "name")
     return "fenced off: this run no longer holds the lock" + (f" ({what})" if what else "")
@@ -132,4 +143,5 @@ def _fenced(data: Mapping[str, Any]) -> str:
 _TELL: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "lock.taken": _lock, "lease.armed": _armed, "lease.lapsed": _lapsed, "lease.log": _log, "guard.tripped": _guard,
     "lock.lost": _lost, "lease.unrenewed": _lost, "approval": _approval, "stop.requested": _stop, "fenced": _fenced,
-    "contact.told": contact, "contact.missed": contact}
+    "alert.firing": _alert, "alert.received": _alert, "alert.absent": _alert, "alert.cleared": _alert,
+    "alert.remains": _alert, "contact.told": contact, "contact.missed": contact}

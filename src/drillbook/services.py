@@ -107,5 +107,22 @@ class Process(Service):
     kind: Literal["process"] = "process"
 
 
-AnyService = Annotated[Postgres | S3 | Redis | Qdrant | Http | Relay | Process, Field(discriminator="kind")]
+class Prometheus(Service):
+    """A Prometheus server, or what answers its HTTP API (Thanos, VictoriaMetrics, Mimir)."""
+
+    kind: Literal["prometheus"] = "prometheus"
+    url: str = Field(pattern=r"^https?://", description="Root URL, as the controller reaches it.")
+    token: Password = Field(default=None, description="Bearer token, where it wants one.")
+
+
+class Alertmanager(Service):
+    """An Alertmanager, which groups alerts and passes them on to people."""
+
+    kind: Literal["alertmanager"] = "alertmanager"
+    url: str = Field(pattern=r"^https?://", description="Root URL, as the controller reaches it.")
+    token: Password = Field(default=None, description="Bearer token, where it wants one.")
+
+
+AnyService = Annotated[Postgres | S3 | Redis | Qdrant | Http | Relay | Process | Prometheus | Alertmanager,
+                       Field(discriminator="kind")]
 

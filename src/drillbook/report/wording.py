@@ -62,7 +62,7 @@ CLOCKS = (
 )
 MARKS = {"recovery_point": "recovery point", "last_acknowledged": "last acknowledged", "disruption": "disruption",
          "first_bad": "first bad", "recovered": "recovered", "verified": "verified", "guard_tripped": "guard tripped",
-         "stop_requested": "stop requested", "lease_lapsed": "lease lapsed"}
+         "stop_requested": "stop requested", "lease_lapsed": "lease lapsed", "alerted": "alert"}
 
 MOMENTS = {
     "recovery_point": "the newest surviving write before the loss was acknowledged",
@@ -70,7 +70,8 @@ MOMENTS = {
     "disruption": "the injection began", "first_bad": "the first bad probe sample began",
     "recovered": "the first good sample of the sustained recovery ended", "verified": "the verification ended",
     "guard_tripped": "a condition of `abort_if` came true", "stop_requested": "somebody asked for the run to be stopped",
-    "lease_lapsed": "a target heard nothing from the controller for too long, and reverted by itself"}
+    "lease_lapsed": "a target heard nothing from the controller for too long, and reverted by itself",
+    "alerted": "the expected alert began to fire"}
 
 
 def sentence(view: RunView) -> str:
