@@ -1,0 +1,43 @@
+"""Drills of the handbook: they pass, and without their remedy they do not, and leave the lab well."""
+
+import re
+import shutil
+
+import pytest
+
+from drillbook.plan import make
+from drillbook.result import Verdict
+from drillbook.spec import load
+from drillbook.web import ask
+
+NAMES = ["dependency-down"]
+
+
+def planned(bench, name, change=lambda text: text):
+    path = bench.project.root / "changed" / f"{name}.yml"
+    path.parent.mkdir(exist_ok=True)
+    shutil.copy(bench.project.drill_names()[name], path)
+    path.write_text(change(path.read_text()))
+    return make(load(path), bench.inventory)
+
+
+def without_remedy(text):
+    """The drill without its restore phase, and with less patience for what then never comes."""
+    changed = re.sub(r"\nrestore:\n(?:[ \n].*\n|\n)*?(?=verify:)", "\n", text)
+    assert changed != text
+    return changed.replace("timeout: 20s", "timeout: 2s")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_passes(bench, name):
+    _, view = bench.run(planned(bench, name))
+    assert view.result.verdict is Verdict.PASSED, (view.result.reason, [(one.title, one.measured) for one in view.result.findings])
+    assert view.result.residue == ()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_its_remedy_it_does_not_pass_and_leaves_the_lab_well(bench, name):
+    _, view = bench.run(planned(bench, name, without_remedy))
+    assert view.result.exit in (1, 3), view.result.reason
+    assert view.result.residue == ()
+    assert ask(f"{bench.value('api.url')}/health", timeout=30).status == 200
