@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -97,12 +97,22 @@ class Inventory(BaseModel):
             if service.host not in hosts:
                 raise strict.Misplaced(f"service {key!r} runs on {service.host!r}, which is not in `hosts`",
                                        ("services", key, "host"), strict.did_you_mean(service.host, hosts) + known)
+            self._needs(key, getattr(service, "needs", ()))
         for key, target in self.hosts.items():
             if target.gateway and target.gateway not in self.hosts:
                 raise strict.Misplaced(f"host {key!r} has the gateway {target.gateway!r}, which is not in `hosts`",
                                        ("hosts", key, "gateway"), strict.did_you_mean(target.gateway, self.hosts) + known)
             self._circle(key)
         return self
+
+    def _needs(self, key: str, names: Sequence[str]) -> None:
+        """What a service depends on must be other services."""
+        others = [name for name in self.services if name != key]
+        for index, name in enumerate(names):
+            if name not in others:
+                said = "itself" if name == key else f"{name!r}, which is not in `services`"
+                raise strict.Misplaced(f"service {key!r} needs {said}", ("services", key, "needs", index),
+                                       f"{strict.did_you_mean(name, others)}services: {', '.join(others)}")
 
     def _circle(self, name: str) -> None:
         """Gateways must end somewhere."""

@@ -88,6 +88,12 @@ class Http(Service):
     url: str = Field(description="Root URL, as the controller reaches it, without a slash at the end.")
     access_log: str = Field(default="", pattern=r"^(/[^\x00\n]*)?$", description=(
         "Path on the host of its access log; empty: the log of its unit."))
+    port: Port | None = Field(default=None, description="TCP port on which it listens on its host.")
+    env_file: str = Field(default="", pattern=r"^(/.*)?$", description=(
+        "Path on its host of the env file that it reads at its start: lines `NAME=VALUE`."))
+    env_template: str = Field(default="", pattern=r"^(/.*)?$", description=(
+        "Path on its host of the file beside it that names what must be set: lines `NAME=`."))
+    needs: tuple[str, ...] = Field(default=(), description="Names of the services that it depends on.")
 
 
 class Relay(Service):

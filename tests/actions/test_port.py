@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.actions.port import Occupy
+from drillbook.actions.port import Occupy, Release
 from drillbook.errors import NotReady, StepFailed
+from drillbook.services import Http
 from tests.actions.ground import free_port, is_root, marked, path_without
 from tests.needs import need
 
@@ -108,3 +109,36 @@ def test_a_port_that_is_bound_but_not_listened_on(ground):
 def test_a_low_port_needs_root(ground):
     with pytest.raises(NotReady, match="ordinary user"):
         occupy(1).ready(ground.ctx())
+
+
+def test_the_port_is_taken_back_from_who_holds_it(ground):
+    port = free_port()
+    ctx = ground.ctx()
+    fault = occupy(port)
+    undo = fault.undo(ctx)
+    facts = fault.inject(ctx)
+    ended = Release(port=port, pids=tuple(facts["pids"])).run(ground.ctx("restore.1"))
+    assert ended == {"port": port, "ended": facts["pids"]}
+    assert can_bind(port)
+    ground.until(lambda: fault.active(ctx) is False)
+    ground.undo(undo)
+    ground.nothing_left()
+
+
+def test_nobody_else_is_ended(ground):
+    child, port = ground.serve()
+    with pytest.raises(StepFailed, match=f"held by process {child.pid}, which is not to be ended"):
+        Release(port=port, pids=(child.pid + 1,)).run(ground.ctx())
+    assert child.poll() is None
+    assert Release(port=free_port(), pids=(child.pid,)).run(ground.ctx())["ended"] == []
+    assert child.poll() is None
+
+
+def test_the_port_of_a_service(ground):
+    ground.services = {"api": Http(name="api", host="here", url="http://127.0.0.1:1", port=free_port()),
+                       "portless": Http(name="portless", host="here", url="http://127.0.0.1:1")}
+    ground.cycle(Occupy.model_validate({"service": "api", "for": "60s"}), lambda: None)
+    with pytest.raises(NotReady, match="names no `port`"):
+        Occupy(service="portless").ready(ground.ctx())
+    with pytest.raises(NotReady, match="no port is known"):
+        Occupy().ready(ground.ctx())

@@ -10,7 +10,7 @@ from drillbook.result import Verdict
 from drillbook.spec import load
 from drillbook.web import ask
 
-NAMES = ["dependency-down"]
+NAMES = ["port-taken", "env-missing", "dependency-down"]
 
 
 def planned(bench, name, change=lambda text: text):

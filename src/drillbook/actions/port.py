@@ -1,4 +1,4 @@
-"""A port that somebody else holds."""
+"""A port that somebody else holds, and taking it back."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from drillbook.action import Context, Facts, Fault, Undo
+from drillbook.action import Context, Facts, Fault, Undo, Write
 from drillbook.errors import NotReady, StepFailed
+from drillbook.findings import finding
 from drillbook.hostfaults.helper import LONGEST, Helper
-from drillbook.hostfaults.target import listeners, need, of_unit
+from drillbook.hostfaults.state import REST
+from drillbook.hostfaults.target import as_root, listeners, need, of_unit
 from drillbook.services import Service
 from drillbook.values import Duration
 
@@ -53,6 +55,19 @@ test "$(id -u)" != 0 || { echo 0; exit; }
 cat /proc/sys/net/ipv4/ip_unprivileged_port_start 2>/dev/null || echo 1024
 """
 
+PortNumber = Annotated[int | None, Field(ge=1, le=65535, description="The TCP port; not given: the `port` of the service.")]
+
+
+def _port(ctx: Context, port: int | None, name: str | None) -> int:
+    """The port that a step means. Raises NotReady."""
+    if port is not None:
+        return port
+    found = getattr(ctx.service(name, Service), "port", None) if name else None
+    if not isinstance(found, int):
+        raise NotReady(f"{ctx.step}: no port is known" if name is None else f"the service {name!r} names no `port`",
+                       hint="give the step a `port`, or the service in the inventory")
+    return found
+
 
 class Occupy(Fault):
     """Listen on a port and never answer, as a program does that was started in a service's place.
@@ -63,7 +78,7 @@ class Occupy(Fault):
 
     UNDO = ("commands",)
 
-    port: Annotated[int, Field(ge=1, le=65535, description="The TCP port.")]
+    port: PortNumber = None
     address: Annotated[str, Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}$", description=(
         "IPv4 address to listen at; a service that wants all addresses fails too."))] = "127.0.0.1"
     service: Annotated[str | None, Field(description="Service whose port it is; names the host as well.")] = None
@@ -79,13 +94,14 @@ class Occupy(Fault):
             raise NotReady(f"{ctx.host.name}: nothing there can listen on a port", hint="install python3, perl, socat or nc")
         if not self.known("port"):
             return
+        port = _port(ctx, self.port, self.__dict__.get("service"))
         first = int(ctx.run("sh", "-c", _FROM).check().text)
-        if self.port < first:
-            raise NotReady(f"{ctx.host.name}: an ordinary user may listen from port {first} on, not on {self.port}",
+        if port < first:
+            raise NotReady(f"{ctx.host.name}: an ordinary user may listen from port {first} on, not on {port}",
                            hint="run as root, or choose another port")
-        taken = listeners(ctx, self.port)
+        taken = listeners(ctx, port)
         if taken and not self._belongs(ctx, taken):
-            raise NotReady(f"{ctx.host.name}: port {self.port} is taken by process {', '.join(map(str, taken))}",
+            raise NotReady(f"{ctx.host.name}: port {port} is taken by process {', '.join(map(str, taken))}",
                            hint="name the `service` when it is the service's own port, and stop it in a step before")
 
     def _belongs(self, ctx: Context, taken: list[int]) -> bool:
@@ -99,13 +115,14 @@ class Occupy(Fault):
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``port``, ``pids`` of the listener. Listens only where nobody does."""
-        taken = listeners(ctx, self.port)
+        port = _port(ctx, self.port, self.service)
+        taken = listeners(ctx, port)
         if taken:
-            raise StepFailed(f"{ctx.host.name}: port {self.port} is taken by process {', '.join(map(str, taken))}; "
+            raise StepFailed(f"{ctx.host.name}: port {port} is taken by process {', '.join(map(str, taken))}; "
                              "nothing was done")
         helper = Helper(ctx)
-        helper.start(_HOLD, self.for_, self.address, str(self.port), f":{self.port:04X}", _PYTHON, _PERL)
-        return {"port": self.port, "pids": helper.workers("listener")}
+        helper.start(_HOLD, self.for_, self.address, str(port), f":{port:04X}", _PYTHON, _PERL)
+        return {"port": port, "pids": listeners(ctx, port)}
 
     def undo(self, ctx: Context) -> Undo:
         """End the listener."""
@@ -118,6 +135,51 @@ class Occupy(Fault):
         if not pids or helper.ended_badly():
             return bool(pids)
         try:
-            return bool(set(listeners(ctx, self.port)) & set(pids))
+            return bool(set(listeners(ctx, _port(ctx, self.port, self.service))) & set(pids))
         except NotReady:
             return False
+
+
+# PIDS...: asks each to end, and after 3 s does not ask.
+_END = REST + """
+kill -TERM "$@" 2>/dev/null
+tries=0
+while kill -0 "$@" 2>/dev/null && test "$tries" -lt 30; do tries=$((tries + 1)); rest; done
+kill -KILL "$@" 2>/dev/null
+exit 0
+"""
+
+
+class Release(Write):
+    """End the processes that hold a port, as an engineer does who has found them; only those that are named, only there."""
+
+    service: Annotated[str | None, Field(description="Service whose port it is; names the host as well.")] = None
+    port: PortNumber = None
+    pids: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(
+        min_length=1, description="The processes that may be ended, such as the `pids` that a step found.")]
+
+    def ready(self, ctx: Context) -> None:
+        """The port must be known."""
+        if self.known("port"):
+            _port(ctx, self.port, self.service)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``port``, ``ended`` (pids). Fails, and ends nobody, when somebody else holds the port."""
+        port = _port(ctx, self.port, self.service)
+        taken = listeners(ctx, port)
+        if others := sorted(set(taken) - set(self.pids)):
+            raise StepFailed(f"{ctx.host.name}: port {port} is held by process {', '.join(map(str, others))}, which is "
+                             "not to be ended; nobody was", findings=[finding(
+                                 "port-state", title=f"port {port}", wanted=f"held by {self.pids}", measured=str(others))])
+        if taken:
+            ctx.run(*as_root(ctx), "sh", "-c", _END, "sh", *map(str, taken)).check()
+        while left := listeners(ctx, port):
+            if ctx.deadline.remaining() < 0.5:
+                raise StepFailed(f"{ctx.host.name}: port {port} is still held by {left}", findings=[finding(
+                    "port-state", title=f"port {port}", wanted="free", measured=str(left))])
+            ctx.deadline.wait(0.1)
+        return {"port": port, "ended": taken}
+
+    def undo(self, ctx: Context) -> Undo:
+        """A free port is what is wanted."""
+        return Undo.nothing("a free port is the wanted state")

@@ -75,6 +75,49 @@ class Start(Write):
         return Undo.nothing("a running service is the wanted state")
 
 
+class TryStart(Write):
+    """Start a service's unit, as its manager or somebody in a hurry does; whether it comes up is a fact, and no failure."""
+
+    service: ServiceName
+
+    def ready(self, ctx: Context) -> None:
+        """The service manager must know the unit."""
+        _can_ask(ctx, self.service)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``unit``, ``state``, ``word`` (the manager's), ``started``."""
+        ctx.run(*manager_of(ctx.host).start(_unit(ctx, self.service)))
+        while (seen := _state(ctx, self.service)).state not in ("running", "stopped", "failed"):
+            ctx.deadline.wait(0.1)
+        return {"unit": seen.unit, "state": seen.state, "word": seen.word, "started": seen.state == "running"}
+
+    def undo(self, ctx: Context) -> Undo:
+        """A running service is what is wanted."""
+        return Undo.nothing("a running service is the wanted state")
+
+
+class Restart(Write):
+    """Stop a service's unit if it runs, start it, and wait until it runs: it reads its settings anew."""
+
+    service: ServiceName
+
+    def ready(self, ctx: Context) -> None:
+        """The service manager must know the unit."""
+        _can_ask(ctx, self.service)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``unit``, ``pid``, ``pid_before`` (of the process that was stopped, or none)."""
+        manager, unit = manager_of(ctx.host), _unit(ctx, self.service)
+        before = _state(ctx, self.service)
+        manager.ensure(ctx.host, unit, "stopped", ctx.deadline)
+        seen = manager.ensure(ctx.host, unit, "running", ctx.deadline)
+        return {"unit": seen.unit, "pid": seen.pid, "pid_before": before.pid}
+
+    def undo(self, ctx: Context) -> Undo:
+        """A running service is what is wanted."""
+        return Undo.nothing("a running service is the wanted state")
+
+
 class _Down(Fault):
     """What stopping and killing share: the unit is down until somebody starts it."""
 

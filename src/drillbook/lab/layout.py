@@ -121,6 +121,8 @@ class Lab:
             "known_hosts": str(self.folder / "known_hosts"), "api.url": self.api, "api.port": self.port("api"),
             "api.access_log": str(self.home("app-1") / "log" / "access.log"),
             "spare_api.url": f"http://{ADDRESS}:{self.port('spare-api')}",
+            "api.env_file": str(self.home("app-1") / "api.env"),
+            "api.env_template": str(self.home("app-1") / "api.env.template"),
             "s3.endpoint": self.s3, "s3.port": self.port("s3"), "s3.region": REGION, "redis.port": self.port("redis"),
             "relay.postgres": self.port("relay.postgres"), "relay.redis": self.port("relay.redis"),
             "relay.postgres.control": str(self.relays / "postgres"), "relay.redis.control": str(self.relays / "redis"),

@@ -10,6 +10,7 @@ from drillbook.action import Context, Facts, Fault, Place, Undo
 from drillbook.actions.files.fields import HostPath, need_harmless
 from drillbook.archive import files
 from drillbook.errors import NotReady, StepFailed
+from drillbook.hostfaults import swap
 from drillbook.hostfaults.target import need
 from drillbook.values import Size
 
@@ -24,37 +25,6 @@ def _resolved(ctx: Context, path: str) -> str:
     found = files.resolve(ctx, path)
     need_harmless(found)
     return found
-
-
-# PATH KEPT: content on standard input. The original stays, as it is, under another name of its own; a copy with the same
-# owner, permissions and attributes gets the new content, and then takes its place at once: the path is never missing.
-_REPLACE = """
-test ! -L "$1" && test -f "$1" || exit 3
-umask 077
-mkdir -- "$2" || exit 4
-cp -a -- "$1" "$2/is" && cat > "$2/is" || exit 5
-! cmp -s -- "$1" "$2/is" || exit 6
-ln -- "$1" "$2/was" && ln -- "$2/is" "$2/new" || exit 7
-sync -f "$2" 2>/dev/null || sync
-mv -f -- "$2/new" "$1" || exit 8
-sync -f "$2" 2>/dev/null || sync
-sha256sum < "$2/was" | cut -c 1-64
-sha256sum < "$1" | cut -c 1-64
-"""
-_OURS = """
-ours() { test -f "$2/is" && test ! -L "$1" && { test "$1" -ef "$2/is" || cmp -s -- "$1" "$2/is"; }; }
-"""
-# PATH KEPT: puts the original back, unless something else was put in its place meanwhile: that stays.
-_PUT_BACK = _OURS + """
-test -d "$2" || exit 0
-if test -e "$2/was"; then
-  if ours "$1" "$2" || { test ! -e "$1" && test ! -L "$1"; }; then
-    mv -f -- "$2/was" "$1" || exit 1
-    sync -f "$1" 2>/dev/null || sync
-  fi
-fi
-rm -rf -- "$2"
-"""
 
 
 class Replace(Fault):
@@ -86,11 +56,9 @@ class Replace(Fault):
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``path``, ``was`` and ``is``: SHA-256 of the content before and now."""
         path = _resolved(ctx, self.path)
-        output = ctx.run("sh", "-c", _REPLACE, "sh", path, self._beside(ctx, path), stdin=self.content.encode())
-        why = {3: "is no ordinary file", 4: "is replaced by this run already", 5: "cannot be copied beside itself",
-               6: "has that content already", 7: "cannot be kept under a second name beside itself", 8: "cannot be replaced"}
-        if output.exit in why:
-            raise StepFailed(f"{ctx.host.name}: {path} {why[output.exit]}; nothing was changed")
+        output = ctx.run("sh", "-c", swap.REPLACE, "sh", path, self._beside(ctx, path), stdin=self.content.encode())
+        if output.exit in swap.REFUSED:
+            raise StepFailed(f"{ctx.host.name}: {path} {swap.REFUSED[output.exit]}; nothing was changed")
         was, now = output.check().text.split()
         return {"path": path, "was": was, "is": now}
 
@@ -100,13 +68,12 @@ class Replace(Fault):
     def undo(self, ctx: Context) -> Undo:
         """The original takes its place again."""
         path = _resolved(ctx, self.path)
-        return Undo.by_commands(("sh", "-c", _PUT_BACK, "sh", path, self._beside(ctx, path)))
+        return Undo.by_commands(("sh", "-c", swap.PUT_BACK, "sh", path, self._beside(ctx, path)))
 
     def active(self, ctx: Context) -> bool:
         """True while the replacement is there, or the original is still beside it."""
         path = _resolved(ctx, self.path)
-        script = _OURS + 'ours "$1" "$2" || test -e "$2"'
-        return ctx.run("sh", "-c", script, "sh", path, self._beside(ctx, path)).ok
+        return ctx.run("sh", "-c", swap.STILL, "sh", path, self._beside(ctx, path)).ok
 
 
 _MODE = 'test ! -L "$1" && test -e "$1" || exit 3; test -O "$1" || test "$(id -u)" = 0 || exit 4; stat -c %a -- "$1"'

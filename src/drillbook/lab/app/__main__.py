@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from drillbook.lab.app.settings import Settings, SettingsError
 from drillbook.lab.layout import ADDRESS
+
+
+def _taken(port: int) -> str:
+    """Why nobody can listen there now, or nothing. Asked early, so that the supervisor sees a start that fails."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ADDRESS, port))
+        except OSError as error:
+            return str(error.strerror or error)
+    return ""
 
 
 def main() -> int:
@@ -21,6 +33,9 @@ def main() -> int:
     except SettingsError as error:
         logging.error("%s", error)
         return 78
+    if taken := _taken(settings.port):
+        logging.error("cannot listen on port %d: %s", settings.port, taken)
+        return 71
     # Large, and slow on a loaded machine: a missing setting is told before the supervisor takes the start for a success.
     import uvicorn  # noqa: PLC0415
 

@@ -1,0 +1,210 @@
+"""Settings of a service in its env file: other ones, and back to those that were good. Values are never shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from drillbook.action import Context, Facts, Fault, Undo, Write
+from drillbook.archive import files
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.hostfaults import swap
+from drillbook.hostfaults.target import need
+from drillbook.manager import manager_of
+from drillbook.services import Http
+from drillbook.values import digest
+
+LIMIT = 64 << 10
+"""Bytes of an env file that is changed; a larger one is refused."""
+_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=")
+# KEPT COMMAND...: where the original came back, the command.
+_IF_BACK = 'test -e "$1/back" || exit 0; shift; "$@"'
+_STOP_IF_BACK = 'test -e "$1/back" || exit 0; shift; "$@" || true'
+# FROM TO: a copy with the same owner and permissions takes the place of TO at once.
+_COPY = """
+test ! -L "$1" && test -f "$1" || exit 3
+umask 077
+cp -p -- "$1" "$2.drillbook-new" && sync -f "$2.drillbook-new" 2>/dev/null || test -f "$2.drillbook-new" || exit 5
+mv -f -- "$2.drillbook-new" "$2" || exit 5
+sha256sum < "$2" | cut -c 1-64
+"""
+
+ServiceName = Annotated[str, Field(description="Service of kind http that has an `env_file` in the inventory.")]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Value = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./:@%+,=-]*$", max_length=1000)]
+
+
+def _file(ctx: Context, name: str) -> str:
+    """Path of the service's env file on its host. Raises NotReady."""
+    path = ctx.service(name, Http).env_file
+    if not path:
+        raise NotReady(f"the service {name!r} names no `env_file` in the inventory",
+                       hint="add `env_file:` with the path of the file that it reads at its start")
+    return path
+
+
+def _text(ctx: Context, path: str) -> str:
+    """What stands in the env file. Raises NotReady."""
+    try:
+        data = ctx.host.get(path, limit=LIMIT + 1)
+    except OSError as error:
+        raise NotReady(f"{ctx.host.name}: {path} cannot be read: {error.strerror or error}",
+                       hint="correct `env_file` in the inventory, or run as a user who may read it") from None
+    if len(data) > LIMIT:
+        raise NotReady(f"{ctx.host.name}: {path} is larger than {LIMIT >> 10} KiB; is it an env file?")
+    return data.decode("utf-8", "surrogateescape")
+
+
+def changed(text: str, remove: Sequence[str], values: Mapping[str, str]) -> str:
+    """The text of an env file without the variables ``remove``, and with ``values`` in place of those it had."""
+    gone = {*remove, *values}
+    lines = [line for line in text.splitlines() if (found := _LINE.match(line)) is None or found[1] not in gone]
+    return "".join(f"{line}\n" for line in [*lines, *(f"{name}={value}" for name, value in values.items())])
+
+
+class Change(Fault):
+    """Change variables in a service's env file or take them out, and restart it, as a wrong deployment does.
+
+    The file keeps owner and permissions; the original stays beside it and takes its place again. What a restore puts
+    there meanwhile, as a file of its own, stays. Whether the service comes up with such settings is part of the fault.
+    """
+
+    service: ServiceName
+    remove: Annotated[tuple[Variable, ...], Field(description="Names of variables that are taken out.")] = ()
+    values: Annotated[dict[Variable, Value], Field(
+        alias="set", description="Variables with their new values; no secrets.")] = Field(default_factory=dict)
+    restart: Annotated[bool, Field(description="Restart the service's unit, so that it reads the file.")] = True
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.remove and not self.values:
+            raise ValueError("say what changes: `remove`, `set`, or both")
+        return self
+
+    def _unit(self, ctx: Context) -> str:
+        return ctx.service(self.service, Http).unit if self.restart else ""
+
+    def ready(self, ctx: Context) -> None:
+        """The file must be there, hold what is taken out, and be in a folder that may be written; the unit must run."""
+        need(ctx, "cmp", "sha256sum", "cp", "ln", "mv")
+        path = _file(ctx, self.service)
+        names = {found[1] for line in _text(ctx, path).splitlines() if (found := _LINE.match(line))}
+        if missing := sorted(set(self.remove) - names):
+            raise NotReady(f"{ctx.host.name}: {path} has no variable {', '.join(missing)}, which is to be taken out",
+                           hint="name one that it has, or find out who took it out")
+        if not ctx.run("sh", "-c", 'test -w "${1%/*}"', "sh", path).ok:
+            raise NotReady(f"{ctx.host.name}: {path} is in a folder that may not be written", hint="run as its owner")
+        if self.restart:
+            self._need_running(ctx)
+
+    def _need_running(self, ctx: Context) -> None:
+        unit = self._unit(ctx)
+        if not unit:
+            raise NotReady(f"the service {self.service!r} names no `unit` in the inventory, so it cannot be restarted",
+                           hint="add `unit:` to the service, or say `restart: false`")
+        try:
+            seen = manager_of(ctx.host).state(ctx.host, unit, ctx.deadline)
+        except CouldNotVerify as error:
+            raise NotReady(error.message, hint=error.hint) from None
+        if seen.state != "running":
+            raise NotReady(f"{ctx.host.name}: {unit} is {seen.word} before the drill; it must run",
+                           hint=f"start the unit {unit} and find out why it was down")
+
+    def _kept(self, ctx: Context, path: str) -> str:
+        return f"{path}{files.own_mark(ctx)}-{ctx.step}-settings"
+
+    def inject(self, ctx: Context) -> Facts:
+        """Facts: ``file``, ``was`` and ``is`` (SHA-256 before and now), ``names``, ``word`` (the unit's state then)."""
+        path = _file(ctx, self.service)
+        text = changed(_text(ctx, path), self.remove, self.values)
+        output = ctx.run("sh", "-c", swap.REPLACE, "sh", path, self._kept(ctx, path),
+                         stdin=text.encode("utf-8", "surrogateescape"))
+        if output.exit in swap.REFUSED:
+            raise StepFailed(f"{ctx.host.name}: {path} {swap.REFUSED[output.exit]}; nothing was changed")
+        was, now = output.check().text.split()
+        facts: Facts = {"file": path, "was": was, "is": now, "names": [*self.remove, *self.values]}
+        if unit := self._unit(ctx):
+            manager = manager_of(ctx.host)
+            manager.ensure(ctx.host, unit, "stopped", ctx.deadline)
+            ctx.run(*manager.start(unit))
+            facts["word"] = manager.state(ctx.host, unit, ctx.deadline).word
+        return facts
+
+    def undo(self, ctx: Context) -> Undo:
+        """The original takes its place again, and where it did, the unit is restarted."""
+        path = _file(ctx, self.service)
+        kept, commands = self._kept(ctx, path), []
+        if unit := self._unit(ctx):
+            manager = manager_of(ctx.host)
+            commands = [("sh", "-c", _STOP_IF_BACK, "sh", kept, *manager.stop(unit)),
+                        ("sh", "-c", _IF_BACK, "sh", kept, *manager.start(unit))]
+        return Undo.by_commands(("sh", "-c", swap.RETURN, "sh", path, kept), *commands, ("rm", "-rf", "--", kept))
+
+    def active(self, ctx: Context) -> bool:
+        """True while the changed file is there, or the original still beside it."""
+        path = _file(ctx, self.service)
+        return ctx.run("sh", "-c", swap.STILL, "sh", path, self._kept(ctx, path)).ok
+
+
+class Keep(Write):
+    """Keep a copy of a service's env file beside it, as private as itself, for the time of the drill."""
+
+    service: ServiceName
+
+    def ready(self, ctx: Context) -> None:
+        """The file must be there."""
+        _text(ctx, _file(ctx, self.service))
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``kept`` (the copy's path on the host), ``sha256``."""
+        path = _file(ctx, self.service)
+        output = ctx.run("sh", "-c", _COPY, "sh", path, self._copy(ctx, path))
+        if output.exit in (3, 5):
+            said = "is no ordinary file" if output.exit == 3 else "cannot be copied beside itself"
+            raise StepFailed(f"{ctx.host.name}: {path} {said}")
+        return {"kept": self._copy(ctx, path), "sha256": output.check().text}
+
+    def _copy(self, ctx: Context, path: str) -> str:
+        return f"{path}{files.own_mark(ctx)}-{ctx.step}-copy"
+
+    def undo(self, ctx: Context) -> Undo:
+        """Remove the copy."""
+        path = self._copy(ctx, _file(ctx, self.service))
+        return Undo.by_commands(("rm", "-f", "--", path, f"{path}.drillbook-new"))
+
+    def active(self, ctx: Context) -> bool:
+        """True while the copy is there."""
+        return ctx.run("test", "-e", self._copy(ctx, _file(ctx, self.service))).ok
+
+
+class PutBack(Write):
+    """Put the kept copy of a service's env file in its place again; restart the service for it to be read."""
+
+    service: ServiceName
+    copy_: Annotated[str, Field(alias="from", pattern=r"^/", description="The `kept` that `settings.keep` gave.")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="The `sha256` that it gave.")]
+
+    def ready(self, ctx: Context) -> None:
+        """The service must have an env file."""
+        _file(ctx, self.service)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``file``, ``sha256``. Fails, and changes nothing, when the copy is not what was kept."""
+        path = _file(ctx, self.service)
+        try:
+            found = digest(ctx.host.get(self.copy_, limit=LIMIT + 1)).removeprefix("sha256:")
+        except OSError as error:
+            raise StepFailed(f"{ctx.host.name}: {self.copy_} cannot be read: {error.strerror or error}") from None
+        if found != self.sha256:
+            raise StepFailed(f"{ctx.host.name}: {self.copy_} is not what was kept; nothing was changed")
+        output = ctx.run("sh", "-c", _COPY, "sh", self.copy_, path)
+        if output.exit in (3, 5):
+            raise StepFailed(f"{ctx.host.name}: {path} cannot be written")
+        return {"file": path, "sha256": output.check().text}
+
+    def undo(self, ctx: Context) -> Undo:
+        """The good settings are kept."""
+        return Undo.nothing("the good settings are meant to be there")

@@ -1,0 +1,88 @@
+"""The settings of a service in its env file, on this machine; with a unit to restart in tests/e2e/test_handbook.py."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from drillbook.actions.settings import Change, Keep, PutBack, changed
+from drillbook.errors import NotReady, StepFailed
+from drillbook.services import Http
+
+TEXT = "# the API's\nAPI_PORT=8000\nexport SECRET_URL=postgresql://u:hunter2@h/d\n\nLEVEL=info\n"
+
+
+@pytest.fixture
+def env(ground, tmp_path):
+    path = tmp_path / "home" / "api.env"
+    path.parent.mkdir()
+    path.write_text(TEXT)
+    path.chmod(0o640)
+    ground.services = {"api": Http(name="api", host="here", url="http://127.0.0.1:1", env_file=str(path))}
+    return path
+
+
+def change(**more):
+    return Change.model_validate({"service": "api", "restart": False, **more})
+
+
+def test_the_text_of_an_env_file():
+    assert changed(TEXT, ["SECRET_URL"], {}) == "# the API's\nAPI_PORT=8000\n\nLEVEL=info\n"
+    assert changed("A=1\nB=2", [], {"A": "3", "C": "x"}) == "B=2\nA=3\nC=x\n"
+
+
+def test_a_variable_is_gone_until_the_undo(ground, env):
+    seen = []
+    facts = ground.cycle(change(remove=["SECRET_URL"], set={"LEVEL": "debug"}), lambda: seen.append(env.read_text()))
+    assert seen == ["# the API's\nAPI_PORT=8000\n\nLEVEL=debug\n"]
+    assert env.read_text() == TEXT
+    assert env.stat().st_mode & 0o777 == 0o640
+    assert list(env.parent.iterdir()) == [env]
+    assert "hunter2" not in str(facts)
+
+
+def test_an_undo_of_what_never_happened(ground, env):
+    ground.never(change(remove=["LEVEL"]))
+    assert env.read_text() == TEXT
+
+
+def test_the_kept_copy_is_put_back_and_stays(ground, env):
+    ctx = ground.ctx("backup.1")
+    keep = Keep(service="api")
+    kept = keep.run(ctx)
+    fault = change(remove=["SECRET_URL"])
+    undo = fault.undo(ground.ctx())
+    fault.inject(ground.ctx())
+    PutBack.model_validate({"service": "api", "from": kept["kept"], "sha256": kept["sha256"]}).run(ctx)
+    assert env.read_text() == TEXT
+    env.write_text(TEXT + "NEWER=1\n")
+    ground.undo(undo)
+    ground.undo(keep.undo(ctx))
+    assert env.read_text() == TEXT + "NEWER=1\n"
+    assert env.stat().st_mode & 0o777 == 0o640
+    assert list(env.parent.iterdir()) == [env]
+
+
+def test_a_copy_that_was_changed_is_not_put_back(ground, env):
+    ctx = ground.ctx("backup.1")
+    kept = Keep(service="api").run(ctx)
+    with Path(kept["kept"]).open("a") as file:
+        file.write("EVIL=1\n")
+    with pytest.raises(StepFailed, match="not what was kept"):
+        PutBack.model_validate({"service": "api", "from": kept["kept"], "sha256": kept["sha256"]}).run(ctx)
+    assert env.read_text() == TEXT
+
+
+def test_what_is_not_there_is_refused(ground, env):
+    with pytest.raises(NotReady, match="no variable NOTHING"):
+        change(remove=["NOTHING"]).ready(ground.ctx())
+    with pytest.raises(NotReady, match="names no `unit`"):
+        Change(service="api", remove=("LEVEL",)).ready(ground.ctx())
+    with pytest.raises(ValidationError, match="say what changes"):
+        change()
+    env.unlink()
+    with pytest.raises(NotReady, match="cannot be read"):
+        change(remove=["LEVEL"]).ready(ground.ctx())
+    ground.services = {"api": Http(name="api", host="here", url="http://127.0.0.1:1")}
+    with pytest.raises(NotReady, match="names no `env_file`"):
+        change(remove=["LEVEL"]).ready(ground.ctx())
