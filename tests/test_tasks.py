@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -175,9 +174,7 @@ def test_list(folder):
     dead = folder.root / "reports" / "20200101T000000.000Z-other-dead"
     dead.mkdir()
     (dead / "journal.jsonl").write_bytes(b"")
-    begun = time.monotonic()
     done = folder.run("drill.list")
-    assert time.monotonic() - begun < 2, "measured alone it is 0.25 s"
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
     assert "passed" in rows["sample"]
     assert "never run" in rows["other"]
