@@ -9,10 +9,10 @@ PACKAGE = Path(__file__).parent.parent / "src" / "drillbook"
 
 LAYERS = [
     {"errors"}, {"explaining"}, {"findings"}, {"values", "console", "invoking"}, {"services", "redact", "strict", "web"}, {"host"}, {"manager", "leases"},
-    {"store"}, {"action"}, {"carry"}, {"transfer", "stored"}, {"probe"}, {"template", "placeholders"}, {"postgresql", "archive", "keyspace", "vectors", "hostfaults", "monitoring"}, {"patterns"}, {"ansible"}, {"reading"}, {"window"}, {"spec", "inventory"}, {"planned"}, {"plan", "guard", "approval"}, {"journal"},
+    {"store"}, {"action"}, {"carry"}, {"transfer", "stored"}, {"probe"}, {"template", "placeholders"}, {"postgresql", "archive", "keyspace", "vectors", "hostfaults", "monitoring"}, {"patterns"}, {"ansible"}, {"reading"}, {"window"}, {"inventory", "entries"}, {"diagnosing"}, {"spec"}, {"planned"}, {"plan", "guard", "approval"}, {"journal"},
     {"sampling"}, {"evidence", "capacity"},
     {"intents"}, {"remedy"}, {"hosts", "actions", "probes", "lab"}, {"result"}, {"tracks", "notes", "detection"}, {"recording", "stopping", "reaching"}, {"holding"}, {"steps", "probing"}, {"revert"}, {"ending"}, {"hosting", "departed"}, {"watching"}, {"runner", "recovery"},
-    {"measure"}, {"judge"}, {"report"}, {"attesting", "contacting"}, {"project", "reference", "schema", "views", "verifying"}, {"conduct", "listing", "audit", "scaffold", "overview"}, {"checking", "showing", "halting"}, {"desk"}, {"tasks"},
+    {"measure", "diagnosed"}, {"judge"}, {"report"}, {"attesting", "contacting"}, {"project", "reference", "schema", "views", "verifying"}, {"conduct", "listing", "audit", "scaffold", "overview"}, {"checking", "showing", "halting", "incident"}, {"desk"}, {"tasks"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 MODULES = sorted(PACKAGE.rglob("*.py"))

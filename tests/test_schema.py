@@ -13,7 +13,7 @@ from drillbook import schema
 from drillbook.action import known_names
 
 ROOT = Path(__file__).parent.parent
-DRILLS = sorted((ROOT / "drills").rglob("*.yml"))
+DRILLS = sorted(path for path in (ROOT / "drills").rglob("*.yml") if "diagnosis" not in path.parts)
 INVENTORIES = sorted((ROOT / "inventory").rglob("*.yml"))
 
 

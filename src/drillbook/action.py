@@ -100,6 +100,8 @@ class Context:
     folder: Path
     note: Callable[[str, Facts], None] = field(default=_no_note)
     redactor: Redactor = field(default_factory=lambda: Redactor(()))
+    book: object | None = None
+    """Trees and inventory of a diagnosis, for the actions that make one."""
 
     def service(self, name: str, kind: type[ServiceT]) -> ServiceT:
         """The service ``name``, which must be of ``kind``. Raises PlanError otherwise."""

@@ -121,6 +121,8 @@ CATALOGUE: dict[str, Kind] = {
         "Read the server log in its data directory; check that it accepts connections and is not in recovery."),
     "redis-unhealthy": Kind(HIGH, "Redis does not serve as it should",
         "Read the server's log and INFO: role, loading, persistence and memory are beside this finding."),
+    "diagnosis-wrong": Kind(HIGH, "The diagnosis did not name the cause that was injected",
+        "Read what spoke for and against each cause, and what could not be looked at; then mend the tree or the access."),
     "not-confirmed": Kind(HIGH, "A person answered no", "Ask who answered what they saw; it stands beside the step."),
     "assumed-answer": Kind(LOW, "Nobody was asked: an answer was assumed",
         "Run the drill at a terminal when a person's look is meant to count."),

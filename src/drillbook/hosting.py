@@ -18,6 +18,7 @@ class Hosts:
         self._open_one = open_one
         self._open: dict[str, Host] = {}
         self._lock = threading.Lock()
+        self._opening: dict[str, threading.Lock] = {}
 
     def open(self, names: Sequence[str]) -> dict[str, HostError]:
         """Connect to all ``names`` at once; returns the error of each that could not be reached."""
@@ -34,13 +35,18 @@ class Hosts:
         return {name: failed[name] for name in names if name in failed}
 
     def get(self, name: str) -> Host:
-        """The host ``name``, connected. Raises HostError."""
+        """The host ``name``, connected; of several threads that ask at once, one connects. Raises HostError."""
         with self._lock:
             if name in self._open:
                 return self._open[name]
-        host = self._open_one(name)
-        with self._lock:
-            return self._open.setdefault(name, host)
+            opening = self._opening.setdefault(name, threading.Lock())
+        with opening:
+            with self._lock:
+                if name in self._open:
+                    return self._open[name]
+            host = self._open_one(name)
+            with self._lock:
+                return self._open.setdefault(name, host)
 
     def close(self) -> None:
         """End all connections."""

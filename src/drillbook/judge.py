@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from drillbook import detection, measure, notes
+from drillbook import detection, diagnosed, measure, notes
 from drillbook.errors import JournalError
 from drillbook.findings import Finding, finding
 from drillbook.intents import intents
@@ -54,7 +54,8 @@ def judge(history: History) -> RunView:
         reason=reason, residue=tuple(residue), exit=EXIT_RESIDUE if residue else EXIT[verdict], started=first.at,
         finished=next((event.at for event in reversed(events) if event.kind in _ENDS), None),
         plan_digest=first.data["plan_digest"], objectives=objectives, clocks=figures.clocks, unmeasured=figures.unmeasured,
-        phases=_phases(own), steps=tuple(view.result for view in steps), findings=tuple(findings))
+        phases=_phases(own), steps=tuple(view.result for view in steps), findings=tuple(findings),
+        diagnosis=diagnosed.diagnosis(own, plan))
     timeline = Timeline(seconds=figures.end, phases=measure.phase_spans(own), probes=figures.tracks,
                         marks={**figures.marks, **notes.marks(own)})
     return RunView(result=result, plan=first.data["plan"], contacts=_contacts(plan.inventory), owner=plan.owner,

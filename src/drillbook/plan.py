@@ -8,11 +8,13 @@ from typing import Any
 
 from drillbook import template
 from drillbook.action import Action, Effect, Fault, Place
+from drillbook.diagnosing import scope
+from drillbook.diagnosing.tree import Tree
 from drillbook.errors import PlanError, SourceError
 from drillbook.inventory import CONTROLLER, Inventory, service_names
 from drillbook.planned import Plan, PlannedCondition, PlannedGuard, PlannedProbe, PlannedStep, checked, faulted
 from drillbook.services import S3
-from drillbook.spec import Condition, Drill, ProbeUse, Step
+from drillbook.spec import DIAGNOSIS, Condition, Drill, ProbeUse, Step
 from drillbook.strict import Place as FilePlace
 from drillbook.strict import did_you_mean
 from drillbook.values import Duration
@@ -62,7 +64,12 @@ class _Planner:
         objectives = {key: float(value) for key, value in head.objectives if value is not None}
         return Plan(drill=head.drill, title=head.title, description=head.description, service=head.service,
                     owner=head.owner, objectives=objectives, environments=head.guard.environments,
-                    guard=guard, inventory=self.inventory, probes=probes, steps=steps)
+                    guard=guard, inventory=self.inventory, probes=probes, steps=steps, diagnosis=self._trees(steps))
+
+    def _trees(self, steps: Sequence[PlannedStep]) -> tuple[Tree, ...]:
+        """The trees that the diagnoses among ``steps`` apply."""
+        return scope.used(self.drill.trees, self.inventory, dict.fromkeys(
+            str(step.params.get("service", "")) for step in steps if step.action == DIAGNOSIS))
 
     def _guard(self) -> PlannedGuard:
         """The guard; its conditions are planned before any step, so that they refer to nothing that a step saves."""
@@ -196,6 +203,9 @@ class _Planner:
         if effect is not Effect.READ and template.is_template(step.params.get("service")):
             raise self.fail((*place, "service"), "the service that a step changes must be known before anything runs: its "
                             "lock and the guard's limits depend on it", "write its name")
+        if effect is not Effect.READ and phase == "diagnose":
+            raise self.fail(place, f"{name} changes something; a diagnosis only looks", "move the step to another phase",
+                            key=True)
         if effect is Effect.FAULT and phase != "inject":
             raise self.fail(place, f"{name} breaks something; that belongs in `inject`, not in `{phase}`",
                             "move the step to `inject`", key=True)

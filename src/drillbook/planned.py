@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from drillbook.action import Effect
+from drillbook.diagnosing.tree import Tree
 from drillbook.errors import PlanError
 from drillbook.inventory import CONTROLLER, Inventory, service_names
 from drillbook.values import canonical, digest
@@ -103,6 +104,8 @@ class Plan(_Value):
     inventory: Inventory
     probes: tuple[PlannedProbe, ...]
     steps: tuple[PlannedStep, ...]
+    diagnosis: tuple[Tree, ...] = ()
+    """The trees that its steps may use, so that a run does what was planned whatever becomes of their files."""
 
     @property
     def digest(self) -> str:
@@ -181,7 +184,8 @@ def _essence(plan: Mapping[str, Any]) -> dict[str, Any]:
         guard = {**guard, "conditions": [_unplaced(one) for one in _list(guard.get("conditions"))]}
     if isinstance(inventory, dict):
         inventory = _unrooted({key: value for key, value in inventory.items() if key != "approvers"})
-    return {**plan, "guard": guard, "inventory": inventory, **{
+    kept = {key: value for key, value in plan.items() if key != "diagnosis" or value}
+    return {**kept, "guard": guard, "inventory": inventory, **{
         part: [_unplaced(one) for one in _list(plan.get(part))] for part in ("steps", "probes")}}
 
 

@@ -78,6 +78,20 @@ class Residue(_Value):
     by_hand: str
 
 
+class DiagnosisResult(_Value):
+    """What the drill diagnosed: ``found`` is None when it did not get there, ``ranked`` the causes with what was seen."""
+
+    service: str
+    expected: str
+    found: str | None
+    correct: bool
+    seconds: float | None
+    error_s: float | None
+    ranked: tuple[dict[str, Any], ...] = ()
+    why: tuple[str, ...] = ()
+    """What could not be known, and what kept it from being called healthy."""
+
+
 class Result(_Value):
     """``result.json`` of one drill; keys are added, never renamed."""
 
@@ -102,6 +116,8 @@ class Result(_Value):
     phases: tuple[PhaseResult, ...]
     steps: tuple[StepResult, ...]
     findings: tuple[Finding, ...]
+    diagnosis: DiagnosisResult | None = None
+    """None: the drill plans no diagnosis."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 

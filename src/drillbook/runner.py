@@ -149,6 +149,7 @@ class Runner:
         self._must("backup", "failed", "the backup failed; nothing was injected")
         self._inject()
         self._detect()
+        self._diagnose()
         self._restore()
         self._verify()
 
@@ -263,6 +264,11 @@ class Runner:
                              limit, self.stage.cancel)
         done = self._steps(self.plan.phase("detect"))
         self.stage.journal.append("phase.ended", {"phase": "detect", "status": "done" if done else "failed"}, sync=True)
+        self._stopped()
+
+    def _diagnose(self) -> None:
+        """Look for the cause; what is found or not is judged later, and keeps nothing from being restored."""
+        self._phase("diagnose")
         self._stopped()
 
     def _restore(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,6 +20,7 @@ class Service(BaseModel):
     name: str = Field(default="", description="Set from the key in the inventory.")
     host: str = Field(description="Inventory name of the host that it runs on.")
     unit: str = Field(default="", description="Its unit in the host's service manager.")
+    standby: bool = Field(default=False, description="True: it is off unless a drill wants it, so that off is no fault.")
     run_as: str = Field(default="", description="User that its own tools must run as, by `sudo -n -u`; empty: the SSH user.")
 
 
@@ -132,3 +133,10 @@ class Alertmanager(Service):
 AnyService = Annotated[Postgres | S3 | Redis | Qdrant | Http | Relay | Process | Prometheus | Alertmanager,
                        Field(discriminator="kind")]
 
+KINDS: tuple[str, ...] = tuple(kind.model_fields["kind"].default for kind in get_args(get_args(AnyService)[0]))
+"""All kinds of services."""
+
+
+def kind_of(service: Service) -> str:
+    """The kind of ``service``, as the inventory writes it."""
+    return str(getattr(service, "kind", ""))

@@ -8,20 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic import field_validator as check_field
 
-from drillbook import strict, template
+from drillbook import entries, strict, template
 from drillbook.action import Action, find, known_names
+from drillbook.diagnosing import source
+from drillbook.diagnosing.tree import Tree
 from drillbook.errors import SpecError, UnknownName
 from drillbook.probe import Probe
 from drillbook.strict import Document, Place
 from drillbook.values import Duration
 from drillbook.window import Window
 
-NOT_DRILLS = frozenset({"diagnosis"})
+NOT_DRILLS = frozenset({source.FOLDER})
 """Folders of ``drills/`` that hold something else."""
-PHASES = ("ready", "backup", "inject", "detect", "restore", "verify", "cleanup")
+DIAGNOSIS = "diagnosis.finds"
+"""The action that applies diagnosis trees."""
+PHASES = ("ready", "backup", "inject", "detect", "diagnose", "restore", "verify", "cleanup")
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 
@@ -165,6 +169,8 @@ class Drill:
     phases: dict[str, tuple[Step, ...]]
     document: Document
     conditions: tuple[Condition, ...] = ()
+    trees: tuple[Tree, ...] = ()
+    """The diagnosis trees of its project, when a step makes a diagnosis."""
 
     @property
     def name(self) -> str:
@@ -207,7 +213,19 @@ def _drill(document: Document, path: Path) -> Drill:
         raise document.error((), "the drill has no steps", hint=f"write steps under one of: {', '.join(PHASES)}")
     conditions = tuple(_condition(document, dict(item), ("guard", "abort_if", index))
                        for index, item in enumerate(head.guard.abort_if))
-    return Drill(head, probes, phases, document, conditions)
+    return Drill(head, probes, phases, document, conditions, _trees(document, path, phases))
+
+
+def _trees(document: Document, path: Path, phases: dict[str, tuple[Step, ...]]) -> tuple[Tree, ...]:
+    """The trees beside the drill, when one of its steps needs them. Raises SpecError."""
+    using = next((step for steps in phases.values() for step in steps if step.action.name() == DIAGNOSIS), None)
+    if using is None:
+        return ()
+    folder = source.beside(path)
+    if folder is None:
+        raise document.error((*using.place, DIAGNOSIS), f"{DIAGNOSIS} needs diagnosis trees, and there are none", key=True,
+                             hint=f"put trees in the folder {source.FOLDER} beside the drills")
+    return source.load_all(folder)
 
 
 def _same_name(document: Document, key: str, name: str, path: Path) -> None:
@@ -243,32 +261,32 @@ def _steps(document: Document, phase: str) -> tuple[Step, ...]:
 
 
 def _step(document: Document, item: Any, place: Place, group: int | None) -> Step:
-    name, params = _named(document, item, place, "a step", tuple(Keywords.model_fields))
-    action = _found(document, name, (*place, name), "drillbook.actions", Action)
+    name, params = entries.named(document, item, place, "a step", tuple(Keywords.model_fields))
+    action = entries.find_class(document, name, (*place, name), "drillbook.actions", Action)
     keywords = document.validate(Keywords, {key: value for key, value in item.items() if key != name}, place)
     if keywords.every and not keywords.timeout:
         raise document.error((*place, "every"), "`every` polls until `timeout`, which is missing", hint="add `timeout: 30s`")
     step = Step(action, params, keywords, place, group)
-    _check_params(document, action, params, step.dynamic, (*place, name))
+    entries.check_params(document, action, params, step.dynamic, (*place, name))
     return step
 
 
 def _probe(document: Document, item: Any, place: Place) -> ProbeUse:
-    name, params = _named(document, item, place, "a probe", ())
-    probe = _found(document, name, (*place, name), "drillbook.probes", Probe)
+    name, params = entries.named(document, item, place, "a probe", ())
+    probe = entries.find_class(document, name, (*place, name), "drillbook.probes", Probe)
     dynamic = frozenset(key for key, value in params.items() if template.has_template(value))
-    _check_params(document, probe, params, dynamic, (*place, name))
+    entries.check_params(document, probe, params, dynamic, (*place, name))
     return ProbeUse(probe, params, place)
 
 
 def _condition(document: Document, item: dict[str, Any], place: Place) -> Condition:
     keys = tuple(info.alias or key for key, info in ConditionWords.model_fields.items())
-    name, params = _named(document, item, place, "a condition", keys)
+    name, params = entries.named(document, item, place, "a condition", keys)
     words = document.validate(ConditionWords, {key: value for key, value in item.items() if key != name}, place)
     dynamic = frozenset(key for key, value in params.items() if template.has_template(value))
     acting = any(getattr(words, key) is not None for key in ("hosts", "expect", "timeout"))
     found = _condition_class(document, name, (*place, name), acting=acting)
-    _check_params(document, found, params, dynamic, (*place, name))
+    entries.check_params(document, found, params, dynamic, (*place, name))
     if issubclass(found, Action):
         keywords = Keywords(name=words.name, hosts=words.hosts, expect=words.expect, timeout=words.timeout)
         return Condition(Step(found, params, keywords, place, None), words, place)
@@ -298,61 +316,6 @@ def _condition_class(document: Document, name: str, place: Place, *, acting: boo
         raise document.error(place, f"{name} writes; a condition only looks", key=True,
                              hint="use a probe of the kind availability, such as http.available, or an action that reads")
     return chosen
-
-
-def _named(document: Document, item: Any, place: Place, what: str, keywords: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
-    """The one key of ``item`` that is no keyword, and the parameters behind it."""
-    if not isinstance(item, dict):
-        raise document.error(place, f"{what} must be a mapping", hint="such as `- http.responds: {url: ...}`")
-    names = [key for key in item if key not in keywords]
-    odd = [key for key in names if "." not in key]
-    if "parallel" in odd:
-        raise document.error((*place, "parallel"), "`parallel` cannot stand inside `parallel`", key=True,
-                             hint="write all steps that run at once in one list")
-    if odd and len(odd) == len(names):
-        raise document.error((*place, odd[0]), f"{odd[0]!r} is no action: a name has two parts with a dot between", key=True,
-                             hint=f"such as service.{odd[0]}; see `invoke actions`")
-    if odd:
-        raise document.error((*place, odd[0]), f"unknown keyword {odd[0]!r}", key=True,
-                             hint=f"{strict.did_you_mean(odd[0], keywords)}"
-                                  + (f"keywords: {', '.join(keywords)}" if keywords else
-                                     "a probe has parameters only: write them behind its name"))
-    if len(names) != 1:
-        raise document.error(place, f"{what} names exactly one action, this one names {len(names)}",
-                             hint=f"found: {', '.join(names)}" if names else "write its action first, such as `command.run`")
-    params = item[names[0]]
-    if params is None:
-        params = {}
-    if not isinstance(params, dict):
-        raise document.error((*place, names[0]), f"the parameters of {names[0]} must be a mapping",
-                             hint=f"write {names[0]}: {{key: value}}; see `invoke actions {names[0]}`")
-    return names[0], params
-
-
-def _found(document: Document, name: str, place: Place, package: str, kind: type[Any]) -> type[Any]:
-    try:
-        return find(name, package, kind)
-    except UnknownName as error:
-        known = known_names(package, kind)
-        family = [n for n in known if n.startswith(name.partition(".")[0] + ".")]
-        hint = strict.did_you_mean(name, known) + (f"there are: {', '.join(family)}" if family else "see `invoke actions`")
-        raise document.error(place, error.message, hint=hint, key=True) from None
-
-
-def _check_params(document: Document, model: type[BaseModel], params: dict[str, Any], dynamic: frozenset[str],
-                  place: Place) -> None:
-    """Check what is known now; a parameter whose value is an expression is checked when it has one."""
-    try:
-        model.model_validate(params)
-    except ValidationError as error:
-        real = [d for d in error.errors() if not (d["loc"] and d["loc"][0] in dynamic)]
-        if real:
-            kept = ValidationError.from_exception_data(error.title, [_line(d) for d in real])
-            raise document.explain(kept, model, place) from None
-
-
-def _line(detail: Any) -> Any:
-    return {key: detail[key] for key in ("type", "loc", "input", "ctx") if key in detail}
 
 
 def names_in(folder: Path) -> dict[str, Path]:

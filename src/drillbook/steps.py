@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from drillbook import template
 from drillbook.action import Action, Context, Effect, Facts, Fault, find
+from drillbook.diagnosing.diagnosis import Book
 from drillbook.errors import Cancelled, CouldNotVerify, DrillbookError, HostError, NotReady, PlanError, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.holding import Hold
@@ -68,7 +69,8 @@ class Stage:
             self.journal.append(kind, data, step=step, host=host)
 
         return Context(run_id=self.run["id"], step=step, host=named(host), services=self.plan.inventory.services,
-                       host_named=named, deadline=deadline, folder=self.folder, note=note, redactor=self.redactor)
+                       host_named=named, deadline=deadline, folder=self.folder, note=note, redactor=self.redactor,
+                       book=Book(self.plan.diagnosis, self.plan.inventory))
 
     def deadline(self, seconds: float) -> Deadline:
         """A deadline that the run's stop flag ends."""

@@ -192,6 +192,17 @@ def audit(_: Context, since: str = "", until: str = "", out: str = "") -> int:
     return desk.audit(Project.here(), since, until, out)
 
 
+@task(klass=FreeTask, positional=["service"], help={
+    "service": "a service of the inventory; default: every one that is meant to run", **INVENTORY,
+    "within": "time for all checks together, such as 20s", "json": "print all that was found as JSON"})
+@told
+def diagnose(_: Context, service: str | None = None, inventory: str = "lab", within: str = "20s", json: bool = False) -> int:
+    """Find the cause of an incident, in seconds; changes nothing. Exit 0 (healthy), 1 (a cause was found), 3 (unknown)."""
+    from drillbook import incident  # noqa: PLC0415  keeps start-up fast
+
+    return incident.diagnose(Project.here(), service or "", inventory, within, as_json=json)
+
+
 @task(klass=FreeTask, positional=["folder"], help={"folder": "folder of the new project; default: this one"})
 @told
 def init(_: Context, folder: str | None = None) -> int:
@@ -283,7 +294,7 @@ def namespace() -> Collection:
         for one in tasks:
             inner.add_task(one)
         root.add_collection(inner)
-    others: list[Any] = [actions, audit, init, schema, test, check, docs]
+    others: list[Any] = [actions, audit, diagnose, init, schema, test, check, docs]
     for one in others:
         root.add_task(one)
     root.configure({"run": {"echo": False}})

@@ -66,9 +66,57 @@ def _facts(answer: Answer) -> Facts:
     return facts
 
 
+class Health(Read):
+    """Ask a service how it is, and read from its answer in JSON which of its dependencies fail.
+
+    Understood are a mapping `failing`, and mappings `dependencies`, `checks`, `components`, `services` or `details` of
+    name to state, a text or a mapping with `status`.
+    """
+
+    PLACE = Place.CONTROLLER
+    TIMEOUT = 15.0
+
+    url: Url
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``answered status seconds state failing`` (names), ``reasons`` (by name), ``why`` it does not answer."""
+        try:
+            answer = ask(self.url, timeout=max(0.1, min(10.0, ctx.deadline.remaining())))
+        except OSError as error:
+            why = printable(str(error), limit=300)
+            facts: Facts = {"answered": False, "status": None, "seconds": None, "state": "", "failing": [], "reasons": {},
+                            "why": why}
+            raise StepFailed(f"{self.url} does not answer: {why}", facts=facts, findings=[finding(
+                "http-unexpected", title=self.url, wanted="an answer", measured=why)]) from None
+        body = _facts(answer).get("json")
+        reasons = _failing(body) if isinstance(body, dict) else {}
+        state = printable(str(body.get("status", ""))[:60]) if isinstance(body, dict) else ""
+        facts = {"answered": True, "status": answer.status, "seconds": round(answer.seconds, 6), "state": state,
+                 "failing": sorted(reasons), "reasons": reasons, "why": ""}
+        if answer.status >= 400 or reasons:
+            said = f"status {answer.status} {state}; failing: {', '.join(sorted(reasons)) or 'not said'}"
+            raise StepFailed(f"{self.url} is not well: {said}", facts=facts, findings=[finding(
+                "http-unexpected", title=self.url, wanted="a healthy service", measured=said)])
+        return facts
+
+
+_GOOD = ("up", "ok", "healthy", "pass", "passing", "true", "connected", "alive", "green", "running")
+
+
+def _failing(body: dict[str, Any]) -> dict[str, str]:
+    """Dependencies that fail by name, each with what is said of it."""
+    found: dict[str, str] = {}
+    for part in ("dependencies", "checks", "components", "services", "details"):
+        for name, value in body[part].items() if isinstance(body.get(part), dict) else ():
+            word = value.get("status", value.get("state", "")) if isinstance(value, dict) else value
+            if word not in ("", None) and str(word).lower() not in _GOOD:
+                found[str(name)] = str(word)
+    failing = body.get("failing")
+    found |= {str(name): str(why) for name, why in failing.items()} if isinstance(failing, dict) else {}
+    return {printable(name, limit=80): printable(why, limit=200) for name, why in list(found.items())[:20]}
+
+
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-
-
 
 def _path(text: str) -> str:
     if not all(text.split(".")):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from drillbook.action import Context, Facts, Fault, Undo, Write
-from drillbook.errors import NotReady, StepFailed
+from drillbook.action import Context, Facts, Fault, Read, Undo, Write
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
+from drillbook.host import printable
 from drillbook.hostfaults.helper import LONGEST, Helper
 from drillbook.hostfaults.state import REST
 from drillbook.hostfaults.target import as_root, listeners, need, of_unit
-from drillbook.services import Service
+from drillbook.services import Http, Service
 from drillbook.values import Duration
 
 _PYTHON = """
@@ -62,7 +64,11 @@ def _port(ctx: Context, port: int | None, name: str | None) -> int:
     """The port that a step means. Raises NotReady."""
     if port is not None:
         return port
-    found = getattr(ctx.service(name, Service), "port", None) if name else None
+    service = ctx.service(name, Service) if name else None
+    found = getattr(service, "port", None)
+    if found is None and isinstance(service, Http):
+        parts = urlsplit(service.url)
+        found = parts.port or (443 if parts.scheme == "https" else 80)
     if not isinstance(found, int):
         raise NotReady(f"{ctx.step}: no port is known" if name is None else f"the service {name!r} names no `port`",
                        hint="give the step a `port`, or the service in the inventory")
@@ -183,3 +189,42 @@ class Release(Write):
     def undo(self, ctx: Context) -> Undo:
         """A free port is what is wanted."""
         return Undo.nothing("a free port is the wanted state")
+
+
+# PID...: one line each: pid, user, command.
+_WHO = r"""
+for pid; do
+  test -r "/proc/$pid/cmdline" || continue
+  printf '%s %s %s\n' "$pid" "$(stat -c %U "/proc/$pid")" "$(tr '\000\n' '  ' < "/proc/$pid/cmdline" | cut -c 1-300)"
+done
+"""
+MOST_OWNERS = 20
+
+
+class Owner(Read):
+    """Who listens on a TCP port of a host: process, user and command."""
+
+    service: Annotated[str | None, Field(
+        description="Service whose host it is, and whose port unless `port` says it.")] = None
+    port: Annotated[int | None, Field(ge=1, le=65535, description="The port; default: the service's.")] = None
+
+    @model_validator(mode="after")
+    def _some_port(self) -> Self:
+        if self.service is None and self.port is None:
+            raise ValueError("name the port: `port`, or `service` whose port it is")
+        return self
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``port``, ``listening``, ``owners`` (``pid user command``), ``hidden`` (not to be seen)."""
+        port = _port(ctx, self.port, self.service)
+        try:
+            pids = listeners(ctx, port)
+        except NotReady:
+            return {"port": port, "listening": True, "owners": [], "hidden": True}
+        if len(pids) > MOST_OWNERS:
+            raise CouldNotVerify(f"{ctx.host.name}: {len(pids)} processes listen on port {port}")
+        text = ctx.run(*as_root(ctx), "sh", "-c", _WHO, "sh", *map(str, pids)).check().text if pids else ""
+        rows = [line.split(" ", 2) for line in text.splitlines()]
+        return {"port": port, "listening": bool(pids), "hidden": False, "owners": [
+            {"pid": int(row[0]), "user": row[1], "command": printable(ctx.redactor.text(row[2].strip()), limit=300)}
+            for row in rows if len(row) == 3]}

@@ -329,3 +329,34 @@ class Matches(Read):
             raise NotReady(error.message, hint=error.hint) from error
         if self.known("manifest"):
             Store(ctx.bucket(self.manifest)).check()
+
+
+class Usage(Read):
+    """What a cache holds and how well it serves: keys, hits, memory, evictions, and whether somebody emptied it.
+
+    Figures of INFO; hits and misses count since the server's start (or CONFIG RESETSTAT).
+    """
+
+    SERVICE = Redis
+    PLACE = Place.CONTROLLER
+
+    service: ServiceName
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``keys lasting_keys hits misses hit_rate memory_bytes maxmemory_bytes evicted expired flushes uptime_s``,
+        ``clients``; ``lasting_keys`` have no time of expiry; ``flushes`` are FLUSHALL and FLUSHDB since the start.
+        """
+        with connected(ctx, ctx.service(self.service, Redis)) as session:
+            stats, memory, calls = session.info("stats"), session.info("memory"), session.info("commandstats")
+            spaces, uptime = session.info("keyspace"), int(session.info("server")["uptime_in_seconds"])
+            clients = int(session.info("clients")["connected_clients"])
+        counts = [dict(part.split("=", 1) for part in text.split(",")) for name, text in spaces.items() if name[:2] == "db"]
+        keys, fleeting = (sum(int(one[word]) for one in counts) for word in ("keys", "expires"))
+        hits, misses = int(stats["keyspace_hits"]), int(stats["keyspace_misses"])
+        flushed = [calls[name] for name in ("cmdstat_flushall", "cmdstat_flushdb") if name in calls]
+        flushes = sum(int(one.split(",")[0].removeprefix("calls=")) for one in flushed)
+        return {"keys": keys, "lasting_keys": keys - fleeting, "hits": hits, "misses": misses,
+                "hit_rate": round(hits / (hits + misses), 4) if hits + misses else None,
+                "memory_bytes": int(memory["used_memory"]), "maxmemory_bytes": int(memory["maxmemory"]),
+                "evicted": int(stats["evicted_keys"]), "expired": int(stats["expired_keys"]), "flushes": flushes,
+                "uptime_s": uptime, "clients": clients}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -9,6 +10,7 @@ from pydantic import Field
 from drillbook.action import Context, Facts, Fault, Read, Undo, Write
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
+from drillbook.host import printable
 from drillbook.manager import UnitState, manager_of
 from drillbook.services import Service
 
@@ -160,3 +162,32 @@ class Kill(_Down):
         sudo = ("sudo", "-n") if ctx.host.target.manager.sudo else ()
         ctx.run(*sudo, "kill", "-KILL", str(seen.pid)).check()
         return {"unit": seen.unit, "pid": seen.pid}
+
+
+MOST_ERRORS = 20
+_ERROR = re.compile(r"(?<![.\w])(?:error|critical|fatal|panic|exception|traceback|refused|denied|missing|killed|"
+                    r"out of memory|no space left|already in use|too many|timed? ?out)\b", re.IGNORECASE)
+
+
+class Log(Read):
+    """The last lines of a service's log as its service manager keeps it, and those of them that tell of errors."""
+
+    service: ServiceName
+    lines: Annotated[int, Field(ge=1, le=1000, description="How many lines.")] = 100
+
+    def ready(self, ctx: Context) -> None:
+        """The service manager must know the unit."""
+        _can_ask(ctx, self.service)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``lines`` (of 300 characters at most), ``errors`` (the last 20 that differ), ``last_error``."""
+        unit, manager = _unit(ctx, self.service), manager_of(ctx.host)
+        outputs = [ctx.run(*argv) for argv in manager.tail(unit, self.lines)]
+        if not any(output.ok for output in outputs):
+            said = printable(outputs[0].stderr or outputs[0].stdout, limit=300)
+            raise CouldNotVerify(f"{ctx.host.name}: the log of {unit!r} cannot be read: {said}",
+                                 hint="check `unit` in the inventory, and that the user may read its log")
+        text = "\n".join(output.text for output in outputs if output.ok)
+        lines = [printable(line, limit=300) for line in text.splitlines() if line.strip()][-self.lines:]
+        errors = list(dict.fromkeys(line for line in reversed(lines) if _ERROR.search(line)))[:MOST_ERRORS][::-1]
+        return {"unit": unit, "lines": lines, "errors": errors, "last_error": errors[-1] if errors else ""}

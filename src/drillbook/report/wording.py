@@ -32,7 +32,7 @@ STEP_WORDS = {
 OBJECTIVES = {"rto": "Recovery time (RTO)", "rpo": "Recovery point (RPO)", "detect": "Detection"}
 SHORT = {"rto": "RTO", "rpo": "RPO", "detect": "Detection"}
 OBJECTIVE_CLOCKS = {"rto": "rto", "rpo": "rpo", "detect": "detection"}
-PHASES = ("ready", "backup", "inject", "detect", "restore", "verify", "cleanup")
+PHASES = ("ready", "backup", "inject", "detect", "diagnose", "restore", "verify", "cleanup")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from pydantic import Field
 
 from drillbook.action import Context, Facts, Read
 from drillbook.actions.process.naming import _Named
-from drillbook.errors import CouldNotVerify, NotReady, PlanError
+from drillbook.errors import CouldNotVerify, NotReady, PlanError, StepFailed
 from drillbook.evidence import flamegraph, growth, spying, stacks
 from drillbook.hostfaults.state import SEEN
-from drillbook.hostfaults.target import Found, need
+from drillbook.hostfaults.target import Found, as_root, need
 from drillbook.values import Duration
 
 Program = Annotated[str, Field(min_length=1, pattern=r"^[^-\x00]", description="py-spy on the host: its name, or its path.")]
@@ -103,3 +103,32 @@ class MemoryProfile(_Named, Read):
         found = _present(self, ctx)
         seen = spying.resident(ctx, found, SEEN, self.samples, self.seconds / (self.samples - 1))
         return {"pid": found.pid, **growth.summary(seen)}
+
+
+_USAGE = """
+cat "/proc/$1/status" || exit 3
+echo "fds: $(ls "/proc/$1/fd" | wc -l)"
+awk '/^Max open files/ { print "limit: " $4 }' "/proc/$1/limits"
+"""
+
+
+class Usage(_Named, Read):
+    """What one process uses: memory, threads, open files. Figures of the kernel (/proc/PID/status), at one moment."""
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``pid rss_bytes peak_rss_bytes swap_bytes threads open_files open_files_limit open_files_percent``."""
+        try:
+            pid = self._find(ctx).pid
+        except NotReady as error:
+            raise StepFailed(error.message) from error
+        output = ctx.run(*as_root(ctx), "sh", "-c", _USAGE, "sh", str(pid))
+        values = dict(line.split(":", 1) for line in output.text.splitlines() if ":" in line)
+        words = {name: text.split()[0] for name, text in values.items() if text.split()}
+        if not output.ok or "VmRSS" not in words:
+            raise CouldNotVerify(f"{ctx.host.name}: what process {pid} uses cannot be read",
+                                 hint="run as its user, or set `manager: {sudo: true}` for the host")
+        files, limit = int(words.get("fds", "0")), words.get("limit", "")
+        return {"pid": pid, "rss_bytes": int(words["VmRSS"]) * 1024, "peak_rss_bytes": int(words.get("VmHWM", "0")) * 1024,
+                "swap_bytes": int(words.get("VmSwap", "0")) * 1024, "threads": int(words["Threads"]), "open_files": files,
+                "open_files_limit": int(limit) if limit.isdigit() else None,
+                "open_files_percent": round(100 * files / int(limit), 1) if limit.isdigit() and int(limit) else None}

@@ -1,0 +1,143 @@
+"""The way from a host to its peers: names, routes, and whether anybody answers at the other end. Looks only."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from contextlib import suppress
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from drillbook.action import Context, Facts, Read
+from drillbook.errors import CouldNotVerify, HostError, PlanError, StepFailed
+from drillbook.findings import finding
+from drillbook.host import printable
+from drillbook.services import Http, Postgres, Redis, Relay, Service
+
+From = Annotated[str | None, Field(description="The service from whose host is looked, where the step names no `hosts`.")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9:._-]{1,253}$")]
+ANSWER_S = 3
+_RESOLVE = """
+if command -v getent >/dev/null; then getent ahosts "$1"
+elif command -v python3 >/dev/null; then
+  python3 -c 'import socket,sys; [print(i[4][0]) for i in socket.getaddrinfo(sys.argv[1], None)]' "$1" 2>/dev/null
+else exit 127; fi
+"""
+# ADDRESS PORT SECONDS GREETING(hex): prints how the exchange went; what it printed last stands.
+_PYTHON = """
+import socket, sys
+address, port, seconds, greeting = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), bytes.fromhex(sys.argv[4])
+try:
+    s = socket.create_connection((address, port), timeout=seconds)
+    print("connected", flush=True)
+    if greeting:
+        s.sendall(greeting)
+        print("answered" if s.recv(1) else "closed")
+    else:
+        print("answered")
+except socket.timeout:
+    print("silence")
+except OSError as error:
+    print("refused" if error.errno == 111 else "failed: " + str(error.strerror or error))
+"""
+_BASH = r"""
+timeout "$3" bash -c 'exec 3<>"/dev/tcp/$1/$2" || exit 9; echo connected; test -n "$4" || { echo answered; exit; }
+  printf "$(printf %s "$4" | sed "s/../\\\\x&/g")" >&3
+  if test "$(head -c 1 <&3 | wc -c)" = 1; then echo answered; else echo closed; fi' bash "$1" "$2" "$3" "$4" 2>&1
+test "$?" = 124 && echo silence
+exit 0
+"""
+_TRY = 'if command -v python3 >/dev/null; then python3 -c "$5" "$1" "$2" "$3" "$4"; else\n' + _BASH + "\nfi"
+_GREETING: dict[type[Service] | type[None], bytes] = {Postgres: b"\x00\x00\x00\x08\x04\xd2\x16\x2f", Redis: b"PING\r\n"}
+"""What a server answers to anybody, before any password: the request for encryption (PostgreSQL, message flow), PING."""
+
+
+class Resolve(Read):
+    """Resolve a name on a host, as its programs do."""
+
+    service: From = None
+    name_: Annotated[Name, Field(alias="name", description="The name.")]
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``addresses``, ``seconds``. Fails when there is none."""
+        output = ctx.run("sh", "-c", _RESOLVE, "sh", self.name_)
+        if output.exit == 127:
+            raise CouldNotVerify(f"{ctx.host.name}: nothing there resolves names", hint="install getent or python3")
+        addresses = _addresses(output.text)
+        facts: Facts = {"addresses": addresses, "seconds": round(output.seconds, 3)}
+        if not addresses:
+            raise StepFailed(f"{ctx.host.name}: the name {self.name_} has no address", facts=facts, findings=[finding(
+                "expectation", title=self.name_, wanted="an address", measured="none")])
+        return facts
+
+
+def _addresses(text: str) -> list[str]:
+    found = []
+    for line in text.splitlines():
+        with suppress(ValueError, IndexError):
+            found.append(str(ipaddress.ip_address(line.split()[0])))
+    return list(dict.fromkeys(found))[:20]
+
+
+class Route(Read):
+    """Look whether a peer can be reached from a host: its name, the route, a connection, and for servers an answer."""
+
+    TIMEOUT = 30.0
+
+    service: From = None
+    to: Annotated[str | None, Field(description="Service of the inventory at the other end.")] = None
+    address: Annotated[Name | None, Field(description="In place of `to`: name or address.")] = None
+    port: Annotated[int | None, Field(ge=1, le=65535, description="In place of `to`: TCP port.")] = None
+
+    @model_validator(mode="after")
+    def _one_peer(self) -> Self:
+        if (self.to is None) == (self.address is None or self.port is None):
+            raise ValueError("name the peer: `to`, or `address` and `port`")
+        return self
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``to behind address port addresses route reached`` (did it answer), ``how``, ``seconds``.
+
+        ``how`` is answered, silence, refused, closed, unresolved, or what the system said. Does not fail when the peer
+        does not answer: let the step `expect` it.
+        """
+        address, port, greeting = self._peer(ctx)
+        facts: Facts = {"to": self.to or f"{address}:{port}", "behind": self._behind(ctx), "address": address, "port": port,
+                        "addresses": _addresses(ctx.run("sh", "-c", _RESOLVE, "sh", address).text)}
+        if not facts["addresses"]:
+            return facts | {"route": "", "reached": False, "how": "unresolved", "seconds": 0.0}
+        facts["route"] = self._route(ctx, facts["addresses"][0])
+        output = ctx.run("sh", "-c", _TRY, "sh", address, str(port), str(ANSWER_S), greeting.hex(), _PYTHON)
+        words = [printable(line, limit=200) for line in output.text.splitlines() if line.strip()]
+        how = words[-1] if words else "nothing was said"
+        if "efused" in how:
+            how = "refused"
+        return facts | {"reached": how == "answered", "how": how, "seconds": round(output.seconds, 3)}
+
+    def _behind(self, ctx: Context) -> str:
+        peer = ctx.services.get(self.to or "")
+        return peer.to if isinstance(peer, Relay) else self.to or ""
+
+    def _peer(self, ctx: Context) -> tuple[str, int, bytes]:
+        """Address, port and greeting; a loopback address of another host's service means that host's own address."""
+        if self.to is None:
+            return str(self.address), int(self.port or 0), b""
+        peer = ctx.services.get(self.to)
+        kind = type(ctx.services.get(peer.to)) if isinstance(peer, Relay) else type(peer)
+        if isinstance(peer, Http):
+            found = re.match(r"https?://\[?([^/\]:]+)\]?(?::(\d+))?", peer.url)
+            default = 443 if peer.url.startswith("https") else 80
+            return (found[1], int(found[2] or default), b"") if found else (peer.url, default, b"")
+        if not isinstance(peer, Postgres | Redis | Relay):
+            raise PlanError(f"{ctx.step}: {self.to!r} is no service with an address of its own")
+        address = peer.address
+        if address in ("127.0.0.1", "::1", "localhost") and peer.host != ctx.host.name:
+            with suppress(HostError, KeyError):
+                address = ctx.host_named(peer.host).target.address or address
+        return address, peer.port, _GREETING.get(kind, b"")
+
+    def _route(self, ctx: Context, address: str) -> str:
+        """What the kernel says of the way; empty where `ip` (iproute2) is not there."""
+        output = ctx.run("sh", "-c", 'PATH=$PATH:/usr/sbin:/sbin; ip route get "$1" 2>&1', "sh", address)
+        return printable(" ".join(output.text.split()), limit=200) if output.exit != 127 else ""

@@ -1,0 +1,115 @@
+"""One diagnosis: trees applied to services, checks made, causes ranked. The one way for `invoke diagnose` and for drills."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from drillbook import template
+from drillbook.action import Context
+from drillbook.diagnosing import ranking, scope
+from drillbook.diagnosing.gather import Gathering
+from drillbook.diagnosing.ranking import HEALTHY, UNKNOWN, Suspect
+from drillbook.diagnosing.scope import Case
+from drillbook.diagnosing.tree import Tree
+from drillbook.errors import Cancelled
+from drillbook.inventory import Inventory
+from drillbook.services import kind_of
+
+CLOCK_ERROR_S = 0.001
+"""Of a duration: both ends are read from one monotonic clock, and the figure is rounded to a millisecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """What a diagnosis knows before it looks: the trees and the inventory."""
+
+    trees: tuple[Tree, ...]
+    inventory: Inventory
+
+
+class CheckResult(BaseModel):
+    """What became of one check."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    subject: str
+    check: str
+    action: str
+    status: str
+    ok: bool
+    message: str
+    seconds: float
+    facts: dict[str, Any]
+
+
+class Diagnosis(BaseModel):
+    """What was found, how long it took on the controller's monotonic clock, and all that it rests on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    examined: tuple[str, ...]
+    found: str
+    ranked: tuple[Suspect, ...]
+    why: tuple[str, ...]
+    seconds: float
+    error_s: float
+    checks: tuple[CheckResult, ...]
+
+
+def examine(ctx: Context, book: Book, services: Sequence[str], within_s: float) -> Diagnosis:
+    """Diagnose ``services`` of the inventory within ``within_s`` seconds; changes nothing.
+
+    ``found`` is the likeliest cause, ``healthy`` when every check was made and every tree says so, and ``unknown``
+    otherwise, with what is not known in ``why``. Raises Cancelled, and PlanError for a service that is not there.
+    """
+    begun = time.monotonic()
+    cases = scope.cases(book.trees, book.inventory.services, services)
+    gathering = Gathering(ctx, book.inventory, cases, within_s)
+    made = gathering.run()
+    if ctx.deadline.cancel.is_set():
+        raise Cancelled("the diagnosis was stopped")
+    ranked = ranking.order([one for case in cases for one in ranking.suspects(case, gathering.names(case))])
+    why = _doubts(gathering, cases, book, services)
+    checks = tuple(CheckResult(subject=one.case.subject, check=one.check.id, action=one.check.action, status=one.status,
+                               ok=one.ok, message=one.message, seconds=round(one.seconds, 3), facts=one.facts)
+                   for one in made.values())
+    return Diagnosis(examined=tuple(services), found=ranked[0].cause if ranked else UNKNOWN if why else HEALTHY,
+                     ranked=ranked, why=why, seconds=round(time.monotonic() - begun, 3), error_s=CLOCK_ERROR_S,
+                     checks=checks)
+
+
+def _doubts(gathering: Gathering, cases: Sequence[Case], book: Book, services: Sequence[str]) -> tuple[str, ...]:
+    """Why it cannot be said that all is well: checks that were not made, signs of health that are missing."""
+    doubts: list[str] = []
+    shown: set[str] = set()
+    for case in cases:
+        for check in case.tree.checks:
+            one = gathering.made[case, check.id]
+            if one.status == "not made" and not check.words.optional:
+                doubts.append(f"{case.subject}: {check.words.name or check.id} could not be looked at: {one.message}")
+        for text in case.tree.healthy:
+            if _left_out(gathering, case, text):
+                continue
+            held = ranking.holds(text, gathering.names(case))
+            if held:
+                shown.add(case.service)
+            else:
+                doubts.append(f"{case.subject}: {'not known' if held is None else 'not true'}: {text}")
+    for name in services:
+        if name not in {case.service for case in cases}:
+            doubts.append(f"{name}: no tree examines services of kind {kind_of(book.inventory.services[name])}")
+        elif name not in shown:
+            doubts.append(f"{name}: nothing that was looked at shows that it is well")
+    return tuple(dict.fromkeys(doubts))
+
+
+def _left_out(gathering: Gathering, case: Case, text: str) -> bool:
+    """Does ``text`` refer to a check that does not fit this inventory, or was not called for?"""
+    names = {reference[0] for reference in template.references(text, bare=True)}
+    return any(one.status == "left out" for check in case.tree.checks
+               if check.id in names and (one := gathering.made[case, check.id]))

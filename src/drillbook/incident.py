@@ -1,0 +1,114 @@
+"""Diagnosing in a real incident: without a drill, on any inventory, in seconds; changes nothing unless it is told to."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from drillbook import conduct
+from drillbook.action import Context
+from drillbook.console import console, stdout
+from drillbook.diagnosing import scope, source
+from drillbook.diagnosing.diagnosis import Book, Diagnosis, examine
+from drillbook.diagnosing.ranking import HEALTHY, UNKNOWN, Suspect
+from drillbook.diagnosing.tree import Tree
+from drillbook.errors import UsageError
+from drillbook.host import Deadline
+from drillbook.hosting import Hosts
+from drillbook.inventory import CONTROLLER, Inventory
+from drillbook.project import Project
+from drillbook.redact import Redactor
+from drillbook.report.figures import one_line
+from drillbook.values import Duration
+
+EXIT = {HEALTHY: 0, UNKNOWN: 3}
+"""Exit statuses; 1 when a cause was found."""
+CLOSE_S = 1.0
+
+
+def diagnose(project: Project, service: str, inventory_name: str, within: str, *, as_json: bool = False) -> int:
+    """Diagnose a service, or all that are meant to run, and show the causes: 0 healthy, 1 a cause was found, 3 unknown."""
+    inventory = project.inventory(inventory_name)
+    book = Book(trees(project), inventory)
+    names = scope.around(inventory.services, service) if service else scope.everything(inventory.services)
+    found = look(book, names, _seconds(within))
+    if as_json:
+        stdout().write(json.dumps(found.model_dump(mode="json"), indent=2) + "\n")
+    else:
+        show(found, inventory, console())
+    return EXIT.get(found.found, 1)
+
+
+def trees(project: Project) -> tuple[Tree, ...]:
+    """The trees of the project. Raises UsageError when it has none, SpecError for one that is wrong."""
+    folder = project.root / "drills" / source.FOLDER
+    found = source.load_all(folder)
+    if not found:
+        raise UsageError(f"there are no diagnosis trees in {folder}", hint="see docs/diagnosis.md")
+    return found
+
+
+def _seconds(within: str) -> float:
+    try:
+        seconds = float(Duration.parse(within))
+    except ValueError as error:
+        raise UsageError(f"--within: {error}", hint="write a duration, such as 20s") from None
+    if not 0 < seconds <= 600:
+        raise UsageError(f"--within is more than 0 and at most 10m, not {within}")
+    return seconds
+
+
+def look(book: Book, names: Sequence[str], within_s: float) -> Diagnosis:
+    """Diagnose the services ``names`` over connections of its own, which end with it. Raises SecretError."""
+    redactor = Redactor(secret.reveal() for secret in book.inventory.secrets())
+    hosts = Hosts(lambda name: conduct.connect(book.inventory, name))
+    with tempfile.TemporaryDirectory(prefix="drillbook-diagnose-") as folder:
+        ctx = Context(run_id=conduct.new_run_id("diagnosis"), step="diagnose", host=hosts.get(CONTROLLER),
+                      services=book.inventory.services, host_named=hosts.get, deadline=Deadline.after(within_s),
+                      folder=Path(folder), redactor=redactor, book=book)
+        try:
+            return examine(ctx, book, names, within_s)
+        finally:
+            # A host that hangs may hang in its goodbye too.
+            closing = threading.Thread(target=hosts.close, daemon=True)
+            closing.start()
+            closing.join(CLOSE_S)
+
+
+def show(found: Diagnosis, inventory: Inventory, out: Console) -> None:
+    """Print a diagnosis for a person."""
+    made = sum(check.status == "made" for check in found.checks)
+    out.print(Text(f"examined: {', '.join(found.examined)}; {made} of {len(found.checks)} checks were made "
+                   f"in {found.seconds:.1f} s", style="dim"))
+    if found.found == HEALTHY:
+        out.print(Text("✓ healthy: every check was made, and none found anything wrong", style="green"))
+        return
+    for number, suspect in enumerate(found.ranked, 1):
+        _suspect(number, suspect, out)
+    if not found.ranked:
+        out.print(Text("? unknown: no cause was found, and it cannot be said that all is well", style="bold yellow"))
+    for doubt in found.why:
+        out.print(Padding(Text(f"? {one_line(doubt)}", style="yellow"), (0, 0, 0, 2), expand=False))
+    if inventory.contacts:
+        out.print(Text("contacts", style="bold"))
+        for name, contact in inventory.contacts.items():
+            words = [word for word in (contact.role, contact.duty, contact.email, contact.phone) if word]
+            out.print(Padding(Text(f"{name}: {one_line(', '.join(words))}"), (0, 0, 0, 2), expand=False))
+
+
+def _suspect(number: int, suspect: Suspect, out: Console) -> None:
+    out.print(Text(f"{number}. {suspect.cause}: {one_line(suspect.title)}", style="bold red" if number == 1 else "bold")
+              + Text(f"  ({suspect.impact}, {suspect.subject}, weight {suspect.score})", style="dim"))
+    lines = [(f"+ {one_line(one.says)}", "") for one in suspect.supports]
+    lines += [(f"- {one_line(one.says)}", "dim") for one in suspect.against]
+    if number == 1:
+        lines.append((f"remedy: {one_line(suspect.remedy)}", "cyan"))
+    for line, style in lines:
+        out.print(Padding(Text(line, style=style), (0, 0, 0, 3), expand=False))
