@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -31,6 +32,7 @@ from drillbook.values import Duration
 EXIT = {HEALTHY: 0, UNKNOWN: 3}
 """Exit statuses; 1 when a cause was found."""
 CLOSE_S = 1.0
+Look = Callable[[Sequence[str], float], Diagnosis]
 
 
 def diagnose(project: Project, service: str, inventory_name: str, within: str, *, as_json: bool = False) -> int:
@@ -38,7 +40,8 @@ def diagnose(project: Project, service: str, inventory_name: str, within: str, *
     inventory = project.inventory(inventory_name)
     book = Book(trees(project), inventory)
     names = scope.around(inventory.services, service) if service else scope.everything(inventory.services)
-    found = look(book, names, _seconds(within))
+    with looking(book) as look:
+        found = look(names, _seconds(within))
     if as_json:
         stdout().write(json.dumps(found.model_dump(mode="json"), indent=2) + "\n")
     else:
@@ -65,16 +68,20 @@ def _seconds(within: str) -> float:
     return seconds
 
 
-def look(book: Book, names: Sequence[str], within_s: float) -> Diagnosis:
-    """Diagnose the services ``names`` over connections of its own, which end with it. Raises SecretError."""
+@contextmanager
+def looking(book: Book) -> Iterator[Look]:
+    """What diagnoses services within so many seconds, over connections that end with it. Raises SecretError."""
     redactor = Redactor(secret.reveal() for secret in book.inventory.secrets())
     hosts = Hosts(lambda name: conduct.connect(book.inventory, name))
     with tempfile.TemporaryDirectory(prefix="drillbook-diagnose-") as folder:
-        ctx = Context(run_id=conduct.new_run_id("diagnosis"), step="diagnose", host=hosts.get(CONTROLLER),
-                      services=book.inventory.services, host_named=hosts.get, deadline=Deadline.after(within_s),
-                      folder=Path(folder), redactor=redactor, book=book)
-        try:
+        def look(names: Sequence[str], within_s: float) -> Diagnosis:
+            ctx = Context(run_id=conduct.new_run_id("diagnosis"), step="diagnose", host=hosts.get(CONTROLLER),
+                          services=book.inventory.services, host_named=hosts.get, deadline=Deadline.after(within_s),
+                          folder=Path(folder), redactor=redactor, book=book)
             return examine(ctx, book, names, within_s)
+
+        try:
+            yield look
         finally:
             # A host that hangs may hang in its goodbye too.
             closing = threading.Thread(target=hosts.close, daemon=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Annotated, Any
 
 import psycopg
@@ -25,6 +25,8 @@ from drillbook.services import Postgres
 from drillbook.values import Duration
 
 MOST_ROWS = 50
+AGAIN_S = 0.2
+_FULL = re.compile(r"too many (?:clients|connections)|remaining connection slots")
 _LITERAL = re.compile(r"'(?:[^']|'')*'?|\$\$.*?\$\$|\b\d{6,}\b", re.DOTALL)
 
 
@@ -41,13 +43,28 @@ class _Looking(Read):
     def _session(self, ctx: Context) -> Iterator[Connection]:
         """A session in which nothing waits for a lock and nothing can be changed. Raises CouldNotVerify."""
         try:
-            with connected(ctx, ctx.service(self.service, Postgres)) as session:
+            with self._connected(ctx) as session:
                 session.execute("SET default_transaction_read_only = on")
                 session.execute("SET lock_timeout = '2s'")
                 yield session
         except (psycopg.Error, HostError) as error:
             raise CouldNotVerify(f"{self.service} could not be asked: {reason(error)}", hint=(
                 "check that it runs and that its superuser can log in")) from error
+
+    @contextmanager
+    def _connected(self, ctx: Context) -> Iterator[Connection]:
+        """A connection; while even the superuser's are taken, perhaps by others who look, it waits for one of them."""
+        service = ctx.service(self.service, Postgres)
+        with ExitStack() as stack:
+            while True:
+                try:
+                    session = stack.enter_context(connected(ctx, service))
+                    break
+                except psycopg.OperationalError as error:
+                    if not _FULL.search(str(error)) or ctx.deadline.remaining() < 2 * AGAIN_S:
+                        raise
+                    ctx.deadline.wait(AGAIN_S)
+            yield session
 
 
 def _said(ctx: Context, query: str | None) -> str:

@@ -1,0 +1,281 @@
+"""Diagnosis on the embedded lab: each thing really wrong is named, a healthy lab is healthy, and what hangs holds nobody."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+from drillbook import incident
+from drillbook.diagnosing import scope
+from drillbook.diagnosing.diagnosis import Book
+from drillbook.lab import processes
+from drillbook.lab.layout import ADDRESS, DATABASE
+from drillbook.project import Project
+from tests.e2e.conftest import ROOT
+
+from .conftest import get, run
+
+PATIENCE = 60.0
+
+
+class Ward:
+    """A lab and the ways to break it and look at it."""
+
+    def __init__(self, lab, monkeypatch):
+        monkeypatch.setenv("DRILLBOOK_LAB", str(lab.folder))
+        self.lab, self.project = lab, Project(ROOT)
+        inventory = self.project.inventory("lab")
+        home = lab.folder / "app-1"
+        api = inventory.services["api"].model_copy(update={"env_file": str(home / "api.env"), "env_template": str(home / "api.env.template")})
+        self.inventory = inventory.model_copy(update={"services": {**inventory.services, "api": api}})
+        self.book = Book(incident.trees(self.project), self.inventory)
+
+    def look(self, service="", within=PATIENCE):
+        services = self.inventory.services
+        with incident.looking(self.book) as look:
+            return look(scope.around(services, service) if service else scope.everything(services), within)
+
+    def first(self, service="api"):
+        """The cause that is ranked first, where it lies, and all that speaks for it as one text."""
+        found = self.look(service)
+        assert found.ranked, found.why
+        best = found.ranked[0]
+        return best.cause, best.service, " ".join(one.says for one in best.supports)
+
+    def unit(self, host, word, unit):
+        done = run(self.lab, host, f"supervisorctl -c {self.lab.folder / host / 'supervisord.conf'} {word} {unit}")
+        assert b"ERROR (no such process)" not in done.out, done
+
+    @contextlib.contextmanager
+    def stopped(self, host, unit):
+        self.unit(host, "stop", unit)
+        try:
+            yield
+        finally:
+            self.unit(host, "start", unit)
+            self.well()
+
+    def well(self):
+        end = time.monotonic() + PATIENCE
+        while True:
+            with contextlib.suppress(OSError):
+                if get(self.lab, "/health")[0] == 200 and get(self.lab, "/health")[1]["status"] == "ok":
+                    return
+            assert time.monotonic() < end, "the lab did not come back"
+            time.sleep(0.1)
+
+    def connect(self, user=DATABASE, secret="pg_app"):
+        return psycopg.connect(host=ADDRESS, port=self.lab.port("postgres.db-1"), dbname=DATABASE, user=user,
+                               password=self.lab.secret(secret), autocommit=True, application_name="drill-test")
+
+
+def listens(port):
+    with socket.socket() as line:
+        return line.connect_ex((ADDRESS, port)) == 0
+
+
+@pytest.fixture
+def ward(lab, monkeypatch):
+    made = Ward(lab, monkeypatch)
+    made.well()
+    return made
+
+
+@pytest.mark.long(40)
+def test_no_false_alarm_in_twenty_tries(ward):
+    with incident.looking(ward.book) as look:
+        for _ in range(20):
+            found = look(scope.everything(ward.inventory.services), PATIENCE)
+            assert (found.found, found.why) == ("healthy", ()), found.ranked
+
+
+def test_a_standby_is_examined_only_when_it_is_asked_for(ward):
+    assert "spare" not in ward.look().examined
+    assert ward.first("spare")[:2] == ("database-lost", "spare")
+
+
+def test_api_down(ward):
+    with ward.stopped("app-1", "api"):
+        cause, service, said = ward.first()
+        assert (cause, service) == ("api-down", "api")
+        assert "STOPPED" in said
+    assert ward.look("api").found == "healthy"
+
+
+def test_port_taken(ward):
+    with ward.stopped("app-1", "api"):
+        program = f"import socket, time; s = socket.create_server(('{ADDRESS}', {ward.lab.port('api')})); time.sleep(600)"
+        pid = int(run(ward.lab, "app-1", f'setsid python3 -c "{program}" </dev/null >/dev/null 2>&1 & echo $!').out)
+        try:
+            end = time.monotonic() + PATIENCE
+            while not listens(ward.lab.port("api")):
+                assert time.monotonic() < end, "it does not listen"
+            cause, service, said = ward.first()
+        finally:
+            os.kill(pid, signal.SIGKILL)
+        assert (cause, service) == ("port-taken", "api")
+        assert f"process {pid} of " in said
+        assert "time.sleep(600)" in said
+
+
+def test_env_missing(ward):
+    file = ward.lab.folder / "app-1" / "api.env"
+    before = file.read_bytes()
+    with ward.stopped("app-1", "api"):
+        try:
+            file.write_bytes(b"\n".join(line for line in before.split(b"\n") if not line.startswith(b"REDIS_URL=")))
+            cause, service, said = ward.first()
+        finally:
+            file.write_bytes(before)
+        assert (cause, service) == ("env-missing", "api")
+        assert "REDIS_URL" in said
+        assert ward.lab.secret("redis") not in said
+
+
+@pytest.mark.parametrize(("host", "unit", "service"), [("db-1", "postgresql", "database"), ("store-1", "redis", "cache")])
+def test_dependency_down(ward, host, unit, service):
+    with ward.stopped(host, unit):
+        assert ward.first()[:2] == ("dependency-down", service)
+        assert ward.first(service)[:2] == ("dependency-down", service)
+
+
+def test_dependency_that_hangs(ward):
+    pid = int((ward.lab.folder / "db-1" / "pgdata" / "postmaster.pid").read_text().split()[0])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        cause, service, said = ward.first()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        ward.well()
+    assert (cause, service) == ("dependency-down", "database")
+    assert "does not answer" in said
+
+
+def test_network_cut(ward):
+    control = ward.lab.folder / "app-1" / "relay" / "postgres"
+    control.write_text("drop")
+    try:
+        end = time.monotonic() + PATIENCE
+        while get(ward.lab, "/health")[0] == 200:
+            assert time.monotonic() < end, "the path is open"
+        assert ward.first()[:2] == ("network-cut", "database")
+    finally:
+        control.unlink()
+        ward.well()
+
+
+def test_connections_exhausted(ward):
+    held = []
+    try:
+        with contextlib.suppress(psycopg.OperationalError):
+            while len(held) < 200:
+                held.append(ward.connect())
+        cause, service, said = ward.first()
+    finally:
+        for one in held:
+            one.close()
+    ward.well()
+    assert (cause, service) == ("connections-exhausted", "database")
+    assert "drill-test" in said
+
+
+def test_idle_in_transaction(ward):
+    with ward.connect() as idle, ward.connect() as blocked:
+        pid = idle.info.backend_pid
+        idle.execute("BEGIN")
+        idle.execute("LOCK TABLE documents IN ACCESS EXCLUSIVE MODE")
+        waits = threading.Thread(target=lambda: blocked.execute("SELECT count(*) FROM documents"))
+        waits.start()
+        try:
+            end = time.monotonic() + PATIENCE
+            with ward.connect("postgres", "pg_admin") as look:
+                while not look.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchone():
+                    assert time.monotonic() < end
+            cause, service, said = ward.first()
+        finally:
+            idle.execute("ROLLBACK")
+            waits.join(PATIENCE)
+    ward.well()
+    assert (cause, service) == ("idle-in-transaction", "database")
+    assert f"process {pid} " in said
+
+
+def test_slow_query(ward):
+    """An index is gone, and somebody asks for what it was there for, again and again."""
+    over = threading.Event()
+
+    def ask():
+        with ward.connect() as session:
+            while not over.is_set():
+                session.execute("SELECT count(*) FROM chunks WHERE document_id = 7")
+
+    with ward.connect("postgres", "pg_admin") as admin:
+        admin.execute("ALTER TABLE chunks DROP CONSTRAINT chunks_ordinal")
+        admin.execute("ANALYZE chunks")
+        asks = threading.Thread(target=ask)
+        asks.start()
+        try:
+            cause, service, said = ward.first()
+        finally:
+            over.set()
+            asks.join(PATIENCE)
+            admin.execute("ALTER TABLE chunks ADD CONSTRAINT chunks_ordinal UNIQUE (document_id, ordinal)")
+    assert (cause, service) == ("slow-query", "database")
+    assert "chunks was read from end to end" in said
+
+
+def test_cache_lost(ward):
+    client = redis.Redis(host=ADDRESS, port=ward.lab.port("redis"), password=ward.lab.secret("redis"))
+    kept = [(key, client.dump(key), max(0, client.pttl(key))) for key in client.scan_iter()]
+    client.flushall()
+    try:
+        cause, service, said = ward.first()
+    finally:
+        for key, value, lives in kept:
+            if value is not None:
+                client.restore(key, lives, value, replace=True)
+        client.config_resetstat()
+        client.close()
+    assert (cause, service) == ("cache-lost", "cache")
+    assert "emptied 1 time(s)" in said
+
+
+def test_database_lost(ward):
+    data = ward.lab.folder / "db-1" / "pgdata"
+    with ward.stopped("db-1", "postgresql"):
+        shutil.move(data, data.with_name("moved"))
+        try:
+            assert ward.first()[:2] == ("database-lost", "database")
+        finally:
+            shutil.move(data.with_name("moved"), data)
+
+
+def test_hosts_that_hang_hold_nobody(ward):
+    """The SSH servers of all hosts are stopped; the program ends in its time all the same, and calls nothing healthy."""
+    pids = [pid for pid in processes.everything() if b"drillbook.lab.daemon" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            and str(ward.lab.folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        done = subprocess.run([sys.executable, "-m", "invoke", "diagnose", "--within", "3s"], cwd=ROOT, capture_output=True, text=True,
+                              timeout=PATIENCE, check=False)
+        took = time.monotonic() - begun
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        ward.well()
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "unknown" in done.stdout
+    assert "no answer within" in done.stdout
+    assert took < PATIENCE
