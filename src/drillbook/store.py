@@ -276,6 +276,13 @@ class Store:
             answer = self._client.create_multipart_upload(Bucket=self.service.bucket, Key=key, ChecksumAlgorithm="SHA256")
             return str(answer["UploadId"])
 
+    def put_part(self, key: str, upload: str, number: int, data: bytes, sha256: str) -> str:
+        """Write part ``number`` (from 1), whose content has the digest ``sha256``; returns its ETag."""
+        with self._asking(f"write {key}"):
+            answer = self._client.upload_part(Bucket=self.service.bucket, Key=key, UploadId=upload, PartNumber=number,
+                                              Body=data, ChecksumSHA256=base64_of(sha256))
+            return str(answer["ETag"])
+
     def complete(self, key: str, upload: str, parts: Sequence[tuple[str, str]]) -> None:
         """Publish a multipart upload; ``parts`` are ETag and hex digest of each, in order."""
         listed: Any = [{"PartNumber": number, "ETag": etag, "ChecksumSHA256": base64_of(sha256)}

@@ -74,7 +74,10 @@ def test_without_the_key_nothing_is_told_but_that_it_lives(stand_in):
     ("PUT", "/collections/mine/points", ["no object"], 400),
     ("POST", "/collections/mine/points/scroll", {"filter": {"must": []}}, 400),
     ("POST", "/collections/mine/points/delete", {"filter": {}}, 400),
-    ("POST", "/collections/mine/snapshots", None, 404),
+    ("POST", "/collections/none/snapshots", None, 404),
+    ("GET", "/collections/mine/snapshots/none", None, 404),
+    ("GET", "/collections/mine/snapshots/..%2f..%2fcollections%2fmine%2fparams.json", None, 404),
+    ("PUT", "/collections/mine/snapshots/recover", {"location": "file:///etc/passwd"}, 400),
     ("GET", "/collections/none", None, 404),
     ("GET", "/collections/mine/points/3", None, 404),
 ])

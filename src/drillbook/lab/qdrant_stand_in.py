@@ -4,9 +4,10 @@
 
 It is for labs and tests only. A Qdrant server comes as an image or a binary and not as a wheel; its engine does
 (``qdrant-edge-py``), so vectors, ids, payloads and their storage here are Qdrant's, and only the HTTP around them is not.
-It needs nothing but that wheel and the standard library. An API key comes from QDRANT__SERVICE__API_KEY, as in Qdrant.
+It needs nothing but that wheel, the standard library and its own modules beside this one (``qdrant_*.py``). An API key comes
+from QDRANT__SERVICE__API_KEY, as in Qdrant.
 
-What it does not have, such as filters, aliases, clusters or snapshots, it refuses: nothing is quietly left out.
+What it does not have, such as filters, aliases or clusters, it refuses: nothing is quietly left out.
 Paths and bodies are those of https://api.qdrant.tech.
 """
 
@@ -29,158 +30,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import qdrant_edge as edge
+from drillbook.lab import qdrant_snapshots as snapshots
+from drillbook.lab.qdrant_collection import Collection, Params, Refused
 
 KEY = "QDRANT__SERVICE__API_KEY"
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,126}"
 LARGEST_BODY = 64 << 20
 IDLE_S = 60.0
 """Seconds after which a connection on which nothing comes is closed."""
-HNSW = {"m": 16, "ef_construct": 100, "full_scan_threshold": 10_000}
-_VECTOR_KEYS = {"size", "distance"}
-_CREATE_KEYS = {"vectors", "sparse_vectors", "on_disk_payload", "shard_number", "replication_factor",
-                "write_consistency_factor"}
-
-Params = dict[str, Any]
-
-
-class Refused(Exception):
-    """An answer that is not 200: its status and what it says."""
-
-    def __init__(self, status: int, said: str) -> None:
-        """``said`` goes to the client."""
-        super().__init__(said)
-        self.status = status
-
-
-class Collection:
-    """One collection: a shard of the engine, and beside it the parameters that made it."""
-
-    def __init__(self, folder: Path, params: Params, shard: edge.EdgeShard) -> None:
-        """Use ``create`` or ``load``."""
-        self.folder, self.params, self.shard = folder, params, shard
-
-    @classmethod
-    def create(cls, folder: Path, wanted: Params) -> Collection:
-        """A new one in ``folder``. Raises Refused."""
-        if unknown := wanted.keys() - _CREATE_KEYS - {key for key, value in wanted.items() if value is None}:
-            raise Refused(400, f"the lab's stand-in does not know {', '.join(sorted(unknown))}")
-        params = {key: wanted[key] for key in _CREATE_KEYS if wanted.get(key) is not None}
-        vectors, sparse = params.get("vectors") or {}, params.get("sparse_vectors") or {}
-        config = edge.EdgeConfig(
-            vectors=_dense(vectors) if vectors.keys() >= _VECTOR_KEYS else {n: _dense(v) for n, v in vectors.items()},
-            sparse_vectors={name: edge.EdgeSparseVectorParams() for name in sparse} or None,
-            max_search_threads=1, optimizers=edge.EdgeOptimizersConfig(default_segment_number=1))
-        shutil.rmtree(folder, ignore_errors=True)
-        (folder / "shard").mkdir(parents=True)
-        shard = edge.EdgeShard.create(str(folder / "shard"), config)
-        # Written last: a collection without it is none.
-        draft = folder / "params.new"
-        draft.write_text(json.dumps(params), encoding="utf-8")
-        draft.replace(folder / "params.json")
-        return cls(folder, params, shard)
-
-    @classmethod
-    def load(cls, folder: Path) -> Collection:
-        """The one that an earlier process made in ``folder``."""
-        params = json.loads((folder / "params.json").read_text(encoding="utf-8"))
-        return cls(folder, params, edge.EdgeShard.load(str(folder / "shard")))
-
-    def info(self) -> Params:
-        """As Qdrant shows it."""
-        found = self.shard.info()
-        schema = {name: {"data_type": str(one.data_type).rpartition(".")[2].lower(), "points": one.points}
-                  for name, one in found.payload_schema.items()}
-        params = {"shard_number": 1, "replication_factor": 1, "write_consistency_factor": 1, "on_disk_payload": True}
-        return {"status": "green", "optimizer_status": "ok", "points_count": found.points_count,
-                "indexed_vectors_count": found.indexed_vectors_count, "segments_count": found.segments_count,
-                "payload_schema": schema,
-                "config": {"params": params | self.params, "hnsw_config": HNSW,
-                           "optimizer_config": {"default_segment_number": 1, "flush_interval_sec": 5}}}
-
-    def index(self, field: str, schema: Any) -> None:
-        """Index a field of the payload. Raises Refused."""
-        kind = getattr(edge.PayloadSchemaType, str(schema).capitalize(), None)
-        if kind is None:
-            raise Refused(400, f"the lab's stand-in knows no index of kind {schema!r}")
-        self._update(edge.UpdateOperation.create_field_index(field, kind))
-
-    def put(self, points: list[Params]) -> None:
-        """Write points over those of their ids."""
-        self._update(edge.UpdateOperation.upsert_points(
-            [edge.Point(id=one["id"], vector=_in(one["vector"]), payload=one.get("payload") or {}) for one in points]))
-
-    def delete(self, ids: list[int | str]) -> None:
-        """Delete the points of these ids."""
-        self._update(edge.UpdateOperation.delete_points(list(ids)))
-
-    def _update(self, operation: edge.UpdateOperation) -> None:
-        self.shard.update(operation)
-
-    def scroll(self, asked: Params) -> Params:
-        """One page in the order of the ids."""
-        _no_filter(asked)
-        records, following = self.shard.scroll(edge.ScrollRequest(
-            limit=asked.get("limit") or 10, offset=asked.get("offset"), with_payload=asked.get("with_payload", True),
-            with_vector=asked.get("with_vector", False)))
-        return {"points": [_out(one) for one in records], "next_page_offset": _id(following)}
-
-    def retrieve(self, asked: Params) -> list[Params]:
-        """The points of these ids that are there."""
-        records = self.shard.retrieve(asked["ids"], asked.get("with_payload", True), asked.get("with_vector", False))
-        return [_out(one) for one in records]
-
-    def query(self, asked: Params) -> Params:
-        """The points nearest to a vector."""
-        _no_filter(asked)
-        nearest: Any = asked.get("query")
-        if isinstance(nearest, dict):
-            nearest = nearest.get("nearest")
-        found = self.shard.query(edge.QueryRequest(
-            query=edge.Query.Nearest(nearest, using=asked.get("using")), limit=asked.get("limit") or 10,
-            with_payload=asked.get("with_payload", False), with_vector=asked.get("with_vector", False)))
-        return {"points": [_out(one) | {"score": one.score, "version": 0} for one in found]}
-
-    def count(self, asked: Params) -> Params:
-        """How many points there are."""
-        _no_filter(asked)
-        return {"count": self.shard.count(edge.CountRequest(exact=bool(asked.get("exact", True))))}
-
-
-def _dense(wanted: Params) -> edge.EdgeVectorParams:
-    if unknown := {key for key, value in wanted.items() if value is not None} - _VECTOR_KEYS:
-        raise Refused(400, f"the lab's stand-in does not know {', '.join(sorted(unknown))} of a vector")
-    distance = getattr(edge.Distance, str(wanted.get("distance")), None)
-    if distance is None:
-        raise Refused(400, f"unknown distance {wanted.get('distance')!r}")
-    return edge.EdgeVectorParams(size=int(wanted["size"]), distance=distance)
-
-
-def _no_filter(asked: Params) -> None:
-    if given := [key for key in ("filter", "order_by", "prefetch", "shard_key") if asked.get(key) is not None]:
-        raise Refused(400, f"the lab's stand-in does not know {', '.join(given)}")
-
-
-def _in(vector: Any) -> Any:
-    if isinstance(vector, dict):
-        return {name: edge.SparseVector(one["indices"], one["values"]) if isinstance(one, dict) else one
-                for name, one in vector.items()}
-    return vector
-
-
-def _out(record: Any) -> Params:
-    found: Params = {"id": _id(record.id)}
-    if record.payload is not None:
-        found["payload"] = record.payload
-    vector = record.vector
-    if isinstance(vector, dict):
-        vector = {name: {"indices": one.indices, "values": one.values} if isinstance(one, edge.SparseVector) else one
-                  for name, one in vector.items()}
-    return found if vector is None else found | {"vector": vector}
-
-
-def _id(found: Any) -> int | str | None:
-    return found if found is None or isinstance(found, int) else str(found)
 
 
 class Collections:
@@ -188,12 +45,12 @@ class Collections:
 
     def __init__(self, folder: Path) -> None:
         """Load what is there; what was never made wholly is removed."""
-        self._folder = folder / "collections"
+        self._folder, self._snapshots = folder / "collections", folder / "snapshots"
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._all: dict[str, Collection] = {}
         for path in sorted(self._folder.iterdir()):
-            if (path / "params.json").is_file():
+            if re.fullmatch(NAME, path.name) and (path / "params.json").is_file():
                 self._all[path.name] = Collection.load(path)
             else:
                 shutil.rmtree(path, ignore_errors=True)
@@ -252,6 +109,37 @@ class Collections:
             raise Refused(404, f"Not found: Point with id {text} does not exists!")
         return found[0]
 
+    def snapshot(self, name: str) -> Params:
+        """Archive a collection as it is now."""
+        self.named(name).shard.flush()
+        return snapshots.make(self.named(name).folder, self._snapshots / name)
+
+    def archives(self, name: str) -> list[Params]:
+        """The snapshots that are kept."""
+        self.named(name)
+        return [{"name": path.name, "size": path.stat().st_size} for path in sorted((self._snapshots / name).glob("*"))]
+
+    def archive(self, name: str, file: str) -> Path:
+        """Where a snapshot is. Raises Refused."""
+        path = self._snapshots / name / file
+        if not path.is_file():
+            raise Refused(404, f"Not found: Snapshot `{file}`")
+        return path
+
+    def forget(self, name: str, file: str) -> bool:
+        """Delete a snapshot."""
+        self.archive(name, file).unlink()
+        return True
+
+    def recover(self, name: str, asked: Params) -> bool:
+        """Put what a snapshot holds in the place of a collection."""
+        draft = self._folder / f".{name}"
+        snapshots.unpack(asked["location"], asked.get("checksum"), draft)
+        self.drop(name)
+        draft.replace(self._folder / name)
+        self._all[name] = Collection.load(self._folder / name)
+        return True
+
     def change(self, name: str, act: Callable[[Collection], None]) -> Params:
         """Change one, and say so as Qdrant does."""
         act(self.named(name))
@@ -273,6 +161,11 @@ _ROUTES: list[tuple[str, str, Callable[..., Any]]] = [
     ("POST", f"{_AT}/points/delete", lambda at, name, body: at.change(name, lambda one: one.delete(body["points"]))),
     ("POST", f"{_AT}/points/scroll", lambda at, name, body: at.named(name).scroll(body)),
     ("POST", f"{_AT}/points/count", lambda at, name, body: at.named(name).count(body)),
+    ("POST", f"{_AT}/snapshots", lambda at, name, body: at.snapshot(name)),
+    ("GET", f"{_AT}/snapshots", lambda at, name, body: at.archives(name)),
+    ("GET", f"{_AT}/snapshots/({NAME})", lambda at, name, file, body: at.archive(name, file)),
+    ("DELETE", f"{_AT}/snapshots/({NAME})", lambda at, name, file, body: at.forget(name, file)),
+    ("PUT", f"{_AT}/snapshots/recover", lambda at, name, body: at.recover(name, body)),
     ("POST", f"{_AT}/points/query", lambda at, name, body: at.named(name).query(body)),
 ]
 
@@ -322,9 +215,10 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, status: int, answer: Params) -> None:
         if status == 200 and self.path.split("?")[0] == "/":
             answer = {"title": "the Drillbook lab's stand-in for Qdrant", "version": f"0.0.0-edge-{engine_version()}"}
-        data = json.dumps(answer).encode()
+        found = answer.get("result")
+        data = found.read_bytes() if isinstance(found, Path) else json.dumps(answer).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", "application/octet-stream" if isinstance(found, Path) else "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)

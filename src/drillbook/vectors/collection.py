@@ -28,6 +28,15 @@ _KEPT = ("vectors", "sparse_vectors", "shard_number", "replication_factor", "wri
 
 
 @dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A snapshot on the server's disk: its name, bytes, and SHA-256 where the server tells it."""
+
+    name: str
+    size: int
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """A client of one collection. What the server refuses raises errors that ``connected`` makes a CouldNotVerify."""
 
@@ -123,6 +132,37 @@ class Session:
             self._ask(self.client.delete, points_selector=some, wait=True)
 
 
+    def snapshot(self) -> Snapshot | None:
+        """Let the server write its own snapshot of the collection; None when it has no such request."""
+        from qdrant_client.http.exceptions import UnexpectedResponse  # noqa: PLC0415  an extra, and slow to import
+
+        try:
+            made = self._ask(self.client.create_snapshot)
+        except UnexpectedResponse as error:
+            if error.status_code in (404, 405, 501):
+                return None
+            raise
+        return Snapshot(made.name, made.size, made.checksum)
+
+    def forget_snapshot(self, name: str) -> None:
+        """Delete a snapshot from the server's disk."""
+        self._ask(self.client.delete_snapshot, snapshot_name=name)
+
+    def recover(self, location: str, sha256: str) -> str:
+        """Let the server put the snapshot at the URL ``location`` in the place of the collection.
+
+        Returns why it refused, or nothing.
+        """
+        from qdrant_client.http.exceptions import UnexpectedResponse  # noqa: PLC0415  an extra, and slow to import
+        from qdrant_client.models import SnapshotPriority  # noqa: PLC0415
+
+        try:
+            self._ask(self.client.recover_snapshot, location=location, checksum=sha256, priority=SnapshotPriority.SNAPSHOT)
+        except UnexpectedResponse as error:
+            return reason(error)
+        return ""
+
+
 def pieces(items: Iterable[T], size: int = PAGE) -> Iterator[list[T]]:
     """``items`` in lists of at most ``size``."""
     rest = iter(items)
@@ -131,8 +171,11 @@ def pieces(items: Iterable[T], size: int = PAGE) -> Iterator[list[T]]:
 
 
 @contextmanager
-def connected(ctx: Context, service: Qdrant) -> Iterator[Session]:
-    """A session with the collection of ``service``. Raises CouldNotVerify for all that server or connection refuse."""
+def connected(ctx: Context, service: Qdrant, *, answer_s: float = ANSWER_S) -> Iterator[Session]:
+    """A session with the collection of ``service``; each answer must come within ``answer_s`` seconds.
+
+    Raises CouldNotVerify for all that server or connection refuse.
+    """
     try:
         from qdrant_client import QdrantClient  # noqa: PLC0415  an extra, and slow to import
         from qdrant_client.common.client_exceptions import QdrantException  # noqa: PLC0415
@@ -146,7 +189,7 @@ def connected(ctx: Context, service: Qdrant) -> Iterator[Session]:
     try:
         ctx.deadline.check()
         client = QdrantClient(url=service.url, port=None, headers=headers, check_compatibility=False, trust_env=False,
-                              timeout=math.ceil(min(ANSWER_S, max(1.0, ctx.deadline.remaining()))))
+                              timeout=math.ceil(min(answer_s, max(1.0, ctx.deadline.remaining()))))
         yield Session(client, service.collection, ctx.deadline)
     except (ApiException, QdrantException, OSError) as error:
         ctx.deadline.check()

@@ -16,11 +16,13 @@ from datetime import UTC, datetime
 from drillbook.action import Context
 from drillbook.errors import DrillbookError, StepFailed
 from drillbook.findings import finding
+from drillbook.services import Qdrant
 from drillbook.store import Reference, Store
 from drillbook.stored import FILE, sha256
 from drillbook.vectors.collection import Session
-from drillbook.vectors.manifest import Manifest, StoredFile
+from drillbook.vectors.manifest import SNAPSHOT, Manifest, StoredFile
 from drillbook.vectors.points import Point, Tally
+from drillbook.vectors.snapshot import Carrying
 
 PART = 8 << 20
 """Characters of a part before it is compressed; one line may go beyond."""
@@ -35,9 +37,15 @@ class Export:
     part: int = PART
     files: dict[str, StoredFile] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
+    left_out: str = ""
+    """Why the server's own snapshot is not in it."""
 
-    def take(self, ctx: Context, session: Session, service: str) -> Manifest:
-        """Take it. Raises StepFailed, CouldNotVerify; then nothing of it stays in the store."""
+    def take(self, ctx: Context, session: Session, service: Qdrant, *, with_snapshot: bool) -> Manifest:
+        """Take it, with the server's own snapshot where there is one and ``with_snapshot`` is set.
+
+        Raises StepFailed, CouldNotVerify; then nothing of it stays in the store.
+        """
+        carrying = Carrying(ctx, service, self.store, self.folder)
         if self.store.size(self.folder.below(FILE).key) is not None:
             raise StepFailed(f"there is a backup in {self.folder} already; a backup is never overwritten")
         taken = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -49,14 +57,15 @@ class Export:
             sizes = self.store.sizes(self.folder.key + "/")
             if wrong := [name for name, one in self.files.items() if sizes.get(name) != one.size]:
                 raise StepFailed(f"the store does not show what was uploaded: {', '.join(wrong[:3])}")
-            manifest = Manifest(run=ctx.run_id, service=service, collection=session.collection, server_version=version,
-                                taken_at=taken, method="scroll", config=config, points=self.tally.points,
-                                digest=self.tally.digest, files=self.files)
+            snapshot, self.left_out = carrying.take(session, self.tally) if with_snapshot else (None, "not wanted")
+            manifest = Manifest(run=ctx.run_id, service=service.name, collection=session.collection, server_version=version,
+                                taken_at=taken, config=config, points=self.tally.points, digest=self.tally.digest,
+                                snapshot=snapshot, files=self.files)
             data = manifest.encoded()
             self.store.put(self.folder.below(FILE).key, data, sha256(data))
         except BaseException:
             with suppress(DrillbookError):
-                self.store.delete([self.folder.below(name).key for name in self.files])
+                self.store.delete([self.folder.below(name).key for name in (SNAPSHOT, *self.files)])
             raise
         return manifest
 

@@ -12,6 +12,9 @@ from drillbook.stored import FILE
 from drillbook.values import canonical
 from drillbook.vectors.points import ALGORITHM
 
+SNAPSHOT = "collection.snapshot"
+"""Name of the server's own snapshot in a backup."""
+
 FORMAT: Literal["drillbook/qdrant-backup/1"] = "drillbook/qdrant-backup/1"
 Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -28,6 +31,13 @@ class StoredFile(_Part):
     points: Annotated[int, Field(ge=0)]
 
 
+class ServerSnapshot(_Part):
+    """The server's own snapshot in the same folder. A read of all points before it and one after it gave the same."""
+
+    size: Annotated[int, Field(ge=1)]
+    sha256: Hex
+
+
 class Manifest(_Part):
     """Everything about a backup. It is written last: a backup without it is none.
 
@@ -40,11 +50,12 @@ class Manifest(_Part):
     collection: str
     server_version: str
     taken_at: str
-    method: Literal["scroll"]
+    method: Literal["scroll"] = "scroll"
     config: dict[str, Any]
     algorithm: str = ALGORITHM
     points: Annotated[int, Field(ge=0)]
     digest: Hex
+    snapshot: ServerSnapshot | None = None
     files: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")], StoredFile]
 
     def encoded(self) -> bytes:
@@ -54,7 +65,7 @@ class Manifest(_Part):
     @property
     def bytes(self) -> int:
         """Size of all files."""
-        return sum(one.size for one in self.files.values())
+        return sum(one.size for one in self.files.values()) + (self.snapshot.size if self.snapshot else 0)
 
 
 def read(store: Store, origin: Reference) -> Manifest:

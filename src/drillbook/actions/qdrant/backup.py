@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -12,9 +12,9 @@ from drillbook.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.actions.qdrant.fields import Location, ServiceName, Uri, store_of
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.services import Qdrant
-from drillbook.store import Reference
+from drillbook.store import Reference, Store
 from drillbook.stored import FILE, sha256
-from drillbook.vectors import compare, export, manifest
+from drillbook.vectors import compare, export, manifest, snapshot
 from drillbook.vectors.collection import Session, connected, need_collection
 from drillbook.vectors.manifest import Manifest
 from drillbook.vectors.points import Id, Point, Tally, ordered
@@ -24,6 +24,7 @@ class Snapshot(Write):
     """Save a collection to a store: every point with vector and payload, its settings, and a digest of all of it.
 
     It is read page by page while clients go on: it shows no single moment, and what is written meanwhile may be missing.
+    Beside the points goes the server's own snapshot, when a read before it and one after it give the same points.
     """
 
     SERVICE = Qdrant
@@ -32,13 +33,20 @@ class Snapshot(Write):
 
     service: ServiceName
     to: Annotated[Uri, Field(description="Folder in a store: `s3://bucket/prefix`. It must hold no backup yet.")]
+    server_snapshot: Annotated[bool, Field(description=(
+        "Keep the server's own snapshot too, where it makes one. It takes room on the server's disk until it is stored."
+    ))] = True
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location manifest points bytes files digest algorithm taken_at server method seconds evidence``."""
+        """Facts: ``location manifest points bytes files digest algorithm taken_at server seconds evidence``.
+
+        Also ``snapshot_bytes``, or ``snapshot_left_out``, which says why.
+        """
         service, begun, folder = ctx.service(self.service, Qdrant), time.monotonic(), Reference.parse(self.to)
         try:
-            with connected(ctx, service) as session:
-                made = export.Export(store_of(ctx, self.to), folder).take(ctx, session, self.service)
+            taking = export.Export(store_of(ctx, self.to), folder)
+            with connected(ctx, service, answer_s=self.TIMEOUT) as session:
+                made = taking.take(ctx, session, service, with_snapshot=self.server_snapshot)
         except CouldNotVerify as error:
             raise StepFailed(f"the backup failed: {error.message}") from error
         data = made.encoded()
@@ -46,7 +54,8 @@ class Snapshot(Write):
         return {"location": str(Reference(folder.bucket, folder.key, pinned)), "manifest": str(folder.below(FILE, pinned)),
                 "points": made.points, "bytes": made.bytes, "files": len(made.files), "digest": made.digest,
                 "algorithm": made.algorithm, "taken_at": made.taken_at, "server": made.server_version,
-                "method": made.method, "seconds": round(time.monotonic() - begun, 3), "evidence": ctx.evidence(FILE, data)}
+                **({"snapshot_bytes": made.snapshot.size} if made.snapshot else {"snapshot_left_out": taking.left_out}),
+                "seconds": round(time.monotonic() - begun, 3), "evidence": ctx.evidence(FILE, data)}
 
     def ready(self, ctx: Context) -> None:
         """The server must answer and have the collection, the store be reachable."""
@@ -60,7 +69,7 @@ class Snapshot(Write):
 
 
 class BackupIntact(Read):
-    """Read a backup where it lies: every file and every point must be as when it was taken."""
+    """Read a backup where it lies: every file, every point and the snapshot must be as when they were taken."""
 
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER
@@ -78,6 +87,7 @@ class BackupIntact(Read):
             if made.service != self.service:
                 raise StepFailed(f"{folder} is a backup of {made.service}, not of {self.service}")
             export.proven(ctx, store, folder, made)
+            snapshot.proven(ctx, store, folder, made)
         except CouldNotVerify as error:
             raise StepFailed(f"the backup could not be read: {error.message}") from error
         return {"points": made.points, "files": len(made.files), "bytes": made.bytes, "taken_at": made.taken_at,
@@ -93,7 +103,8 @@ class Restore(Write):
     """Make a collection what a backup holds, once that is proven: write what differs, delete what it does not know.
 
     A collection that is lost is made anew, with its settings and the fields that are indexed. What is right already stays,
-    so that a restore that was cut off is finished by another one.
+    so that a restore that was cut off is finished by another one. Or the server takes its own snapshot back. Either way all
+    points are read at the end and compared with the backup.
     """
 
     SERVICE = Qdrant
@@ -102,26 +113,52 @@ class Restore(Write):
 
     service: ServiceName
     from_: Location
+    by: Annotated[Literal["auto", "points", "snapshot"], Field(description=(
+        "`points` one by one; `snapshot` the server's own, over all that is there, which the server fetches from the store; "
+        "`auto` the snapshot where the collection is lost and the backup has one, else, or when it is refused, the points."
+    ))] = "auto"
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``points``, ``written``, ``deleted``, ``unchanged``, ``created`` (the collection), ``seconds``."""
+        """Facts: ``points written deleted unchanged created`` (the collection), ``by``, ``seconds``.
+
+        Also ``snapshot_refused`` when the server did not take its snapshot.
+        """
         service, begun = ctx.service(self.service, Qdrant), time.monotonic()
         store, folder = store_of(ctx, self.from_), stored.split(self.from_)
         made = manifest.read(store, folder)
         export.proven(ctx, store, folder, made)
         try:
-            with connected(ctx, service) as session:
-                created = self._make(session, made)
-                there = {point.id: point.digest() for points in session.points() for point in points}
-                written = sum(self._write(session, points, there)
-                              for points in export.parts(ctx, store, folder, made))
-                # What is left was in no part.
-                session.delete(ordered(set(there)))
+            with connected(ctx, service, answer_s=self.TIMEOUT) as session:
+                facts = self._by_snapshot(ctx, session, store, folder, made)
+                if facts.get("by") != "snapshot":
+                    facts |= self._by_points(ctx, session, store, folder, made)
                 self._prove(session, made)
         except CouldNotVerify as error:
             raise StepFailed(f"the restore failed: {error.message}") from error
-        return {"points": made.points, "written": written, "deleted": len(there), "unchanged": made.points - written,
-                "created": created, "seconds": round(time.monotonic() - begun, 3)}
+        return {"points": made.points, **facts, "seconds": round(time.monotonic() - begun, 3)}
+
+    def _by_snapshot(self, ctx: Context, session: Session, store: Store, folder: Reference, made: Manifest) -> Facts:
+        """Facts about a restore by the server's own snapshot; without ``by`` when it was none."""
+        if self.by == "snapshot" and made.snapshot is None:
+            raise StepFailed(f"the backup in {folder} holds no snapshot of the server's own")
+        lost = not session.exists()
+        if made.snapshot is None or self.by == "points" or (self.by == "auto" and not lost):
+            return {}
+        snapshot.proven(ctx, store, folder, made)
+        if refused := snapshot.recover(ctx, session, store, folder, made.snapshot):
+            if self.by == "snapshot":
+                raise StepFailed(f"the server did not take its snapshot back: {refused}; `by: points` needs none")
+            return {"snapshot_refused": refused}
+        return {"by": "snapshot", "created": lost}
+
+    def _by_points(self, ctx: Context, session: Session, store: Store, folder: Reference, made: Manifest) -> Facts:
+        created = self._make(session, made)
+        there = {point.id: point.digest() for points in session.points() for point in points}
+        written = sum(self._write(session, points, there) for points in export.parts(ctx, store, folder, made))
+        # What is left was in no part.
+        session.delete(ordered(set(there)))
+        return {"by": "points", "written": written, "deleted": len(there), "unchanged": made.points - written,
+                "created": created}
 
     def _make(self, session: Session, made: Manifest) -> bool:
         """Make the collection when it is not there. Raises StepFailed when there is one for other vectors."""

@@ -1,0 +1,156 @@
+"""A collection of the lab's stand-in for a Qdrant server: a shard of Qdrant's engine, spoken to as Qdrant's REST API is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import qdrant_edge as edge
+
+HNSW = {"m": 16, "ef_construct": 100, "full_scan_threshold": 10_000}
+_VECTOR_KEYS = {"size", "distance"}
+_CREATE_KEYS = {"vectors", "sparse_vectors", "on_disk_payload", "shard_number", "replication_factor",
+                "write_consistency_factor"}
+
+Params = dict[str, Any]
+
+
+class Refused(Exception):
+    """An answer that is not 200: its status and what it says."""
+
+    def __init__(self, status: int, said: str) -> None:
+        """``said`` goes to the client."""
+        super().__init__(said)
+        self.status = status
+
+
+class Collection:
+    """One collection: a shard of the engine, and beside it the parameters that made it."""
+
+    def __init__(self, folder: Path, params: Params, shard: edge.EdgeShard) -> None:
+        """Use ``create`` or ``load``."""
+        self.folder, self.params, self.shard = folder, params, shard
+
+    @classmethod
+    def create(cls, folder: Path, wanted: Params) -> Collection:
+        """A new one in ``folder``. Raises Refused."""
+        if unknown := wanted.keys() - _CREATE_KEYS - {key for key, value in wanted.items() if value is None}:
+            raise Refused(400, f"the lab's stand-in does not know {', '.join(sorted(unknown))}")
+        params = {key: wanted[key] for key in _CREATE_KEYS if wanted.get(key) is not None}
+        vectors, sparse = params.get("vectors") or {}, params.get("sparse_vectors") or {}
+        config = edge.EdgeConfig(
+            vectors=_dense(vectors) if vectors.keys() >= _VECTOR_KEYS else {n: _dense(v) for n, v in vectors.items()},
+            sparse_vectors={name: edge.EdgeSparseVectorParams() for name in sparse} or None,
+            max_search_threads=1, optimizers=edge.EdgeOptimizersConfig(default_segment_number=1))
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "shard").mkdir(parents=True)
+        shard = edge.EdgeShard.create(str(folder / "shard"), config)
+        # Written last: a collection without it is none.
+        draft = folder / "params.new"
+        draft.write_text(json.dumps(params), encoding="utf-8")
+        draft.replace(folder / "params.json")
+        return cls(folder, params, shard)
+
+    @classmethod
+    def load(cls, folder: Path) -> Collection:
+        """The one that an earlier process made in ``folder``."""
+        params = json.loads((folder / "params.json").read_text(encoding="utf-8"))
+        return cls(folder, params, edge.EdgeShard.load(str(folder / "shard")))
+
+    def info(self) -> Params:
+        """As Qdrant shows it."""
+        found = self.shard.info()
+        schema = {name: {"data_type": str(one.data_type).rpartition(".")[2].lower(), "points": one.points}
+                  for name, one in found.payload_schema.items()}
+        params = {"shard_number": 1, "replication_factor": 1, "write_consistency_factor": 1, "on_disk_payload": True}
+        return {"status": "green", "optimizer_status": "ok", "points_count": found.points_count,
+                "indexed_vectors_count": found.indexed_vectors_count, "segments_count": found.segments_count,
+                "payload_schema": schema,
+                "config": {"params": params | self.params, "hnsw_config": HNSW,
+                           "optimizer_config": {"default_segment_number": 1, "flush_interval_sec": 5}}}
+
+    def index(self, field: str, schema: Any) -> None:
+        """Index a field of the payload. Raises Refused."""
+        kind = getattr(edge.PayloadSchemaType, str(schema).capitalize(), None)
+        if kind is None:
+            raise Refused(400, f"the lab's stand-in knows no index of kind {schema!r}")
+        self._update(edge.UpdateOperation.create_field_index(field, kind))
+
+    def put(self, points: list[Params]) -> None:
+        """Write points over those of their ids."""
+        self._update(edge.UpdateOperation.upsert_points(
+            [edge.Point(id=one["id"], vector=_in(one["vector"]), payload=one.get("payload") or {}) for one in points]))
+
+    def delete(self, ids: list[int | str]) -> None:
+        """Delete the points of these ids."""
+        self._update(edge.UpdateOperation.delete_points(list(ids)))
+
+    def _update(self, operation: edge.UpdateOperation) -> None:
+        self.shard.update(operation)
+
+    def scroll(self, asked: Params) -> Params:
+        """One page in the order of the ids."""
+        _no_filter(asked)
+        records, following = self.shard.scroll(edge.ScrollRequest(
+            limit=asked.get("limit") or 10, offset=asked.get("offset"), with_payload=asked.get("with_payload", True),
+            with_vector=asked.get("with_vector", False)))
+        return {"points": [_out(one) for one in records], "next_page_offset": _id(following)}
+
+    def retrieve(self, asked: Params) -> list[Params]:
+        """The points of these ids that are there."""
+        records = self.shard.retrieve(asked["ids"], asked.get("with_payload", True), asked.get("with_vector", False))
+        return [_out(one) for one in records]
+
+    def query(self, asked: Params) -> Params:
+        """The points nearest to a vector."""
+        _no_filter(asked)
+        nearest: Any = asked.get("query")
+        if isinstance(nearest, dict):
+            nearest = nearest.get("nearest")
+        found = self.shard.query(edge.QueryRequest(
+            query=edge.Query.Nearest(nearest, using=asked.get("using")), limit=asked.get("limit") or 10,
+            with_payload=asked.get("with_payload", False), with_vector=asked.get("with_vector", False)))
+        return {"points": [_out(one) | {"score": one.score, "version": 0} for one in found]}
+
+    def count(self, asked: Params) -> Params:
+        """How many points there are."""
+        _no_filter(asked)
+        return {"count": self.shard.count(edge.CountRequest(exact=bool(asked.get("exact", True))))}
+
+
+def _dense(wanted: Params) -> edge.EdgeVectorParams:
+    if unknown := {key for key, value in wanted.items() if value is not None} - _VECTOR_KEYS:
+        raise Refused(400, f"the lab's stand-in does not know {', '.join(sorted(unknown))} of a vector")
+    distance = getattr(edge.Distance, str(wanted.get("distance")), None)
+    if distance is None:
+        raise Refused(400, f"unknown distance {wanted.get('distance')!r}")
+    return edge.EdgeVectorParams(size=int(wanted["size"]), distance=distance)
+
+
+def _no_filter(asked: Params) -> None:
+    if given := [key for key in ("filter", "order_by", "prefetch", "shard_key") if asked.get(key) is not None]:
+        raise Refused(400, f"the lab's stand-in does not know {', '.join(given)}")
+
+
+def _in(vector: Any) -> Any:
+    if isinstance(vector, dict):
+        return {name: edge.SparseVector(one["indices"], one["values"]) if isinstance(one, dict) else one
+                for name, one in vector.items()}
+    return vector
+
+
+def _out(record: Any) -> Params:
+    found: Params = {"id": _id(record.id)}
+    if record.payload is not None:
+        found["payload"] = record.payload
+    vector = record.vector
+    if isinstance(vector, dict):
+        vector = {name: {"indices": one.indices, "values": one.values} if isinstance(one, edge.SparseVector) else one
+                  for name, one in vector.items()}
+    return found if vector is None else found | {"vector": vector}
+
+
+def _id(found: Any) -> int | str | None:
+    return found if found is None or isinstance(found, int) else str(found)
