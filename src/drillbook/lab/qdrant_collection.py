@@ -9,7 +9,7 @@ from typing import Any
 
 import qdrant_edge as edge
 
-HNSW = {"m": 16, "ef_construct": 100, "full_scan_threshold": 10_000}
+HNSW = {"m": 16, "ef_construct": 100, "full_scan_threshold": 10_000, "max_indexing_threads": 0}
 _VECTOR_KEYS = {"size", "distance"}
 _CREATE_KEYS = {"vectors", "sparse_vectors", "on_disk_payload", "shard_number", "replication_factor",
                 "write_consistency_factor"}
@@ -36,7 +36,10 @@ class Collection:
     @classmethod
     def create(cls, folder: Path, wanted: Params) -> Collection:
         """A new one in ``folder``. Raises Refused."""
-        if unknown := wanted.keys() - _CREATE_KEYS - {key for key, value in wanted.items() if value is None}:
+        hnsw = {key: value for key, value in (wanted.get("hnsw_config") or {}).items() if value is not None}
+        if hnsw.items() - HNSW.items():
+            raise Refused(400, f"the lab's stand-in knows no hnsw_config but {HNSW}")
+        if unknown := {key for key, value in wanted.items() if value is not None} - _CREATE_KEYS - {"hnsw_config"}:
             raise Refused(400, f"the lab's stand-in does not know {', '.join(sorted(unknown))}")
         params = {key: wanted[key] for key in _CREATE_KEYS if wanted.get(key) is not None}
         vectors, sparse = params.get("vectors") or {}, params.get("sparse_vectors") or {}

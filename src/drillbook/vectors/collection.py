@@ -24,7 +24,8 @@ PAGE = 500
 """Points of one request."""
 IDS_PAGE = 5000
 """Points of one request that asks for ids alone."""
-_KEPT = ("vectors", "sparse_vectors", "shard_number", "replication_factor", "write_consistency_factor", "on_disk_payload")
+_KEPT = ("vectors", "sparse_vectors", "shard_number", "replication_factor", "write_consistency_factor", "on_disk_payload",
+         "hnsw_config", "quantization_config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +67,13 @@ class Session:
         return int(self._ask(self.client.count, exact=True).count)
 
     def config(self) -> dict[str, Any]:
-        """What a collection that takes the same points needs: vectors, shards, and the fields that are indexed."""
+        """What a collection that takes the same points needs: vectors, shards, indexes, and the fields that are indexed."""
         info = self._ask(self.client.get_collection)
-        params = info.config.params.model_dump(mode="json", exclude_none=True)
-        fields = {name: str(one.data_type.value) for name, one in sorted(info.payload_schema.items())}
-        return {key: params[key] for key in _KEPT if params.get(key)} | {"fields": fields}
+        whole = info.config.model_dump(mode="json", exclude_none=True)
+        found = whole | whole["params"]
+        fields = {name: one.params.model_dump(mode="json", exclude_none=True) if one.params else str(one.data_type.value)
+                  for name, one in sorted(info.payload_schema.items())}
+        return {key: found[key] for key in _KEPT if found.get(key)} | {"fields": fields}
 
     def create(self, config: dict[str, Any]) -> None:
         """Make the collection as ``config`` says, see there."""
@@ -79,8 +82,9 @@ class Session:
         self.deadline.check()
         wanted = models.CreateCollection.model_validate({key: config[key] for key in _KEPT if key in config})
         self.client.http.collections_api.create_collection(collection_name=self.collection, create_collection=wanted)
-        for name, kind in config["fields"].items():
-            self._ask(self.client.create_payload_index, field_name=name, field_schema=models.PayloadSchemaType(kind))
+        for name, schema in config["fields"].items():
+            index = models.CreateFieldIndex.model_validate({"field_name": name, "field_schema": schema})
+            self._ask(self.client.http.indexes_api.create_field_index, create_field_index=index, wait=True)
 
     def points(self) -> Iterator[list[Point]]:
         """Every point, in pieces; one that is there all the time comes exactly once."""
