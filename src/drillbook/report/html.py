@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from drillbook.report import pages, record, rows, suites, timeline, wording
+from drillbook.report import diagnosis, pages, record, rows, suites, timeline, wording
 from drillbook.report.rows import ObjectiveRow
 from drillbook.result import RunView, SuiteResult
 
@@ -36,7 +36,13 @@ def render(view: RunView) -> str:
         drawings=[(name, timeline.draw(view, width)) for name, width in drawings],
         close_ups=[(name, timeline.draw(view, width, close_up=True)) for name, width in drawings] if close_up else [],
         kinds=_kinds(view), words=timeline.WORDS, command_line=record.command_line, command_outcome=record.command_outcome,
-        cut=record.cut)
+        cut=record.cut, diagnosis=_diagnosis(view))
+
+
+def _diagnosis(view: RunView) -> tuple[str, list[diagnosis.CauseRow], tuple[str, ...]] | None:
+    """Sentence, causes and what was not known; None when the drill plans no diagnosis."""
+    found = view.result.diagnosis
+    return (diagnosis.sentence(found), diagnosis.cause_rows(found), found.why) if found else None
 
 
 def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
@@ -44,7 +50,8 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
     found = suites.suite_rows(suite, views)
     return pages.environment().get_template("suite.html.j2").render(
         suite=suite, sentence=suites.suite_sentence(found), rows=found, bar=bar,
-        contradictions=suites.suite_contradictions(suite, found))
+        contradictions=suites.suite_contradictions(suite, found),
+        confusion=diagnosis.confusion(views))
 
 
 def bar(row: ObjectiveRow) -> Bar | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from drillbook.report import record, rows, wording
+from drillbook.report import diagnosis, record, rows, wording
 from drillbook.report.figures import link, one_line, seconds, shown, took, utc, utc_time
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import suite_contradictions, suite_rows, suite_sentence
@@ -52,7 +52,7 @@ def render(view: RunView) -> str:
     parts = [f"# {escape(result.title)}", _verdict(str(result.verdict), bool(result.residue), result.exit),
              escape(wording.sentence(view)), escape(wording.VERDICTS[result.verdict]), _facts(view),
              *_contradictions(rows.contradictions(view)),
-             *_residue(view), *_figures(view), "## Findings", *_findings(view), *_notes(view),
+             *_residue(view), *_figures(view), *_diagnosis(view), "## Findings", *_findings(view), *_notes(view),
              "## Phases and steps", *_phases(view), "## Contacts", _contacts(view), "## Plan",
              table(("What", "Value"), [(name, code(value)) for name, value in record.plan_rows(view)]),
              "## Evidence and journal", *_record(view)]
@@ -68,6 +68,7 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
              table(("What", "Value"), [("Suite", code(suite.suite)), ("Environment", code(suite.environment)),
                                        ("Begun", utc(suite.started)), ("Ended", utc(suite.finished)),
                                        ("Run", code(suite.run))])]
+    parts += _confusion(views)
     for row in found:
         parts += [f"## {row.number}. {escape(row.drill)}: {escape(row.verdict)}", escape(row.sentence)]
         parts += [objectives(row.objectives)] if row.view else []
@@ -87,6 +88,26 @@ def _figures(view: RunView) -> list[str]:
         return ["## Objectives", escape(nothing)]
     return ["## Objectives", objectives(rows.objective_rows(view.result.objectives)), "## Timeline", _moments(view),
             _probes(view), "## Clocks", _clocks(view), _glossary()]
+
+
+def _diagnosis(view: RunView) -> list[str]:
+    found = view.result.diagnosis
+    if found is None:
+        return []
+    causes = [(escape(row.cause), escape(row.subject), str(row.score), escape(diagnosis.causes_text(row)), escape(row.remedy))
+              for row in diagnosis.cause_rows(found)]
+    return ["## Diagnosis", escape(diagnosis.sentence(found)),
+            table(("Cause", "Where", "Weight", "What was seen", "Remedy"), causes) if causes else
+            "\n".join(f"- {escape(one)}" for one in found.why)]
+
+
+def _confusion(views: Sequence[RunView]) -> list[str]:
+    found = diagnosis.confusion(views)
+    if found is None:
+        return []
+    body = [(escape(injected), *(escape(diagnosis.cell_text(cell)) for cell in cells)) for injected, cells in found.rows]
+    return ["## Injected and diagnosed", escape(found.sentence),
+            table(("Injected", *(escape(column) for column in found.columns)), body)]
 
 
 def _notes(view: RunView) -> list[str]:

@@ -1,0 +1,54 @@
+"""The diagnosis in reports: one drill's causes, and over a suite what was injected against what was diagnosed."""
+
+from drillbook.report import diagnosis, html, markdown
+from drillbook.result import DiagnosisResult
+from tests.report import samples
+
+CAUSE = {"cause": "port-taken", "title": "Somebody holds the port", "impact": "unavailable", "subject": "api", "service": "api", "score": 8,
+         "supports": [{"says": "process 7 holds it", "weight": 8}], "against": [{"says": samples.HOSTILE, "weight": 1}],
+         "unseen": [], "remedy": "end it", "step": None}
+
+
+def diagnosed(expected, found, **more):
+    values = {"service": "api", "expected": expected, "found": found, "correct": expected == found,
+              "seconds": None if found is None else 2.5, "error_s": None if found is None else 0.001, **more}
+    view = samples.passed()
+    return view.model_copy(update={"result": view.result.model_copy(update={"diagnosis": DiagnosisResult(**values)})})
+
+
+def test_one_run_shows_what_spoke_for_and_against():
+    view = diagnosed("port-taken", "port-taken", ranked=(CAUSE,))
+    page, text = html.render(view), markdown.render(view)
+    for shown in (page, text):
+        assert "process 7 holds it" in shown
+        assert "end it" in shown
+        assert "which is the cause that was expected" in shown
+        assert "<script>" not in shown
+    assert 'href="#diagnosis"' in page
+
+
+def test_a_run_without_a_diagnosis_says_nothing_of_it():
+    assert "Diagnosis" not in html.render(samples.passed())
+    assert "Diagnosis" not in markdown.render(samples.passed())
+
+
+def test_what_was_not_known_is_told():
+    text = markdown.render(diagnosed("api-down", "unknown", why=("api: its unit could not be looked at",)))
+    assert "its unit could not be looked at" in text
+    assert "expected was api\\-down" in text
+
+
+def test_the_table_of_a_suite_marks_its_diagonal():
+    views = [diagnosed("api-down", "api-down"), diagnosed("api-down", "api-down"), diagnosed("port-taken", "unknown"),
+             diagnosed("env-missing", None), samples.passed()]
+    found = diagnosis.confusion(views)
+    assert found.columns == ["api-down", "port-taken", "env-missing", "unknown", "not diagnosed"]
+    shown = {injected: [diagnosis.cell_text(cell) for cell in cells] for injected, cells in found.rows}
+    assert shown == {"api-down": ["✓ 2", "", "", "", ""], "port-taken": ["", "✗ 0", "", "1", ""],
+                     "env-missing": ["", "", "✗ 0", "", "1"]}
+    assert found.sentence == "2 of 4 diagnoses named the cause that was injected."
+    suite, _ = samples.suite()
+    for shown_text in (html.render_suite(suite, views), markdown.render_suite(suite, views)):
+        assert "Injected and diagnosed" in shown_text
+        assert "✓ 2" in shown_text
+    assert "Injected and diagnosed" not in html.render_suite(*samples.suite())
