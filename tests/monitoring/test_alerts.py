@@ -3,10 +3,12 @@
 import os
 import re
 import signal
+import threading
 
 import pytest
 
 from drillbook import inventory
+from drillbook.actions import prometheus
 from drillbook.result import Verdict
 from tests.monitoring.watch import SCRAPE_S, free_ports
 from tests.test_runner import FAULT, HOSTS, Bench, step
@@ -82,7 +84,8 @@ def test_an_alert_that_remains_fails_the_drill(bench):
 
 
 @pytest.mark.parametrize(("alert", "why"), [("FileTheer", "did you mean 'FileThere'"), ("FileThere", "is firing already")])
-def test_a_drill_that_could_show_nothing_is_refused(bench, watch, alert, why):
+def test_a_drill_that_could_show_nothing_is_refused(bench, watch, monkeypatch, alert, why):
+    monkeypatch.setattr(prometheus, "CALM_S", 0.5)
     if alert == "FileThere":
         bench.file.touch()
         watch.until(lambda: watch.query(f'ALERTS{{alertstate="firing",file="{bench.name}"}}'))
@@ -92,11 +95,21 @@ def test_a_drill_that_could_show_nothing_is_refused(bench, watch, alert, why):
     assert not bench.events("intent")
 
 
+def test_an_alert_that_is_about_to_clear_is_waited_for(bench, watch):
+    """As after another drill of the same suite."""
+    bench.file.touch()
+    watch.until(lambda: watch.query(f'ALERTS{{alertstate="firing",file="{bench.name}"}}'))
+    threading.Timer(1.0, bench.file.unlink).start()
+    view = bench.run(BREAK + FIRES % ("FileThere", "60s") + MEND)
+    assert view.result.verdict is Verdict.PASSED, view.result.findings
+
+
 def test_without_a_prometheus_the_drill_is_refused(tmp_path, watch):
     bench = Watched(tmp_path, watch, prometheus=f"http://127.0.0.1:{free_ports(1)[0]}")
     view = bench.run(BREAK + FIRES % ("FileThere", "60s") + MEND)
     assert view.result.verdict is Verdict.REFUSED
     assert "metrics (http://127.0.0.1:" in view.result.findings[0].measured
+    assert "prometheus-alertmanager" in view.result.findings[0].remedy
     assert not bench.events("intent")
 
 

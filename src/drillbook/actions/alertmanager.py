@@ -17,6 +17,8 @@ from drillbook.values import Duration
 
 POLL_S = 0.25
 MOST = 50
+CALM_S = 20.0
+"""How long an alert may take to be resolved before a drill begins."""
 
 
 class Received(Read):
@@ -66,8 +68,10 @@ class Received(Read):
         """The server must answer, and not hold the alert already."""
         if not all(self.known(name) for name in ("alert", "labels")):
             return
+        until = min(ctx.deadline.remaining() - 1.0, CALM_S) + time.monotonic()
         try:
-            held = self._found(ctx)
+            while (held := self._found(ctx)) and time.monotonic() < until:
+                ctx.deadline.wait(POLL_S)
         except CouldNotVerify as error:
             raise NotReady(error.message, hint=error.hint) from None
         if held:

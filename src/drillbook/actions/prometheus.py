@@ -22,6 +22,8 @@ POLL_S = 0.25
 LEAST_S = 1.0
 """Prometheus is given so long for an answer, even where `within` is over before."""
 AWHILE_S = 86400.0
+CALM_S = 20.0
+"""How long an alert may take to become inactive before a drill begins."""
 MOST_ALERTS = 200
 
 ServiceName = Annotated[str, Field(description="The Prometheus in the inventory.")]
@@ -135,13 +137,31 @@ class _OfAlert(Read):
         if not all(self.known(name) for name in ("alert", "labels")):
             return
         try:
-            found = alerts.state_of(_api(ctx, self.service), self.alert, self.labels)
-            alerts.scrape_s(_api(ctx, self.service))
+            found = self._calm(ctx)
         except CouldNotVerify as error:
             raise NotReady(error.message, hint=error.hint) from None
         if found.state != "inactive":
             raise NotReady(f"the alert {self.alert!r} is {found.state} already: it could not show that the fault was "
                            "noticed", hint="see what it fires for, and put that right first")
+
+    def _calm(self, ctx: Context) -> Alert:
+        """The alert, once it is inactive or has been given the time to become so.
+
+        A Prometheus that has just started needs some seconds until it knows its targets, and an alert needs some until
+        what the drill before this one broke has left its window.
+        """
+        api, until = _api(ctx, self.service), min(ctx.deadline.remaining() - LEAST_S, CALM_S) + time.monotonic()
+        while True:
+            last = time.monotonic() >= until
+            found = alerts.state_of(api, self.alert, self.labels)
+            try:
+                alerts.scrape_s(api)
+                if found.state == "inactive" or last:
+                    return found
+            except CouldNotVerify:
+                if last:
+                    raise
+            ctx.deadline.wait(POLL_S)
 
     def _wait(self, ctx: Context, wanted: str) -> tuple[Alert, float | None, float]:
         """Look until the state is ``wanted``; returns it, the start of the last look before, and the end of this one.

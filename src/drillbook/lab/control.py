@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import http.client
 import os
 import shutil
 import signal
@@ -13,14 +12,12 @@ import stat
 import subprocess
 import sys
 import time
-import xmlrpc.client
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from drillbook.errors import LabError
-from drillbook.lab import identity, processes, programs, serve
+from drillbook.lab import identity, processes, programs, serve, supervision
 from drillbook.lab.layout import ADDRESS, BLOCK, HOSTS, LONGEST_FOLDER, MARK, PORTS, SECRETS, Lab, default_folder, lookup
 
 __all__ = ["Component", "Lab", "LabStatus", "default_folder", "down", "lookup", "status", "up"]
@@ -121,45 +118,13 @@ def _ssh(lab: Lab) -> Iterator[Component]:
 def _programs(lab: Lab) -> Iterator[Component]:
     pids = processes.recorded(lab.folder)
     for host in HOSTS:
-        known = _supervised(lab.home(host) / "supervisor.sock")
+        known = supervision.pids(lab.home(host))
         yield Component("supervisor", host, known is not None, None, pids.get(f"supervisord-{host}"))
         for program in programs.of(lab, host):
             name = f"postgres.{host}" if program.name == "postgresql" else program.name
             port = lab.port(name) if name in PORTS else None
             pid = (known or {}).get(program.name, 0)
             yield Component(program.name, host, pid > 0 and (port is None or _accepts(port)), port, pid or None)
-
-
-class _Socket(xmlrpc.client.Transport):
-    """XML-RPC over a unix socket."""
-
-    def __init__(self, path: Path) -> None:
-        """Talk to whoever listens at ``path``."""
-        super().__init__()
-        self._path = path
-
-    def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        """A connection whose socket is the unix socket."""
-        connection = http.client.HTTPConnection("localhost", timeout=2)
-        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.sock.settimeout(2)
-        try:
-            connection.sock.connect(str(self._path))
-        except OSError:
-            connection.sock.close()
-            raise
-        self._connection = (host, connection)
-        return connection
-
-
-def _supervised(path: Path) -> dict[str, int] | None:
-    """The pid of each program of a supervisor, 0 for one that does not run; None when the supervisor does not answer."""
-    try:
-        with xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=_Socket(path)) as proxy:
-            answer: Any = proxy.supervisor.getAllProcessInfo()
-            return {entry["name"]: int(entry["pid"]) for entry in answer}
-    except (OSError, xmlrpc.client.Error, http.client.HTTPException):
-        return None
 
 
 def _accepts(port: int) -> bool:

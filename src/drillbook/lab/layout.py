@@ -30,6 +30,7 @@ PORTS = (
     "s3", "s3.grpc", "master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "admin", "admin.grpc",
     "spare-api", "relay.postgres", "relay.redis",
     "vectors",
+    "prometheus", "alertmanager", "exporter",
 )
 BLOCK = 25
 FIRST_PORT = 20000
@@ -127,6 +128,8 @@ class Lab:
             "relay.postgres": self.port("relay.postgres"), "relay.redis": self.port("relay.redis"),
             "relay.postgres.control": str(self.relays / "postgres"), "relay.redis.control": str(self.relays / "redis"),
             "vectors.url": self.vectors, "vectors.collection": COLLECTION,
+            "prometheus.url": f"http://{ADDRESS}:{self.port('prometheus')}",
+            "alertmanager.url": f"http://{ADDRESS}:{self.port('alertmanager')}",
             "postgres.database": DATABASE, "postgres.user": DATABASE, "postgres.admin": "postgres",
         }
         for host in HOSTS:

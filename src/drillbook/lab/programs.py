@@ -12,7 +12,7 @@ from pathlib import Path
 
 import drillbook
 from drillbook.errors import LabError
-from drillbook.lab import database
+from drillbook.lab import database, monitoring
 from drillbook.lab.layout import ADDRESS, BUCKETS, DATABASE, MARK, REGION, Lab, put
 
 RELAYED = {"postgres": "postgres.db-1", "redis": "redis"}
@@ -103,13 +103,19 @@ def of(lab: Lab, host: str) -> list[Program]:
         copy = Program("spare-api", api, autostart=False, environment=source_path())
         return [server] if host == "db-1" else [server, copy]
     if host == "store-1":
-        return [_redis(lab), _s3(lab), _vectors(lab, python)]
+        watchers = monitoring.commands(lab, search_path()).items()
+        return [_redis(lab), _s3(lab), _vectors(lab, python), *(_watcher(name, command) for name, command in watchers)]
     api = f"/bin/sh -c 'set -a; . ./api.env; exec {python} drillbook.lab.app'"
     traffic = f"{python} drillbook.lab.traffic {lab.api}"
     paths = [f"{name}={lab.port(f'relay.{name}')}:{lab.port(to)}" for name, to in RELAYED.items()]
     relay = f'{python} drillbook.lab.relay "{lab.relays}" {" ".join(paths)}'
     commands = {"relay": relay, "api": api, "traffic": traffic}
     return [Program(name, command, environment=source_path()) for name, command in commands.items()]
+
+
+def _watcher(name: str, command: str) -> Program:
+    """One of the programs that monitor the lab; it begins when the rest is healthy, so that its start is no alert."""
+    return Program(name, command, autostart=False, environment=source_path() | {"GOMAXPROCS": "1"})
 
 
 def configure(lab: Lab, host: str) -> None:
@@ -130,6 +136,7 @@ def configure(lab: Lab, host: str) -> None:
         put(home / "api.env.template", "".join(f"{name}=\n" for name in values))
     elif host == "store-1":
         put(home / "redis.conf", _redis_settings(lab))
+        monitoring.configure(lab)
 
 
 def api_environment(lab: Lab) -> dict[str, str]:

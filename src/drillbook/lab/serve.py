@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import logging
 import os
+import socket
 import sys
 import time
 import urllib.error
@@ -16,7 +17,7 @@ from pathlib import Path
 import asyncssh
 
 from drillbook.errors import LabError
-from drillbook.lab import database, processes, programs, sshd
+from drillbook.lab import database, monitoring, processes, programs, sshd, supervision
 from drillbook.lab.layout import ADDRESS, HOSTS, Lab, put
 
 HEALTHY_WITHIN = 30.0
@@ -45,6 +46,7 @@ async def _serve(lab: Lab, environment: dict[str, str]) -> None:
     await _seed(lab, environment)
     _progress(lab, "documents, originals, vectors and cache are filled")
     await _until_healthy(lab)
+    await asyncio.to_thread(_monitor, lab)
     dataclasses.replace(lab, ready=True).write()
     _progress(lab, f"healthy after {time.monotonic() - started:.1f} s")
     await asyncio.gather(*(_report(lab, host, process) for host, process in zip(_ORDER, supervisors, strict=True)))
@@ -105,6 +107,26 @@ async def _until_healthy(lab: Lab) -> None:
         if time.monotonic() > until:
             raise LabError(f"the API is not healthy after {HEALTHY_WITHIN:.0f} s")
         await asyncio.sleep(0.05)
+
+
+def _monitor(lab: Lab) -> None:
+    """Let the monitoring begin, where the machine has the programs for it, and wait until it answers."""
+    names = list(monitoring.commands(lab, programs.search_path()))
+    supervision.start(lab.home(monitoring.HOST), names)
+    until = time.monotonic() + HEALTHY_WITHIN
+    for name in names:
+        while not _listens(lab.port(name)):
+            if time.monotonic() > until:
+                raise LabError(f"{name} does not answer after {HEALTHY_WITHIN:.0f} s",
+                               hint=f"see {lab.home(monitoring.HOST) / 'log' / name}.log")
+            time.sleep(0.02)
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError):
+        socket.create_connection((ADDRESS, port), timeout=0.5).close()
+        return True
+    return False
 
 
 def api_is_healthy(lab: Lab) -> bool:

@@ -17,6 +17,8 @@ from drillbook.services import Alertmanager, Prometheus
 from drillbook.web import Answer, ask
 
 ANSWER_S = 10.0
+HINT = ("see whether it runs; the embedded lab has it where the machine does (Debian packages `prometheus` and "
+        "`prometheus-alertmanager`), after `invoke lab.down` and `invoke lab.up`")
 LIMIT = 32 << 20
 """Bytes of an answer; a longer one is not read, so that no query fills the controller's memory."""
 
@@ -51,7 +53,7 @@ class Api:
             return ask(self.service.url.rstrip("/") + path, timeout=seconds,
                        method="POST" if form else "GET", headers=headers, body=form, limit=LIMIT)
         except OSError as error:
-            raise CouldNotVerify(f"{self.service.name} ({self.service.url}) does not answer: {error}") from None
+            raise CouldNotVerify(f"{self.service.name} ({self.service.url}) does not answer: {error}", hint=HINT) from None
 
     def _data(self, path: str, answer: Answer) -> Any:
         if not answer.complete:
