@@ -9,6 +9,7 @@ import pytest
 
 from drillbook import inventory
 from drillbook.actions import prometheus
+from drillbook.report.rows import state_of
 from drillbook.result import Verdict
 from tests.monitoring.watch import SCRAPE_S, free_ports
 from tests.test_runner import FAULT, HOSTS, Bench, step
@@ -62,7 +63,10 @@ def test_an_alert_that_fires_and_clears_passes_and_measures_the_detection(bench)
     assert "alerted" in view.timeline.marks
     assert any("the alert FileThere began to fire" in note.text for note in view.notes)
     assert bench.events("alert.cleared")
-    assert "began to fire" in (bench.folder / "report.html").read_text()
+    for report in ("report.html", "report.md"):
+        text = (bench.folder / report).read_text()
+        assert "began to fire" in text
+        assert "What it took to ask Prometheus" in text
 
 
 def test_an_alert_that_does_not_fire_misses_the_objective(bench):
@@ -73,6 +77,7 @@ def test_an_alert_that_does_not_fire_misses_the_objective(bench):
     assert (detect.met, detect.measured_s) == (False, None)
     assert re.fullmatch("the alert FileThereForLong is (pending|inactive) after 1s, not firing", detect.reason)
     assert not bench.file.exists()
+    assert state_of(detect) == "missed"
     assert detect.reason in (bench.folder / "report.md").read_text()
 
 

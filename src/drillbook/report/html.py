@@ -36,7 +36,7 @@ def render(view: RunView) -> str:
         drawings=[(name, timeline.draw(view, width)) for name, width in drawings],
         close_ups=[(name, timeline.draw(view, width, close_up=True)) for name, width in drawings] if close_up else [],
         kinds=_kinds(view), words=timeline.WORDS, command_line=record.command_line, command_outcome=record.command_outcome,
-        cut=record.cut, diagnosis=_diagnosis(view))
+        cut=record.cut, diagnosis=_diagnosis(view), clocks=wording.clocks_of(view.result))
 
 
 def _diagnosis(view: RunView) -> tuple[str, list[diagnosis.CauseRow], tuple[str, ...]] | None:

@@ -87,7 +87,7 @@ def _figures(view: RunView) -> list[str]:
     if nothing:
         return ["## Objectives", escape(nothing)]
     return ["## Objectives", objectives(rows.objective_rows(view.result.objectives)), "## Timeline", _moments(view),
-            _probes(view), "## Clocks", _clocks(view), _glossary()]
+            _probes(view), "## Clocks", _clocks(view), _glossary(view)]
 
 
 def _diagnosis(view: RunView) -> list[str]:
@@ -266,11 +266,11 @@ def _record(view: RunView) -> list[str]:
     return [table(("Journal", "Value"), lines), listed if files else "No step kept a file of evidence."]
 
 
-def _glossary() -> str:
+def _glossary(view: RunView) -> str:
     lead = ("Every figure was measured in this run on the controller's monotonic clock; times of day are UTC. "
             "The true value lies no further from a figure than its error, which is rounded up. A clock that could not be "
             "read has no figure, and its objective is not verified.")
     errors: dict[str, list[str]] = {}
-    for clock in wording.CLOCKS:
+    for clock in wording.clocks_of(view.result):
         errors.setdefault(clock.error, []).append(clock.name)
     return lead + "\n\n" + "\n".join(f"- Error of {', '.join(names)}: {error}" for error, names in errors.items())

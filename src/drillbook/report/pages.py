@@ -29,5 +29,5 @@ def environment() -> Environment:
                      figures.pretty, figures.link, figures.one_line, figures.milliseconds, figures.tight):
         env.filters[function.__name__] = function
     env.globals |= {"shapes": wording.SHAPES, "step_shapes": wording.STEP_SHAPES, "step_words": wording.STEP_WORDS,
-                    "states": wording.STATES, "verdicts": wording.VERDICTS, "clocks": wording.CLOCKS}
+                    "states": wording.STATES, "verdicts": wording.VERDICTS}
     return env

@@ -63,8 +63,8 @@ class PhaseRow:
 
 
 def state_of(objective: Objective) -> str:
-    """Met, missed or not verified; without a measurement an objective is never met."""
-    if objective.measured_s is None or objective.met is None:
+    """Met, missed or not verified; without a measurement an objective is never met, but what did not come is missed."""
+    if objective.met is None or (objective.met and objective.measured_s is None):
         return NOT_VERIFIED
     return MET if objective.met else MISSED
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from drillbook import detection
 from drillbook.report.figures import against, count, figure, one_line, seconds, utc_time
 from drillbook.result import Objective, Result, RunView, Verdict
 
@@ -60,6 +61,8 @@ CLOCKS = (
           "newest write up to which every acknowledged write survived, to the last acknowledged write",
           "The distance between the last write that survived and the first that was lost: its interval and latency."),
 )
+_ALERTED = ("What it took to ask Prometheus since when the alert fires, the interval at which its rule is evaluated, and "
+            "the longest one at which a target is scraped.")
 MARKS = {"recovery_point": "recovery point", "last_acknowledged": "last acknowledged", "disruption": "disruption",
          "first_bad": "first bad", "recovered": "recovered", "verified": "verified", "guard_tripped": "guard tripped",
          "stop_requested": "stop requested", "lease_lapsed": "lease lapsed", "alerted": "alert"}
@@ -72,6 +75,13 @@ MOMENTS = {
     "guard_tripped": "a condition of `abort_if` came true", "stop_requested": "somebody asked for the run to be stopped",
     "lease_lapsed": "a target heard nothing from the controller for too long, and reverted by itself",
     "alerted": "the expected alert began to fire"}
+
+
+def clocks_of(result: Result) -> tuple[Clock, ...]:
+    """CLOCKS; where an alert was expected, with the error of the detection as an alert has it."""
+    alerted = any(step.action in (detection.FIRES, detection.RECEIVED) and step.id.startswith("detect.")
+                  for step in result.steps)
+    return tuple(replace(clock, error=_ALERTED) if alerted and clock.key == "detection" else clock for clock in CLOCKS)
 
 
 def sentence(view: RunView) -> str:
