@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from drillbook import __version__, approval, guard, plan
+from drillbook import __version__, approval, earlier, guard, plan
 from drillbook.attesting import statement
 from drillbook.contacting.messenger import Messenger
 from drillbook.errors import JournalError, PlanError, Unreported, UsageError
@@ -89,7 +89,7 @@ class Conductor:
         try:
             with watching(stop, folder, self.project.reports, journal=journal):
                 head = {**header(run["operator"]), "approval": approved}
-                residue = Runner(stage, hosts.open, head, stop, refusals).run()
+                residue = Runner(stage, hosts.open, head, stop, refusals, self._history(one, folder)).run()
             messenger.ended(lambda: judge(read(journal.path)).result)
         finally:
             hosts.close()
@@ -103,6 +103,12 @@ class Conductor:
         except OSError as error:
             raise unreported(folder, error, residue) from None
         return folder, view
+
+    def _history(self, one: Plan, folder: Path) -> Callable[[], list[dict[str, Any]]] | None:
+        """What tells a run at its end of the sizes that earlier runs measured; None when it measures none."""
+        if not earlier.collects(one):
+            return None
+        return lambda: earlier.capacity([other for other in self.project.runs() if other != folder], one)
 
     def allowed(self, one: Plan, folder: Path | None = None) -> tuple[list[Finding], dict[str, Any] | None]:
         """Why the drill may not begin now, before any host is asked; and the approval that it has."""

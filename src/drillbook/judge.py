@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from drillbook import detection, diagnosed, measure, notes
+from drillbook.capacity.outlook import Outlook, outlooks
+from drillbook.capacity.points import Point, of_run
 from drillbook.errors import JournalError
 from drillbook.findings import Finding, finding
 from drillbook.intents import intents
@@ -56,6 +58,7 @@ def judge(history: History) -> RunView:
         plan_digest=first.data["plan_digest"], objectives=objectives, clocks=figures.clocks, unmeasured=figures.unmeasured,
         phases=_phases(own), steps=tuple(view.result for view in steps), findings=tuple(findings),
         diagnosis=diagnosed.diagnosis(own, plan))
+    result = result.model_copy(update={"capacity": _capacity(result, own, plan)})
     timeline = Timeline(seconds=figures.end, phases=measure.phase_spans(own), probes=figures.tracks,
                         marks={**figures.marks, **notes.marks(own)})
     return RunView(result=result, plan=first.data["plan"], contacts=_contacts(plan.inventory), owner=plan.owner,
@@ -68,6 +71,23 @@ CLOCK_OF = {"rto": "disruption to sustained recovery", "rpo": "acknowledged writ
             "detect": "disruption to first bad probe"}
 BY_ALERT = "disruption to the expected alert"
 _BAD = ("failed", "unverified", "error", "unknown", "cancelled")
+
+
+def points(result: Result) -> list[Point]:
+    """What a run measured of the size of services, with its restore when its RTO was measured and verified, met or not."""
+    rto = result.objectives.get("rto")
+    counts = rto is not None and rto.met is not None and result.verdict in (Verdict.PASSED, Verdict.FAILED)
+    return of_run(run=result.run, at=result.started, drill=result.drill, service=result.service,
+                  steps=[(step.action, step.status, step.facts) for step in result.steps],
+                  rto_s=rto.measured_s if rto and counts else None,
+                  restore_s=result.clocks.get("restore_s") if counts else None)
+
+
+def _capacity(result: Result, events: Sequence[Event], plan: Plan) -> tuple[Outlook, ...]:
+    """How the measured services grow, by this run and by the earlier ones that its journal holds."""
+    kept = [event.data["points"] for event in events if event.kind == "capacity.history"]
+    earlier = [Point.model_validate(one) for some in kept for one in some]
+    return outlooks(points(result), earlier, plan.objectives.get("rto"))
 
 
 def _contacts(inventory: Inventory) -> dict[str, dict[str, str]]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from drillbook.capacity.outlook import Outlook
 from drillbook.findings import Finding
 
 SCHEMA = "drillbook/result/1"
@@ -118,6 +119,7 @@ class Result(_Value):
     findings: tuple[Finding, ...]
     diagnosis: DiagnosisResult | None = None
     """None: the drill plans no diagnosis."""
+    capacity: tuple[Outlook, ...] = ()
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 

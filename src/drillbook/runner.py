@@ -51,6 +51,8 @@ class Runner:
     stop: Stop = field(default_factory=Stop)
     refusals: Sequence[Finding] = ()
     """Why the drill may not begin, found before any host was asked."""
+    history: Callable[[], list[dict[str, Any]]] | None = None
+    """What earlier runs measured of the size of services; asked at the end, when the plan measures it too."""
     probes: Probes = field(init=False)
     watch: Watch = field(init=False)
     injected: bool = field(default=False, init=False)
@@ -88,9 +90,19 @@ class Runner:
                 stage.cancel = threading.Event()
                 cleanup = partial(self._phase, "cleanup") if self.underway else None
                 residue = Ending(stage, self.probes, self.stop, cleanup, self._replay if self.replays else None).run()
+        self._remember()
         stage.journal.append("run.finished", {"residue": [one.model_dump(mode="json") for one in residue],
                                               "unwritten": stage.journal.failure}, sync=True)
         return residue
+
+    def _remember(self) -> None:
+        """Put what earlier runs measured into this journal, so that its report shows the same wherever it is made again."""
+        if self.history is None:
+            return
+        try:
+            self.stage.journal.append("capacity.history", {"points": self.history()})
+        except Exception as error:  # noqa: BLE001  a look at the past must not cost this run its last word
+            self.stage.journal.append("capacity.history", {"points": [], "message": f"{type(error).__name__}: {error}"})
 
     def check(self) -> None:
         """Go forward as far as nothing is changed: guard, hosts, one sample of each probe, ``ready``; the journal tells.

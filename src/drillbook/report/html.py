@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from drillbook.report import diagnosis, pages, record, rows, suites, timeline, wording
+from drillbook.report import diagnosis, growth, pages, record, rows, suites, timeline, wording
 from drillbook.report.rows import ObjectiveRow
 from drillbook.result import RunView, SuiteResult
 
@@ -30,6 +30,7 @@ def render(view: RunView) -> str:
         view=view, result=view.result, sentence=wording.sentence(view),
         objectives=rows.objective_rows(view.result.objectives),
         bar=bar, nothing=rows.nothing_measured(view), notes=rows.note_rows(view),
+        growth=growth.growth_rows(view.result.capacity), growth_note=growth.NOTE,
         clock_rows=rows.clock_rows(view.result), phases=rows.phase_rows(view), moments=rows.moment_rows(view),
         contacts=rows.contact_rows(view),
         contradictions=rows.contradictions(view), plan_rows=record.plan_rows(view), evidence=record.evidence_rows(view),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from drillbook.report import diagnosis, record, rows, wording
+from drillbook.capacity.outlook import Outlook
+from drillbook.report import diagnosis, growth, record, rows, wording
 from drillbook.report.figures import link, one_line, seconds, shown, took, utc, utc_time
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import suite_contradictions, suite_rows, suite_sentence
@@ -52,7 +53,8 @@ def render(view: RunView) -> str:
     parts = [f"# {escape(result.title)}", _verdict(str(result.verdict), bool(result.residue), result.exit),
              escape(wording.sentence(view)), escape(wording.VERDICTS[result.verdict]), _facts(view),
              *_contradictions(rows.contradictions(view)),
-             *_residue(view), *_figures(view), *_diagnosis(view), "## Findings", *_findings(view), *_notes(view),
+             *_residue(view), *_figures(view), *_diagnosis(view), "## Findings", *_findings(view),
+             *capacity(result.capacity), *_notes(view),
              "## Phases and steps", *_phases(view), "## Contacts", _contacts(view), "## Plan",
              table(("What", "Value"), [(name, code(value)) for name, value in record.plan_rows(view)]),
              "## Evidence and journal", *_record(view)]
@@ -114,6 +116,15 @@ def _notes(view: RunView) -> list[str]:
     found = rows.note_rows(view)
     lines = [f"- {at}: {f'**{escape(text)}**' if loud else escape(text)}" for at, text, loud in found]
     return ["## Locks, leases and guards", "\n".join(lines)] if found else []
+
+
+def capacity(found: Sequence[Outlook], head: str = "## Capacity") -> list[str]:
+    """How the measured services grow; nothing when none was measured."""
+    if not found:
+        return []
+    return [head, table(("Service", "Holds", "Grows", "Disk full", "Restore outgrows the RTO"), [
+        (escape(row.service), escape(row.holds), escape(row.growth), escape(row.full), escape(row.outgrows))
+        for row in growth.growth_rows(found)]), escape(growth.NOTE)]
 
 
 def _facts(view: RunView) -> str:

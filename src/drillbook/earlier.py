@@ -1,0 +1,39 @@
+"""What earlier runs measured, read from their journals for the journal of a later one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from drillbook.capacity.points import ACTION, Point
+from drillbook.errors import DrillbookError
+from drillbook.journal import FILE, read
+from drillbook.judge import judge, points
+from drillbook.plan import Plan
+
+MOST_RUNS = 100
+"""The newest runs that are looked at."""
+
+
+def collects(plan: Plan) -> bool:
+    """Does the plan measure the size of a service?"""
+    return any(step.action == ACTION for step in plan.steps)
+
+
+def capacity(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
+    """The points of the runs in ``folders`` (oldest first) in the environment of ``plan``, oldest first, as JSON.
+
+    A journal that is damaged, unfinished or of another version has none.
+    """
+    found: list[Point] = []
+    for folder in list(folders)[-MOST_RUNS:]:
+        try:
+            if f'"{ACTION}"'.encode() not in (folder / FILE).read_bytes():
+                continue
+            result = judge(read(folder / FILE)).result
+        except (OSError, ValueError, KeyError, DrillbookError):
+            continue
+        if result.environment == plan.inventory.environment and result.finished:
+            found += points(result)
+    return [point.model_dump(mode="json") for point in found]
