@@ -12,6 +12,7 @@ from drillbook.audit.coverage import CoverageRow, FindingRow, PlanRow, ProvenRow
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record, Stray
 from drillbook.audit.trend import Plot
+from drillbook.capacity.outlook import Outlook
 from drillbook.report.figures import count
 from drillbook.report.wording import MET, NOT_VERIFIED
 from drillbook.result import Verdict
@@ -37,6 +38,16 @@ class RunRow:
     reason: str
     rto: str
     rpo: str
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityRow:
+    """How a service grows, by the newest run of the period that measured it and that can be trusted."""
+
+    environment: str
+    run: str
+    at: str
+    outlook: Outlook
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +101,7 @@ class Audit:
     evidence: tuple[EvidenceRow, ...]
     evidence_digest: str
     controls: tuple[Control, ...] = CONTROLS
+    capacity: tuple[CapacityRow, ...] = ()
 
     @property
     def not_passed(self) -> tuple[RunRow, ...]:
@@ -117,6 +129,7 @@ def make(records: Sequence[Record], strays: Sequence[Stray], period: Period) -> 
         coverage=tuple(covered), proven=tuple(coverage.proven(runs, earlier)), plots=tuple(trend.plots(runs, period)),
         findings=tuple(coverage.findings(runs)), operators=tuple(_operators(kept, period)),
         plans=tuple(coverage.plan_changes(runs, earlier)), evidence=evidence,
+        capacity=_capacity(runs),
         evidence_digest=digest(canonical([[row.folder, row.sha256, row.head] for row in evidence])))
 
 
@@ -150,6 +163,14 @@ def _figure(one: Record, key: str) -> str:
         return "not measured"
     counts = row.state != MET or one.verdict == Verdict.PASSED
     return f"{row.measured}: {row.state if counts else 'not proven, the run did not pass'}"
+
+
+def _capacity(runs: Sequence[Record]) -> tuple[CapacityRow, ...]:
+    newest: dict[tuple[str, str], CapacityRow] = {}
+    for one in runs:
+        for outlook in one.result.capacity if one.result and one.verdict != NOT_VERIFIED else ():
+            newest[one.environment, outlook.service] = CapacityRow(one.environment, one.run, one.started or "", outlook)
+    return tuple(newest[key] for key in sorted(newest))
 
 
 def _operators(records: Sequence[Record], period: Period) -> list[OperatorRow]:
@@ -191,4 +212,6 @@ def as_data(audit: Audit) -> dict[str, object]:
             "whole": audit.whole, "sentence": audit.sentence, "verdicts": audit.verdicts,
             "unanchored": list(audit.unanchored),
             "newest_run_began": audit.newest, "runs_outside": audit.outside, "unit": audit.period.unit,
-            "evidence_digest": audit.evidence_digest, **rows}
+            "evidence_digest": audit.evidence_digest, **rows,
+            "capacity": [{"environment": row.environment, "run": row.run, "at": row.at,
+                          **row.outlook.model_dump(mode="json")} for row in audit.capacity]}

@@ -6,7 +6,7 @@ from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
 from drillbook.audit import trend, wording
 from drillbook.audit.content import Audit
-from drillbook.report import pages
+from drillbook.report import growth, pages
 
 
 def render(audit: Audit) -> str:
@@ -17,4 +17,5 @@ def render(audit: Audit) -> str:
     return env.get_template("audit.html.j2").render(
         audit=audit, words=wording, title=wording.title(audit), state_line=wording.record_state(audit),
         facts=wording.facts(audit), width=trend.WIDTH, height=trend.HEIGHT, left=trend.LEFT, right=trend.RIGHT,
-        ground=trend.HEIGHT - trend.BOTTOM)
+        ground=trend.HEIGHT - trend.BOTTOM, growth=growth.growth_rows([row.outlook for row in audit.capacity]),
+        growth_note=growth.NOTE)

@@ -8,7 +8,7 @@ from drillbook.audit import wording
 from drillbook.audit.chain import Problem
 from drillbook.audit.content import Audit, RunRow
 from drillbook.report.figures import count, size, utc
-from drillbook.report.markdown import code, escape, table
+from drillbook.report.markdown import capacity, code, escape, table
 
 
 def render(audit: Audit) -> str:
@@ -60,7 +60,8 @@ def _proven(audit: Audit) -> list[str]:
 
 def _trend(audit: Audit) -> list[str]:
     lines = [f"- **{escape(one.title)}**: {escape(one.description)}" for one in audit.plots]
-    return ["\n".join(lines) or "No run of the period sets RTO or RPO."]
+    return ["\n".join(lines) or "No run of the period sets RTO or RPO.",
+            *capacity([row.outlook for row in audit.capacity], "### Capacity, by the newest run that measured it")]
 
 
 def _verdict(row: RunRow) -> str:
