@@ -301,3 +301,46 @@ def test_production_is_never_a_temporary_cluster(place, primary):
     with pytest.raises(StepFailed, match="no run restored it"):
         place.run("postgres.remove_cluster", service="primary")
     assert primary.sql("SELECT 1") == [(1,)]
+
+
+def back(place, backup, table, where):
+    return place.run("postgres.restore_rows", service="primary", table=table, where=where, **{"from": backup["location"]})
+
+
+def test_deleted_rows_come_back_beside_what_was_written_since(place, primary, backup):
+    before = digests(place)["public.orders"]
+    place.run("postgres.delete_rows", service="primary", table="orders", where="id BETWEEN 11 AND 30")
+    primary.sql("INSERT INTO orders (id, item) VALUES (9001, 'since')", "UPDATE orders SET item = 'changed' WHERE id = 40",
+                "DELETE FROM orders WHERE id = 50")
+    facts = back(place, backup, "orders", "id BETWEEN 11 AND 30")
+    assert (facts["restored"], facts["differing"], facts["in_backup"]) == (20, 1, 500)
+    assert primary.sql("SELECT item FROM orders WHERE id IN (40, 50, 9001) ORDER BY id") == [("changed",), ("since",)]
+    assert back(place, backup, "orders", "true")["restored"] == 1
+    primary.sql("DELETE FROM orders WHERE id IN (9001, 40)")
+    assert back(place, backup, "orders", "id = 40")["restored"] == 1
+    assert digests(place)["public.orders"] == before
+    assert primary.sql("SELECT count(*) FROM pg_class WHERE relname LIKE 'drillbook%'") == [(0,)]
+
+
+def test_rows_that_a_trigger_would_change_are_not_brought_back(place, primary, backup):
+    before = digests(place)["public.orders"]
+    place.run("postgres.delete_rows", service="primary", table="orders", where="id < 4")
+    primary.sql("CREATE FUNCTION twist() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.item := ''other''; RETURN NEW; END'",
+                "CREATE TRIGGER twisted BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION twist()")
+    try:
+        with pytest.raises(StepFailed) as failure:
+            back(place, backup, "orders", "id < 4")
+        assert "a trigger or a rule changes rows" in failure.value.findings[0].measured
+        assert primary.sql("SELECT count(*) FROM orders WHERE id < 4") == [(0,)]
+    finally:
+        primary.sql("DROP FUNCTION twist() CASCADE")
+    back(place, backup, "orders", "id < 4")
+    assert digests(place)["public.orders"] == before
+
+
+def test_conditions_that_hold_more_than_a_condition_are_refused(place, backup):
+    for where in ("true; DROP TABLE orders", "true \\! id", " "):
+        with pytest.raises(ValueError, match="condition"):
+            back(place, backup, "orders", where)
+    with pytest.raises(StepFailed, match="holds no table"):
+        back(place, backup, "nothing", "true")

@@ -32,12 +32,14 @@ pids() {
 noted=
 test -f "$1/pid" && noted=$(cat -- "$1/pid")
 """
-# FOLDER MARK SECONDS BODY ARGV...: starts BODY detached; waits until it says that it is ready, or has ended.
+# FOLDER MARK SECONDS BODY ARGV...: starts BODY detached; waits until it says that it is ready, or has ended. What comes on
+# standard input lies in FOLDER/private, which nobody else can read.
 _LAUNCH = _PIDS + """
 folder=$1 mark=$2 seconds=$3 body=$4
 umask 077
 mkdir -p -- "${folder%/*}" || exit 6
 mkdir -- "$folder" || exit 5
+cat > "$folder/private" || exit 6
 shift 4
 DRILLBOOK_FAULT="$mark" setsid sh -c "$body" drillbook-fault "$folder" "$seconds" "$@" </dev/null >"$folder/log" 2>&1 &
 tries=0
@@ -101,10 +103,10 @@ class Helper:
             raise NotReady(f"{self.ctx.host.name}: {self.folder} is there already",
                            hint="find out who made it, and remove it")
 
-    def start(self, body: str, seconds: float, *argv: str) -> None:
-        """Start ``body`` and wait until it is up. Raises StepFailed with what it said."""
+    def start(self, body: str, seconds: float, *argv: str, private: bytes = b"") -> None:
+        """Start ``body`` and wait until it is up; ``private`` is what it finds in its folder. Raises StepFailed."""
         words = (self.folder, self.mark, str(max(1, round(seconds))), PRELUDE + body, *argv)
-        output = self.ctx.run("sh", "-c", _LAUNCH, "sh", *words)
+        output = self.ctx.run("sh", "-c", _LAUNCH, "sh", *words, stdin=private)
         why = {5: "this step's fault is there already", 6: "its folder cannot be made in the scratch folder",
                7: "the helper ended at once", 8: "the helper is not up after 20 s"}.get(output.exit or 0)
         if why:

@@ -18,6 +18,9 @@ from drillbook.lab.layout import ADDRESS, BUCKETS, DATABASE, MARK, REGION, Lab, 
 RELAYED = {"postgres": "postgres.db-1", "redis": "redis"}
 """What the API reaches only through the relay on its own host, so that the path can be broken: name and port behind it."""
 
+MEMORY_LIMIT_MIB = 256
+"""Of the API: what the kernel would do where it has such a limit, the API does here by itself."""
+
 SUPERVISOR = """\
 [supervisord]
 nodaemon=true
@@ -147,6 +150,7 @@ def api_environment(lab: Lab) -> dict[str, str]:
         "REDIS_URL": f"redis://:{lab.secret('redis')}@{ADDRESS}:{lab.port('relay.redis')}/0",
         "S3_ENDPOINT": lab.s3, "S3_REGION": REGION, "S3_BUCKET": BUCKETS[1],
         "S3_ACCESS_KEY": lab.secret("s3_key"), "S3_SECRET_KEY": lab.secret("s3_secret"),
+        "LAB_FAULTS": "1", "LAB_MEMORY_LIMIT_MIB": str(MEMORY_LIMIT_MIB),
     }
 
 

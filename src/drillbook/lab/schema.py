@@ -78,6 +78,7 @@ ALTER TABLE chunks ADD CONSTRAINT chunks_document FOREIGN KEY (document_id) REFE
 ALTER TABLE chunks ADD CONSTRAINT chunks_ordinal UNIQUE (document_id, ordinal);
 CREATE INDEX documents_status ON documents (status, created_at DESC);
 CREATE INDEX documents_created ON documents (created_at DESC, id DESC);
+CREATE INDEX documents_sha256 ON documents (sha256);
 CREATE INDEX documents_metadata ON documents USING gin (metadata jsonb_path_ops);
 CREATE VIEW document_sizes AS
     SELECT d.id, d.title, d.status, count(c.id) AS chunks, coalesce(sum(length(c.content)), 0) AS characters

@@ -34,6 +34,8 @@ def _next(number: int) -> tuple[str, str, bytes | None]:
     if number % CYCLE == 0:
         content = f"Document of the background traffic, number {number}. " * 30
         return "POST", "/api/v1/documents", json.dumps({"title": f"Traffic {number}", "content": content}).encode()
+    if number % CYCLE == 5:
+        return "GET", "/api/v1/duplicates?limit=500", None
     if number % 3 == 0:
         return "GET", f"/api/v1/documents?limit=20&offset={number * 20 % 2000}", None
     if number % 7 == 0:

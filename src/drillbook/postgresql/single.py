@@ -32,7 +32,7 @@ _NUMBER = """SELECT 'transaction=' || pg_catalog.pg_current_xact_id() || ' syste
 FROM pg_catalog.pg_control_system();"""
 _NUMBERED = re.compile(rb"transaction=(\d+) system=(\d+)")
 _STATUS = "SELECT pg_catalog.pg_xact_status(%s::pg_catalog.xid8)"
-_DIFFERS = re.compile(r"drillbook: (\d+) rows, digest ([0-9a-f]{16}) in (.*)")
+DIFFERS = re.compile(r"drillbook: (\d+) rows, digest ([0-9a-f]{16}) in (.*)")
 
 _RELATIONS = """
 SELECT n.nspname || ' ' || c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -40,7 +40,7 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
 """
 
 # The digest as content.py computes it, in the transaction that brought the rows.
-_COMPARE = """
+COMPARE = """
 DECLARE found bigint; total numeric; digest text;
 BEGIN
   SELECT pg_catalog.count(*), coalesce(pg_catalog.sum(pg_catalog.hashtextextended(("_row_".*)::text, 0)), 0)
@@ -198,7 +198,7 @@ class SingleRestore:
         parts = [f"SET LOCAL {name} = '{value}';" for name, value in content.SETTINGS.items()]
         for table, name in zip(restored, names, strict=True):
             if table.digest is not None:
-                body = sql.SQL(_COMPARE).format(table=name.sql, rows=sql.Literal(table.rows),
+                body = sql.SQL(COMPARE).format(table=name.sql, rows=sql.Literal(table.rows),
                                                 digest=sql.Literal(table.digest), name=sql.Literal(str(name)))
                 parts.append(f"DO {sql.Literal(body.as_string(None)).as_string(None)};")
         parts += [f"ANALYZE {name.quoted};" for name in names]
@@ -207,7 +207,7 @@ class SingleRestore:
         return "\n".join(parts) + "\n"
 
     def _look_for_difference(self, stderr: bytes, restored: Sequence[Table]) -> None:
-        match = _DIFFERS.search(stderr.decode("utf-8", "replace"))
+        match = DIFFERS.search(stderr.decode("utf-8", "replace"))
         if match is None:
             return
         wanted = next((one for one in restored if str(Name.parse(one.name)) == match[3].strip()), None)

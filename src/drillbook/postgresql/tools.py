@@ -43,14 +43,15 @@ ENVIRONMENT = {"LC_ALL": "C", "PGCONNECT_TIMEOUT": "10", "PGAPPNAME": "drillbook
 """Of client programs. Commits of a restore need not wait for the disk one by one: it ends with a checkpoint."""
 
 
-def passfile(service: Postgres) -> bytes:
-    """The line of a passfile with the superuser's password, for whatever server is asked.
+def passfile(service: Postgres, *, as_user: bool = False) -> bytes:
+    """The line of a passfile with the password of the superuser, or of the application, for whatever server is asked.
 
     Raises CouldNotVerify when libpq could not read the password from there.
     """
-    password = service.admin.password.reveal() if service.admin.password else ""
+    secret = service.password if as_user else service.admin.password
+    password = secret.reveal() if secret else ""
     if "\n" in password or "\r" in password:
-        raise CouldNotVerify(f"the password of {service.name}'s superuser holds a line break, which no passfile can",
+        raise CouldNotVerify(f"a password of {service.name} holds a line break, which no passfile can",
                              hint="give it another password")
     escaped = password.replace("\\", "\\\\").replace(":", "\\:")
     return f"*:*:*:*:{escaped}\n".encode("utf-8", "surrogateescape")

@@ -16,6 +16,7 @@ from drillbook.errors import HostError, NotReady, StepFailed
 from drillbook.postgresql import tables
 from drillbook.postgresql.connection import Connection, connected, one, reason
 from drillbook.postgresql.single import SingleRestore
+from drillbook.postgresql.single_rows import RowsRestore
 from drillbook.postgresql.tables import Name
 from drillbook.postgresql.tools import Tools
 from drillbook.services import Postgres
@@ -214,6 +215,46 @@ class RestoreTable(Write):
                 return tables.closed(session, Name.parse(self.table))
         except (psycopg.Error, HostError):
             return None
+
+
+def _plain_condition(text: str) -> str:
+    if "\\" in text or ";" in text:
+        raise ValueError("a condition holds no backslash and no semicolon")
+    return _condition(text)
+
+
+class RestoreRows(Write):
+    """Bring back the rows of a table that a condition names and whose key is not there now; all others stay as they are.
+
+    One transaction: what it read is compared with the backup's digest before a row of it is written. A row that clients
+    deleted since the backup comes back too when it meets the condition.
+    """
+
+    SERVICE = Postgres
+    TIMEOUT = 3600.0
+
+    service: ServiceName
+    from_: Uri
+    table: TableName
+    where: Annotated[str, AfterValidator(_plain_condition), Field(description="The rows, as behind SQL's WHERE.")]
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``table``, ``restored``, ``differing`` (rows that changed since), ``in_backup``, ``seconds``."""
+        service = ctx.service(self.service, Postgres)
+        return RowsRestore(ctx, service, Store(ctx.bucket(self.from_)), stored.split(self.from_),
+                           Name.parse(self.table), self.where).run()
+
+    def ready(self, ctx: Context) -> None:
+        """Tools on the host, a way to carry the files, and the store."""
+        service = ctx.service(self.service, Postgres)
+        Tools.of(ctx, service, ctx.host).need(("pg_restore", "psql"), 0)
+        Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
+        if self.known("from_"):
+            Store(ctx.bucket(self.from_)).check()
+
+    def undo(self, ctx: Context) -> Undo:
+        """What was restored is kept."""
+        return Undo.nothing("what was restored is kept")
 
 
 class AdmitTable(Write):

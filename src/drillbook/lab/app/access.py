@@ -9,6 +9,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from drillbook.lab.app.metrics import Metrics
+from drillbook.lab.app.switches import Switches
 
 _log = logging.getLogger("access")
 
@@ -16,9 +17,10 @@ _log = logging.getLogger("access")
 class Access:
     """ASGI middleware that times requests."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        """Wrap ``app``."""
+    def __init__(self, app: ASGIApp, metrics: Metrics, switches: Switches) -> None:
+        """Wrap ``app``; ``switches`` act at every request."""
         self._app = app
+        self._switches = switches
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -26,6 +28,7 @@ class Access:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        self._switches.remember()
         started = time.perf_counter()
         status = 500
 

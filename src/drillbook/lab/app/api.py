@@ -19,6 +19,7 @@ from drillbook.lab.app.access import Access
 from drillbook.lab.app.backends import Backends
 from drillbook.lab.app.metrics import Metrics
 from drillbook.lab.app.objects import STORE_ERRORS
+from drillbook.lab.app.switches import Switches, resident
 
 
 class NewDocument(BaseModel):
@@ -39,11 +40,12 @@ def make(backends: Backends) -> FastAPI:
 
     app = FastAPI(title="Document API of Drillbook's lab", lifespan=lifespan, openapi_url=None)
     metrics = Metrics()
-    app.add_middleware(Access, metrics=metrics)
+    switches = backends.settings.switches
+    app.add_middleware(Access, metrics=metrics, switches=switches)
     for error in (psycopg.Error, PoolTimeout):
         app.add_exception_handler(error, _database_down)
     _add_operations(app, backends, metrics)
-    _add_documents(app, backends)
+    _add_documents(app, backends, switches)
     return app
 
 
@@ -61,6 +63,10 @@ def _add_operations(app: FastAPI, backends: Backends, metrics: Metrics) -> None:
         body = {"status": status, "dependencies": {n: "down" if r else "up" for n, r in reasons.items()}, "failing": failing}
         return JSONResponse(body, status_code=503 if status == "unavailable" else 200)
 
+    @app.get("/memory")
+    async def memory() -> Response:
+        return JSONResponse({"resident_mib": resident() >> 20})
+
     @app.get("/metrics")
     async def show_metrics() -> Response:
         total: int | None
@@ -71,11 +77,12 @@ def _add_operations(app: FastAPI, backends: Backends, metrics: Metrics) -> None:
             total = None
         stats = backends.pool.get_stats()
         gauges = {"db_pool_connections": stats.get("pool_size", 0), "db_pool_available": stats.get("pool_available", 0),
-                  "db_pool_waiting": stats.get("requests_waiting", 0), "documents_total": total}
+                  "db_pool_waiting": stats.get("requests_waiting", 0), "documents_total": total,
+                  "process_resident_memory_bytes": resident()}
         return Response(metrics.render(gauges), media_type="text/plain; version=0.0.4")
 
 
-def _add_documents(app: FastAPI, backends: Backends) -> None:
+def _add_documents(app: FastAPI, backends: Backends, switches: Switches) -> None:
     @app.get("/api/v1/documents")
     async def list_documents(
         limit: Annotated[int, Query(ge=1, le=200)] = 20, offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
@@ -85,6 +92,10 @@ def _add_documents(app: FastAPI, backends: Backends) -> None:
             return bytes(JSONResponse(jsonable_encoder({"limit": limit, "offset": offset, "documents": items})).body)
 
         return Response(await backends.cached(f"documents:{limit}:{offset}", read), media_type="application/json")
+
+    @app.get("/api/v1/duplicates")
+    async def list_duplicates(limit: Annotated[int, Query(ge=1, le=2000)] = 100) -> Response:
+        return JSONResponse({"duplicates": await documents.duplicates(backends.pool, limit)})
 
     @app.post("/api/v1/documents")
     async def create_document(new: NewDocument) -> Response:
@@ -96,6 +107,7 @@ def _add_documents(app: FastAPI, backends: Backends) -> None:
 
     @app.get("/api/v1/documents/{number}")
     async def get_document(number: int) -> Response:
+        await switches.work()
         document = await documents.find(backends.pool, number)
         if document is None:
             raise HTTPException(404, f"no document {number}")

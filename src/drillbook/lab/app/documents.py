@@ -17,6 +17,8 @@ Pool = AsyncConnectionPool[psycopg.AsyncConnection[Row]]
 
 _LIST = """SELECT id, title, status, mime, size, language, created_at, archived_at, metadata FROM documents
            ORDER BY created_at DESC, id DESC LIMIT %s OFFSET %s"""
+_COPIES = """SELECT id, (SELECT count(*) FROM documents other WHERE other.sha256 = one.sha256) AS copies
+             FROM documents one ORDER BY id LIMIT %s"""
 
 
 def pool(url: str, size: int) -> Pool:
@@ -59,6 +61,14 @@ async def find(source: Pool, number: int) -> Row | None:
                 "SELECT ordinal, content, token_count FROM chunks WHERE document_id = %s ORDER BY ordinal", (number,))
             document["chunks"] = await chunks.fetchall()
         return document
+
+
+async def duplicates(source: Pool, limit: int) -> list[int]:
+    """Those of the first ``limit`` documents whose content another document has too; ended by the server after 3 s."""
+    async with source.connection() as connection:
+        await connection.execute("SET LOCAL statement_timeout = '3s'")
+        rows = await (await connection.execute(_COPIES, (limit,))).fetchall()
+    return [int(row["id"]) for row in rows if row["copies"] > 1]
 
 
 async def count(source: Pool) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from drillbook.lab.app.switches import Switches
+
 REQUIRED = ("API_PORT", "DATABASE_URL", "REDIS_URL",
             "S3_ENDPOINT", "S3_REGION", "S3_BUCKET", "S3_ACCESS_KEY", "S3_SECRET_KEY")
 
@@ -26,6 +28,7 @@ class Settings:
     s3_bucket: str
     s3_access_key: str
     s3_secret_key: str
+    switches: Switches
 
     @classmethod
     def load(cls) -> Settings:
@@ -35,4 +38,5 @@ class Settings:
             raise SettingsError(f"missing in the environment: {', '.join(missing)} (see api.env.template)")
         env = os.environ
         return cls(int(env["API_PORT"]), env["DATABASE_URL"], int(env.get("DATABASE_POOL_SIZE", "10")), env["REDIS_URL"],
-                   env["S3_ENDPOINT"], env["S3_REGION"], env["S3_BUCKET"], env["S3_ACCESS_KEY"], env["S3_SECRET_KEY"])
+                   env["S3_ENDPOINT"], env["S3_REGION"], env["S3_BUCKET"], env["S3_ACCESS_KEY"], env["S3_SECRET_KEY"],
+                   Switches.of(env))

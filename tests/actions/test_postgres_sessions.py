@@ -1,0 +1,162 @@
+"""Sessions and indexes of a real server that takes few connections: too many, one that blocks, a plan without its index."""
+
+import subprocess
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+from pydantic import ValidationError
+
+from drillbook.errors import NotReady, StepFailed
+from tests.actions.ground import PLAIN, marked
+from tests.postgresql import fixtures
+
+place = fixtures.place
+
+
+@pytest.fixture(scope="module")
+def small(place):
+    cluster = place.place("small")
+    cluster.create()
+    with (cluster.data / "postgresql.conf").open("a") as file:
+        file.write("max_connections = 14\nsuperuser_reserved_connections = 3\n")
+    cluster.start()
+    cluster.sql("CREATE ROLE clerk LOGIN PASSWORD 'clerk'", "CREATE DATABASE shop OWNER clerk", database="postgres")
+    password = cluster.service.password.reveal().replace("'", "''")
+    cluster.sql(f"ALTER ROLE clerk PASSWORD '{password}'", "CREATE TABLE goods (id int PRIMARY KEY, code text, shelf int)",
+                "INSERT INTO goods SELECT g, md5(g::text), g % 50 FROM generate_series(1, 20000) AS g",
+                "CREATE INDEX goods_code ON goods (code)", "ALTER TABLE goods OWNER TO clerk", "ANALYZE goods")
+    yield cluster
+    cluster.destroy()
+
+
+def undo(action, ctx):
+    found = action.undo(ctx)
+    assert found.kind == "commands"
+    for argv in found.commands:
+        subprocess.run(argv, env=PLAIN, cwd="/", stdin=subprocess.DEVNULL, check=True, timeout=60)
+
+
+def until(held, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not held():
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.05)
+
+
+def command_line(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def connects(small):
+    try:
+        small.connect(user="clerk").close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def sessions(small, application):
+    return small.sql(f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{application}'")[0][0]
+
+
+def test_every_connection_is_taken_until_the_undo(place, small):
+    ctx = place.context(step="inject.1")
+    fault = place.action("postgres.hold_connections", service="small", **{"for": "2m"})
+    fault.ready(ctx)
+    assert fault.active(ctx) is False
+    try:
+        facts = fault.run(ctx)
+        assert connects(small) is False
+        assert fault.active(ctx) is True
+        assert facts["limit"] == 11
+        assert sessions(small, facts["application"]) == facts["held"] >= 10
+        shown = [command_line(pid) for pid in marked(ctx.run_id)]
+        assert any(b"pg_sleep" in one for one in shown)
+        assert not any(small.service.password.reveal().encode() in one for one in shown)
+    finally:
+        undo(fault, ctx)
+    assert marked(ctx.run_id) == []
+    until(lambda: connects(small) and fault.active(ctx) is False)
+    undo(fault, ctx)
+
+
+def test_those_of_one_application_are_ended_and_no_others(place, small):
+    ctx = place.context(step="inject.1")
+    fault = place.action("postgres.hold_connections", service="small", leave=4, **{"for": "2m"})
+    with small.connect(user="clerk") as other:
+        try:
+            facts = fault.run(ctx)
+            assert connects(small) is True
+            ended = place.run("postgres.terminate", service="small", application=facts["application"])
+            assert ended["terminated"] == facts["held"] > 0
+            assert ended["applications"] == [facts["application"]]
+            until(lambda: fault.active(ctx) is False)
+        finally:
+            undo(fault, ctx)
+        assert other.execute("SELECT 1").fetchone() == (1,)
+    assert place.run("postgres.terminate", service="small", application=facts["application"])["terminated"] == 0
+
+
+def test_a_session_that_is_idle_in_its_transaction_blocks_until_it_is_ended(place, small):
+    ctx = place.context(step="inject.1")
+    fault = place.action("postgres.idle_in_transaction", service="small", table="goods", **{"for": "2m"})
+    fault.ready(ctx)
+    busy = small.connect(user="clerk")
+    busy.execute("BEGIN")
+    try:
+        facts = fault.run(ctx)
+        assert fault.active(ctx) is True
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            small.sql("SET lock_timeout = '300ms'", "SELECT count(*) FROM goods")
+        until(lambda: place.run("postgres.terminate", service="small", idle_longer_than="100ms",
+                                application=facts["application"])["terminated"] == 1)
+        assert small.sql("SET lock_timeout = '20s'", "SELECT count(*) FROM goods") == [(20000,)]
+        until(lambda: fault.active(ctx) is False)
+        assert busy.execute("SELECT 1").fetchone() == (1,)
+    finally:
+        undo(fault, ctx)
+        busy.close()
+    assert marked(ctx.run_id) == []
+
+
+def test_an_index_is_gone_until_it_is_made_again(place, small):
+    ctx = place.context(step="inject.1")
+    query = "SELECT count(*) FROM goods WHERE code = 'x'"
+    fault = place.action("postgres.drop_index", service="small", index="goods_code")
+    fault.ready(ctx)
+    way_back = fault.undo(ctx)
+    assert place.run("postgres.explain", service="small", query=query, index="goods_code")["indexes"] == ["goods_code"]
+    facts = fault.run(ctx)
+    assert (facts["table"], fault.active(ctx)) == ("public.goods", True)
+    with pytest.raises(StepFailed, match="does not use goods_code") as told:
+        place.run("postgres.explain", service="small", query=query, index="goods_code")
+    assert told.value.facts["scanned"] == ["goods"]
+    made = place.run(way_back.action, **way_back.params)
+    assert (made["already"], fault.active(ctx)) == (False, False)
+    assert place.run(way_back.action, **way_back.params)["already"] is True
+    assert place.run("postgres.analyze", service="small", table="goods")["rows"] == 20000
+    assert small.sql("SELECT indexdef FROM pg_indexes WHERE indexname = 'goods_code'") == [(facts["definition"],)]
+
+
+def test_what_is_not_meant_is_refused(place, small):
+    ctx = place.context(step="inject.1")
+    with pytest.raises(NotReady, match="a constraint"):
+        place.action("postgres.drop_index", service="small", index="goods_pkey").ready(ctx)
+    with pytest.raises(NotReady, match="there is no index nothing"):
+        place.action("postgres.drop_index", service="small", index="nothing").ready(ctx)
+    with pytest.raises(NotReady, match="there is no table nothing"):
+        place.action("postgres.idle_in_transaction", service="small", table="nothing").ready(ctx)
+    with pytest.raises(ValidationError, match="which sessions"):
+        place.action("postgres.terminate", service="small")
+    with pytest.raises(ValidationError, match="one statement"):
+        place.action("postgres.create_index", service="small", definition="DROP TABLE goods")
+    with pytest.raises(StepFailed):
+        place.run("postgres.explain", service="small", query="SELECT 1; DROP TABLE goods")
+    with pytest.raises(NotReady, match="in use already"):
+        place.action("postgres.hold_connections", service="small", leave=11).ready(ctx)
+    assert small.sql("SELECT count(*) FROM goods") == [(20000,)]
