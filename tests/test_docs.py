@@ -1,11 +1,12 @@
 """The documentation says what the code does."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
-from drillbook import plan, reference, spec
+from drillbook import handbook, plan, reference, spec
 from drillbook.action import known_names
 from drillbook.project import Project
 from drillbook.tasks import namespace
@@ -18,6 +19,24 @@ def test_generated_pages_are_current(name):
     path = ROOT / "docs" / name
     assert path.is_file(), "run `invoke docs`"
     assert path.read_text() == reference.pages()[name], "run `invoke docs`"
+
+
+def test_the_page_of_the_handbook_is_current():
+    text = (ROOT / "docs" / "handbook.md").read_text()
+    assert text == handbook.page(Project(ROOT)), "run `invoke docs`"
+    suite = Project(ROOT).drill("handbook")
+    assert [name for name in suite.drills if f"| **{name}**<br>" not in text] == []
+
+
+def test_the_page_of_the_handbook_with_last_results(tmp_path):
+    shutil.copytree(ROOT / "drills", tmp_path / "drills")
+    run = tmp_path / "reports" / "20260101T000000.000Z-api-down-0000"
+    run.mkdir(parents=True)
+    (run / "journal.jsonl").touch()
+    (run / "result.json").write_text('{"verdict": "passed", "started": "2026-01-01T00:00:00Z"}')
+    text = handbook.page(Project(tmp_path), results=True)
+    assert re.search(r"\*\*api-down\*\*.*\| passed, 2026-01-01 \|$", text, re.MULTILINE)
+    assert re.search(r"\*\*port-taken\*\*.*\| never run \|$", text, re.MULTILINE)
 
 
 def test_every_action_is_in_the_reference():

@@ -273,11 +273,12 @@ def check(context: Context) -> None:
 
 @task
 @told
-def docs(_: Context) -> int:
-    """Write the generated pages of docs/ anew (for people who work on Drillbook)."""
-    from drillbook import reference  # noqa: PLC0415  imports every action
+def docs(_: Context, results: bool = False) -> int:
+    """Write the generated pages of docs/ anew (for people who work on Drillbook); --results: with the last results."""
+    from drillbook import handbook, reference  # noqa: PLC0415  imports every action
 
-    changed = reference.write(Project.here().root / "docs")
+    project = Project.here()
+    changed = [*reference.write(project.root / "docs"), *handbook.write(project, results=results)]
     sys.stdout.write(f"written: {', '.join(changed)}\n" if changed else "every page is current\n")
     return 0
 
