@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 
 import pytest
 
@@ -12,6 +13,18 @@ def need(tool: str) -> str:
     if path:
         return path
     reason = f"{tool} is not installed"
+    if os.environ.get("DRILLBOOK_REQUIRE") == "all":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def docker_engine() -> None:
+    """Skip the test, or fail it in CI, where no Docker engine answers this user."""
+    need("docker")
+    done = subprocess.run(["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return
+    reason = f"no Docker engine answers: {done.stderr.strip()[-200:]}"
     if os.environ.get("DRILLBOOK_REQUIRE") == "all":
         pytest.fail(reason)
     pytest.skip(reason)

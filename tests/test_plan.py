@@ -101,7 +101,7 @@ def test_steps_of_one_parallel_group_do_not_see_each_other(tmp_path):
         ("environment: lab\n", "", 1, "the key 'environment' is missing"),
         ("port: 2201", "port: 99999", 3, "port"),
         ("port: 2201", "prot: 2201", 3, "unknown key 'prot'"),
-        ("port: 2201", "port: !lab ssh.app-1", 3, "only the embedded lab's inventory"),
+        ("port: 2201", "port: !lab ssh.app-1", 3, "only a lab's inventory"),
         ("groups: {db: [db-1, db-2]}", "groups: {db: [db-1, db-3]}", 6, "'db-3', which is not in `hosts`"),
         ("kind: http, host: app-1", "kind: http, host: app-2", 8, "runs on 'app-2', which is not in `hosts`"),
         ("kind: http", "kind: htpp", 8, "kind"),

@@ -1,4 +1,4 @@
-"""Runs whose embedded lab is gone: what they broke went with it, so nothing is left to put back, and that is journalled."""
+"""Runs whose lab is gone: what they broke went with it, so nothing is left to put back, and that is journalled."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def lab_gone(first: Mapping[str, Any]) -> str:
     data = first.get("data")
     plan = data.get("plan") if isinstance(data, dict) else None
     inventory = plan.get("inventory") if isinstance(plan, dict) else None
-    if not isinstance(data, dict) or not isinstance(inventory, dict) or inventory.get("lab") != "embedded":
+    if not isinstance(data, dict) or not isinstance(inventory, dict) or inventory.get("lab") not in ("embedded", "docker"):
         return ""
     if str(data.get("controller", "")).partition(",")[0] != platform.node():
         return ""

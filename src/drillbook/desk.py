@@ -1,4 +1,4 @@
-"""What the tasks do, in a terminal: run, recover, render, and the embedded lab. Returns exit statuses."""
+"""What the tasks do, in a terminal: run, recover, render. Returns exit statuses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from drillbook import conduct, departed, listing, notes, verifying
+from drillbook import conduct, departed, labs, notes, verifying
 from drillbook.attesting import statement
 from drillbook.conduct import Conductor
 from drillbook.console import console
@@ -86,13 +86,11 @@ def check(project: Project, name: str, inventory_name: str) -> int:
 
 
 def _inventory(project: Project, name: str, note: Callable[[str], None]) -> Inventory:
-    """The inventory; the embedded lab is started first when it belongs to one and is down."""
+    """The inventory; the lab that it belongs to is started first when it is down."""
     inventory = project.inventory(name)
-    if inventory.lab != "embedded":
+    if not inventory.lab:
         return inventory
-    from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
-
-    control.up(project.lab, progress=lambda text: note(f"lab: {text}"), as_it_is=True)
+    labs.started(project, inventory.lab, lambda text: note(f"lab: {text}"))
     return project.inventory(name)
 
 
@@ -235,28 +233,3 @@ def verify(project: Project, run: str) -> int:
     found = verifying.verify(project.run(run, suites=True), project.root)
     verifying.show(found, console())
     return verifying.EXIT[found.mark]
-
-
-def lab_up(project: Project) -> int:
-    """Start the lab."""
-    from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
-
-    out = console()
-    control.up(project.lab, progress=lambda text: out.print(f"lab: {text}"))
-    return lab_status(project)
-
-
-def lab_down(project: Project) -> int:
-    """Stop the lab."""
-    from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
-
-    control.down(project.lab)
-    console().print("the lab is down; nothing of it is left")
-    return 0
-
-
-def lab_status(project: Project) -> int:
-    """Print what runs."""
-    from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
-
-    return listing.lab(control.status(project.lab), console())

@@ -24,7 +24,8 @@ class ManagerConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["systemd", "supervisor"] = Field(default="systemd", description="Which service manager.")
+    kind: Literal["systemd", "supervisor", "docker"] = Field(default="systemd", description=(
+        "Which service manager; docker: the units are containers, by their names."))
     config: str = Field(default="", description="supervisor: path of supervisord.conf on the host.")
     user: bool = Field(default=False, description="systemd: the user's own manager (`systemctl --user`).")
     sudo: bool = Field(default=False, description="Call it through `sudo -n`.")

@@ -52,7 +52,8 @@ class Inventory(BaseModel):
     ansible: str | tuple[str, ...] | AnsibleSource | None = Field(
         default=None, exclude=True, description="Ansible inventories whose hosts and groups are taken; see inventory.md.")
     environment: str = Field(min_length=1, description="lab, staging, production, or any word.")
-    lab: str = Field(default="", description="`embedded`: drills start the embedded lab when it is down.")
+    lab: str = Field(default="", description=(
+        "`embedded` or `docker`: drills start that lab when it is down."))
     hosts: dict[str, Target] = Field(default_factory=dict, description="Hosts by name.")
     groups: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Names of hosts by group.")
     services: dict[str, AnyService] = Field(default_factory=dict, description="Services by name.")
@@ -167,7 +168,7 @@ def _collect(value: Any, found: list[Secret]) -> None:
 def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
     """Read an inventory file, the files that it includes, and the Ansible inventories that these name.
 
-    ``lab`` answers the tags ``!lab`` and ``!lab_secret``: values that only a running embedded lab knows. Paths in
+    ``lab`` answers the tags ``!lab`` and ``!lab_secret``: values that only a running lab knows. Paths in
     a file are relative to its folder. Raises InventoryError with file, line and column.
     """
     found = reading.documents(path, lambda folder: _tags(folder, lab))
@@ -197,7 +198,7 @@ def _tags(folder: Path, lab: LabLookup | None) -> Mapping[str, strict.TagReader]
 
     def of_lab(value: Any) -> str | int:
         if lab is None or not isinstance(value, str):
-            raise ValueError("only the embedded lab's inventory has values of the lab")
+            raise ValueError("only a lab's inventory has values of the lab")
         return lab(value)
 
     def lab_secret(value: Any) -> Secret:

@@ -14,8 +14,8 @@ from drillbook.console import console
 from drillbook.errors import UnknownName
 from drillbook.strict import did_you_mean
 
-SPARE = "db-2"
-"""The host of the lab on which nothing runs until a drill restores to it."""
+SPARE = ("db-2", "spare")
+"""The host of a lab on which nothing runs until a drill restores to it."""
 
 
 def actions(name: str) -> int:
@@ -57,14 +57,15 @@ def _action(found: type[Any], out: Console) -> None:
 
 def lab(status: Any, out: Console) -> int:
     """What of the lab runs, host by host."""
+    kind = " --kind docker" if status.folder.name.endswith("-docker") else ""
     if not status.components:
-        out.print(Text(f"the lab in {status.folder} is down; start it with `invoke lab.up`"), soft_wrap=True)
+        out.print(Text(f"the lab in {status.folder} is down; start it with `invoke lab.up{kind}`"), soft_wrap=True)
         return 0
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("host", "part", "state", "port", "pid"):
         table.add_column(column)
     for part in sorted(status.components, key=lambda part: part.host):
-        spare = part.host == SPARE and part.name != "ssh"
+        spare = part.host in SPARE and part.name not in ("ssh", "machine")
         state = ("up", "green") if part.up else ("off: a drill starts it", "dim") if spare else ("down", "red")
         table.add_row(part.host, part.name, Text(*state), str(part.port or "-"), str(part.pid or "-"))
     out.print(table)

@@ -43,6 +43,13 @@ class Project:
 
         return control.default_folder(self.root)
 
+    @property
+    def docker_lab(self) -> Path:
+        """The folder of this project's Docker lab."""
+        from drillbook.lab.containers import layout  # noqa: PLC0415  the lab is an extra
+
+        return layout.default_folder(self.root)
+
     def drill_names(self) -> dict[str, Path]:
         """Every drill and suite by name."""
         return spec.names_in(self.root / "drills")
@@ -66,7 +73,10 @@ class Project:
 
     def _lab_value(self, path: str) -> str | int:
         from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
+        from drillbook.lab.containers import layout  # noqa: PLC0415
 
+        if layout.PREFIX in path:  # also in `secrets.docker.NAME`
+            return layout.lookup(self.docker_lab, path.replace(layout.PREFIX, "", 1))
         return control.lookup(self.lab, path)
 
     def runs(self) -> Iterator[Path]:

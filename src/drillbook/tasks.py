@@ -230,31 +230,34 @@ def actions(_: Context, name: str | None = None) -> int:
     return listing.actions(name or "")
 
 
-@task
+KIND = {"kind": "embedded or docker (default: embedded)"}
+
+
+@task(help={**KIND, "build_only": "docker: build the images and start nothing"})
 @told
-def up(_: Context) -> int:
-    """Start the embedded lab, or use the one that runs."""
-    from drillbook import desk  # noqa: PLC0415  the lab is an extra
+def up(_: Context, kind: str = "embedded", build_only: bool = False) -> int:
+    """Start a lab, or use the one that runs."""
+    from drillbook import labs  # noqa: PLC0415  keeps start-up fast
 
-    return desk.lab_up(Project.here())
+    return labs.up(Project.here(), kind, build_only=build_only)
 
 
-@task
+@task(help={**KIND, "images": "docker: remove its images too"})
 @told
-def down(_: Context) -> int:
-    """Stop the embedded lab and remove all that it made."""
-    from drillbook import desk  # noqa: PLC0415  the lab is an extra
+def down(_: Context, kind: str = "embedded", images: bool = False) -> int:
+    """Stop a lab and remove all that it made."""
+    from drillbook import labs  # noqa: PLC0415  keeps start-up fast
 
-    return desk.lab_down(Project.here())
+    return labs.down(Project.here(), kind, images=images)
 
 
-@task
+@task(help=KIND)
 @told
-def status(_: Context) -> int:
-    """What of the embedded lab runs."""
-    from drillbook import desk  # noqa: PLC0415  the lab is an extra
+def status(_: Context, kind: str = "embedded") -> int:
+    """What of a lab runs."""
+    from drillbook import labs  # noqa: PLC0415  keeps start-up fast
 
-    return desk.lab_status(Project.here())
+    return labs.status(Project.here(), kind)
 
 
 @task(help={"all": "everything: the controller killed after every single event of every drill, and every example"})

@@ -157,10 +157,7 @@ class Kill(_Down):
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``unit``, ``pid`` of the killed process."""
         seen = _state(ctx, self.service)
-        if not seen.pid:
-            raise StepFailed(f"{seen.unit} is {seen.word}: there is no process to kill")
-        sudo = ("sudo", "-n") if ctx.host.target.manager.sudo else ()
-        ctx.run(*sudo, "kill", "-KILL", str(seen.pid)).check()
+        ctx.run(*manager_of(ctx.host).kill(seen)).check()
         return {"unit": seen.unit, "pid": seen.pid}
 
 

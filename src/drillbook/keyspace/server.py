@@ -99,7 +99,7 @@ def loaded(ctx: Context, service: Redis) -> int:
                 raise
         if time.monotonic() > look_at:
             state = manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
-            if state.state != "running" and state.word != "STARTING":
+            if state.state not in ("running", "starting", "activating"):
                 raise StepFailed(f"{service.unit} is {state.word}: the server ended while it loaded the saved file; "
                                  "see its log", findings=[finding("service-state", title=service.unit, wanted="running",
                                                                   measured=state.word, host=ctx.host.name)])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import shutil
 import signal
 import socket
 import stat
@@ -18,12 +16,12 @@ from pathlib import Path
 
 from drillbook.errors import LabError
 from drillbook.lab import identity, processes, programs, serve, supervision
-from drillbook.lab.layout import ADDRESS, BLOCK, HOSTS, LONGEST_FOLDER, MARK, PORTS, SECRETS, Lab, default_folder, lookup
+from drillbook.lab.folder import begin, checked, empty, locked
+from drillbook.lab.layout import ADDRESS, BLOCK, HOSTS, PORTS, Lab, default_folder, lookup
 
 __all__ = ["Component", "Lab", "LabStatus", "default_folder", "down", "lookup", "status", "up"]
 
 START_WITHIN = 90.0
-OWNED_BY = "drillbook lab\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +54,8 @@ def up(folder: Path, *, progress: Callable[[str], None] = lambda line: None, as_
 
     With ``as_it_is`` a lab whose machines are up is taken although a service of it is down: a drill may be at work there.
     """
-    folder = _checked(folder)
-    with _locked(folder):
+    folder = checked(folder)
+    with locked(folder):
         lab = Lab.read(folder)
         found = status(folder) if lab is not None and lab.ready else None
         if lab is not None and found is not None and (found.healthy or (as_it_is and found.standing)):
@@ -80,10 +78,10 @@ def up(folder: Path, *, progress: Callable[[str], None] = lambda line: None, as_
 
 def down(folder: Path) -> None:
     """End every process of the lab and remove its folder; nothing happens when there is none. Raises LabError."""
-    folder = _checked(folder)
+    folder = checked(folder)
     if not folder.exists():
         return
-    with _locked(folder):
+    with locked(folder):
         _end(folder)
         folder.rmdir()
 
@@ -135,55 +133,10 @@ def _accepts(port: int) -> bool:
     return True
 
 
-def _checked(folder: Path) -> Path:
-    folder = folder.resolve()
-    if not sys.platform.startswith("linux"):
-        raise LabError("the embedded lab needs Linux", hint="use an inventory of other hosts")
-    if len(str(folder)) > LONGEST_FOLDER:
-        raise LabError(f"the lab's folder is too long for unix sockets: {folder}", hint="set DRILLBOOK_LAB to a shorter one")
-    if os.environ.get(MARK) == str(folder):
-        raise LabError("this is a session inside the lab", hint="leave it first")
-    if any(character in str(folder) for character in "\"'%;\n\\$`{} "):
-        raise LabError(f"the lab's folder has a character that its programs do not take: {folder}", hint="set DRILLBOOK_LAB")
-    return folder
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One up or down at a time. The lock is the folder itself, so that nothing is left of it."""
-    while True:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            mine = os.fstat(handle)
-            with contextlib.suppress(FileNotFoundError):
-                if folder.stat().st_ino == mine.st_ino:
-                    _refuse_foreign(folder, mine)
-                    yield
-                    return
-        finally:
-            os.close(handle)
-
-
-def _refuse_foreign(folder: Path, found: os.stat_result) -> None:
-    """A folder that somebody else made, or that holds something else, is not ours to fill or to remove."""
-    if found.st_uid not in (os.geteuid(), identity.NOBODY if os.geteuid() == 0 else os.geteuid()):
-        raise LabError(f"{folder} belongs to another user", hint="set DRILLBOOK_LAB to another folder")
-    marker = folder / "OWNER"
-    if any(folder.iterdir()) and not (marker.is_file() and marker.read_text(encoding="ascii") == OWNED_BY):
-        raise LabError(f"{folder} holds something that is not a lab", hint="set DRILLBOOK_LAB to another folder")
-
-
 def _prepare(folder: Path) -> None:
     lab = Lab.free(folder)
-    folder.chmod(0o700)
-    (folder / "OWNER").write_text(OWNED_BY, encoding="ascii")
-    for name in ("run", "secrets"):
-        (folder / name).mkdir(mode=0o700)
-    for name in SECRETS:
-        with os.fdopen(os.open(folder / "secrets" / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(os.urandom(10 if name == "s3_key" else 20).hex())
+    begin(folder)
+    (folder / "run").mkdir(mode=0o700)
     _remove_sockets(lab)
     lab.write()
 
@@ -238,8 +191,7 @@ def _end(folder: Path) -> None:
     left = processes.sweep(folder)
     if left:
         raise LabError(f"processes of the lab do not end: {sorted(left)}")
-    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name == "OWNER"):  # last: it says that the rest is ours
-        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+    empty(folder)
     if lab is not None:
         _remove_sockets(lab)
 

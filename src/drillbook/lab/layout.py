@@ -10,6 +10,7 @@ import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from drillbook.errors import LabError
 
@@ -29,8 +30,7 @@ PORTS = (
     "ssh.app-1", "ssh.db-1", "ssh.db-2", "ssh.store-1", "postgres.db-1", "postgres.db-2", "redis", "api",
     "s3", "s3.grpc", "master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "admin", "admin.grpc",
     "spare-api", "relay.postgres", "relay.redis",
-    "vectors",
-    "prometheus", "alertmanager", "exporter",
+    "vectors", "prometheus", "alertmanager", "exporter",
 )
 BLOCK = 25
 FIRST_PORT = 20000
@@ -50,13 +50,13 @@ class Lab:
     ready: bool = False
 
     @classmethod
-    def preferred(cls, folder: Path) -> Lab:
+    def preferred(cls, folder: Path) -> Self:
         """The lab of ``folder`` with the ports that it gets when they are free: always the same for the same folder."""
         number = int(hashlib.sha256(str(folder).encode()).hexdigest()[:8], 16)
         return cls(folder, FIRST_PORT + number % BLOCKS * BLOCK)
 
     @classmethod
-    def free(cls, folder: Path) -> Lab:
+    def free(cls, folder: Path) -> Self:
         """The lab of ``folder`` on the first block from the preferred one of which every port is free."""
         first = cls.preferred(folder).base - FIRST_PORT
         for step in range(BLOCKS):
@@ -66,7 +66,7 @@ class Lab:
         raise LabError("no free block of ports between 20000 and 29999", hint="end what listens there: ss -tlnp")
 
     @classmethod
-    def read(cls, folder: Path) -> Lab | None:
+    def read(cls, folder: Path) -> Self | None:
         """What ``lab.json`` says, or None when there is none that can be read."""
         try:
             data = json.loads((folder / "lab.json").read_text(encoding="utf-8"))

@@ -1,7 +1,8 @@
 """A TCP relay whose path can be broken on purpose, without root.
 
-``python -m drillbook.lab.relay FOLDER NAME=PORT:PORT ...`` listens on the first port of each name and carries to the
-second. The file FOLDER/NAME says how, in one line ``KIND MILLISECONDS OWNER``; without it the path is open.
+``python -m drillbook.lab.relay FOLDER NAME=PORT:[HOST:]PORT ...`` listens on the first port of each name and carries to
+the second, on this machine or on HOST. The file FOLDER/NAME says how, in one line ``KIND MILLISECONDS OWNER``; without
+it the path is open.
 
 drop   nothing passes and nothing is lost, as when packets vanish: what is sent waits and passes later; nobody is accepted
 delay  every answer comes that much later
@@ -59,11 +60,11 @@ class Mode:
 class Relayed:
     """One relayed port."""
 
-    def __init__(self, control: Path, listen: int, target: int) -> None:
+    def __init__(self, control: Path, listen: int, target: int, host: str = ADDRESS) -> None:
         """``control`` is the file that says how the path behaves. Raises OSError when the port is taken."""
         self.mode = Mode()
         self._control = control
-        self._target = target
+        self._target = (host, target)
         self._passable = asyncio.Event()
         self._passable.set()
         self._carried: set[asyncio.Task[None]] = set()
@@ -145,7 +146,7 @@ class Relayed:
                     end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 async with asyncio.timeout(DIAL_WITHIN):
-                    await asyncio.get_running_loop().sock_connect(far, (ADDRESS, self._target))
+                    await asyncio.get_running_loop().sock_connect(far, self._target)
                 async with asyncio.TaskGroup() as both:
                     both.create_task(self._way(near, far, answers=False))
                     both.create_task(self._way(far, near, answers=True))
@@ -188,13 +189,14 @@ class Relayed:
 
 
 async def serve(folder: Path, names: Sequence[str]) -> None:
-    """Serve the paths ``NAME=PORT:PORT`` for ever. Raises OSError when a port is taken."""
+    """Serve the paths ``NAME=PORT:[HOST:]PORT`` for ever. Raises OSError when a port is taken."""
     folder.mkdir(mode=0o700, exist_ok=True)
     async with asyncio.TaskGroup() as work:
         for text in names:
             name, _, ports = text.partition("=")
             listen, _, target = ports.partition(":")
-            path = Relayed(folder / name, int(listen), int(target))
+            host, _, port = target.rpartition(":")
+            path = Relayed(folder / name, int(listen), int(port), host or ADDRESS)
             work.create_task(path.watch())
             work.create_task(path.accept())
 

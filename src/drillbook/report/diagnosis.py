@@ -1,4 +1,4 @@
-"""What runs diagnosed, as rows for all formats: one drill's causes, and over a suite injected cause against diagnosed cause."""
+"""What runs diagnosed, as rows for all formats: one drill's causes, and over a suite injected against diagnosed cause."""
 
 from __future__ import annotations
 

@@ -96,7 +96,8 @@ def _diagnosis(view: RunView) -> list[str]:
     found = view.result.diagnosis
     if found is None:
         return []
-    causes = [(escape(row.cause), escape(row.subject), str(row.score), escape(diagnosis.causes_text(row)), escape(row.remedy))
+    causes = [(escape(row.cause), escape(row.subject), str(row.score), escape(diagnosis.causes_text(row)),
+               escape(row.remedy))
               for row in diagnosis.cause_rows(found)]
     return ["## Diagnosis", escape(diagnosis.sentence(found)),
             table(("Cause", "Where", "Weight", "What was seen", "Remedy"), causes) if causes else

@@ -9,15 +9,14 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from drillbook.lab.app.settings import Settings, SettingsError
-from drillbook.lab.layout import ADDRESS
 
 
-def _taken(port: int) -> str:
+def _taken(host: str, port: int) -> str:
     """Why nobody can listen there now, or nothing. Asked early, so that the supervisor sees a start that fails."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((ADDRESS, port))
+            probe.bind((host, port))
         except OSError as error:
             return str(error.strerror or error)
     return ""
@@ -33,7 +32,7 @@ def main() -> int:
     except SettingsError as error:
         logging.error("%s", error)
         return 78
-    if taken := _taken(settings.port):
+    if taken := _taken(settings.host, settings.port):
         logging.error("cannot listen on port %d: %s", settings.port, taken)
         return 71
     # Large, and slow on a loaded machine: a missing setting is told before the supervisor takes the start for a success.
@@ -47,7 +46,7 @@ def main() -> int:
     handler = RotatingFileHandler(Path("log/access.log"), maxBytes=5_000_000, backupCount=1)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     access.addHandler(handler)
-    uvicorn.run(api.make(Backends(settings)), host=ADDRESS, port=settings.port, access_log=False, log_config=None,
+    uvicorn.run(api.make(Backends(settings)), host=settings.host, port=settings.port, access_log=False, log_config=None,
                 timeout_graceful_shutdown=1)
     return 0
 

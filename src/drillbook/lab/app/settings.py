@@ -19,6 +19,7 @@ class SettingsError(Exception):
 class Settings:
     """What the API needs to know."""
 
+    host: str
     port: int
     database_url: str
     pool_size: int
@@ -37,6 +38,6 @@ class Settings:
         if missing:
             raise SettingsError(f"missing in the environment: {', '.join(missing)} (see api.env.template)")
         env = os.environ
-        return cls(int(env["API_PORT"]), env["DATABASE_URL"], int(env.get("DATABASE_POOL_SIZE", "10")), env["REDIS_URL"],
-                   env["S3_ENDPOINT"], env["S3_REGION"], env["S3_BUCKET"], env["S3_ACCESS_KEY"], env["S3_SECRET_KEY"],
-                   Switches.of(env))
+        return cls(env.get("API_HOST", "127.0.0.1"), int(env["API_PORT"]), env["DATABASE_URL"],
+                   int(env.get("DATABASE_POOL_SIZE", "10")), env["REDIS_URL"], env["S3_ENDPOINT"], env["S3_REGION"],
+                   env["S3_BUCKET"], env["S3_ACCESS_KEY"], env["S3_SECRET_KEY"], Switches.of(env))

@@ -1,0 +1,181 @@
+"""Bringing a Docker lab up and down, and saying how it is."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from drillbook.errors import LabError
+from drillbook.lab import seed, serve
+from drillbook.lab.containers import engine, images, settings
+from drillbook.lab.containers.engine import Progress, docker
+from drillbook.lab.containers.layout import MACHINES, ON, SERVICES, DockerLab
+from drillbook.lab.control import Component, LabStatus
+from drillbook.lab.folder import begin, checked, empty, locked
+from drillbook.lab.layout import ADDRESS
+
+UP_WITHIN = 120.0
+ANSWERS_WITHIN = 60.0
+PORT_OF = {"api": "api", "cache": "redis", "s3": "s3", "prometheus": "prometheus", "alertmanager": "alertmanager"}
+"""The port of each part that has one on the controller."""
+_HELD = "ls /var/tmp/drillbook/locks /var/tmp/drillbook/leases 2>/dev/null | grep -v :$"
+
+
+def up(folder: Path, files: Path, *, progress: Progress = lambda line: None, as_it_is: bool = False) -> DockerLab:
+    """A healthy lab in ``folder``: the one that runs there, else a new one of the files in ``files``. Raises LabError.
+
+    With ``as_it_is`` a lab whose machines are up is taken although a service of it is down: a drill may be at work there.
+    """
+    folder = checked(folder)
+    _have(files)
+    engine.need()
+    with locked(folder):
+        lab = DockerLab.read(folder)
+        found = status(folder) if lab is not None and lab.ready else None
+        if lab is not None and found is not None and (found.healthy or (as_it_is and found.standing)):
+            progress(f"the lab in {folder} runs already")
+            return lab
+        if lab is not None and found is not None and found.standing and (held := _held(lab)):
+            raise LabError(f"the lab in {folder} is not whole, and a run is at work in it, or has died there: {held}",
+                           hint="let it end, or recover it: invoke drill.recover; or: invoke lab.down --kind docker")
+        if lab is not None:
+            progress("the lab there is not whole: it is removed first")
+            _end(folder)
+        tag = images.ready(files, progress)
+        try:
+            return _start(folder, files, tag, progress)
+        except BaseException:
+            with contextlib.suppress(LabError):
+                _end(folder)
+            raise
+
+
+def build(files: Path, *, progress: Progress = lambda line: None) -> str:
+    """Have the images, and start nothing; returns their tag. Raises LabError."""
+    _have(files)
+    engine.need()
+    return images.ready(files, progress)
+
+
+def down(folder: Path, *, with_images: bool = False) -> None:
+    """Remove containers, networks and volumes of the lab, and its folder; if wanted its images. Raises LabError."""
+    folder = checked(folder)
+    if with_images or folder.exists():
+        engine.need()
+    if folder.exists():
+        with locked(folder):
+            _end(folder)
+            folder.rmdir()
+    if with_images:
+        images.remove()
+
+
+def status(folder: Path) -> LabStatus:
+    """How the lab is now; asks the engine and every port."""
+    folder = folder.resolve()
+    lab = DockerLab.read(folder)
+    if lab is None:
+        return LabStatus(folder, running=False, standing=False, healthy=False, identity="", pid=None, components=())
+    found = engine.containers(lab.project)
+    components = tuple(_components(lab, found))
+    machines = [one.up for one in components if one.name in ("machine", "ssh")]
+    standing = lab.ready and all(machines)
+    healthy = standing and all(one.up for one in components) and serve.api_is_healthy(lab)
+    return LabStatus(folder, any(machines), standing, healthy, "docker", None, components)
+
+
+def _components(lab: DockerLab, found: dict[str, dict[str, object]]) -> list[Component]:
+    parts = []
+    for service in SERVICES:
+        state = found.get(service, {}).get("State")
+        running = isinstance(state, dict) and state.get("Status") == "running"
+        pid = int(state["Pid"]) if isinstance(state, dict) and running else None
+        if service in MACHINES:
+            port = lab.port(f"ssh.{MACHINES[service]}")
+            parts.append(Component("machine", service, running, None, pid))
+            parts.append(Component("ssh", service, _greets(port), port, None))
+        else:
+            number = lab.port(PORT_OF[service]) if service in PORT_OF else None
+            answers = number is None or _accepts(number)
+            parts.append(Component(service, ON.get(service, service), running and answers, number, pid))
+    port = lab.port("postgres.db-1")
+    parts.append(Component("postgresql", "db", _answers_as_postgres(port), port, None))
+    return parts
+
+
+def _have(files: Path) -> None:
+    if missing := [name for name in ("compose.yml", "Dockerfile", "etc") if not (files / name).exists()]:
+        raise LabError(f"the Docker lab's files are not in {files}: no {', '.join(missing)}",
+                       hint="copy the folder lab/ of Drillbook's repository into your project")
+
+
+def _held(lab: DockerLab) -> str:
+    """What runs hold, or dead ones have left, on the lab's machines: names of locks and leases."""
+    said = [docker("exec", lab.container(machine), "sh", "-c", _HELD).stdout.split() for machine in MACHINES]
+    return ", ".join(sorted({name for names in said for name in names}))
+
+
+def _start(folder: Path, files: Path, tag: str, progress: Progress) -> DockerLab:
+    started = time.monotonic()
+    lab = DockerLab.free(folder)
+    begin(folder)
+    lab.write()
+    settings.write(lab, files, tag)
+    engine.remove(lab.project)  # what a folder that was deleted by hand has left
+    engine.composed(folder, files, lab.project, "up", "--detach", "--no-build", "--quiet-pull", within=UP_WITHIN)
+    progress(f"{len(SERVICES)} containers run")
+    with ThreadPoolExecutor() as pool:
+        for task in [pool.submit(part, lab) for part in (seed.fill_database, seed.fill_store, seed.fill_cache)]:
+            task.result()
+    progress("documents, originals and cache are filled")
+    until = time.monotonic() + ANSWERS_WITHIN
+    while not (serve.api_is_healthy(lab) and all(one.up for one in status_of(lab))):
+        if time.monotonic() > until:
+            missing = ", ".join(f"{one.name} on {one.host}" for one in status_of(lab) if not one.up)
+            raise LabError(f"the lab is not whole after {ANSWERS_WITHIN:.0f} s: {missing or 'the API is not healthy'}",
+                           hint=f"see `docker ps -a --filter label={engine.LABEL}={lab.project}`")
+        time.sleep(0.2)
+    lab = dataclasses.replace(lab, ready=True)
+    lab.write()
+    progress(f"healthy after {time.monotonic() - started:.1f} s")
+    return lab
+
+
+def status_of(lab: DockerLab) -> list[Component]:
+    """Every part of the lab."""
+    return _components(lab, engine.containers(lab.project))
+
+
+def _end(folder: Path) -> None:
+    engine.remove(DockerLab(folder, 0).project)
+    empty(folder)
+
+
+def _greets(port: int) -> bool:
+    """Does an SSH server answer? The engine takes connections to published ports, whoever is behind."""
+    return _first_bytes(port, b"") == b"SSH-"
+
+
+def _answers_as_postgres(port: int) -> bool:
+    return _first_bytes(port, b"\x00\x00\x00\x08\x04\xd2\x16\x2f")[:1] in (b"N", b"S")  # SSLRequest: any server answers it
+
+
+def _first_bytes(port: int, greeting: bytes) -> bytes:
+    try:
+        with socket.create_connection((ADDRESS, port), timeout=2) as sock:
+            sock.sendall(greeting)
+            return sock.recv(4)
+    except OSError:
+        return b""
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection((ADDRESS, port), timeout=2).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,108 @@
+"""The Docker engine as its own programs see it: ``docker`` and Compose, and what is missing when they do not work."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from drillbook.errors import LabError
+from drillbook.host import printable
+
+LABEL = "com.docker.compose.project"
+Progress = Callable[[str], None]
+
+
+def docker(*arguments: str, within: float = 60.0, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+    """Run ``docker``; the caller looks at the status. Raises LabError when it is not there or does not answer in time."""
+    return _run(("docker", *arguments), within=within, stdin=stdin)
+
+
+def socket_path() -> str:
+    """Path of the engine's socket. Raises LabError when the engine is on another machine."""
+    chosen = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    if not chosen.startswith("unix://"):
+        raise LabError(f"the Docker lab needs an engine on this machine, and DOCKER_HOST is {chosen}",
+                       hint="unset DOCKER_HOST")
+    return chosen.removeprefix("unix://")
+
+
+def need() -> None:
+    """Raise LabError, with what to install or start, unless engine and Compose can be used."""
+    socket_path()
+    said = docker("version", "--format", "{{.Server.Version}}", within=20)
+    if said.returncode != 0:
+        why = said.stderr.strip()
+        if "permission denied" in why.lower():
+            raise LabError(f"this user may not use the Docker engine: {_last(why)}",
+                           hint="add it to the group of the socket: sudo usermod -aG docker $USER, then log in again")
+        raise LabError(f"no Docker engine answers: {_last(why)}",
+                       hint="install one (on Debian: apt-get install docker.io) and start it: systemctl start docker")
+    compose()
+
+
+@functools.cache
+def compose() -> tuple[str, ...]:
+    """The words that call Docker Compose: its plugin, or the program of its own. Raises LabError."""
+    for words in (("docker", "compose"), ("docker-compose",)):
+        if shutil.which(words[0]) and _run((*words, "version", "--short"), within=20).returncode == 0:
+            return words
+    raise LabError("Docker Compose is not installed", hint="on Debian: apt-get install docker-compose; elsewhere the "
+                   "package docker-compose-plugin")
+
+
+def composed(lab: Path, files: Path, project: str, *arguments: str, within: float,
+             more: Mapping[str, str] | None = None) -> None:
+    """Run Docker Compose on ``files``/compose.yml with the env file in the lab's folder. Raises LabError."""
+    words = (*compose(), "-p", project, "--project-directory", str(files), "-f", str(files / "compose.yml"),
+             "--env-file", str(lab / "compose.env"), "--progress", "plain", *arguments)
+    done = _run(words, within=within, more=more)
+    if done.returncode != 0:
+        lines = [line for line in (done.stdout + done.stderr).strip().splitlines() if line.strip()]
+        raise LabError(f"Docker Compose could not do `{' '.join(arguments)}`:\n" + printable("\n".join(lines[-15:])))
+
+
+def containers(project: str) -> dict[str, dict[str, Any]]:
+    """What the engine says about each container of a project, by the name of its service. Raises LabError."""
+    found = docker("ps", "-aq", "--no-trunc", "--filter", f"label={LABEL}={project}")
+    if found.returncode != 0 or not (numbers := found.stdout.split()):
+        return {}
+    answer = docker("inspect", "--type", "container", *numbers)
+    if answer.returncode != 0:  # one of them has just gone
+        return {}
+    name = "com.docker.compose.service"
+    return {str(one["Config"]["Labels"].get(name, one["Name"])): one for one in json.loads(answer.stdout)}
+
+
+def remove(project: str) -> None:
+    """Remove containers, networks and volumes of a project, and nothing else. Raises LabError."""
+    label = f"label={LABEL}={project}"
+    for listed, removed in ((("ps", "-aq"), ("rm", "-f", "-v")), (("network", "ls", "-q"), ("network", "rm")),
+                            (("volume", "ls", "-q"), ("volume", "rm", "-f"))):
+        found = docker(*listed, "--filter", label).stdout.split()
+        if found and (done := docker(*removed, *found, within=120)).returncode != 0:
+            raise LabError(f"the engine does not remove all of {project}: {_last(done.stderr)}",
+                           hint=f"see `docker ps -a --filter {label}`")
+
+
+def _run(argv: Sequence[str], *, within: float, stdin: bytes = b"",
+         more: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    try:
+        done = subprocess.run(argv, input=stdin, capture_output=True, check=False, timeout=within,
+                              env={**os.environ, **(more or {})})
+    except FileNotFoundError:
+        raise LabError(f"{argv[0]} is not installed",
+                       hint="on Debian: apt-get install docker.io docker-cli docker-compose") from None
+    except subprocess.TimeoutExpired:
+        raise LabError(f"`{' '.join(argv[:3])}` did not end within {within:.0f} s") from None
+    out, err = (stream.decode("utf-8", "replace") for stream in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(argv, done.returncode, out, err)
+
+
+def _last(text: str) -> str:
+    return printable((text.strip().splitlines() or ["no reason was given"])[-1], limit=400)

