@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import BinaryIO, Literal, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -67,6 +67,18 @@ class Notes(Protocol):
 
     def note(self, kind: str, data: dict[str, object]) -> None:
         """Keep one note."""
+
+
+@runtime_checkable
+class Piped(Protocol):
+    """A host that can carry a protocol over the standard streams of a command, as SSH does."""
+
+    @property
+    def target(self) -> Target:
+        """The inventory's description."""
+
+    def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> Any:
+        """A channel to the command ``argv``: send, recv, settimeout, close. Raises HostError."""
 
 
 def printable(data: bytes | str, *, limit: int = 4000) -> str:

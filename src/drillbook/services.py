@@ -108,6 +108,15 @@ class Relay(Service):
     control: str = Field(description="Path on the host of the file that says how it behaves; none there: the path is open.")
 
 
+class Container(Service):
+    """A container of a Docker engine. Its `unit` is only for hosts whose service manager is `docker`."""
+
+    kind: Literal["container"] = "container"
+    container: str = Field(min_length=1, description="Name of the container.")
+    engine: str = Field(default="", pattern=r"^$|^(unix|ssh)://", description=(
+        "URL of its engine, `unix:///path` here or `ssh://user@host:port`; empty: the engine of its host."))
+
+
 class Process(Service):
     """A unit of the service manager that has no protocol of its own here."""
 
@@ -130,7 +139,7 @@ class Alertmanager(Service):
     token: Password = Field(default=None, description="Bearer token, where it wants one.")
 
 
-AnyService = Annotated[Postgres | S3 | Redis | Qdrant | Http | Relay | Process | Prometheus | Alertmanager,
+AnyService = Annotated[Postgres | S3 | Redis | Qdrant | Http | Relay | Container | Process | Prometheus | Alertmanager,
                        Field(discriminator="kind")]
 
 KINDS: tuple[str, ...] = tuple(kind.model_fields["kind"].default for kind in get_args(get_args(AnyService)[0]))

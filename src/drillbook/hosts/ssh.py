@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import posixpath
+import shlex
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -248,6 +249,17 @@ class SshHost:
 
         self.open()
         return forwarded(dial)
+
+    def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> paramiko.Channel:
+        """A channel to the standard streams of ``argv``, which runs until the channel is closed. Raises HostError."""
+        words = checked(argv)
+        _, channel = self._session(words, deadline)
+        try:
+            channel.exec_command(shlex.join(words))
+        except (LinkLost, paramiko.SSHException, EOFError) as error:
+            close_channel(channel)
+            raise self._lost(words, error) from None
+        return channel
 
     def close(self) -> None:
         """End the connection; behind a gateway, when all that are behind it are closed."""

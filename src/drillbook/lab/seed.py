@@ -114,6 +114,7 @@ def fill_store(lab: Lab) -> None:
         Bucket=BUCKETS[1], VersioningConfiguration={"Status": "Enabled"}), *STORE_ERRORS)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda number: _put_original(store, number), range(1, ORIGINALS + 1)))
+    store.close()
 
 
 def _put_original(store: Any, number: int) -> None:

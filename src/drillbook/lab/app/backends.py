@@ -56,7 +56,8 @@ class Backends:
     async def health(self) -> dict[str, str | None]:
         """Each dependency with None when it works, else why not."""
         database, cache, store = await asyncio.gather(
-            documents.check(self.settings.database_url), self._recall("redis", self._ping), self._recall("s3", self._head))
+            documents.check(self.settings.database_url, self.settings.health_within),
+            self._recall("redis", self._ping), self._recall("s3", self._head))
         return {"postgresql": database, "redis": cache, "s3": store}
 
     async def _recall(self, name: str, check: Callable[[], Awaitable[object]]) -> str | None:
@@ -64,7 +65,7 @@ class Backends:
         if time.monotonic() - memory.at > REMEMBERED:
             memory.at = time.monotonic()
             try:
-                async with asyncio.timeout(documents.HEALTH_WITHIN):
+                async with asyncio.timeout(self.settings.health_within):
                     await check()
                 memory.reason = None
             except CHECK_ERRORS as error:

@@ -11,7 +11,6 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
-HEALTH_WITHIN = 0.45
 Row = dict[str, Any]
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[Row]]
 
@@ -33,15 +32,15 @@ def pool(url: str, size: int) -> Pool:
         connection_class=psycopg.AsyncConnection[Row])
 
 
-async def check(url: str) -> str | None:
+async def check(url: str, within: float) -> str | None:
     """None when the database answers a real query, else why not. On a connection of its own: no pool is in the way."""
     try:
-        async with asyncio.timeout(HEALTH_WITHIN):
+        async with asyncio.timeout(within):
             async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
                 await connection.execute("SELECT id FROM documents ORDER BY id LIMIT 1")
         return None
     except TimeoutError:
-        return f"no answer within {HEALTH_WITHIN:g} s"
+        return f"no answer within {within:g} s"
     except psycopg.Error as error:
         return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 

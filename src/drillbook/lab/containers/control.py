@@ -20,6 +20,7 @@ from drillbook.lab.layout import ADDRESS
 
 UP_WITHIN = 120.0
 ANSWERS_WITHIN = 60.0
+SETTLES_WITHIN = 5.0
 PORT_OF = {"api": "api", "cache": "redis", "s3": "s3", "prometheus": "prometheus", "alertmanager": "alertmanager"}
 """The port of each part that has one on the controller."""
 _HELD = "ls /var/tmp/drillbook/locks /var/tmp/drillbook/leases 2>/dev/null | grep -v :$"
@@ -35,7 +36,7 @@ def up(folder: Path, files: Path, *, progress: Progress = lambda line: None, as_
     engine.need()
     with locked(folder):
         lab = DockerLab.read(folder)
-        found = status(folder) if lab is not None and lab.ready else None
+        found = _settled(folder) if lab is not None and lab.ready else None
         if lab is not None and found is not None and (found.healthy or (as_it_is and found.standing)):
             progress(f"the lab in {folder} runs already")
             return lab
@@ -86,6 +87,16 @@ def status(folder: Path) -> LabStatus:
     standing = lab.ready and all(machines)
     healthy = standing and all(one.up for one in components) and serve.api_is_healthy(lab)
     return LabStatus(folder, any(machines), standing, healthy, "docker", None, components)
+
+
+def _settled(folder: Path) -> LabStatus:
+    """How the lab is when it has had a little time to get well: a drill may just have ended."""
+    until = time.monotonic() + SETTLES_WITHIN
+    while True:
+        found = status(folder)
+        if found.healthy or not found.standing or time.monotonic() > until:
+            return found
+        time.sleep(0.2)
 
 
 def _components(lab: DockerLab, found: dict[str, dict[str, object]]) -> list[Component]:

@@ -1,0 +1,163 @@
+"""Containers put back to work, and commands in them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from drillbook.action import Action, Context, Effect, Facts, Undo, Write
+from drillbook.actions.docker.fields import ServiceName, found, running, wait
+from drillbook.containers.engine import engine, place, status_of
+from drillbook.containers.undo import put_back
+from drillbook.errors import StepFailed
+from drillbook.findings import finding
+from drillbook.host import printable
+
+Argv = Annotated[tuple[str, ...], Field(min_length=1, description="The program and its arguments.")]
+KEPT = 4000
+
+
+class Start(Write):
+    """Start a container and wait until it runs; nothing happens when it runs already."""
+
+    service: ServiceName
+
+    def ready(self, ctx: Context) -> None:
+        """The container must be there."""
+        found(ctx, self.service)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``container``, ``was`` (its state before)."""
+        where = place(ctx, self.service)
+        with engine(ctx, where) as one:
+            container = one.container(where.container)
+            was = status_of(container)
+            container.start()
+            if wait(ctx, container, ("running", "exited", "dead")) != "running":
+                code = container.attrs["State"]["ExitCode"]
+                raise StepFailed(f"{container.name} was started and ended with status {code}", findings=[finding(
+                    "service-state", title=container.name, wanted="running", measured=f"exited ({code})",
+                    remedy=f"Read its log: docker logs --tail 50 {container.name}")])
+            return {"container": container.name, "was": was}
+
+    def undo(self, ctx: Context) -> Undo:
+        """A running container is what is wanted."""
+        return Undo.nothing("a running container is the wanted state")
+
+
+class Unpause(Write):
+    """Let a paused container go on; nothing happens to one that is not paused."""
+
+    service: ServiceName
+
+    def ready(self, ctx: Context) -> None:
+        """The container must be there."""
+        found(ctx, self.service)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``container``, ``was_paused``."""
+        where = place(ctx, self.service)
+        with engine(ctx, where) as one:
+            container = one.container(where.container)
+            paused = status_of(container) == "paused"
+            if paused:
+                container.unpause()
+            return {"container": container.name, "was_paused": paused}
+
+    def undo(self, ctx: Context) -> Undo:
+        """A container that works is what is wanted."""
+        return Undo.nothing("a running container is the wanted state")
+
+
+class Connect(Write):
+    """Connect a container to a network; nothing happens when it is connected."""
+
+    service: ServiceName
+    network: Annotated[str, Field(description="The engine's name of the network.")]
+    aliases: Annotated[tuple[str, ...], Field(description="Its names there.")] = ()
+    address: Annotated[str, Field(description="A fixed IPv4 address there; empty: any.")] = ""
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``container``, ``network``, ``connected`` (false: it was already)."""
+        where = place(ctx, self.service)
+        with engine(ctx, where) as one:
+            container = one.container(where.container)
+            there = self.network in container.attrs["NetworkSettings"]["Networks"]
+            if not there:
+                one.client.networks.get(self.network).connect(
+                    container, aliases=list(self.aliases) or None, ipv4_address=self.address or None)
+            return {"container": container.name, "network": self.network, "connected": not there}
+
+    def undo(self, ctx: Context) -> Undo:
+        """A connected container is what is wanted."""
+        return Undo.nothing("a connected container is the wanted state")
+
+
+class SetMemory(Write):
+    """Set the memory limits of a container, and start it when they had killed it: the undo of `docker.limit_memory`."""
+
+    service: ServiceName
+    memory: Annotated[int, Field(ge=1, description="Bytes of memory.")]
+    swap: Annotated[int, Field(ge=-1, description="Bytes of memory with swap; -1: as much as there is.")]
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``container``, ``limit_bytes``."""
+        where = place(ctx, self.service)
+        with engine(ctx, where) as one:
+            container = one.container(where.container)
+            container.update(mem_limit=self.memory, memswap_limit=self.swap)
+            container.start()
+            return {"container": container.name, "limit_bytes": self.memory}
+
+    def undo(self, ctx: Context) -> Undo:
+        """It is an undo itself."""
+        return Undo.nothing("it puts back")
+
+
+class Exec(Action):
+    """Run a command in a container, without a shell.
+
+    The engine cannot end it: a command that outlives the step's timeout goes on in the container.
+    """
+
+    UNDO = ("commands", "action", "nothing")
+
+    service: ServiceName
+    argv: Argv
+    effect_: Literal["read", "write"] = Field(default="read", alias="effect", description="What it does: read or write.")
+    undo_: Annotated[Argv | None, Field(alias="undo", description="Command that puts it back; safe to run twice.")] = None
+    user: Annotated[str, Field(pattern=r"^[A-Za-z0-9_:-]*$", description="User in the container; empty: its own.")] = ""
+    exit: Annotated[tuple[int, ...], Field(description="Exit statuses that are good.")] = (0,)
+
+    @property
+    def effect(self) -> Effect:
+        """The declared one."""
+        return Effect(self.__dict__.get("effect_", "read"))
+
+    def ready(self, ctx: Context) -> None:
+        """The container must run."""
+        running(ctx, self.service)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``exit``, ``stdout`` and ``stderr`` (printable, the last 4,000 characters)."""
+        where = place(ctx, self.service)
+        with engine(ctx, where) as one:
+            ended = one.container(where.container).exec_run(list(self.argv), user=self.user, demux=True)
+        out, err = ended.output
+        facts: Facts = {"exit": ended.exit_code, "stdout": printable(out or b"", limit=KEPT).rstrip("\n"),
+                        "stderr": printable(err or b"", limit=KEPT).rstrip("\n")}
+        if ended.exit_code not in self.exit:
+            raise StepFailed(f"{where.container}: `{self.argv[0]}` ended with status {ended.exit_code}\n"
+                             f"{(facts['stderr'] or facts['stdout'])[-1000:]}".rstrip(), facts=facts, findings=[finding(
+                                 "step-failed", title=self.argv[0], measured=f"status {ended.exit_code}",
+                                 wanted=f"status {', '.join(map(str, self.exit))}")])
+        return facts
+
+    def undo(self, ctx: Context) -> Undo:
+        """The declared command, in the container."""
+        if self.undo_ is None:
+            return Undo.nothing("the drill declares no undo for this command")
+        action = Undo.by_action("docker.exec", service=self.service, argv=list(self.undo_), effect="write", user=self.user)
+        script = 'name=$1 user=$2; shift 2; TOOL exec --user "$user" -- "$name" "$@"'
+        return put_back(ctx, place(ctx, self.service), script, (self.user, *self.undo_), action)

@@ -1,0 +1,159 @@
+"""An engine, through the Docker SDK: on this machine's socket, by a URL, or through the SSH of the service's host.
+
+The API is that of docs.docker.com/reference/api/engine. Over SSH it is carried by ``docker system dial-stdio`` on the host,
+as the ``docker`` program itself does, in the connection that Drillbook has to the host already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from drillbook.action import Context
+from drillbook.errors import CouldNotVerify, DrillbookError, NotReady, StepFailed
+from drillbook.host import Deadline, Host, Piped, printable
+from drillbook.services import Container, Service
+
+SOCKET = "unix:///var/run/docker.sock"
+LONGEST_S = 120.0
+OLDEST = "1.41"
+"""The API of Docker 20.10, until the engine has said which it speaks."""
+PROJECT, OF_PROJECT, NEEDS = "com.docker.compose.project", "com.docker.compose.service", "com.docker.compose.depends_on"
+"""Labels that Compose puts on a container: its project, its service there, and the services that it is started after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the container of a service is: the engine's URL, empty for that of the service's host, and its name there."""
+
+    service: Service
+    engine: str
+    container: str
+
+
+def place(ctx: Context, name: str) -> Place:
+    """Where the container of the service ``name`` is. Raises NotReady when the inventory does not say."""
+    service = ctx.service(name, Service)
+    if isinstance(service, Container):
+        return Place(service, service.engine, service.container)
+    if service.unit and ctx.host_named(service.host).target.manager.kind == "docker":
+        return Place(service, "", service.unit)
+    raise NotReady(f"the service {name!r} is no container, as far as the inventory says",
+                   hint="give it `kind: container`, or a `unit` on a host with `manager: {kind: docker}`")
+
+
+class Engine:
+    """One engine while an action uses it."""
+
+    def __init__(self, client: Any, where: str) -> None:
+        """``client`` is a DockerClient; ``where`` names the engine in messages."""
+        self.client = client
+        self.where = where
+
+    def container(self, name: str) -> Any:
+        """The container of that name or id, as it is now. Raises CouldNotVerify when there is none."""
+        from docker.errors import NotFound  # noqa: PLC0415  slow to import
+
+        try:
+            return self.client.containers.get(name)
+        except NotFound:
+            raise CouldNotVerify(f"{self.where}: there is no container {name!r}",
+                                 hint="check the service in the inventory; `docker ps -a` lists what there is") from None
+
+
+@contextmanager
+def engine(ctx: Context, where: Place) -> Iterator[Engine]:
+    """The engine of a service. Raises CouldNotVerify when it does not answer in time, StepFailed when it refuses."""
+    from docker.errors import APIError, DockerException  # noqa: PLC0415  slow to import
+    from requests.exceptions import RequestException  # noqa: PLC0415
+
+    host = ctx.host_named(where.service.host)
+    name = where.engine or f"the engine of {host.name}"
+    client = None
+    try:
+        client = _client(host, where.engine, ctx.deadline)
+        client.api._version = client.version(api_version=False)["ApiVersion"]  # not in its making: it would not be closed
+        yield Engine(client, name)
+    except DrillbookError:
+        raise
+    except APIError as error:
+        raise StepFailed(f"{name} refuses: {_reason(error)}") from error
+    except (DockerException, RequestException, OSError, EOFError) as error:
+        ctx.deadline.check()
+        raise CouldNotVerify(f"{name} does not answer: {_reason(error)}", hint=(
+            "see whether it runs there (`docker version`), and whether this user may use its socket")) from error
+    finally:
+        if client is not None:
+            client.close()
+
+
+def _client(host: Host, url: str, deadline: Deadline) -> Any:
+    import docker  # noqa: PLC0415  slow to import
+
+    deadline.check()
+    timeout = max(0.5, min(LONGEST_S, deadline.remaining()))
+    if url or host.target.local:
+        return docker.DockerClient(base_url=url or SOCKET, version=OLDEST, timeout=timeout)
+    if not isinstance(host, Piped):
+        raise CouldNotVerify(f"{host.name}: its engine cannot be reached through it", hint="give the service an `engine`")
+    return _through(host, timeout)
+
+
+def _through(host: Piped, timeout: float) -> Any:
+    """A client whose connections are commands on ``host``."""
+    from docker.transport.sshconn import SSHConnectionPool, SSHHTTPAdapter  # noqa: PLC0415
+
+    import docker  # noqa: PLC0415  slow to import
+
+    pool = SSHConnectionPool(ssh_client=_Dialer(host), timeout=timeout)
+
+    class Adapter(SSHHTTPAdapter):  # type: ignore[misc]  # the SDK has no types
+        """The SDK's way over SSH, in a connection that is there already."""
+
+        def get_connection(self, url: str, proxies: object = None) -> Any:
+            return pool
+
+    client = docker.DockerClient(base_url=SOCKET, version=OLDEST, timeout=timeout)  # contacts nobody yet
+    adapter = Adapter("ssh://", timeout=timeout, shell_out=True)
+    client.api.mount("http+docker://localhost", adapter)
+    client.api._custom_adapter = adapter  # it is closed with the client
+    return client
+
+
+class _Dialer:
+    """What the SDK takes for an SSH client and its transport."""
+
+    def __init__(self, host: Piped) -> None:
+        self._host = host
+
+    def get_transport(self) -> _Dialer:
+        return self
+
+    def open_session(self) -> _Line:
+        sudo = ("sudo", "-n") if self._host.target.manager.sudo else ()
+        return _Line(self._host.pipe((*sudo, "docker", "system", "dial-stdio"), deadline=Deadline.after(LONGEST_S)))
+
+
+class _Line:
+    """A channel on which the command runs already."""
+
+    def __init__(self, channel: Any) -> None:
+        self._channel = channel
+
+    def exec_command(self, command: str) -> None:
+        """Nothing is left to do."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._channel, name)
+
+
+def _reason(error: BaseException) -> str:
+    said = getattr(error, "explanation", None) or str(error) or type(error).__name__
+    return printable(" ".join(str(said).split()), limit=400)
+
+
+def status_of(container: Any) -> str:
+    """One word for its state: ``running``, ``paused``, ``exited`` and so on, after what ``reload`` brought."""
+    return str(container.attrs["State"]["Status"])

@@ -1,0 +1,128 @@
+"""Faults of containers, each carried out as the runner does, on a real engine."""
+
+import subprocess
+
+import pytest
+
+from drillbook.action import Undo
+from drillbook.actions.docker.change import Connect, Exec, SetMemory, Start, Unpause
+from drillbook.actions.docker.faults import Disconnect, Kill, LimitMemory, Pause, Stop
+from drillbook.errors import NotReady, StepFailed
+from drillbook.values import Size
+
+
+def asked(made, what):
+    done = subprocess.run(["docker", "inspect", "--format", what, made.name], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_stop(box):
+    made = box.container(restart_policy={"Name": "always"})
+    facts = box.cycle(Stop(service="box"), lambda: asked(made, "{{.State.Status}}") == "exited" or pytest.fail("it is not"))
+    assert facts["exit"] == 143
+    assert asked(made, "{{.State.Running}}") == "true"
+
+
+def test_kill(box):
+    made = box.container(restart_policy={"Name": "always"})
+    facts = box.cycle(Kill(service="box"), lambda: asked(made, "{{.State.Status}}") == "exited" or pytest.fail("it is not"))
+    assert facts["exit"] == 137
+    assert asked(made, "{{.State.Running}}") == "true"
+
+
+def test_pause_leaves_connections_hanging(box):
+    made = box.container()
+    box.cycle(Pause(service="box"), lambda: asked(made, "{{.State.Status}}") == "paused" or pytest.fail("it is not"))
+    assert asked(made, "{{.State.Status}}") == "running"
+
+
+def test_a_command_in_a_paused_container_is_refused_and_does_not_hang(box):
+    box.container().pause()
+    with pytest.raises(StepFailed, match="is paused"):
+        Exec(service="box", argv=("true",)).run(box.ctx())
+    with pytest.raises(NotReady, match="is paused before the drill"):
+        Exec(service="box", argv=("true",)).ready(box.ctx())
+
+
+def test_disconnect_and_the_names_come_back(box):
+    net = box.network()
+    made = box.container(network_mode=net.name)
+    net.disconnect(made)
+    net.connect(made, aliases=["cache", "cache.internal"])
+    facts = box.cycle(Disconnect(service="box", network=net.name),
+                      lambda: net.name not in asked(made, "{{json .NetworkSettings.Networks}}") or pytest.fail("it is not"))
+    assert {"cache", "cache.internal"} <= set(facts["aliases"])
+    made.reload()
+    assert {"cache", "cache.internal"} <= set(made.attrs["NetworkSettings"]["Networks"][net.name]["Aliases"])
+
+
+def test_a_container_without_a_network_of_its_own_cannot_be_disconnected(box):
+    other = box.container()
+    box.container(network_mode=f"container:{other.id}")
+    with pytest.raises(NotReady, match="shares the network of another container"):
+        Disconnect(service="box", network="back").ready(box.ctx())
+
+
+def test_limit_memory_and_what_dies_of_it_runs_again(box):
+    grow = "import time\nkept = []\nwhile True:\n    kept.append(bytearray(1 << 20)) if len(kept) < 60 else None\n    time.sleep(0.01)"
+    made = box.container("python3", "-c", grow, mem_limit=256 << 20, memswap_limit=256 << 20, init=False)
+    fault = LimitMemory(service="box", to=Size(32 << 20))
+    ctx = box.ctx()
+    fault.ready(ctx)
+    undo = fault.undo(ctx)
+    assert fault.inject(ctx) == {"container": made.name, "was_bytes": 256 << 20, "limit_bytes": 32 << 20}
+    assert fault.active(ctx) is True
+    box.until(lambda: asked(made, "{{.State.OOMKilled}} {{.State.Running}}") == "true false", 60)
+    for _ in range(2):
+        box.undo(undo)
+        assert fault.active(ctx) is False
+        assert asked(made, "{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}}") == f"{256 << 20} {256 << 20}"
+        assert asked(made, "{{.State.Running}}") == "true"
+
+
+def test_a_container_without_a_limit_cannot_be_given_one(box):
+    box.container()
+    with pytest.raises(NotReady, match="no memory limit, and an engine cannot take one away again"):
+        LimitMemory(service="box", to=Size(32 << 20)).ready(box.ctx())
+
+
+@pytest.mark.parametrize("fault", [Stop(service="box"), Kill(service="box"), Pause(service="box"),
+                                   LimitMemory(service="box", to=Size(32 << 20))], ids=lambda one: one.name())
+def test_the_undo_of_a_fault_that_never_happened_changes_nothing(box, fault):
+    box.container(mem_limit=64 << 20, memswap_limit=64 << 20)
+    box.never(fault)
+
+
+def test_where_the_host_has_no_docker_only_an_action_puts_back(box, monkeypatch):
+    net = box.network()
+    made = box.container(mem_limit=64 << 20, memswap_limit=64 << 20, network_mode=net.name)
+    ctx = box.ctx()
+    monkeypatch.setenv("PATH", "/nonexistent")
+    undos = [fault.undo(ctx) for fault in (Stop(service="box"), Pause(service="box"), Disconnect(service="box", network=net.name),
+                                           LimitMemory(service="box", to=Size(32 << 20)))]
+    assert [undo.action for undo in undos] == ["docker.start", "docker.unpause", "docker.connect", "docker.set_memory"]
+    kinds = {"docker.start": Start, "docker.unpause": Unpause, "docker.connect": Connect, "docker.set_memory": SetMemory}
+    for fault, undo in ((Pause(service="box"), undos[1]), (Disconnect(service="box", network=net.name), undos[2]),
+                        (LimitMemory(service="box", to=Size(32 << 20)), undos[3]), (Stop(service="box"), undos[0])):
+        fault.inject(ctx)
+        assert fault.active(ctx) is True
+        for _ in range(2):
+            kinds[undo.action](**undo.params).run(ctx)
+            assert fault.active(ctx) is False
+    made.reload()
+    assert made.attrs["HostConfig"]["Memory"] == 64 << 20
+
+
+def test_commands_in_a_container(box):
+    made = box.container()
+    run = Exec(service="box", argv=("sh", "-c", "echo out; echo err >&2; exit 3"), exit=(3,)).run(box.ctx())
+    assert run == {"exit": 3, "stdout": "out", "stderr": "err"}
+    with pytest.raises(StepFailed, match="ended with status 3"):
+        Exec(service="box", argv=("sh", "-c", "exit 3")).run(box.ctx())
+    write = Exec(service="box", argv=("touch", "/tmp/made"), effect="write", undo=("rm", "-f", "/tmp/made"), user="drill")
+    undo = write.undo(box.ctx())
+    write.run(box.ctx())
+    assert made.exec_run(["stat", "-c", "%U", "/tmp/made"]).output.strip() == b"drill"
+    box.undo(undo)
+    assert made.exec_run(["test", "-e", "/tmp/made"]).exit_code == 1
+    assert Exec(service="box", argv=("true",)).undo(box.ctx()) == Undo.nothing("the drill declares no undo for this command")
