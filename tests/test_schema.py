@@ -9,11 +9,11 @@ import jsonschema
 import pytest
 import yaml
 
-from drillbook import schema
+from drillbook import schema, spec
 from drillbook.action import known_names
 
 ROOT = Path(__file__).parent.parent
-DRILLS = sorted(path for path in (ROOT / "drills").rglob("*.yml") if "diagnosis" not in path.parts)
+DRILLS = sorted(spec.names_in(ROOT / "drills").values())
 INVENTORIES = sorted((ROOT / "inventory").rglob("*.yml"))
 
 
