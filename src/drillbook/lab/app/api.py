@@ -71,7 +71,7 @@ def _add_operations(app: FastAPI, backends: Backends, metrics: Metrics) -> None:
     async def show_metrics() -> Response:
         total: int | None
         try:
-            async with asyncio.timeout(backends.settings.health_within):  # whoever asks once a second does not wait for longer
+            async with asyncio.timeout(backends.settings.health_within):  # whoever asks once a second waits no longer
                 total = await documents.count(backends.pool)
         except (psycopg.Error, PoolTimeout, TimeoutError):
             total = None
