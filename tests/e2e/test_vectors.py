@@ -90,16 +90,3 @@ def test_a_damaged_snapshot_is_noticed_before_anything_is_broken(bench, vectors)
     assert view.result.verdict is Verdict.FAILED
     assert not began(view, "inject")
     assert vectors.all() == before
-
-
-@pytest.mark.long(15)
-def test_a_vector_that_is_lost_again_after_the_remedy_fails_the_drill(bench, vectors):
-    before = vectors.all()
-    _, view = bench.run(bench.plan("vectors-diverged"), when("phase.started", "verify", lambda event: vectors.delete(500)))
-    from qdrant_client.models import PointStruct
-
-    vector, payload = before[500]
-    vectors.own.upsert(vectors.name, points=[PointStruct(id=500, vector=vector, payload=payload)], wait=True)
-    assert view.result.verdict is Verdict.FAILED
-    assert "vector-missing" in codes(view)
-    assert vectors.all() == before
