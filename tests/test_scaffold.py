@@ -84,4 +84,4 @@ def test_the_wheel_holds_every_template():
     from importlib.resources import files
 
     templates = files("drillbook").joinpath("templates")
-    assert {one.name for one in templates.iterdir()} == set(scaffold.FILES.values())
+    assert {one.name for one in templates.iterdir()} == {*scaffold.FILES.values(), scaffold.TREES}

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from drillbook import conduct
+from drillbook import conduct, spec
 from drillbook.action import Context
 from drillbook.console import console, stdout
 from drillbook.diagnosing import scope, source
@@ -28,6 +31,7 @@ from drillbook.project import Project
 from drillbook.redact import Redactor
 from drillbook.report.figures import one_line
 from drillbook.values import Duration
+from drillbook.views import Manner, Teller
 
 EXIT = {HEALTHY: 0, UNKNOWN: 3}
 """Exit statuses; 1 when a cause was found."""
@@ -35,13 +39,20 @@ CLOSE_S = 1.0
 Look = Callable[[Sequence[str], float], Diagnosis]
 
 
-def diagnose(project: Project, service: str, inventory_name: str, within: str, *, as_json: bool = False) -> int:
-    """Diagnose a service, or all that are meant to run, and show the causes: 0 healthy, 1 a cause was found, 3 unknown."""
+def diagnose(project: Project, service: str, inventory_name: str, within: str, *, as_json: bool = False,
+             apply: bool = False, confirm: str = "") -> int:
+    """Diagnose a service, or all that are meant to run, and show the causes: 0 healthy, 1 a cause was found, 3 unknown.
+
+    With ``apply`` the remedy of the likeliest cause is carried out once somebody has agreed, and the status is that of
+    its run.
+    """
     inventory = project.inventory(inventory_name)
     book = Book(trees(project), inventory)
     names = scope.around(inventory.services, service) if service else scope.everything(inventory.services)
     with looking(book) as look:
         found = look(names, _seconds(within))
+    if apply:
+        return _apply(project, found, inventory, confirm)
     if as_json:
         stdout().write(json.dumps(found.model_dump(mode="json"), indent=2) + "\n")
     else:
@@ -89,6 +100,50 @@ def looking(book: Book) -> Iterator[Look]:
             closing.join(CLOSE_S)
 
 
+def _apply(project: Project, found: Diagnosis, inventory: Inventory, confirm: str) -> int:
+    """Carry out the remedy of the likeliest cause as a run of its own: journalled, locked, guarded, and verified."""
+    out = console()
+    show(found, inventory, out)
+    step = found.ranked[0].step if found.ranked else None
+    if step is None:
+        out.print(Text("nothing was applied: " + ("no cause was found" if not found.ranked else
+                       f"the remedy of {found.ranked[0].cause} is for a person")))
+        return EXIT.get(found.found, 1)
+    if not _agreed(step):
+        out.print(Text("nothing was applied"))
+        return 1
+    with tempfile.TemporaryDirectory(prefix="drillbook-remedy-") as folder:
+        path = Path(folder) / f"remedy-{found.ranked[0].cause}.yml"
+        path.write_text(_written(path.stem, found.ranked[0], step, inventory), encoding="utf-8")
+        drill = spec.load(path, project.root / "drills" / source.FOLDER)
+    teller = Teller(Manner.FULL)
+    with teller.watching() as observer:
+        conductor = conduct.Conductor(project, inventory, observer, confirm)
+        run, view = conductor.run(conductor.plans(drill)[0])
+    teller.end(view, str(run / "report.html"), newest=True)
+    return view.result.exit
+
+
+def _agreed(step: dict[str, Any]) -> bool:
+    """Has somebody agreed to carry out ``step``? Raises UsageError where nobody can be asked."""
+    assumed = os.environ.get("DRILLBOOK_ASSUME", "")
+    if assumed:
+        return assumed == "yes"
+    if not sys.stdin.isatty():
+        raise UsageError("nobody can be asked whether to apply the remedy", hint="add `--assume yes`")
+    stdout().write(f"carry out {json.dumps(step, ensure_ascii=False)}? [y/N] ")
+    stdout().flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _written(name: str, suspect: Suspect, step: dict[str, Any], inventory: Inventory) -> str:
+    """The drill that carries out a remedy and then looks whether all is well; JSON is YAML without surprises."""
+    healthy = {"diagnosis.finds": {"service": suspect.service, "cause": HEALTHY}, "every": "2s", "timeout": "60s"}
+    return json.dumps({"drill": name, "title": f"Remedy of {suspect.cause}: {one_line(suspect.title)}"[:200],
+                       "service": suspect.service, "guard": {"environments": [inventory.environment]},
+                       "restore": [step], "verify": [healthy]}, ensure_ascii=False)
+
+
 def show(found: Diagnosis, inventory: Inventory, out: Console) -> None:
     """Print a diagnosis for a person."""
     made = sum(check.status == "made" for check in found.checks)
@@ -101,7 +156,7 @@ def show(found: Diagnosis, inventory: Inventory, out: Console) -> None:
         _suspect(number, suspect, out)
     if not found.ranked:
         out.print(Text("? unknown: no cause was found, and it cannot be said that all is well", style="bold yellow"))
-    for doubt in found.why:
+    for doubt in [one for one in found.why if not found.ranked or "could not be looked at" in one]:
         out.print(Padding(Text(f"? {one_line(doubt)}", style="yellow"), (0, 0, 0, 2), expand=False))
     if inventory.contacts:
         out.print(Text("contacts", style="bold"))

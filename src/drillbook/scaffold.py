@@ -16,6 +16,8 @@ FILES = {"inventory/lab.yml": "lab.yml", "inventory/staging.yml": "staging.yml",
          "drills/pre-release.yml": "suite.yml", "tasks.py": "tasks.txt", ".gitignore": "gitignore",
          ".gitlab-ci.yml": "gitlab-ci.yml", ".github/workflows/drills.yml": "github.yml"}
 """Files of a new project, and their templates."""
+TREES = "diagnosis"
+"""Folder of templates whose files are a new project's diagnosis trees."""
 
 
 def init(folder: Path) -> int:
@@ -41,6 +43,8 @@ def contents() -> dict[str, str]:
     """The files of a new project by their path."""
     templates = files("drillbook").joinpath("templates")
     found = {name: templates.joinpath(source).read_text(encoding="utf-8") for name, source in FILES.items()}
+    found |= {f"drills/{TREES}/{tree.name}": tree.read_text(encoding="utf-8")
+              for tree in sorted(templates.joinpath(TREES).iterdir(), key=lambda one: one.name)}
     found["reports/.gitkeep"] = ""
     return found | {f".drillbook/{kind}.schema.json": schema.text(kind) for kind in schema.KINDS}
 

@@ -188,17 +188,20 @@ class Suite(_Part):
                                                                    "when it is due.")
 
 
-def load(path: Path) -> Drill | Suite:
-    """Read a drill or a suite. Raises SpecError with file, line and column."""
+def load(path: Path, trees: Path | None = None) -> Drill | Suite:
+    """Read a drill or a suite; ``trees`` is the folder of its diagnosis trees, where that is not beside it.
+
+    Raises SpecError with file, line and column.
+    """
     document = strict.load(path, error_type=SpecError)
     if "suite" in document.value and "drill" not in document.value:
         suite = document.validate(Suite, document.value)
         _same_name(document, "suite", suite.suite, path)
         return suite
-    return _drill(document, path)
+    return _drill(document, path, trees)
 
 
-def _drill(document: Document, path: Path) -> Drill:
+def _drill(document: Document, path: Path, trees: Path | None) -> Drill:
     head_keys = {key: value for key, value in document.value.items() if key not in (*PHASES, "probes")}
     for key in head_keys:
         if key not in Head.model_fields:
@@ -213,15 +216,14 @@ def _drill(document: Document, path: Path) -> Drill:
         raise document.error((), "the drill has no steps", hint=f"write steps under one of: {', '.join(PHASES)}")
     conditions = tuple(_condition(document, dict(item), ("guard", "abort_if", index))
                        for index, item in enumerate(head.guard.abort_if))
-    return Drill(head, probes, phases, document, conditions, _trees(document, path, phases))
+    return Drill(head, probes, phases, document, conditions, _trees(document, trees or source.beside(path), phases))
 
 
-def _trees(document: Document, path: Path, phases: dict[str, tuple[Step, ...]]) -> tuple[Tree, ...]:
+def _trees(document: Document, folder: Path | None, phases: dict[str, tuple[Step, ...]]) -> tuple[Tree, ...]:
     """The trees beside the drill, when one of its steps needs them. Raises SpecError."""
     using = next((step for steps in phases.values() for step in steps if step.action.name() == DIAGNOSIS), None)
     if using is None:
         return ()
-    folder = source.beside(path)
     if folder is None:
         raise document.error((*using.place, DIAGNOSIS), f"{DIAGNOSIS} needs diagnosis trees, and there are none", key=True,
                              hint=f"put trees in the folder {source.FOLDER} beside the drills")

@@ -62,6 +62,14 @@ def _named(project: Project, name: str | None) -> str:
     return name
 
 
+def _assume(answer: str) -> None:
+    """Let ``answer`` be given where nobody can be asked. Raises UsageError."""
+    if answer not in ("", "yes", "no"):
+        raise UsageError(f"--assume is yes or no, not {answer!r}")
+    if answer:
+        os.environ["DRILLBOOK_ASSUME"] = answer
+
+
 @task(klass=FreeTask, default=True, positional=["name"], help={
     "name": "drill or suite", **INVENTORY, "quiet": "print the verdict and the findings only",
     "json": "print every event as one line of JSON, and at the end the result",
@@ -78,10 +86,7 @@ def drill(_: Context, name: str | None = None, inventory: str = "lab", quiet: bo
     wanted = _named(project, name)
     if quiet and json:
         raise UsageError("--quiet and --json exclude each other")
-    if assume not in ("", "yes", "no"):
-        raise UsageError(f"--assume is yes or no, not {assume!r}")
-    if assume:
-        os.environ["DRILLBOOK_ASSUME"] = assume
+    _assume(assume)
     manner = Manner.QUIET if quiet else Manner.JSON if json else Manner.FULL
     return desk.drill(project, wanted, inventory, manner, confirm)
 
@@ -194,13 +199,19 @@ def audit(_: Context, since: str = "", until: str = "", out: str = "") -> int:
 
 @task(klass=FreeTask, positional=["service"], help={
     "service": "a service of the inventory; default: every one that is meant to run", **INVENTORY,
-    "within": "time for all checks together, such as 20s", "json": "print all that was found as JSON"})
+    "within": "time for all checks together, such as 20s", "json": "print all that was found as JSON",
+    "apply": "ask whether to carry out the remedy of the likeliest cause, then do it as a run with a journal",
+    "assume": "yes or no: the answer where nobody can be asked", "confirm": "name of the environment"})
 @told
-def diagnose(_: Context, service: str | None = None, inventory: str = "lab", within: str = "20s", json: bool = False) -> int:
+def diagnose(_: Context, service: str | None = None, inventory: str = "lab", *, within: str = "20s", json: bool = False,
+             apply: bool = False, assume: str = "", confirm: str = "") -> int:
     """Find the cause of an incident, in seconds; changes nothing. Exit 0 (healthy), 1 (a cause was found), 3 (unknown)."""
     from drillbook import incident  # noqa: PLC0415  keeps start-up fast
 
-    return incident.diagnose(Project.here(), service or "", inventory, within, as_json=json)
+    if json and apply:
+        raise UsageError("--json and --apply exclude each other")
+    _assume(assume)
+    return incident.diagnose(Project.here(), service or "", inventory, within, as_json=json, apply=apply, confirm=confirm)
 
 
 @task(klass=FreeTask, positional=["folder"], help={"folder": "folder of the new project; default: this one"})

@@ -29,7 +29,7 @@ class Finds(Read):
     service: Annotated[str, Field(description="Name of the service that is diagnosed.")]
     cause: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description=(
         "The expected cause, as the trees name it; `healthy`: that nothing is wrong."))]
-    within: Annotated[Duration, Field(gt=0, description="Time for all checks together.")] = Duration(20)
+    within: Annotated[Duration, Field(gt=0, description="Time for all checks together.")] = Duration(25)
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``expected found correct seconds error_s ranked why evidence``; fails when another cause was found."""

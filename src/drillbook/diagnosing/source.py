@@ -67,7 +67,7 @@ def _check(document: Document, name: str, item: Any) -> Check:
                              hint="a name is a word that expressions can use, and none that they know already")
     action, params = entries.named(document, item, place, "a check", tuple(Words.model_fields))
     kind = entries.find_class(document, action, (*place, action), "drillbook.actions", Action)
-    if not issubclass(kind, Read) or any(info.alias == "effect" for info in kind.model_fields.values()):
+    if not issubclass(kind, Read) or "effect" in params:
         raise document.error((*place, action), f"{action} may change something; a check of a diagnosis only looks", key=True,
                              hint="use an action whose effect is read: see `invoke actions`")
     words = document.validate(Words, {key: value for key, value in item.items() if key != action}, place)

@@ -10,7 +10,7 @@ from drillbook.values import Duration
 
 Impact = Literal["unavailable", "degraded", "wrong-data", "wrong-function"]
 CauseName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-CHECK_S = 8.0
+CHECK_S = 15.0
 """Seconds that a check may take when it names no ``timeout``."""
 
 
