@@ -13,7 +13,7 @@ from drillbook.web import ask
 
 NAMES = ["port-taken", "env-missing", "dependency-down", "connections-exhausted", "slow-query", "idle-in-transaction",
          "memory-leak", "api-slow"]
-RESTORED = ["data-orphans", "full-drill"]
+RESTORED = ["data-orphans", "database-lost", "full-drill"]
 """Their fault is mended by nothing but a restore."""
 
 

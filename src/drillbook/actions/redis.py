@@ -331,6 +331,10 @@ class Matches(Read):
             Store(ctx.bucket(self.manifest)).check()
 
 
+OWN_LIMIT = 200_000
+"""Keys up to which a drill's own are counted one by one; among more they do not matter."""
+
+
 class Usage(Read):
     """What a cache holds and how well it serves: keys, hits, memory, evictions, and whether somebody emptied it.
 
@@ -344,18 +348,21 @@ class Usage(Read):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``keys lasting_keys hits misses hit_rate memory_bytes maxmemory_bytes evicted expired flushes uptime_s``,
-        ``clients``; ``lasting_keys`` have no time of expiry; ``flushes`` are FLUSHALL and FLUSHDB since the start.
+        ``clients``; ``lasting_keys`` have no time of expiry and are not a drill's own; ``flushes`` are FLUSHALL and
+        FLUSHDB since the start.
         """
         with connected(ctx, ctx.service(self.service, Redis)) as session:
             stats, memory, calls = session.info("stats"), session.info("memory"), session.info("commandstats")
             spaces, uptime = session.info("keyspace"), int(session.info("server")["uptime_in_seconds"])
             clients = int(session.info("clients")["connected_clients"])
-        counts = [dict(part.split("=", 1) for part in text.split(",")) for name, text in spaces.items() if name[:2] == "db"]
-        keys, fleeting = (sum(int(one[word]) for one in counts) for word in ("keys", "expires"))
+            counts = [dict(part.split("=", 1) for part in text.split(","))
+                      for name, text in spaces.items() if name[:2] == "db"]
+            keys, fleeting = (sum(int(one[word]) for one in counts) for word in ("keys", "expires"))
+            own = sum(map(len, content.names(session, f"{content.OWN}*"))) if keys <= OWN_LIMIT else 0
         hits, misses = int(stats["keyspace_hits"]), int(stats["keyspace_misses"])
         flushed = [calls[name] for name in ("cmdstat_flushall", "cmdstat_flushdb") if name in calls]
         flushes = sum(int(one.split(",")[0].removeprefix("calls=")) for one in flushed)
-        return {"keys": keys, "lasting_keys": keys - fleeting, "hits": hits, "misses": misses,
+        return {"keys": keys, "lasting_keys": max(0, keys - fleeting - own), "hits": hits, "misses": misses,
                 "hit_rate": round(hits / (hits + misses), 4) if hits + misses else None,
                 "memory_bytes": int(memory["used_memory"]), "maxmemory_bytes": int(memory["maxmemory"]),
                 "evicted": int(stats["evicted_keys"]), "expired": int(stats["expired_keys"]), "flushes": flushes,
