@@ -458,3 +458,18 @@ def test_no_secret_is_in_any_argument(cache):
     for word in (PASSWORD, KEY, SECRET_KEY, "X-Amz-Signature"):
         assert word.encode() not in everything
     assert isinstance(cache.client(), redis.Redis)
+
+
+def test_the_keys_of_a_drill_are_not_those_that_a_cache_has_kept(cache):
+    usage = cache.run("redis.usage")
+    assert usage["lasting_keys"] > 300
+    cache.client().flushall()
+    pipe = cache.client().pipeline(transaction=False)
+    for number in range(2500):
+        pipe.set(f"drillbook:run-1:canary:{number}", number)
+    pipe.set("documents:1", "page", ex=3600)
+    pipe.execute()
+    emptied = cache.run("redis.usage")
+    assert (emptied["keys"], emptied["lasting_keys"], emptied["flushes"] > usage["flushes"]) == (2501, 0, True)
+    cache.client().set("session:1", "kept")
+    assert cache.run("redis.usage")["lasting_keys"] == 1
