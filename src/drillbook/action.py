@@ -102,6 +102,8 @@ class Context:
     redactor: Redactor = field(default_factory=lambda: Redactor(()))
     book: object | None = None
     """Trees and inventory of a diagnosis, for the actions that make one."""
+    traceparent: str = ""
+    """The W3C header that makes a request part of the run's trace; empty: the run is not traced."""
 
     def service(self, name: str, kind: type[ServiceT]) -> ServiceT:
         """The service ``name``, which must be of ``kind``. Raises PlanError otherwise."""

@@ -9,6 +9,7 @@ import platform
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any, Protocol, runtime_checkable
 from drillbook import __version__, approval, earlier, guard, plan
 from drillbook.attesting import statement
 from drillbook.contacting.messenger import Messenger
-from drillbook.errors import JournalError, PlanError, Unreported, UsageError
+from drillbook.errors import DrillbookError, JournalError, PlanError, Unreported, UsageError
 from drillbook.findings import Finding
 from drillbook.holding import Hold, controller
 from drillbook.host import Host
@@ -37,6 +38,7 @@ from drillbook.runner import Runner
 from drillbook.spec import Drill, Suite
 from drillbook.steps import Stage
 from drillbook.stopping import Stop, watching
+from drillbook.tracing import export, spans
 
 WORST = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.ABORTED, Verdict.REFUSED, Verdict.PASSED)
 """Verdicts of a suite's drills from worst to best; the suite has the worst."""
@@ -84,13 +86,14 @@ class Conductor:
         run = {"id": run_id, "started": datetime.now(UTC).isoformat(timespec="seconds"), "operator": operator()}
         stop = Stop()
         owner = Owner(run=run_id, operator=run["operator"], controller=controller(), drill=one.drill)
-        stage = Stage(one, journal, hosts.get, folder, run, redactor,
+        stage = Stage(one, journal, hosts.get, folder, run, redactor, traced=bool(export.endpoint()),
                       hold=Hold(one, journal, hosts.get, owner, stop))
         try:
             with watching(stop, folder, self.project.reports, journal=journal):
                 head = {**header(run["operator"]), "approval": approved}
                 residue = Runner(stage, hosts.open, head, stop, refusals, self._history(one, folder)).run()
             messenger.ended(lambda: judge(read(journal.path)).result)
+            send_trace(journal, run_id)
         finally:
             hosts.close()
             journal.close()
@@ -142,6 +145,21 @@ class Conductor:
         statement.seal_suite(folder, result, self.project.root, operator())
         publish.write_index(self.project.reports, latest=folder.name)
         return folder, result
+
+
+def send_trace(journal: Journal, run: str) -> None:
+    """Send the trace of a run that has ended to the collector, if one is named; the journal says whether it arrived."""
+    where = export.endpoint()
+    if not where:
+        return
+    with suppress(DrillbookError, OSError):  # a full disk is told elsewhere
+        try:
+            history = read(journal.path)
+            found = spans.of_run(history.events, str(judge(history).result.verdict))
+            export.export(run, found)
+            journal.append("trace.sent", {"to": where, "spans": len(found)})
+        except export.NotExported as error:
+            journal.append("trace.missed", {"to": where, "message": str(error)})
 
 
 def unreported(folder: Path, error: OSError, residue: Sequence[Residue]) -> Unreported:

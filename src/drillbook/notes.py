@@ -116,6 +116,10 @@ def _lost(data: Mapping[str, Any]) -> str:
     return _text(data, "message") or "the run lost its hold on a target"
 
 
+def _trace(data: Mapping[str, Any]) -> str:
+    return f"the trace did not reach {_text(data, 'to') or 'the collector'}: {_text(data, 'message')}"
+
+
 def contact(data: Mapping[str, Any]) -> str:
     """Who was told of what, or could not be told and why."""
     service, why = _text(data, "service"), _text(data, "message")
@@ -144,4 +148,5 @@ _TELL: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "lock.taken": _lock, "lease.armed": _armed, "lease.lapsed": _lapsed, "lease.log": _log, "guard.tripped": _guard,
     "lock.lost": _lost, "lease.unrenewed": _lost, "approval": _approval, "stop.requested": _stop, "fenced": _fenced,
     "alert.firing": _alert, "alert.received": _alert, "alert.absent": _alert, "alert.cleared": _alert,
-    "alert.remains": _alert, "contact.told": contact, "contact.missed": contact}
+    "alert.remains": _alert, "contact.told": contact, "contact.missed": contact,
+    "trace.missed": _trace}

@@ -17,6 +17,7 @@ from drillbook.action import Context
 from drillbook.journal import Journal
 from drillbook.probe import Availability, Canary, CanaryWriter, Lost
 from drillbook.tracks import ranges
+from drillbook.web import traced
 
 FLUSH_S = 0.5
 WORKERS = 32
@@ -123,7 +124,8 @@ class AvailabilityTrack(_Track):
     def _sample(self, due: float) -> None:
         start = time.monotonic()
         try:
-            why = self.probe.check(self.context)
+            with traced(self.context.traceparent):
+                why = self.probe.check(self.context)
         except Exception as error:  # noqa: BLE001  a probe that breaks saw nothing good
             why = f"{type(error).__name__}: {error}"
         end = time.monotonic()

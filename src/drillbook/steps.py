@@ -24,6 +24,8 @@ from drillbook.plan import Plan, PlannedStep
 from drillbook.reaching import LOST
 from drillbook.recording import RecordingHost
 from drillbook.redact import Redactor
+from drillbook.tracing.ids import traceparent
+from drillbook.web import traced
 
 PROOF_S = 10.0
 """Seconds in which a fault must show that it is active, or gone."""
@@ -49,6 +51,8 @@ class Stage:
     redactor: Redactor
     cancel: threading.Event = field(default_factory=threading.Event)
     saved: dict[str, Any] = field(default_factory=dict)
+    traced: bool = False
+    """Requests carry the context of the run's trace."""
     hold: Hold | None = None
     """The locks and leases of the run; ``None`` where nothing is changed."""
 
@@ -70,7 +74,14 @@ class Stage:
 
         return Context(run_id=self.run["id"], step=step, host=named(host), services=self.plan.inventory.services,
                        host_named=named, deadline=deadline, folder=self.folder, note=note, redactor=self.redactor,
-                       book=Book(self.plan.diagnosis, self.plan.inventory))
+                       book=Book(self.plan.diagnosis, self.plan.inventory),
+                       traceparent=self._traceparent(step, host))
+
+    def _traceparent(self, step: str, host: str) -> str:
+        if not self.traced:
+            return ""
+        probe = any(one.id == step for one in self.plan.probes)
+        return traceparent(self.run["id"], step, "" if probe else host)
 
     def deadline(self, seconds: float) -> Deadline:
         """A deadline that the run's stop flag ends."""
@@ -160,7 +171,8 @@ def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outc
                 _announce(stage, step, action, context)
                 intended = True
             deadline.check()
-            facts = action.run(context)
+            with traced(context.traceparent):
+                facts = action.run(context)
             _expect(stage, step, facts)
             if isinstance(action, Fault) and action.effect is Effect.FAULT:
                 _prove(stage, step, action, context, wanted=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -74,10 +75,11 @@ def _assume(answer: str) -> None:
     "name": "drill or suite", **INVENTORY, "quiet": "print the verdict and the findings only",
     "json": "print every event as one line of JSON, and at the end the result",
     "assume": "yes or no: the answer to every manual step, where nobody can be asked",
-    "confirm": "name of the environment: needed for production, and where the guard wants an approval"})
+    "confirm": "name of the environment: needed for production, and where the guard wants an approval",
+    "trace": "send the run's trace to this OpenTelemetry collector, such as http://127.0.0.1:4318"})
 @told
 def drill(_: Context, name: str | None = None, inventory: str = "lab", quiet: bool = False, json: bool = False,
-          assume: str = "", *, confirm: str = "") -> int:
+          assume: str = "", *, confirm: str = "", trace: str = "") -> int:
     """Run a drill or a suite; the exit status is its verdict's."""
     from drillbook import desk  # noqa: PLC0415  keeps `drill.list` fast
     from drillbook.views import Manner  # noqa: PLC0415
@@ -87,8 +89,16 @@ def drill(_: Context, name: str | None = None, inventory: str = "lab", quiet: bo
     if quiet and json:
         raise UsageError("--quiet and --json exclude each other")
     _assume(assume)
+    if trace:
+        os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = _collector(trace)
     manner = Manner.QUIET if quiet else Manner.JSON if json else Manner.FULL
     return desk.drill(project, wanted, inventory, manner, confirm)
+
+
+def _collector(url: str) -> str:
+    if not re.match(r"https?://[^/\s]", url):
+        raise UsageError(f"--trace is the URL of a collector, such as http://127.0.0.1:4318, not {url!r}")
+    return url
 
 
 @task(name="list")

@@ -9,10 +9,22 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 BODY_LIMIT = 1 << 20
+_TRACEPARENT: ContextVar[str] = ContextVar("traceparent", default="")
+
+
+@contextmanager
+def traced(traceparent: str) -> Iterator[None]:
+    """Requests of this thread carry the W3C header ``traceparent`` meanwhile; an empty one: none."""
+    token = _TRACEPARENT.set(traceparent)
+    try:
+        yield
+    finally:
+        _TRACEPARENT.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +58,9 @@ def ask(url: str, *, timeout: float, method: str = "GET", headers: Mapping[str, 
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.connect()
         with _ended_after(connection, timeout - (time.monotonic() - start)):
-            connection.request(method, path, body=body or None, headers={"User-Agent": "drillbook", **(headers or {})})
+            parent = _TRACEPARENT.get()
+            connection.request(method, path, body=body or None, headers={
+                "User-Agent": "drillbook", **({"traceparent": parent} if parent else {}), **(headers or {})})
             response = connection.getresponse()
             data = response.read(limit + 1)
         if time.monotonic() - start >= timeout:

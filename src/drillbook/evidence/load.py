@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +61,7 @@ def offer(send: Callable[[], int], *, rate: float, seconds: float, deadline: Dea
         for number in range(count):
             due = begun + number / rate
             deadline.wait(max(0.0, due - time.monotonic()))
-            under_way.append(pool.submit(one, due))
+            under_way.append(pool.submit(copy_context().run, one, due))
         return [future.result() for future in under_way]
 
 
