@@ -1,0 +1,31 @@
+"""Everything that looks at a running system, on a real lab over SSH: what it finds is what is there."""
+
+from __future__ import annotations
+
+from drillbook.result import Verdict
+
+DRILL = """\
+drill: looks
+title: What the API and its database show of themselves
+service: api
+verify:
+  - http.load: {service: api, path: "/api/v1/documents?limit=5", rate: 20, seconds: 2s, patience: 10s}
+  - http.slowest: {service: api, last: 10m}
+  - process.stacks: {service: api}
+  - process.profile: {service: api, seconds: 1s, rate: 20}
+  - process.memory_profile: {service: api, seconds: 1s, samples: 4}
+"""
+
+
+def test_a_running_system_is_looked_at(bench):
+    (bench.project.root / "drills" / "looks.yml").write_text(DRILL)
+    folder, view = bench.run(bench.plan("looks"))
+    assert view.result.verdict is Verdict.PASSED, [one.message for one in view.steps]
+    load, slowest, stacks, profile, memory = (step.facts for step in view.result.steps)
+    assert (load["requests"], load["errors"]) == (40, 0)
+    listed = {row["endpoint"]: row for row in slowest["endpoints"]}
+    assert listed["GET /api/v1/documents"]["count"] >= 40
+    assert any("uvicorn" in frame or "run" in frame for one in stacks["threads"] for frame in one["frames"])
+    assert stacks["pid"] == profile["pid"] == memory["pid"]
+    assert memory["rss_bytes"] > 20_000_000
+    assert all((folder / one["file"]).stat().st_size == one["bytes"] for one in (stacks["stacks"], profile["flamegraph"]))
