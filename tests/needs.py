@@ -18,13 +18,16 @@ def need(tool: str) -> str:
     pytest.skip(reason)
 
 
+def missing(reason: str) -> None:
+    """Skip the test for ``reason``, or fail it with DRILLBOOK_REQUIRE=all, as in CI."""
+    if os.environ.get("DRILLBOOK_REQUIRE") == "all":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 def docker_engine() -> None:
     """Skip the test, or fail it in CI, where no Docker engine answers this user."""
     need("docker")
     done = subprocess.run(["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True, check=False)
-    if done.returncode == 0:
-        return
-    reason = f"no Docker engine answers: {done.stderr.strip()[-200:]}"
-    if os.environ.get("DRILLBOOK_REQUIRE") == "all":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    if done.returncode != 0:
+        missing(f"no Docker engine answers: {done.stderr.strip()[-200:]}")

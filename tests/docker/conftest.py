@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from drillbook.action import Context
+from drillbook.errors import LabError
 from drillbook.host import Deadline, ManagerConfig
 from drillbook.lab.containers import control
 from drillbook.project import Project
 from drillbook.services import Container
 from tests.actions.ground import Ground
-from tests.needs import docker_engine, need
+from tests.needs import docker_engine, missing
 
 ROOT = Path(__file__).parent.parent.parent
 FILES = ROOT / "lab"
@@ -25,7 +26,6 @@ FILES = ROOT / "lab"
 def engine():
     """A client of the engine."""
     docker_engine()
-    need("docker-compose" if Path("/usr/bin/docker-compose").exists() else "docker")
     import docker
 
     client = docker.from_env(timeout=120)
@@ -35,7 +35,11 @@ def engine():
 
 @pytest.fixture(scope="session")
 def image(engine):
-    return f"drillbook-lab/app:{control.build(FILES)}"
+    """The image of the lab's API: it has a shell and Python. Built when it is not there."""
+    try:
+        return f"drillbook-lab/app:{control.build(FILES)}"
+    except LabError as error:
+        missing(f"the images of the Docker lab cannot be built: {error.message}")
 
 
 class Box(Ground):

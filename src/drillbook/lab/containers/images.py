@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import drillbook
@@ -43,8 +46,30 @@ def present(image: str) -> bool:
 def ready(files: Path, progress: Progress) -> str:
     """Have every image, and return their tag. Raises LabError."""
     wanted = tag(files)
-    if all(present(f"{NAME}/{target}:{wanted}") for target in TARGETS):
-        return wanted
+    if not _all_there(wanted):
+        with _alone():
+            if not _all_there(wanted):
+                _build(files, wanted, progress)
+    return wanted
+
+
+def _all_there(wanted: str) -> bool:
+    return all(present(f"{NAME}/{target}:{wanted}") for target in TARGETS)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One build at a time of this user: who comes second finds the images made."""
+    path = Path(tempfile.gettempdir()) / f"drillbook-lab-images-{os.getuid()}.lock"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _build(files: Path, wanted: str, progress: Progress) -> None:
     base = _base(progress)
     progress(f"images are built on {base}: some minutes, once")
     with tempfile.TemporaryDirectory(prefix="drillbook-lab-") as folder:
@@ -54,7 +79,6 @@ def ready(files: Path, progress: Progress) -> str:
         engine.composed(context, files, "drillbook-lab", "build", within=BUILD_WITHIN,
                         more={"CONTEXT": folder, "BASE": base, "TAG": wanted, "DOCKER_BUILDKIT": "1"})
     progress("the images are built")
-    return wanted
 
 
 def remove() -> None:
