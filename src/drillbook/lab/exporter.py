@@ -1,7 +1,7 @@
 """What Prometheus asks of PostgreSQL: how many sessions there are, under the names that postgres_exporter gives them.
 
-``python -m drillbook.lab.exporter PORT SERVER-PORT PASSWORD-FILE`` answers on PORT. It connects as the superuser, so that
-it still gets in when all ordinary connections are taken, and keeps its one session open.
+``python -m drillbook.lab.exporter PORT SERVER-PORT PASSWORD-FILE [ADDRESS]`` answers on PORT. It connects as the superuser,
+so that it still gets in when all ordinary connections are taken, and keeps its one session open.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ WITHIN_MS = 500
 class Exporter(HTTPServer):
     """Answers one question after another."""
 
-    def __init__(self, port: int, server_port: int, password: Path) -> None:
+    def __init__(self, port: int, server_port: int, password: Path, address: str = ADDRESS) -> None:
         """Listen on ``port`` for questions about the server on ``server_port``."""
-        super().__init__((ADDRESS, port), _Handler)
+        super().__init__((address, port), _Handler)
         self.at, self.password = server_port, password
         self.session: psycopg.Connection | None = None
 
@@ -64,4 +64,4 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    Exporter(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])).serve_forever()
+    Exporter(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), *sys.argv[4:]).serve_forever()

@@ -21,7 +21,8 @@ from drillbook.lab.layout import ADDRESS
 UP_WITHIN = 120.0
 ANSWERS_WITHIN = 60.0
 SETTLES_WITHIN = 5.0
-PORT_OF = {"api": "api", "cache": "redis", "s3": "s3", "prometheus": "prometheus", "alertmanager": "alertmanager"}
+PORT_OF = {"api": "api", "cache": "redis", "s3": "s3", "vectors": "vectors",
+           "prometheus": "prometheus", "alertmanager": "alertmanager"}
 """The port of each part that has one on the controller."""
 _HELD = "ls /var/tmp/drillbook/locks /var/tmp/drillbook/leases 2>/dev/null | grep -v :$"
 

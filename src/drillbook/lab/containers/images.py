@@ -92,7 +92,8 @@ def remove() -> None:
 # Compose wants a value for every variable of its file, also to build.
 _PLACEHOLDERS = "".join(f"{name}=1\n" for name in (
     "SSH_APP", "SSH_DB", "SSH_SPARE", "SSH_STORE", "API_PORT", "SPARE_API_PORT", "POSTGRES_PORT", "SPARE_PORT", "REDIS_PORT",
-    "S3_PORT", "RELAY_POSTGRES", "RELAY_REDIS", "PROMETHEUS_PORT", "ALERTMANAGER_PORT")) + "LAB=/tmp\nWEED=/bin/true\n"
+    "S3_PORT", "RELAY_POSTGRES", "RELAY_REDIS", "PROMETHEUS_PORT", "ALERTMANAGER_PORT", "VECTORS_PORT",
+    "EXPORTER_PORT")) + "LAB=/tmp\nWEED=/bin/true\nQDRANT_EDGE=/tmp\nQDRANT_EDGE_INFO=/tmp\n"
 
 
 def _sources() -> list[Path]:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from drillbook.errors import LabError
 from drillbook.lab import layout
-from drillbook.lab.layout import ADDRESS, DATABASE, REGION, SECRETS, USER, Lab
+from drillbook.lab.layout import ADDRESS, COLLECTION, DATABASE, REGION, SECRETS, USER, Lab
 
 MACHINES = {"app": "app-1", "db": "db-1", "spare": "db-2", "store": "store-1"}
 """The machines, each with the host of the embedded lab that it is the equal of, whose port it has."""
-SERVICES = ("app", "api", "relay", "traffic", "db", "spare", "store", "cache", "s3", "prometheus", "alertmanager")
+SERVICES = ("app", "api", "relay", "traffic", "db", "spare", "store", "cache", "s3", "vectors",
+            "exporter", "prometheus", "alertmanager")
 """The services of ``lab/compose.yml``."""
-ON = {"api": "app", "relay": "app", "traffic": "app", "cache": "store", "s3": "store"}
+ON = {"api": "app", "relay": "app", "traffic": "app", "cache": "store", "s3": "store", "vectors": "store", "exporter": "db"}
 """The machine that a container shares network and processes with."""
 PREFIX = "docker."
 """With it begin the values of this lab in an inventory."""
@@ -44,6 +45,7 @@ class DockerLab(Lab):
             "postgres.db": self.port("postgres.db-1"), "postgres.spare": self.port("postgres.db-2"),
             "postgres.database": DATABASE, "postgres.user": DATABASE,
             "relay.postgres": self.port("relay.postgres"), "relay.redis": self.port("relay.redis"),
+            "vectors.url": self.vectors, "vectors.collection": COLLECTION,
             "prometheus.url": f"http://{ADDRESS}:{self.port('prometheus')}",
             "alertmanager.url": f"http://{ADDRESS}:{self.port('alertmanager')}",
         }

