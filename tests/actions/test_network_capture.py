@@ -1,5 +1,6 @@
 """network.capture: real packets on loopback as root; what stands in the way of anybody else; counting on made packets."""
 
+import contextlib
 import io
 import os
 import socket
@@ -66,7 +67,7 @@ def left(port):
 
 def test_connections_are_counted_and_nothing_that_they_carry_is_kept(ground, allowed, traffic):
     answering, refusing = traffic.ports
-    action = Capture(port=answering, seconds="2s", interface="lo")
+    action = Capture(port=answering, seconds="4s", interface="lo")
     action.ready(ground.ctx())
     facts = action.run(ground.ctx())
     assert facts["connections"] > 0
@@ -80,8 +81,9 @@ def test_connections_are_counted_and_nothing_that_they_carry_is_kept(ground, all
                           check=True).stdout
     assert len(told.splitlines()) == facts["packets"], "any reader can read what is kept"
     assert left(answering) == []
-    facts = Capture(port=refusing, seconds="2s").run(ground.ctx("inject.2"))
-    assert facts["refused"] == facts["connections"] > 0
+    facts = Capture(port=refusing, seconds="4s").run(ground.ctx("inject.2"))
+    assert 0 <= facts["connections"] - facts["refused"] <= 1, "the last one may have been cut off"
+    assert facts["refused"] > 0
     assert facts["flags"]["rst"] > 0
 
 
@@ -91,7 +93,7 @@ def test_it_ends_when_it_is_large(ground, allowed):
 
     def talk():
         while not halt.is_set():
-            with socket.create_connection(("127.0.0.1", port), timeout=5):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
                 pass
 
     thread = threading.Thread(target=talk)
