@@ -44,7 +44,7 @@ class Collect(Read):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``service bytes items unit`` (``rows`` or ``objects``), ``average_bytes``, ``exact`` (of ``items``),
-        ``free_bytes filesystem_bytes`` (of the data directory's file system; null where there is none), ``tables``.
+        ``free_bytes filesystem_bytes`` (of the data directory's file system; null where unknown), ``tables``.
         """
         service = ctx.service(self.service, Service)
         if isinstance(service, S3):
@@ -82,9 +82,9 @@ def _sizes(size: int, items: int, unit: str) -> Facts:
 
 
 def _room(ctx: Context, folder: str) -> Facts:
-    """Free and whole bytes of the file system of ``folder``, as POSIX `df` tells them."""
+    """Free and whole bytes of the file system of ``folder``, as POSIX `df` tells them; None where it does not."""
     output = ctx.run(*as_root(ctx), "df", "-Pk", "--", folder)
     words = output.text.splitlines()[-1].split() if output.ok and output.text else []
     if len(words) < 6 or not (words[1].isdigit() and words[3].isdigit()):
-        raise CouldNotVerify(f"{ctx.host.name}: the free space of {folder} cannot be read")
+        return {"free_bytes": None, "filesystem_bytes": None}
     return {"free_bytes": int(words[3]) * 1024, "filesystem_bytes": int(words[1]) * 1024}
