@@ -26,7 +26,7 @@ def write(lab: DockerLab, files: Path, tag: str) -> None:
         _visible(folder / "authorized_keys", f"{client}\n")
     put(lab.folder / "known_hosts", "".join(known))
     _settings(lab, "app", "api.env", programs.api_environment(lab) | _HERE)
-    _settings(lab, "app", "api.env.template", dict.fromkeys(programs.api_environment(lab), ""))
+    _settings(lab, "app", "api.env.template", dict.fromkeys(programs.api_environment(lab) | _HERE, ""))
     _settings(lab, "spare", "spare-api.env", programs.spare_api_environment(lab) | _HERE)
     _visible(lab.folder / "db" / "pg_admin", lab.secret("pg_admin"))
     _visible(lab.folder / "store" / "redis.conf", _REDIS.format(port=lab.port("redis"), password=lab.secret("redis")))
