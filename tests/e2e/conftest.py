@@ -52,13 +52,20 @@ class Bench:
     def text(self, name: str) -> str:
         return self.project.drill_names()[name].read_text()
 
+    def changed(self, name: str) -> Path:
+        """The file of a drill that a test changes; the diagnosis trees lie beside it."""
+        folder = self.project.root / "changed"
+        if not folder.exists():
+            folder.mkdir()
+            (folder / "diagnosis").symlink_to(self.project.root / "drills" / "diagnosis")
+        return folder / f"{name}.yml"
+
     def plan(self, name: str, *changes: tuple[str, str], inventory=None):
         text = self.text(name)
         for old, new in changes:
             assert old in text, old
             text = text.replace(old, new, 1)
-        path = self.project.root / "changed" / f"{name}.yml"
-        path.parent.mkdir(exist_ok=True)
+        path = self.changed(name)
         path.write_text(text)
         return make(load(path), inventory or self.inventory)
 

@@ -84,7 +84,7 @@ def test_an_undo_that_fails_is_told_and_recovered_later(bench):
     """Nobody can start the API, since its service manager does not find its configuration any more."""
     settings = bench.lab / "app-1" / "supervisord.conf"
     away = settings.with_suffix(".away")
-    drill = bench.project.root / "drills" / "api-down.yml"
+    drill = bench.project.drill_names()["api-down"]
     drill.write_text(bench.text("api-down").replace(*LEASE))
     try:
         folder, view = bench.run(bench.plan("api-down"), at(AFTER, lambda: shutil.move(settings, away)))

@@ -23,7 +23,8 @@ def planned(bench, name, change=lambda text: text):
     if name in ALERTED:
         need("prometheus")
         need("prometheus-alertmanager")
-    path = bench.project.drill_names()[name]  # a copy that is the test's own, beside the trees of diagnosis
+    path = bench.changed(name)
+    shutil.copy(bench.project.drill_names()[name], path)
     path.write_text(change(path.read_text()))
     return make(load(path), bench.inventory)
 

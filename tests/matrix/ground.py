@@ -25,6 +25,7 @@ from drillbook.plan import checked
 from drillbook.project import Project
 from drillbook.recovery import Recovery
 from drillbook.redact import Redactor
+from drillbook.spec import Drill, load
 from drillbook.steps import Stage
 from tests.matrix.picture import Camera, Picture
 from tests.matrix.points import Point
@@ -43,6 +44,16 @@ class Ended:
     output: str
 
 
+HANDBOOK = ("api-down", "cache-lost", "network-cut")
+"""Drills of the handbook whose controller dies too; the others break what these and the drills beside them break."""
+
+
+def drills() -> list[Path]:
+    """Files of the drills whose controller dies."""
+    found = [path for folder in (ROOT / "drills", OWN) for path in sorted(folder.glob("*.yml")) if isinstance(load(path), Drill)]
+    return found + [ROOT / "drills" / "handbook" / f"{name}.yml" for name in HANDBOOK]
+
+
 class Ground:
     """A project folder on the lab of the matrix, and another one to which folders of runs are carried."""
 
@@ -52,6 +63,7 @@ class Ground:
         for folder in (self.root, self.elsewhere):
             (folder / "drills").mkdir(parents=True)
         shutil.copytree(ROOT / "inventory", self.root / "inventory")
+        shutil.copytree(ROOT / "drills" / "diagnosis", self.root / "drills" / "diagnosis")
         self.camera = Camera(lab)
         self.environment = {**os.environ, "DRILLBOOK_LAB": str(lab), "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
 
@@ -60,7 +72,7 @@ class Ground:
 
     def add(self, name: str, *, lease: str = "") -> Path:
         """Copy a drill into the project, with another lease where one is given; returns its path there."""
-        source = next(path for path in (OWN / f"{name}.yml", ROOT / "drills" / f"{name}.yml") if path.is_file())
+        source = next(path for path in drills() if path.stem == name)
         path = self.root / "drills" / source.name
         text = source.read_text(encoding="utf-8").replace("/LAB/", f"{self.lab}/")
         if lease:

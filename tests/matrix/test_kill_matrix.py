@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.spec import Drill, load
-from tests.matrix.ground import OWN, ROOT, active_faults, again, last_word, result, story
+from tests.matrix.ground import active_faults, again, drills, last_word, result, story
 from tests.matrix.points import PERIODIC, Point, points_of, sampled
 
 WANTED = os.environ.get("DRILLBOOK_MATRIX", "")
@@ -27,7 +26,7 @@ CARRIED = 3
 """Every third run is recovered on another machine, as far as its journal can tell."""
 KILLED = -9
 
-DRILLS = sorted(path.stem for folder in (ROOT / "drills", OWN) for path in folder.glob("*.yml") if isinstance(load(path), Drill))
+DRILLS = sorted(path.stem for path in drills())
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.long(LONG.get(name, 60))) for name in DRILLS])

@@ -14,7 +14,7 @@ import pytest
 
 from drillbook.host import Target
 from drillbook.spec import Drill, load
-from tests.matrix.ground import OWN, ROOT, active_faults, again, last_word, result, story
+from tests.matrix.ground import active_faults, again, drills, last_word, result, story
 from tests.matrix.points import Point, points_of, sampled
 from tests.matrix.test_kill_matrix import KILLED, note
 
@@ -30,12 +30,11 @@ LIMIT_S = 60.0
 def reversible() -> list[str]:
     """Drills with a fault that commands undo."""
     found = []
-    for folder in (ROOT / "drills", OWN):
-        for path in sorted(folder.glob("*.yml")):
-            drill = load(path)
-            faults = drill.phases.get("inject", ()) if isinstance(drill, Drill) else ()
-            if any("commands" in step.action.undo_kinds() for step in faults):
-                found.append(path.stem)
+    for path in drills():
+        drill = load(path)
+        faults = drill.phases.get("inject", ()) if isinstance(drill, Drill) else ()
+        if any("commands" in step.action.undo_kinds() for step in faults):
+            found.append(path.stem)
     return found
 
 
