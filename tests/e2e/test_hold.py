@@ -22,7 +22,7 @@ def slow(bench):
     text = bench.text("api-down").replace("restore:\n", f"restore:\n{SLOW}")
     text = text.replace("  environments: [lab, staging]\n", "  environments: [lab, staging]\n  lease: 6s\n")
     assert "lease: 6s" in text
-    (bench.project.root / "drills" / "api-down.yml").write_text(text)
+    bench.project.drill_names()["api-down"].write_text(text)
     return bench
 
 
@@ -218,13 +218,13 @@ def test_a_second_interrupt_hurries_and_still_puts_everything_back(slow):
 
 
 def test_a_condition_that_trips_reverts_the_run_at_once(slow):
-    text = (slow.project.root / "drills" / "api-down.yml").read_text()
+    text = slow.project.drill_names()["api-down"].read_text()
     mark = slow.lab / "app-1" / "tmp" / "everything-is-fine"
     mark.write_text("")
     condition = f"  abort_if:\n    - command.run: {{argv: [test, -e, {mark}]}}\n      hosts: app-1\n      every: 200ms\n"
     text, there = re.subn(r"  abort_if:.*\n", condition, text)
     assert there == 1
-    (slow.project.root / "drills" / "api-down.yml").write_text(text)
+    slow.project.drill_names()["api-down"].write_text(text)
     first = start(slow, "drill", "api-down")
     folder = wait_for(slow, first, "step.started", "restore.1")
     mark.unlink()

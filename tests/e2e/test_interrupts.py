@@ -58,7 +58,7 @@ SLOW = "  - command.run: {argv: [sleep, '30']}\n    hosts: app-1\n"
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
 def test_a_signal_reverts_and_ends_as_aborted(bench, number):
     text = bench.text("api-down").replace("restore:\n", f"restore:\n{SLOW}")
-    (bench.project.root / "drills" / "api-down.yml").write_text(text)
+    bench.project.drill_names()["api-down"].write_text(text)
     process = start(bench, "api-down")
     folder = wait_for(bench, process, "step.started", "restore.1")
     process.send_signal(number)
@@ -72,7 +72,7 @@ def test_a_signal_reverts_and_ends_as_aborted(bench, number):
 
 def test_a_killed_controller_is_recovered_from_its_journal(bench):
     text = bench.text("api-down").replace("restore:\n", f"restore:\n{SLOW}")
-    (bench.project.root / "drills" / "api-down.yml").write_text(text)
+    bench.project.drill_names()["api-down"].write_text(text)
     process = start(bench, "api-down")
     folder = wait_for(bench, process, "step.started", "restore.1")
     process.kill()
@@ -136,7 +136,7 @@ def test_recover_refuses_while_the_run_is_alive(bench):
     from drillbook.errors import JournalError
 
     text = bench.text("api-down").replace("restore:\n", f"restore:\n{SLOW}")
-    (bench.project.root / "drills" / "api-down.yml").write_text(text)
+    bench.project.drill_names()["api-down"].write_text(text)
     process = start(bench, "api-down")
     folder = wait_for(bench, process, "step.started", "restore.1")
     try:
