@@ -9,7 +9,7 @@ import pytest
 
 from drillbook.actions.port import Occupy, Release
 from drillbook.errors import NotReady, StepFailed
-from drillbook.services import Http
+from drillbook.services import Http, Process
 from tests.actions.ground import free_port, is_root, marked, path_without
 from tests.needs import need
 
@@ -136,7 +136,7 @@ def test_nobody_else_is_ended(ground):
 
 def test_the_port_of_a_service(ground):
     ground.services = {"api": Http(name="api", host="here", url="http://127.0.0.1:1", port=free_port()),
-                       "portless": Http(name="portless", host="here", url="http://127.0.0.1:1")}
+                       "portless": Process(name="portless", host="here")}
     ground.cycle(Occupy.model_validate({"service": "api", "for": "60s"}), lambda: None)
     with pytest.raises(NotReady, match="names no `port`"):
         Occupy(service="portless").ready(ground.ctx())

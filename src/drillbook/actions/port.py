@@ -105,6 +105,8 @@ class Occupy(Fault):
         if port < first:
             raise NotReady(f"{ctx.host.name}: an ordinary user may listen from port {first} on, not on {port}",
                            hint="run as root, or choose another port")
+        if self.__dict__.get("service") and ctx.host.target.manager.kind == "docker":
+            return  # what listens in a container is not seen from here; that the port is free is looked at when it is taken
         taken = listeners(ctx, port)
         if taken and not self._belongs(ctx, taken):
             raise NotReady(f"{ctx.host.name}: port {port} is taken by process {', '.join(map(str, taken))}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Self
@@ -12,7 +13,7 @@ from drillbook.action import Context, Facts, Fault, Undo, Write
 from drillbook.archive import files
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.hostfaults import swap
-from drillbook.hostfaults.target import need
+from drillbook.hostfaults.target import as_root, need
 from drillbook.manager import manager_of
 from drillbook.services import Http
 from drillbook.values import digest
@@ -48,14 +49,20 @@ def _file(ctx: Context, name: str) -> str:
 
 def _text(ctx: Context, path: str) -> str:
     """What stands in the env file. Raises NotReady."""
-    try:
-        data = ctx.host.get(path, limit=LIMIT + 1)
-    except OSError as error:
-        raise NotReady(f"{ctx.host.name}: {path} cannot be read: {error.strerror or error}",
-                       hint="correct `env_file` in the inventory, or run as a user who may read it") from None
+    data = _bytes(ctx, path)
+    if data is None:
+        raise NotReady(f"{ctx.host.name}: {path} cannot be read",
+                       hint="correct `env_file` in the inventory, or run as a user who may read it")
     if len(data) > LIMIT:
         raise NotReady(f"{ctx.host.name}: {path} is larger than {LIMIT >> 10} KiB; is it an env file?")
     return data.decode("utf-8", "surrogateescape")
+
+
+def _bytes(ctx: Context, path: str) -> bytes | None:
+    """The beginning of a file, which no journal sees; None when it cannot be read."""
+    sink = io.BytesIO()
+    done = ctx.run(*as_root(ctx), "head", "-c", str(LIMIT + 1), "--", path, sink=sink)
+    return sink.getvalue() if done.ok else None
 
 
 def changed(text: str, remove: Sequence[str], values: Mapping[str, str]) -> str:
@@ -95,7 +102,7 @@ class Change(Fault):
         if missing := sorted(set(self.remove) - names):
             raise NotReady(f"{ctx.host.name}: {path} has no variable {', '.join(missing)}, which is to be taken out",
                            hint="name one that it has, or find out who took it out")
-        if not ctx.run("sh", "-c", 'test -w "${1%/*}"', "sh", path).ok:
+        if not ctx.run(*as_root(ctx), "sh", "-c", 'test -w "${1%/*}"', "sh", path).ok:
             raise NotReady(f"{ctx.host.name}: {path} is in a folder that may not be written", hint="run as its owner")
         if self.restart:
             self._need_running(ctx)
@@ -120,7 +127,7 @@ class Change(Fault):
         """Facts: ``file``, ``was`` and ``is`` (SHA-256 before and now), ``names``, ``word`` (the unit's state then)."""
         path = _file(ctx, self.service)
         text = changed(_text(ctx, path), self.remove, self.values)
-        output = ctx.run("sh", "-c", swap.REPLACE, "sh", path, self._kept(ctx, path),
+        output = ctx.run(*as_root(ctx), "sh", "-c", swap.REPLACE, "sh", path, self._kept(ctx, path),
                          stdin=text.encode("utf-8", "surrogateescape"))
         if output.exit in swap.REFUSED:
             raise StepFailed(f"{ctx.host.name}: {path} {swap.REFUSED[output.exit]}; nothing was changed")
@@ -136,17 +143,18 @@ class Change(Fault):
     def undo(self, ctx: Context) -> Undo:
         """The original takes its place again, and where it did, the unit is restarted."""
         path = _file(ctx, self.service)
-        kept, commands = self._kept(ctx, path), []
+        kept, root, commands = self._kept(ctx, path), as_root(ctx), []
         if unit := self._unit(ctx):
             manager = manager_of(ctx.host)
-            commands = [("sh", "-c", _STOP_IF_BACK, "sh", kept, *manager.stop(unit)),
-                        ("sh", "-c", _IF_BACK, "sh", kept, *manager.start(unit))]
-        return Undo.by_commands(("sh", "-c", swap.RETURN, "sh", path, kept), *commands, ("rm", "-rf", "--", kept))
+            commands = [(*root, "sh", "-c", _STOP_IF_BACK, "sh", kept, *manager.stop(unit)),
+                        (*root, "sh", "-c", _IF_BACK, "sh", kept, *manager.start(unit))]
+        return Undo.by_commands((*root, "sh", "-c", swap.RETURN, "sh", path, kept), *commands,
+                                (*root, "rm", "-rf", "--", kept))
 
     def active(self, ctx: Context) -> bool:
         """True while the changed file is there, or the original still beside it."""
         path = _file(ctx, self.service)
-        return ctx.run("sh", "-c", swap.STILL, "sh", path, self._kept(ctx, path)).ok
+        return ctx.run(*as_root(ctx), "sh", "-c", swap.STILL, "sh", path, self._kept(ctx, path)).ok
 
 
 class Keep(Write):
@@ -161,7 +169,7 @@ class Keep(Write):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``kept`` (the copy's path on the host), ``sha256``."""
         path = _file(ctx, self.service)
-        output = ctx.run("sh", "-c", _COPY, "sh", path, self._copy(ctx, path))
+        output = ctx.run(*as_root(ctx), "sh", "-c", _COPY, "sh", path, self._copy(ctx, path))
         if output.exit in (3, 5):
             said = "is no ordinary file" if output.exit == 3 else "cannot be copied beside itself"
             raise StepFailed(f"{ctx.host.name}: {path} {said}")
@@ -173,11 +181,11 @@ class Keep(Write):
     def undo(self, ctx: Context) -> Undo:
         """Remove the copy."""
         path = self._copy(ctx, _file(ctx, self.service))
-        return Undo.by_commands(("rm", "-f", "--", path, f"{path}.drillbook-new"))
+        return Undo.by_commands((*as_root(ctx), "rm", "-f", "--", path, f"{path}.drillbook-new"))
 
     def active(self, ctx: Context) -> bool:
         """True while the copy is there."""
-        return ctx.run("test", "-e", self._copy(ctx, _file(ctx, self.service))).ok
+        return ctx.run(*as_root(ctx), "test", "-e", self._copy(ctx, _file(ctx, self.service))).ok
 
 
 class PutBack(Write):
@@ -194,13 +202,12 @@ class PutBack(Write):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``file``, ``sha256``. Fails, and changes nothing, when the copy is not what was kept."""
         path = _file(ctx, self.service)
-        try:
-            found = digest(ctx.host.get(self.copy_, limit=LIMIT + 1)).removeprefix("sha256:")
-        except OSError as error:
-            raise StepFailed(f"{ctx.host.name}: {self.copy_} cannot be read: {error.strerror or error}") from None
-        if found != self.sha256:
+        found = _bytes(ctx, self.copy_)
+        if found is None:
+            raise StepFailed(f"{ctx.host.name}: {self.copy_} cannot be read")
+        if digest(found).removeprefix("sha256:") != self.sha256:
             raise StepFailed(f"{ctx.host.name}: {self.copy_} is not what was kept; nothing was changed")
-        output = ctx.run("sh", "-c", _COPY, "sh", self.copy_, path)
+        output = ctx.run(*as_root(ctx), "sh", "-c", _COPY, "sh", self.copy_, path)
         if output.exit in (3, 5):
             raise StepFailed(f"{ctx.host.name}: {path} cannot be written")
         return {"file": path, "sha256": output.check().text}
