@@ -40,7 +40,7 @@ LEFT JOIN pg_catalog.pg_stat_user_indexes s ON s.indexrelid = c.oid
 WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg_toast%%'
 """
 
-HEAVY = 3
+HEAVY = 20
 """Whole reads of a large table, while the action looks on, that an index would spare."""
 
 
@@ -56,7 +56,7 @@ class Indexes(_Looking):
     unused_from: Annotated[Size, Field(ge=0, description="Unused indexes count from this size on.")] = Size(1 << 20)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``foreign_keys`` (without an index), ``scanned`` (read from end to end meanwhile), ``heavy`` (three times
+        """Facts: ``foreign_keys`` (without an index), ``scanned`` (read from end to end meanwhile), ``heavy`` (twenty times
         or more), ``invalid``, ``unused`` (since the statistics were reset), ``bloated`` (a fifth or more dead), each a list;
         ``watched_s``.
         """
