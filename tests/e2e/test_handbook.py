@@ -1,6 +1,7 @@
 """Drills of the handbook: they pass, and without their remedy they do not, and leave the lab well."""
 
 import re
+import shutil
 
 import pytest
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from statistics import median
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -77,22 +78,29 @@ class Health(Read):
     TIMEOUT = 15.0
 
     url: Url
+    times: Annotated[int, Field(ge=1, le=20, description="How often it is asked; what the last answer says counts.")] = 1
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``answered status seconds state failing`` (names), ``reasons`` (by name), ``why`` it does not answer."""
+        """Facts: ``answered status seconds state failing`` (names), ``reasons`` (by name), ``why`` it does not answer, all of
+        the last answer; ``median_s`` (of all answers).
+        """
+        took: list[float] = []
         try:
-            answer = ask(self.url, timeout=max(0.1, min(10.0, ctx.deadline.remaining())))
+            for _ in range(self.times):
+                answer = ask(self.url, timeout=max(0.1, min(10.0, ctx.deadline.remaining())))
+                took.append(answer.seconds)
         except OSError as error:
             why = printable(str(error), limit=300)
             facts: Facts = {"answered": False, "status": None, "seconds": None, "state": "", "failing": [], "reasons": {},
-                            "why": why}
+                            "why": why, "median_s": None}
             raise StepFailed(f"{self.url} does not answer: {why}", facts=facts, findings=[finding(
                 "http-unexpected", title=self.url, wanted="an answer", measured=why)]) from None
         body = _facts(answer).get("json")
         reasons = _failing(body) if isinstance(body, dict) else {}
         state = printable(str(body.get("status", ""))[:60]) if isinstance(body, dict) else ""
         facts = {"answered": True, "status": answer.status, "seconds": round(answer.seconds, 6), "state": state,
-                 "failing": sorted(reasons), "reasons": reasons, "why": ""}
+                 "failing": sorted(reasons), "reasons": reasons, "why": "",
+                 "median_s": round(median(took), 6)}
         if answer.status >= 400 or reasons:
             said = f"status {answer.status} {state}; failing: {', '.join(sorted(reasons)) or 'not said'}"
             raise StepFailed(f"{self.url} is not well: {said}", facts=facts, findings=[finding(
