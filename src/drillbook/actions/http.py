@@ -81,8 +81,8 @@ class Health(Read):
     times: Annotated[int, Field(ge=1, le=20, description="How often it is asked; what the last answer says counts.")] = 1
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``answered status seconds state failing`` (names), ``reasons`` (by name), ``why`` it does not answer, all of
-        the last answer; ``median_s`` (of all answers).
+        """Facts: ``answered status seconds state failing`` (names), ``reasons`` (by name), ``why`` it does not answer, all
+        of the last answer; ``median_s`` (of all answers).
         """
         took: list[float] = []
         try:
