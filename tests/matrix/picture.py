@@ -20,7 +20,7 @@ from drillbook.lab.layout import ADDRESS, BUCKETS, DATABASE, HOSTS, REGION, Lab
 from drillbook.lab.schema import DOCUMENTS
 from drillbook.web import ask
 
-BULK = ("log", "pgdata", "s3", "redis")
+BULK = ("log", "pgdata", "s3", "redis", "vectors", "prometheus", "alertmanager")
 """Folders of a host's home whose content is a server's own; its data is compared through the server."""
 TABLES = """
 SELECT 'seeded documents', count(*), sum(hashtextextended(d::text, 0)) FROM documents d WHERE id <= %(seeded)s
