@@ -44,7 +44,7 @@ def test_running_knows_health(box):
 
 
 def test_logs_and_the_errors_in_them(box):
-    script = "i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo line $i; done; printf 'ERROR: no \\033[31mroute\\n' >&2"
+    script = "i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo line $i; done; printf 'ERROR: no \\033[31mroute\\n'"
     box.container("sh", "-c", script).wait()
     facts = Logs(service="box", lines=50).run(box.ctx())
     assert facts["lines"] == 50

@@ -6,6 +6,7 @@ as the ``docker`` program itself does, in the connection that Drillbook has to t
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,10 +96,19 @@ def _client(host: Host, url: str, deadline: Deadline) -> Any:
     deadline.check()
     timeout = max(0.5, min(LONGEST_S, deadline.remaining()))
     if url or host.target.local:
+        if (url or SOCKET).startswith("unix://"):
+            _knock((url or SOCKET).removeprefix("unix://"), timeout)
         return docker.DockerClient(base_url=url or SOCKET, version=OLDEST, timeout=timeout)
     if not isinstance(host, Piped):
         raise CouldNotVerify(f"{host.name}: its engine cannot be reached through it", hint="give the service an `engine`")
     return _through(host, timeout)
+
+
+def _knock(path: str, timeout: float) -> None:
+    """Raise OSError when nobody listens there: the SDK would leave its socket open."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(timeout)
+        probe.connect(path)
 
 
 def _through(host: Piped, timeout: float) -> Any:

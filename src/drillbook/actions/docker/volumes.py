@@ -1,0 +1,186 @@
+"""Volumes of containers: saved to the backup store, and brought back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from drillbook import stored
+from drillbook.action import Context, Facts, Undo, Write
+from drillbook.actions.docker.fields import ServiceName
+from drillbook.containers.undo import tool
+from drillbook.containers.volumes import ARCHIVE, Manifest, StoredFile, Volume, read
+from drillbook.errors import DrillbookError, HostError, StepFailed
+from drillbook.findings import finding
+from drillbook.host import Deadline
+from drillbook.store import Reference, Store
+from drillbook.transfer import PART_LEAST, Carrier, Upload
+from drillbook.values import Size
+
+
+def _reference(text: str) -> str:
+    Reference.parse(text)
+    return text
+
+
+Uri = Annotated[str, AfterValidator(_reference)]
+VolumeName = Annotated[str, Field(min_length=1, description=(
+    "Name of the volume, or the path at which the container has it."))]
+PUT_BACK_S = 120.0
+
+
+@contextmanager
+def _scratch(ctx: Context) -> Iterator[str]:
+    """A folder on the host with an empty folder ``files`` in it, removed at the end."""
+    path = ctx.make_scratch(f"volume-{ctx.step}")
+    try:
+        ctx.run("mkdir", "-m", "700", "--", f"{path}/files").check()
+        yield path
+    finally:
+        with suppress(HostError):
+            ctx.host.run(("rm", "-rf", "--", path), deadline=Deadline.after(60))
+
+
+class VolumeBackup(Write):
+    """Copy a volume of a container to the backup store, as an archive with its digest.
+
+    A helper container of the same image reads it, on the service's host. It fails when something changes meanwhile: stop
+    what writes to it, or restore a database by its own backup.
+    """
+
+    TIMEOUT = 3600.0
+
+    service: ServiceName
+    volume: VolumeName
+    to: Annotated[Uri, Field(description="Folder of the backup, `s3://bucket/key`.")]
+    part_size: Annotated[Size, Field(ge=PART_LEAST, description="A larger archive is sent in parts.")] = Size(32 << 20)
+
+    def ready(self, ctx: Context) -> None:
+        """The volume, a way to carry the archive, and the store."""
+        if self.known("volume"):
+            Volume.of(ctx, self.service, self.volume)
+        Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
+        if self.known("to"):
+            Store(ctx.bucket(self.to)).check()
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``location``, ``manifest``, ``volume``, ``entries``, ``bytes``, ``seconds``."""
+        begun, volume = time.monotonic(), Volume.of(ctx, self.service, self.volume)
+        store, folder = Store(ctx.bucket(self.to)), stored.split(self.to)
+        if store.size(folder.below(stored.FILE).key) is not None:
+            raise StepFailed(f"there is a backup in {folder} already; a backup is never overwritten")
+        upload = Upload(store, folder.key)
+        with _scratch(ctx) as scratch:
+            try:
+                manifest = self._send(ctx, volume, scratch, upload)
+                data = manifest.encoded()
+                store.put(folder.below(stored.FILE).key, data, stored.sha256(data))
+            except BaseException:
+                upload.discard()
+                raise
+        pinned = stored.sha256(data)
+        return {"location": str(Reference(folder.bucket, folder.key, pinned)),
+                "manifest": str(folder.below(stored.FILE, pinned)), "volume": volume.name, "entries": manifest.entries,
+                "bytes": manifest.files[ARCHIVE].size, "seconds": round(time.monotonic() - begun, 3),
+                "evidence": ctx.evidence(stored.FILE, data)}
+
+    def _send(self, ctx: Context, volume: Volume, scratch: str, upload: Upload) -> Manifest:
+        """Bring the archive into the store."""
+        taken_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        before = volume.digest()
+        volume.save(f"{scratch}/files/{ARCHIVE}")
+        if volume.digest() != before:
+            raise StepFailed(f"the volume {volume.name} changed while it was copied", findings=[finding(
+                "step-failed", title=volume.name, wanted="no change while it is copied", measured="another content",
+                remedy="Stop or pause what writes to it for that time, or back it up by its own tools.")])
+        carrier = Carrier(ctx.host, ctx.deadline, scratch)
+        found = carrier.survey(f"{scratch}/files", int(self.part_size))
+        carrier.send(f"{scratch}/files", found, upload, int(self.part_size))
+        upload.commit()
+        return Manifest(run=ctx.run_id, service=self.service, volume=volume.name, image=volume.image, taken_at=taken_at,
+                        entries=before[0], content=before[1],
+                        files={ARCHIVE: StoredFile(size=found[0].size, sha256=found[0].sha256)})
+
+    def undo(self, ctx: Context) -> Undo:
+        """A backup is kept; one that failed removes what it sent."""
+        return Undo.nothing("a backup is kept")
+
+
+class VolumeRestore(Write):
+    """Put a saved volume in the place of its present content, and prove it by the digest of all that is in it.
+
+    Containers that use it are stopped meanwhile. What was there is put back unless the content is as it was saved.
+    """
+
+    TIMEOUT = 3600.0
+
+    service: ServiceName
+    volume: VolumeName
+    from_: Annotated[Uri, Field(alias="from", description="The `location` that a backup gave.")]
+
+    def ready(self, ctx: Context) -> None:
+        """The volume, a way to carry the archive, and the store."""
+        if self.known("volume"):
+            Volume.of(ctx, self.service, self.volume)
+        Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
+        if self.known("from_"):
+            Store(ctx.bucket(self.from_)).check()
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``volume``, ``entries``, ``bytes``, ``restarted`` (containers), ``seconds``, ``taken_at``."""
+        begun, store, origin = time.monotonic(), Store(ctx.bucket(self.from_)), stored.split(self.from_)
+        backup = read(store, origin)
+        volume = Volume.of(ctx, self.service, self.volume)
+        back = volume.undo()
+        with _scratch(ctx) as scratch:
+            self._fetch(ctx, backup, store, origin, scratch)
+            try:
+                if volume.users:
+                    ctx.run(*tool(ctx), "stop", "--", *volume.users).check()
+                volume.replace(f"{scratch}/files/{ARCHIVE}")
+                self._must_be_equal(volume, backup)
+            except BaseException:
+                self._give_up(ctx, back)
+                raise
+        volume.forget()
+        if volume.users:
+            ctx.run(*tool(ctx), "start", "--", *volume.users).check()
+        return {"volume": volume.name, "entries": backup.entries, "bytes": backup.files[ARCHIVE].size,
+                "restarted": list(volume.users), "seconds": round(time.monotonic() - begun, 3), "taken_at": backup.taken_at}
+
+    def _fetch(self, ctx: Context, backup: Manifest, store: Store, origin: Reference, scratch: str) -> None:
+        carrier = Carrier(ctx.host, ctx.deadline, scratch)
+        problems = carrier.fetch(f"{scratch}/files", backup.listed(), store, origin.key)
+        if wrong := [finding(f"backup-{one.kind}", title=one.name, wanted=one.wanted, measured=one.measured,
+                             host=ctx.host.name) for one in problems if one.kind != "error"]:
+            raise StepFailed(f"the backup in {origin} is damaged: {stored.summary(wrong)}", findings=wrong)
+        if problems:
+            raise StepFailed(f"{ctx.host.name} could not fetch the archive: {problems[0].measured}")
+
+    def _must_be_equal(self, volume: Volume, backup: Manifest) -> None:
+        entries, content = volume.digest()
+        if (entries, content) != (backup.entries, backup.content):
+            raise StepFailed(f"the volume {volume.name} is not as it was saved", findings=[finding(
+                "restore-errors", title=volume.name, wanted=f"{backup.entries} entries, sha256 {backup.content}",
+                measured=f"{entries} entries, sha256 {content}")])
+
+    def _give_up(self, ctx: Context, back: Undo) -> None:
+        """Have the old content again, also when the run was stopped; what fails here the undo does later."""
+        later = replace(ctx, deadline=Deadline.after(PUT_BACK_S))
+        with suppress(DrillbookError, TimeoutError):
+            for argv in back.commands:
+                later.run(*argv).check()
+
+    def undo(self, ctx: Context) -> Undo:
+        """A finished restore is kept; an unfinished one gives way to what was there before."""
+        return Volume.of(ctx, self.service, self.volume).undo()
+
+    def active(self, ctx: Context) -> bool:
+        """True while what was there waits to be put back."""
+        return Volume.of(ctx, self.service, self.volume).kept()
