@@ -37,7 +37,7 @@ def test_the_lab_is_whole_and_marked_as_its_own(site):
 
 
 @pytest.mark.long(30)
-@pytest.mark.parametrize("name", ["api-down", "network-cut", "port-taken", "cache-lost", "postgres-lost"])
+@pytest.mark.parametrize("name", ["postgres-lost"])
 def test_a_drill_of_the_embedded_lab_passes_on_it(site, name):
     argv = [*PROGRAM, "drill", name, "--inventory", "docker", "--quiet"]
     done = subprocess.run(argv, cwd=site.project.root, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False)

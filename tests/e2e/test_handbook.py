@@ -18,6 +18,8 @@ NAMES = ["port-taken", "env-missing", "dependency-down", "connections-exhausted"
          "memory-leak", "api-slow"]
 RESTORED = ["data-orphans", "database-lost", "full-drill"]
 """Their fault is mended by nothing but a restore."""
+ELSEWHERE = ["api-down", "network-cut"]
+"""That they pass is tried where their controller dies, in tests/matrix; `vectors-diverged` is tried in test_vectors.py."""
 ALERTED = ["dependency-down", "connections-exhausted"]
 """They wait for the alert of the lab's Prometheus."""
 
@@ -60,7 +62,7 @@ def test_it_passes(bench, name):
     assert view.result.residue == ()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES + ELSEWHERE)
 def test_without_its_remedy_it_does_not_pass_and_leaves_the_lab_well(bench, name):
     well(bench)
     _, view = bench.run(planned(bench, name, without_remedy))
@@ -70,7 +72,7 @@ def test_without_its_remedy_it_does_not_pass_and_leaves_the_lab_well(bench, name
     well(bench)
 
 
-@pytest.mark.parametrize("name", RESTORED)
+@pytest.mark.parametrize("name", [*RESTORED, "cache-lost"])
 def test_without_its_remedy_nothing_is_even_planned(bench, name):
     with pytest.raises(PlanError, match="no restore phase"):
         planned(bench, name, without_remedy)

@@ -1,0 +1,57 @@
+"""The whole handbook on the Docker lab: every failure is injected, diagnosed as itself, remedied and proven."""
+
+import json
+import subprocess
+
+import pytest
+
+from drillbook.diagnosing.ranking import HEALTHY, UNKNOWN
+from drillbook.lab.containers.engine import containers
+from tests.program import PROGRAM
+
+ALONE = {"full-drill": "a whole rehearsal names no single cause"}
+"""Drills without a diagnosis."""
+WITHIN_S = 20
+
+
+def run(site, *argv, timeout=120):
+    return subprocess.run([*PROGRAM, *argv], cwd=site.project.root, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=timeout, check=False)
+
+
+def diagnosed(site, *argv):
+    done = run(site, "diagnose", *argv, "--inventory", "docker", "--within", f"{WITHIN_S}s", "--json")
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+@pytest.mark.long(330)
+def test_every_drill_of_the_handbook_passes_and_its_cause_is_named(site):
+    done = run(site, "drill", "handbook", "--inventory", "docker", "--quiet", timeout=1500)
+    folder = (site.project.root / "reports" / "latest").resolve()
+    suite = json.loads((folder / "result.json").read_text())
+    results = [json.loads((folder / one["run"] / "result.json").read_text()) for one in suite["runs"]]
+    wrong = [(one["drill"], one["verdict"], one["reason"], [(f["title"], f["measured"]) for f in one["findings"]])
+             for one in results if one["verdict"] != "passed" or one["residue"]]
+    assert not wrong, wrong
+    assert (done.returncode, len(results)) == (0, 15), done.stdout + done.stderr
+    named = {one["drill"]: one["diagnosis"] and one["diagnosis"]["found"] for one in results}
+    assert named == {name: None if name in ALONE else name for name in named}
+    assert "14 of 14 diagnoses named the cause that was injected" in (folder / "report.md").read_text()
+    assert 'class="confusion"' in (folder / "report.html").read_text()
+
+
+@pytest.mark.long(40)
+def test_healthy_machines_are_healthy_and_paused_ones_hold_nobody(site):
+    """Every container of the lab hangs; the diagnosis ends in its time, and calls nothing healthy that it could not see."""
+    _, before = diagnosed(site)
+    assert before["ranked"] == []
+    paused = [one["Id"] for one in containers(site.lab.project).values()]
+    subprocess.run(["docker", "pause", *paused], check=True, capture_output=True)
+    try:
+        status, hanging = diagnosed(site)
+    finally:
+        subprocess.run(["docker", "unpause", *paused], check=True, capture_output=True)
+    assert (status, hanging["found"]) == (3, UNKNOWN), hanging
+    assert hanging["seconds"] <= WITHIN_S + hanging["error_s"]
+    assert HEALTHY not in json.dumps(hanging["ranked"])
