@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from psycopg_pool import PoolTimeout
 from pydantic import BaseModel, Field
 
-from drillbook.lab.app import documents
+from drillbook.lab.app import allocations, documents
 from drillbook.lab.app.access import Access
 from drillbook.lab.app.backends import Backends
 from drillbook.lab.app.metrics import Metrics
@@ -46,6 +46,8 @@ def make(backends: Backends) -> FastAPI:
         app.add_exception_handler(error, _database_down)
     _add_operations(app, backends, metrics)
     _add_documents(app, backends, switches)
+    if switches.allowed:
+        allocations.add(app)
     return app
 
 

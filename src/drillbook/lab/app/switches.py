@@ -1,6 +1,6 @@
 """Faults of the API on demand, for drills: settings of its env file, which no API outside a lab has.
 
-``LAB_FAULTS=1`` allows them; without it the others mean nothing.
+``LAB_FAULTS=1`` allows them, and `/debug/allocations`; without it the others mean nothing.
 
 ``LAB_LEAK_KIB``          so much is kept in memory for every request, as by a cache that nobody limits
 ``LAB_CACHE_LIMIT_KIB``   the oldest of it is let go above this; without it nothing ever is
@@ -37,6 +37,7 @@ class Switches:
     cache_limit: int = 0
     memory_limit: int = 0
     burn_s: float = 0.0
+    allowed: bool = False
     _kept: deque[bytes] = field(default_factory=deque)
 
     @classmethod
@@ -49,7 +50,7 @@ class Switches:
         if environment.get("LAB_FAULTS") != "1":
             return cls()
         return cls(number("LAB_LEAK_KIB") << 10, number("LAB_CACHE_LIMIT_KIB") << 10, number("LAB_MEMORY_LIMIT_MIB") << 20,
-                   number("LAB_BURN_MS") / 1000)
+                   number("LAB_BURN_MS") / 1000, allowed=True)
 
     @property
     def kept(self) -> int:

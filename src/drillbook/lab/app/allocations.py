@@ -1,0 +1,79 @@
+"""The API watches where it allocates memory, on demand, by tracemalloc of Python's standard library.
+
+One request watches for its ``seconds`` and answers with what was allocated meanwhile and is still held, by line; then
+tracing ends, also when the client has gone. While it lasts, every allocation is slower. Only places and sizes are told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import tracemalloc
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Response
+from fastapi.responses import JSONResponse
+
+LONGEST = 600
+
+
+class Watch:
+    """At most one watching at a time, since tracing is of the whole process."""
+
+    def __init__(self) -> None:
+        """Nobody watches yet."""
+        self._busy = False
+
+    async def look(self, seconds: float, most: int) -> dict[str, Any] | None:
+        """What is held after ``seconds``, the ``most`` largest lines of it; None while another request watches."""
+        if self._busy:
+            return None
+        self._busy = True
+        ours = not tracemalloc.is_tracing()
+        try:
+            return await self._watched(seconds, most, ours)
+        finally:
+            if ours:
+                tracemalloc.stop()
+            self._busy = False
+
+    async def _watched(self, seconds: float, most: int, ours: bool) -> dict[str, Any]:
+        began = time.monotonic()
+        if ours:
+            tracemalloc.start()
+        before = tracemalloc.take_snapshot()
+        tracemalloc.reset_peak()
+        first, _ = tracemalloc.get_traced_memory()
+        await asyncio.sleep(seconds)
+        _, peak = tracemalloc.get_traced_memory()
+        after = await asyncio.to_thread(tracemalloc.take_snapshot)
+        took = time.monotonic() - began
+        found = await asyncio.to_thread(_growth, after, before)
+        return {"seconds": round(took, 3), "peak_bytes": max(0, peak - first), **_sums(found, most)}
+
+
+def _growth(after: tracemalloc.Snapshot, before: tracemalloc.Snapshot) -> list[tracemalloc.StatisticDiff]:
+    """Lines that hold more than before, without those of tracemalloc itself."""
+    without = [tracemalloc.Filter(False, tracemalloc.__file__)]
+    found = after.filter_traces(without).compare_to(before.filter_traces(without), "lineno")
+    return sorted((one for one in found if one.size_diff > 0), key=lambda one: -one.size_diff)
+
+
+def _sums(found: Sequence[tracemalloc.StatisticDiff], most: int) -> dict[str, Any]:
+    lines = [{"where": f"{one.traceback[0].filename}:{one.traceback[0].lineno}", "bytes": one.size_diff,
+              "allocations": one.count_diff} for one in found[:most]]
+    return {"held_bytes": sum(one.size_diff for one in found), "held_allocations": sum(one.count_diff for one in found),
+            "lines": lines}
+
+
+def add(app: FastAPI) -> None:
+    """Offer ``GET /debug/allocations?seconds=S&most=N``: 200 with what is held, 409 while another one watches."""
+    watch = Watch()
+
+    @app.get("/debug/allocations")
+    async def show_allocations(
+        seconds: Annotated[int, Query(ge=1, le=LONGEST)] = 10, most: Annotated[int, Query(ge=1, le=100)] = 15,
+    ) -> Response:
+        found = await watch.look(seconds, most)
+        return JSONResponse({"error": "another request watches"}, 409) if found is None else JSONResponse(found)
