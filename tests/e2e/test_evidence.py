@@ -14,6 +14,7 @@ verify:
   - http.load: {service: api, path: "/api/v1/documents?limit=5", rate: 20, seconds: 2s, patience: 10s}
   - http.slowest: {service: api, last: 10m}
   - process.memory_profile: {service: api, seconds: 1s, samples: 4}
+  - process.allocations: {service: api, path: /debug/allocations, seconds: 1s}
 """
 SPYING = """\
   - process.stacks: {service: api}
@@ -31,11 +32,12 @@ def test_a_running_system_is_looked_at(bench):
     (bench.project.root / "drills" / "looks.yml").write_text(DRILL + (SPYING if may_look() else ""))
     folder, view = bench.run(bench.plan("looks"))
     assert view.result.verdict is Verdict.PASSED, [one.message for one in view.steps]
-    load, slowest, memory, *spied = (step.facts for step in view.result.steps)
+    load, slowest, memory, allocations, *spied = (step.facts for step in view.result.steps)
     assert (load["requests"], load["errors"]) == (40, 0)
     listed = {row["endpoint"]: row for row in slowest["endpoints"]}
     assert listed["GET /api/v1/documents"]["count"] >= 40
     assert memory["rss_bytes"] > 20_000_000
+    assert (allocations["by"], allocations["seconds"] >= 1.0) == ("tracemalloc", True)
     assert all(one["pid"] == memory["pid"] for one in spied)
     for one, file in zip(spied, ("stacks", "flamegraph"), strict=False):
         assert (folder / one[file]["file"]).stat().st_size == one[file]["bytes"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from drillbook import entries, strict, template
-from drillbook.action import Action, Read
+from drillbook.action import Action, Effect, Read
 from drillbook.diagnosing.tree import Check, Head, Tree, Words
 from drillbook.errors import SpecError
 from drillbook.services import KINDS
@@ -67,13 +67,20 @@ def _check(document: Document, name: str, item: Any) -> Check:
                              hint="a name is a word that expressions can use, and none that they know already")
     action, params = entries.named(document, item, place, "a check", tuple(Words.model_fields))
     kind = entries.find_class(document, action, (*place, action), "drillbook.actions", Action)
-    if not issubclass(kind, Read) or "effect" in params:
+    if not issubclass(kind, Read) or _changes(kind, params):
         raise document.error((*place, action), f"{action} may change something; a check of a diagnosis only looks", key=True,
                              hint="use an action whose effect is read: see `invoke actions`")
     words = document.validate(Words, {key: value for key, value in item.items() if key != action}, place)
     _kinds(document, words.needs, (*place, "needs"))
     entries.check_params(document, kind, params, _dynamic(params), (*place, action))
     return Check(id=name, action=action, params=params, words=words)
+
+
+def _changes(kind: type[Action], params: Mapping[str, Any]) -> bool:
+    """Does this use of a reading action say that it changes something, or leave that to an expression?"""
+    dynamic = _dynamic(params)
+    known = {key: value for key, value in params.items() if key not in dynamic}
+    return "effect" in params or "by" in dynamic or kind.model_construct(**known).effect is not Effect.READ
 
 
 def _dynamic(params: Mapping[str, Any]) -> frozenset[str]:

@@ -25,8 +25,8 @@ class _Node:
     children: dict[str, _Node] = field(default_factory=dict)
 
 
-def svg(samples: Mapping[tuple[str, ...], int], title: str) -> str:
-    """The drawing of ``samples``: stacks, outermost frame first, and how often each was seen."""
+def svg(samples: Mapping[tuple[str, ...], int], title: str, unit: str = "samples") -> str:
+    """The drawing of ``samples``: stacks, outermost frame first, and how often each was seen, or its weight in ``unit``."""
     root = _Node("all")
     for stack, count in samples.items():
         node = root
@@ -36,7 +36,8 @@ def svg(samples: Mapping[tuple[str, ...], int], title: str) -> str:
             node.count += count
     boxes = list(_boxes(root))
     height = (max(level for _, level, _, _ in boxes) + 1) * ROW + 40
-    drawn = "\n".join(_drawn(node, height - 10 - (level + 1) * ROW, x, wide, root.count) for node, level, x, wide in boxes)
+    drawn = "\n".join(_drawn(node, height - 10 - (level + 1) * ROW, x, wide, f"{node.count} {unit}, {_percent(node, root)}")
+                      for node, level, x, wide in boxes)
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
             f'font-family="monospace" font-size="11" role="img" aria-label="{_text(title)}">\n'
             f"<title>{_text(title)}</title>\n"
@@ -58,13 +59,17 @@ def _boxes(root: _Node) -> Iterator[tuple[_Node, int, float, float]]:
             x += child.count * scale
 
 
-def _drawn(node: _Node, y: int, x: float, wide: float, whole: int) -> str:
+def _percent(node: _Node, root: _Node) -> str:
+    return f"{100 * node.count / max(1, root.count):.1f} %"
+
+
+def _drawn(node: _Node, y: int, x: float, wide: float, said: str) -> str:
     letters = int((wide - 6) / _LETTER)
     name = node.name if len(node.name) <= letters else f"{node.name[:letters - 1]}…" if letters > 2 else ""
     shade = zlib.crc32(node.name.encode("utf-8", "replace")) % 60
     colour = f"hsl({20 + shade},85%,{68 - shade // 6}%)"
     label = f'<text x="{x + 3:.1f}" y="{y + 13}">{_text(name)}</text>' if name else ""
-    return (f'<g><title>{_text(node.name)}: {node.count} samples, {100 * node.count / max(1, whole):.1f} %</title>'
+    return (f'<g><title>{_text(node.name)}: {_text(said)}</title>'
             f'<rect x="{x:.1f}" y="{y}" width="{wide:.1f}" height="{ROW - 1}" rx="1" fill="{colour}"/>'
             f"{label}</g>")
 
