@@ -19,6 +19,7 @@ verify:
 SPYING = """\
   - process.stacks: {service: api}
   - process.profile: {service: api, seconds: 1s, rate: 20}
+  - process.allocations: {service: api, by: memray, seconds: 1s}
 """
 
 
