@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import signal
 import sys
 import threading
@@ -18,6 +19,7 @@ from drillbook.action import Effect
 from drillbook.actions.process.allocations import Allocations
 from drillbook.errors import Cancelled, CouldNotVerify, NotReady, PlanError
 from drillbook.evidence import allocations, attaching
+from drillbook.hostfaults.target import Found
 from drillbook.lab.app.allocations import Watch
 from drillbook.services import Http
 from drillbook.web import ask
@@ -56,6 +58,15 @@ app = FastAPI()
 allocations.add(app)
 threading.Thread(target=remember_everything, args=("s3cr3t-argument",), daemon=True).start()
 uvicorn.run(app, host="127.0.0.1", port=PORT, log_level="error")
+"""
+TRACKED = """\
+import os, time
+from memray import Tracker
+with Tracker(PATH + ".theirs"):
+    open(PATH, "w").write(str(os.getpid()))
+    while True:
+        kept = bytes(1000)
+        time.sleep(0.02)
 """
 RESTS = """\
 import os, signal
@@ -173,6 +184,30 @@ def test_what_stands_in_the_way_is_told(ground, profiling, monkeypatch):
     with pytest.raises(PlanError, match="timeout is shorter"):
         Allocations(pid_file="/nonexistent", by="memray", seconds="10m").run(ctx)
     ground.nothing_left()
+
+
+def test_who_watches_already_is_left_alone(ground, profiling):
+    path, child = started(ground, TRACKED)
+    with pytest.raises(CouldNotVerify, match=r"memray watches process \d+ already") as told:
+        Allocations(pid_file=str(path), by="memray", seconds="1s").run(ground.ctx())
+    assert told.value.hint.endswith(f"`memray detach {child.pid}`")
+    assert held_by(child.pid, "theirs"), "it goes on"
+
+
+@pytest.mark.parametrize(("said", "message", "hint"), [
+    *((f"drillbook: {word}\n", "", "") for word in attaching._WHY),
+    ("Failed to start tracking in remote process: ModuleNotFoundError(\"No module named 'memray'\")", "finds no memray", "environment"),
+    ("Failed to start tracking in remote process: PermissionError(13, 'Permission denied')", r"cannot work in process 7: .*Permission denied", "its user"),
+    ("The given process ID is owned by a different user.", "may not be traced", "ptrace_scope"),
+    ("You most likely do not have permission to trace the process.", "may not be traced", "{sudo: true}"),
+    ("something \x1b else", r"could not watch process 7: something \\x1b else", "--verbose"),
+])
+def test_what_memray_says_is_explained(ground, said, message, hint):
+    word = said.split()[1] if said.startswith("drillbook: ") else ""
+    error = attaching._refused(ground.ctx(), Found(7, 1, "S"), "memray", word, "" if word else said)
+    assert re.search(message, error.message)
+    assert hint in error.hint
+    assert "{pid}" not in error.message + error.hint
 
 
 def watched(ground, port, **fields):

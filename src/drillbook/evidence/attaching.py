@@ -162,7 +162,8 @@ def _refused(ctx: Context, found: Found, program: str, word: str, said: str) -> 
             "step-failed", title=f"process {pid} ended", wanted="a process that goes on", measured="ended")])
     why = _WHY.get(word) or _said(said)
     said = printable(" ".join(said.split()), limit=300)
-    return CouldNotVerify(f"{name}: {why.said.format(program=program, pid=pid, said=said)}", hint=why.hint.format(pid=pid))
+    message = why.said.replace("{program}", program).replace("{pid}", str(pid)).replace("{said}", said)
+    return CouldNotVerify(f"{name}: {message}", hint=why.hint.replace("{pid}", str(pid)))
 
 
 def _said(said: str) -> _Why:
@@ -171,6 +172,8 @@ def _said(said: str) -> _Why:
         return _Why("process {pid} finds no memray", _OWN)
     if "running Python" in said:
         return _Why("process {pid} is no Python", "name the process of the interpreter itself, by `pid_file` or `port`")
+    if "in remote process" in said:
+        return _Why("memray cannot work in process {pid}: {said}", "look at what its user may read and write")
     if re.search(r"permission|different user", said, re.IGNORECASE):
         return _Why("process {pid} may not be traced", f"{_ROOT}; `sysctl kernel.yama.ptrace_scope` tells who may")
     return _Why("memray could not watch process {pid}: {said}", "try `memray attach --verbose` on the host")

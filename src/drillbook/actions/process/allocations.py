@@ -26,8 +26,9 @@ class Allocations(_Named, Read):
 
     With `path` the application watches itself by tracemalloc and answers there; nothing is changed in it from outside.
     `by: memray` works without its help, but runs code inside the process: a debugger holds it for some seconds and loads
-    memray, which stays loaded; every allocation is slower until the time is over. So it must be written out, counts as a
-    write, and no diagnosis uses it. memray must be installed in the environment of the application as well.
+    memray, which stays loaded; every allocation is slower until the time is over, and a line on its standard error says so.
+    So it must be written out, counts as a write, and no diagnosis uses it. memray must be installed in the environment of
+    the application as well.
     """
 
     TIMEOUT = 900.0
