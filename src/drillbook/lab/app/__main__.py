@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import sys
-from logging.handlers import RotatingFileHandler
-from pathlib import Path
+from typing import Any
 
 from drillbook.lab.app.settings import Settings, SettingsError
 
@@ -25,8 +24,6 @@ def _taken(host: str, port: int) -> str:
 def main() -> int:
     """Serve until the supervisor stops it."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("psycopg.pool", "httpx", "botocore"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
     try:
         settings = Settings.load()
     except SettingsError as error:
@@ -38,16 +35,15 @@ def main() -> int:
     # Large, and slow on a loaded machine: a missing setting is told before the supervisor takes the start for a success.
     import uvicorn  # noqa: PLC0415
 
-    from drillbook.lab.app import api  # noqa: PLC0415
-    from drillbook.lab.app.backends import Backends  # noqa: PLC0415
+    from drillbook.lab.app import serving  # noqa: PLC0415
 
-    access = logging.getLogger("access")
-    access.propagate = False
-    handler = RotatingFileHandler(Path("log/access.log"), maxBytes=5_000_000, backupCount=1)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    access.addHandler(handler)
-    uvicorn.run(api.make(Backends(settings)), host=settings.host, port=settings.port, access_log=False, log_config=None,
-                timeout_graceful_shutdown=1)
+    options: dict[str, Any] = {"host": settings.host, "port": settings.port, "access_log": False, "log_config": None,
+                               "timeout_graceful_shutdown": 1}
+    if settings.workers == 1:
+        uvicorn.run(serving.application(), **options)
+    else:
+        serving.begin()
+        uvicorn.run("drillbook.lab.app.serving:application", factory=True, workers=settings.workers, **options)
     return 0
 
 

@@ -30,16 +30,17 @@ class NewDocument(BaseModel):
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 
-def make(backends: Backends) -> FastAPI:
-    """The application on these backends."""
+def make(backends: Backends, metrics: Metrics) -> FastAPI:
+    """The application on these backends, which counts in ``metrics``."""
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await backends.open()
+        keeping = asyncio.create_task(metrics.keep())
         yield
+        keeping.cancel()
         await backends.close()
 
     app = FastAPI(title="Document API of Drillbook's lab", lifespan=lifespan, openapi_url=None)
-    metrics = Metrics()
     switches = backends.settings.switches
     app.add_middleware(Access, metrics=metrics, switches=switches)
     for error in (psycopg.Error, PoolTimeout):
@@ -81,7 +82,7 @@ def _add_operations(app: FastAPI, backends: Backends, metrics: Metrics) -> None:
         gauges = {"db_pool_connections": stats.get("pool_size", 0), "db_pool_available": stats.get("pool_available", 0),
                   "db_pool_waiting": stats.get("requests_waiting", 0), "documents_total": total,
                   "process_resident_memory_bytes": resident()}
-        return Response(metrics.render(gauges), media_type="text/plain; version=0.0.4")
+        return Response(metrics.whole().render(gauges), media_type="text/plain; version=0.0.4")
 
 
 def _add_documents(app: FastAPI, backends: Backends, switches: Switches) -> None:

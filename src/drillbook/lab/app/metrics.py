@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
-@dataclass(slots=True)
+@dataclass
 class Metrics:
     """Requests so far: how many by status, how long by route."""
 
@@ -26,6 +27,33 @@ class Metrics:
         for limit in BUCKETS:
             if seconds <= limit:
                 self.buckets[route, limit] += 1
+
+    def count(self) -> int:
+        """All requests so far."""
+        return self.finished.total()
+
+    def state(self) -> dict[str, Any]:
+        """Everything counted, as JSON can hold it."""
+        return {"requests": [[*key, n] for key, n in self.requests.items()], "seconds": list(self.seconds.items()),
+                "buckets": [[*key, n] for key, n in self.buckets.items()], "finished": list(self.finished.items())}
+
+    def add(self, state: Mapping[str, Any]) -> None:
+        """Count what another one's ``state`` holds as well."""
+        for method, route, status, n in state["requests"]:
+            self.requests[method, route, status] += n
+        for route, limit, n in state["buckets"]:
+            self.buckets[route, limit] += n
+        for route, seconds in state["seconds"]:
+            self.seconds[route] += seconds
+        for route, n in state["finished"]:
+            self.finished[route] += n
+
+    def whole(self) -> Metrics:
+        """The counters of the whole service: these."""
+        return self
+
+    async def keep(self) -> None:
+        """Nobody else needs them."""
 
     def render(self, gauges: Mapping[str, float | None]) -> str:
         """Everything as text; a gauge that is None is left out."""

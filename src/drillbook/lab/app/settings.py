@@ -32,6 +32,8 @@ class Settings:
     switches: Switches
     health_within: float = 0.45
     """Seconds within which each dependency must answer a health check."""
+    workers: int = 1
+    """Processes that serve."""
 
     @classmethod
     def load(cls) -> Settings:
@@ -43,4 +45,4 @@ class Settings:
         return cls(env.get("API_HOST", "127.0.0.1"), int(env["API_PORT"]), env["DATABASE_URL"],
                    int(env.get("DATABASE_POOL_SIZE", "10")), env["REDIS_URL"], env["S3_ENDPOINT"], env["S3_REGION"],
                    env["S3_BUCKET"], env["S3_ACCESS_KEY"], env["S3_SECRET_KEY"], Switches.of(env),
-                   float(env.get("API_HEALTH_WITHIN", "0.45")))
+                   float(env.get("API_HEALTH_WITHIN", "0.45")), max(1, int(env.get("API_WORKERS", "1"))))

@@ -40,8 +40,9 @@ def write(lab: DockerLab, files: Path, tag: str) -> None:
     put(lab.folder / "compose.env", "".join(f"{name}={value}\n" for name, value in _variables(lab, tag).items()))
 
 
-# Published on 127.0.0.1 alone. A way through two relays of the engine takes longer than one on loopback.
-_HERE = {"API_HOST": "0.0.0.0", "API_HEALTH_WITHIN": "0.9"}  # noqa: S104
+# Published on 127.0.0.1 alone. A way through two relays of the engine takes longer than one on loopback. The limit of its
+# memory is the container's.
+_HERE = {"API_HOST": "0.0.0.0", "API_HEALTH_WITHIN": "0.9", "API_WORKERS": "2", "LAB_MEMORY_LIMIT_MIB": "0"}  # noqa: S104
 _REDIS = """\
 bind 0.0.0.0
 port {port}
