@@ -51,3 +51,11 @@ def test_an_alert_that_fired_before_anything_was_broken_detected_nothing(ago, se
 def test_a_later_try_outweighs_the_one_before():
     events = [event("alert.absent", 5.0, message="why"), event("alert.firing", 9.0, ago_s=1.0, error_s=0.5)]
     assert by_alert(events, plan(FIRES), 4.0).seconds == 4.0
+
+
+def test_an_alert_that_does_not_clear_misses_the_objective_though_it_came_in_time():
+    came = event("alert.firing", 9.0, ago_s=1.0, error_s=0.5)
+    found = by_alert([came, event("alert.remains", 30.0, "verify.2", message="it still fires")], plan(FIRES), 4.0)
+    assert (found.seconds, found.missed, found.reason) == (4.0, True, "it still fires")
+    other = event("alert.remains", 30.0, "verify.2", alert="B", message="it still fires")
+    assert by_alert([came, other], plan(FIRES), 4.0).missed is False

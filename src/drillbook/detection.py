@@ -9,14 +9,14 @@ from drillbook.journal import Event
 from drillbook.plan import Plan, PlannedStep
 
 FIRES, RECEIVED = "prometheus.alert_fires", "alertmanager.received"
-SEEN, ABSENT = ("alert.firing", "alert.received"), "alert.absent"
+SEEN, ABSENT, REMAINS = ("alert.firing", "alert.received"), "alert.absent", "alert.remains"
 
 
 @dataclass(frozen=True, slots=True)
 class Detected:
     """``seconds`` from the disruption to the alert with their error, or the ``reason`` why there are none.
 
-    ``missed``: the alert did not come within its time, which is a measurement too.
+    ``missed``: the alert did not come within its time, which is a measurement too, or it came and did not clear.
     """
 
     seconds: float | None
@@ -51,4 +51,6 @@ def _of(events: Sequence[Event], step: PlannedStep, disruption: float) -> Detect
     error = seconds if last.data["error_s"] is None else float(last.data["error_s"])
     if seconds + error < 0:
         return Detected(None, None, f"the alert {last.data['alert']} fired {-seconds:.3f} s before the disruption")
-    return Detected(max(0.0, seconds), error)
+    alert = last.data["alert"]
+    left = next((event for event in events if event.kind == REMAINS and event.data["alert"] == alert), None)
+    return Detected(max(0.0, seconds), error, str(left.data["message"]) if left else None, missed=left is not None)

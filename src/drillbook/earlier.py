@@ -13,7 +13,7 @@ from drillbook.judge import judge, points
 from drillbook.plan import Plan
 
 MOST_RUNS = 100
-"""The newest runs that are looked at."""
+"""The newest runs with sizes that are looked at."""
 
 
 def collects(plan: Plan) -> bool:
@@ -27,13 +27,19 @@ def capacity(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
     A journal that is damaged, unfinished or of another version has none.
     """
     found: list[Point] = []
-    for folder in list(folders)[-MOST_RUNS:]:
+    for folder in [folder for folder in folders if _collected(folder)][-MOST_RUNS:]:
         try:
-            if f'"{ACTION}"'.encode() not in (folder / FILE).read_bytes():
-                continue
             result = judge(read(folder / FILE)).result
         except (OSError, ValueError, KeyError, DrillbookError):
             continue
         if result.environment == plan.inventory.environment and result.finished:
             found += points(result)
     return [point.model_dump(mode="json") for point in found]
+
+
+def _collected(folder: Path) -> bool:
+    """Does the journal of a run hold a size? Judging all of them would take long."""
+    try:
+        return f'"{ACTION}"'.encode() in (folder / FILE).read_bytes()
+    except OSError:
+        return False

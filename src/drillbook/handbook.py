@@ -20,7 +20,7 @@ HEAD = """\
 # The handbook, as drills
 
 Each failure of the troubleshooting handbook is a drill of the suite `handbook`: it is injected for real, located by the
-[diagnosis trees](drills.md) where the drill has that phase, remedied and proven. `invoke drill handbook` runs all of
+[diagnosis trees](diagnosis.md) where the drill has that phase, remedied and proven. `invoke drill handbook` runs all of
 them, one after another; `invoke drill NAME` runs one; `invoke docs --results` adds how each last ended here.
 
 """

@@ -34,6 +34,15 @@ def test_many_values_are_no_value(bench):
     assert bench.run(verify("query", query="1 + 1")).result.steps[0].facts["value"] == 2
 
 
+@pytest.mark.parametrize("query", ["vector(0) / 0", "vector(1) / 0", "0 / 0"])
+def test_what_is_no_number_is_no_value(bench, query):
+    view = bench.run(verify("query", query=query) + "    expect: result.value is none\n"
+                     f"  - prometheus.range: {{service: metrics, query: {query}, over: 2s, step: 1s}}\n")
+    assert view.result.verdict is Verdict.PASSED, view.result.findings
+    points = view.result.steps[1].facts["points"]["file"]
+    assert "NaN" not in (bench.folder / points).read_text()
+
+
 def test_a_wrong_query_is_refused_with_what_prometheus_says(bench):
     view = bench.run(verify("query", query="sum(file_there"))
     assert view.result.verdict is Verdict.REFUSED

@@ -88,6 +88,9 @@ def test_without_a_collector_nothing_is_sent_and_no_request_is_marked(tmp_path, 
     assert (collector.paths, bench.events("trace.sent"), bench.events("trace.missed")) == ([], [], [])
     assert export.endpoint({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x", "OTEL_SDK_DISABLED": "true"}) == ""
     assert export.endpoint({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://user:hunter2@c.example:4318/v"}) == "https://c.example:4318"
+    assert export.endpoint({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://[::1]:4318"}) == "http://[::1]:4318"
+    for unusable in ("http://collector:$PORT", "http://[::1", "http://collector:99999"):
+        assert export.endpoint({"OTEL_EXPORTER_OTLP_ENDPOINT": unusable}) == "", "tracing never stops a run"
 
 
 def test_a_collector_that_is_down_harms_no_run(tmp_path, collector, monkeypatch):

@@ -86,7 +86,7 @@ class Range(Read):
                                  hint="choose a longer `step`")
         end = time.time()
         found = series.over_time(_api(ctx, self.service), self.query, end - self.over, end, float(self.step))
-        points = ctx.evidence("points.json", json.dumps(found, ensure_ascii=False) + "\n")
+        points = ctx.evidence("points.json", json.dumps(series.finite(found), ensure_ascii=False, allow_nan=False) + "\n")
         return {"series": [{"labels": one["labels"], **series.summary(one["points"])}
                            for one in found[:series.MOST_SERIES]], "count": len(found), "points": points}
 

@@ -100,13 +100,15 @@ def fired(api: Api, alert: Alert, labels: Mapping[str, str], back_s: float) -> F
     asked = time.monotonic()
     now = api.post("/api/v1/query", [("query", "time()")])
     answered = time.monotonic()
-    begun = [_episode([float(at) for at, _ in one.get("values", [])], alert.evaluation_s)
-             for one in mappings(history, "result")]
-    starts = [one for one in begun if one is not None]
     try:
         clock = float(now["result"][1])
     except (KeyError, TypeError, ValueError, IndexError):
         return None
+    series = [[float(at) for at, _ in one.get("values", [])] for one in mappings(history, "result")]
+    # A series that ended is an alert of before, for another instance or route.
+    begun = [_episode(times, alert.evaluation_s) for times in series
+             if times and clock - times[-1] <= 2.5 * alert.evaluation_s]
+    starts = [one for one in begun if one is not None]
     return Fired(answered - (clock - min(starts)), answered - asked) if starts else None
 
 

@@ -16,14 +16,15 @@ MOST_POINTS = 11_000
 
 
 def instant(api: Api, query: str) -> tuple[str, list[dict[str, Any]]]:
-    """Type and series of ``query`` now: ``labels`` and ``value`` of each. Raises CouldNotVerify."""
+    """Type and series of ``query`` now: ``labels`` and ``value`` of each, None for no number. Raises CouldNotVerify."""
     data = api.post("/api/v1/query", [("query", query)])
     kind, result = _of(data)
     if kind in ("scalar", "string"):
-        return kind, [{"labels": {}, "value": _number(result[1]) if kind == "scalar" else str(result[1])}]
+        return kind, [{"labels": {}, "value": _finite(_number(result[1])) if kind == "scalar" else str(result[1])}]
     if kind != "vector":
         raise CouldNotVerify(f"the query gives a {kind}; ask for a value, or use prometheus.range")
-    return kind, [{"labels": dict(one["metric"]), "value": _number(one["value"][1])} for one in result if "value" in one]
+    return kind, [{"labels": dict(one["metric"]), "value": _finite(_number(one["value"][1]))}
+                  for one in result if "value" in one]
 
 
 def over_time(api: Api, query: str, start: float, end: float, step: float) -> list[dict[str, Any]]:
@@ -39,12 +40,22 @@ def over_time(api: Api, query: str, start: float, end: float, step: float) -> li
 
 
 def summary(points: list[list[float]]) -> dict[str, Any]:
-    """``count first last min max mean`` of a series; what is not a number (NaN) is left out of all but ``count``."""
-    values = [value for _, value in points if not math.isnan(value)]
+    """``count first last min max mean`` of a series; what is no finite number is left out of all but ``count``."""
+    values = [value for _, value in points if math.isfinite(value)]
     if not values:
         return {"count": len(points), "first": None, "last": None, "min": None, "max": None, "mean": None}
     return {"count": len(points), "first": values[0], "last": values[-1], "min": min(values), "max": max(values),
             "mean": sum(values) / len(values)}
+
+
+def finite(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Series whose points are JSON: one that is no number, or without end, is null."""
+    return [one | {"points": [[at, _finite(value)] for at, value in one["points"]]} for one in found]
+
+
+def _finite(value: float) -> float | None:
+    """JSON has neither NaN, such as 0/0 gives, nor infinity."""
+    return value if math.isfinite(value) else None
 
 
 def _of(data: Any) -> tuple[str, list[Any]]:

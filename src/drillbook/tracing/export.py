@@ -34,8 +34,12 @@ def endpoint(environment: Mapping[str, str] = os.environ) -> str:
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return ""
     url = next((environment[name] for name in ENDPOINTS if environment.get(name)), "")
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}" if parts.hostname else ""
+    try:
+        parts = urlsplit(url)
+        place = parts.netloc.rpartition("@")[2]
+        return f"{parts.scheme}://{place}" if parts.hostname and parts.port != 0 else ""
+    except ValueError:  # no port, or no address: a run goes on without a trace
+        return ""
 
 
 def export(run: str, spans: Sequence[Span], deadline_s: float = DEADLINE_S) -> None:

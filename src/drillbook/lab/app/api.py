@@ -19,7 +19,7 @@ from drillbook.lab.app.access import Access
 from drillbook.lab.app.backends import Backends
 from drillbook.lab.app.metrics import Metrics
 from drillbook.lab.app.objects import STORE_ERRORS
-from drillbook.lab.app.switches import Switches, resident
+from drillbook.lab.app.switches import Switches, resident, serving_processes
 
 
 class NewDocument(BaseModel):
@@ -35,9 +35,7 @@ def make(backends: Backends, metrics: Metrics) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await backends.open()
-        keeping = asyncio.create_task(metrics.keep())
         yield
-        keeping.cancel()
         await backends.close()
 
     app = FastAPI(title="Document API of Drillbook's lab", lifespan=lifespan, openapi_url=None)
@@ -68,7 +66,7 @@ def _add_operations(app: FastAPI, backends: Backends, metrics: Metrics) -> None:
 
     @app.get("/memory")
     async def memory() -> Response:
-        return JSONResponse({"resident_mib": resident() >> 20})
+        return JSONResponse({"resident_mib": sum(map(resident, serving_processes())) >> 20})
 
     @app.get("/metrics")
     async def show_metrics() -> Response:
@@ -81,7 +79,7 @@ def _add_operations(app: FastAPI, backends: Backends, metrics: Metrics) -> None:
         stats = backends.pool.get_stats()
         gauges = {"db_pool_connections": stats.get("pool_size", 0), "db_pool_available": stats.get("pool_available", 0),
                   "db_pool_waiting": stats.get("requests_waiting", 0), "documents_total": total,
-                  "process_resident_memory_bytes": resident()}
+                  "process_resident_memory_bytes": sum(map(resident, serving_processes()))}
         return Response(metrics.whole().render(gauges), media_type="text/plain; version=0.0.4")
 
 

@@ -28,10 +28,6 @@ class Metrics:
             if seconds <= limit:
                 self.buckets[route, limit] += 1
 
-    def count(self) -> int:
-        """All requests so far."""
-        return self.finished.total()
-
     def state(self) -> dict[str, Any]:
         """Everything counted, as JSON can hold it."""
         return {"requests": [[*key, n] for key, n in self.requests.items()], "seconds": list(self.seconds.items()),
@@ -51,9 +47,6 @@ class Metrics:
     def whole(self) -> Metrics:
         """The counters of the whole service: these."""
         return self
-
-    async def keep(self) -> None:
-        """Nobody else needs them."""
 
     def render(self, gauges: Mapping[str, float | None]) -> str:
         """Everything as text; a gauge that is None is left out."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import logging
 import os
@@ -19,7 +17,6 @@ from drillbook.lab.app.settings import Settings
 
 SHARED = Path("log/workers")
 """Where each of several workers keeps its counters for the others, one of whom is asked for the metrics."""
-EVERY = 0.5
 
 
 def application() -> FastAPI:
@@ -46,26 +43,21 @@ class SharedMetrics(Metrics):
         super().__init__()
         self._file = folder / f"{os.getpid()}.json"
 
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """See Metrics; written down at once, or another worker would show less than this one has shown."""
+        super().observe(method, route, status, seconds)
+        new = self._file.with_suffix(".new")
+        new.write_text(json.dumps(self.state()), encoding="ascii")
+        new.replace(self._file)
+
     def whole(self) -> Metrics:
         """See Metrics."""
         total = Metrics()
         total.add(self.state())
         for path in sorted(self._file.parent.glob("*.json")):
             if path != self._file:
-                with contextlib.suppress(OSError, ValueError):  # replaced or removed just now
-                    total.add(json.loads(path.read_text(encoding="ascii")))
+                total.add(json.loads(path.read_text(encoding="ascii")))
         return total
-
-    async def keep(self) -> None:
-        """Write them down for the others again and again, when there is something new."""
-        written = -1
-        while True:
-            if (count := self.count()) != written:
-                new = self._file.with_suffix(".new")
-                new.write_text(json.dumps(self.state()), encoding="ascii")
-                new.replace(self._file)
-                written = count
-            await asyncio.sleep(EVERY)
 
 
 def begin(folder: Path = SHARED) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import multiprocessing
 import os
 import signal
 import time
@@ -24,9 +25,20 @@ _log = logging.getLogger(__name__)
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def resident() -> int:
-    """Bytes of memory that this process takes now, as the kernel counts them."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE
+def resident(pid: int | str = "self") -> int:
+    """Bytes of memory that a process takes now, as the kernel counts them; 0 when it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def serving_processes() -> list[int]:
+    """This process, and where it is one of several workers all processes of their parent."""
+    if multiprocessing.parent_process() is None:
+        return [os.getpid()]
+    tasks = Path(f"/proc/{os.getppid()}/task")
+    return [int(pid) for path in tasks.glob("*/children") for pid in path.read_text(encoding="ascii").split()]
 
 
 @dataclass(slots=True)
