@@ -102,3 +102,22 @@ def test_a_log_that_is_not_there_is_told_before_the_drill(ground):
         Slowest(service="api").ready(ground.ctx())
     with pytest.raises(NotReady, match="neither `access_log` nor `unit`"):
         Slowest(service="bare").ready(ground.ctx())
+
+
+def without_zone(ago):
+    at = datetime.datetime.fromtimestamp(time.time() - ago).strftime("%Y-%m-%d %H:%M:%S")
+    return f"{at} GET /x status=200 duration=1.0\n"
+
+
+@pytest.mark.parametrize("hours", [8, -8, 5.75])
+def test_a_log_in_another_zone_could_not_be_verified(ground, hours):
+    (ground.root / "access.log").write_text("".join(without_zone(hours * 3600 + ago) for ago in (300, 100, 20)))
+    with pytest.raises(CouldNotVerify, match="name no zone"):
+        Slowest(service="api", last="10m").run(ground.ctx())
+
+
+def test_an_old_log_without_a_zone_is_only_old(ground):
+    (ground.root / "access.log").write_text(without_zone(3600 + 450))
+    assert Slowest(service="api", last="1m").run(ground.ctx())["count"] == 0
+    (ground.root / "access.log").write_text(without_zone(3600 + 20) + without_zone(20))
+    assert Slowest(service="api", last="1m").run(ground.ctx())["count"] == 1

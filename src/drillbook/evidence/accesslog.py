@@ -37,7 +37,10 @@ _MOST_LINE = 4096
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A logged request: when it ended (seconds since the epoch), what was asked, how it went; and the log's resolution."""
+    """A logged request: when it ended (seconds since the epoch), what was asked, how it went; and the log's resolution.
+
+    ``zoned``: its line names the zone of its time, which is otherwise taken for the host's.
+    """
 
     at: float
     method: str
@@ -45,6 +48,7 @@ class Request:
     status: int
     seconds: float
     resolution: float
+    zoned: bool = True
 
     @property
     def endpoint(self) -> str:
@@ -61,7 +65,7 @@ def read(line: str, zone: datetime.timezone = datetime.UTC) -> Request | None:
     if not asked or not status or at is None or lasted is None:
         return None
     path = re.split(r"[?#;]", asked[2], maxsplit=1)[0] or "/"
-    return Request(at, asked[1], printable(path, limit=200), int(status[1] or status[2]), *lasted)
+    return Request(at[0], asked[1], printable(path, limit=200), int(status[1] or status[2]), *lasted, zoned=at[1])
 
 
 def _lasted(line: str) -> tuple[float, float] | None:
@@ -75,14 +79,15 @@ def _lasted(line: str) -> tuple[float, float] | None:
     return float(figure) * _UNITS[unit], 0.5 * _UNITS[unit] * 10.0 ** -len(figure.partition(".")[2])
 
 
-def _time(line: str, zone: datetime.timezone) -> float | None:
+def _time(line: str, zone: datetime.timezone) -> tuple[float, bool] | None:
+    """Seconds since the epoch, and whether the line names its zone."""
     try:
         if common := _COMMON.search(line):
-            return datetime.datetime.strptime(common[1], "%d/%b/%Y:%H:%M:%S %z").timestamp()
+            return datetime.datetime.strptime(common[1], "%d/%b/%Y:%H:%M:%S %z").timestamp(), True
         if iso := _ISO.search(line):
             text = f"{iso[1]}T{iso[2]}.{(iso[3] or '0').ljust(6, '0')}{(iso[4] or '').replace('Z', '+00:00')}"
             at = datetime.datetime.fromisoformat(text)
-            return (at if at.tzinfo else at.replace(tzinfo=zone)).timestamp()
+            return (at if at.tzinfo else at.replace(tzinfo=zone)).timestamp(), at.tzinfo is not None
     except ValueError:
         return None
     return None

@@ -18,6 +18,14 @@ MOST_BYTES = 4 << 20
 """Bytes of the log that are read, from its end."""
 MOST_LINES = 3_000
 """Lines that are asked of a service manager."""
+ZONES_S = 900
+"""Zones lie whole quarters of an hour apart (IANA time zone database)."""
+FARTHEST_S = 26 * 3600
+"""From -12:00 to +14:00."""
+FRESH_S = 60.0
+"""How old the newest request of a service that is in use may be."""
+AHEAD_S = 60.0
+"""How far ahead of the clock that was read before the log a request may be that was written since."""
 _FORMATS = "`invoke actions http.slowest` shows the formats that are understood: each line needs the request's duration"
 
 # BYTES FILE: the end of the log, and of the one before it when that was rotated away and there is room.
@@ -58,7 +66,7 @@ def _of_unit(ctx: Context, service: Http, lines: int) -> str:
 
 
 def slowest(ctx: Context, service: Http, last: float) -> dict[str, Any]:
-    """Facts about the requests of the ``last`` seconds. Raises CouldNotVerify when no line can be understood."""
+    """Facts about the requests of the ``last`` seconds. Raises CouldNotVerify when lines or zone are not understood."""
     now, zone = _clock(ctx)
     lines = _text(ctx, service, MOST_BYTES).splitlines()
     found = [one for line in lines if (one := accesslog.read(line, zone))]
@@ -66,11 +74,26 @@ def slowest(ctx: Context, service: Http, last: float) -> dict[str, Any]:
         raise CouldNotVerify(f"{ctx.host.name}: none of the last {len(lines)} lines of the access log of {service.name!r} "
                              f"tells of a request and its duration; the last one: {printable(lines[-1], limit=200)}",
                              hint=_FORMATS)
-    of_late = [one for one in found if now - last <= one.at]
+    of_late = [one for one in found if now - last <= one.at <= now + AHEAD_S]
+    if not of_late and (hours := _astray(found, now, last)):
+        raise CouldNotVerify(f"{ctx.host.name}: the times of the access log of {service.name!r} name no zone, and "
+                             f"its newest lies {hours:+g} h from the host's clock: they seem to be of another zone",
+                             hint="have the service write its times with their zone, such as 2026-01-31T12:00:00+00:00, or "
+                                  "in the host's zone")
     return accesslog.slowest(of_late) | {
         "last_s": last, "complete": len("".join(lines)) < MOST_BYTES * 0.9 or min(one.at for one in found) < now - last,
         "other_lines": len(lines) - len(found),
         "resolution_s": max((one.resolution for one in of_late), default=None)}
+
+
+def _astray(found: list[accesslog.Request], now: float, last: float) -> float:
+    """Hours by which all requests would have to be moved for the newest to be of late; 0: that is not what is the matter."""
+    if not found or any(one.zoned for one in found):
+        return 0.0
+    away = max(one.at for one in found) - now
+    quarters = round(away / ZONES_S)
+    near = -min(last, FRESH_S) <= away - quarters * ZONES_S <= 1.0
+    return quarters * ZONES_S / 3600 if near and abs(away) <= FARTHEST_S else 0.0
 
 
 def _clock(ctx: Context) -> tuple[float, datetime.timezone]:
