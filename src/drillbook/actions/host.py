@@ -20,9 +20,11 @@ _KILL = re.compile(r"(?:Out of memory|Memory cgroup out of memory|oom-kill:|Kill
 # The kernel's own log, by whatever tool may read it.
 _KERNEL_LOG = """
 dmesg 2>/dev/null && exit 0
-journalctl -k --no-pager -q -o cat -n 5000 2>/dev/null && exit 0
+journalctl -k -b --no-pager -q -o short-monotonic -n 5000 2>/dev/null && exit 0
 exit 3
 """
+_SINCE_BOOT = re.compile(r"^\[ *(\d+\.\d+)\]")
+RECENT_S = 3600.0
 _CGROUP = "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory.current 2>/dev/null || true"
 
 
@@ -90,7 +92,9 @@ class OomKills(Read):
     process: Annotated[str, Field(description="Only kills whose line in the log holds this text; empty: all.")] = ""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``kills`` (since boot; null: the kernel does not count), ``log_read``, ``events`` (lines, newest last)."""
+        """Facts: ``kills`` (since boot; null: the kernel does not count), ``log_read``, ``events`` (lines, newest last),
+        ``recent`` (those whose own time, in seconds since boot, lies within the last hour).
+        """
         counter = re.search(r"^oom_kill (\d+)$", ctx.run("cat", "/proc/vmstat").text, re.MULTILINE)
         try:
             log = ctx.run(*as_root(ctx), "sh", "-c", _KERNEL_LOG)
@@ -101,4 +105,11 @@ class OomKills(Read):
                                  hint="let the user read the kernel's log, or set `manager: {sudo: true}`")
         lines = [printable(line, limit=300) for line in log.text.splitlines() if _KILL.search(line)] if log.ok else []
         events = [line for line in lines if self.process in line][-MOST_LINES:]
-        return {"kills": int(counter[1]) if counter else None, "log_read": log.ok, "events": events}
+        return {"kills": int(counter[1]) if counter else None, "log_read": log.ok, "events": events,
+                "recent": _recent(events, ctx.run("cat", "/proc/uptime").text)}
+
+
+def _recent(events: list[str], uptime: str) -> list[str]:
+    """Lines of the last hour: both times count from the host's boot. A line that tells no time may be old."""
+    now = re.match(r"\d+\.\d+", uptime)
+    return [line for line in events if now and (at := _SINCE_BOOT.match(line)) and float(now[0]) - float(at[1]) <= RECENT_S]

@@ -23,7 +23,7 @@ class Systemd(Manager):
 
     def query(self, unit: str) -> Argv:
         """See Manager."""
-        return (*self._tool(), "show", "-p", "LoadState,ActiveState,SubState,MainPID", unit)
+        return (*self._tool(), "show", "-p", "LoadState,ActiveState,SubState,MainPID,Result", unit)
 
     def read(self, unit: str, text: str) -> UnitState | None:
         """See Manager."""
@@ -32,7 +32,8 @@ class Systemd(Manager):
             return None
         active = values["ActiveState"]
         pid = int(values.get("MainPID", "0"))
-        return UnitState(unit, _STATES.get(active, active), f"{active} ({values.get('SubState', '')})", pid or None)
+        why = ", out of memory" if values.get("Result") == "oom-kill" and active != "active" else ""
+        return UnitState(unit, _STATES.get(active, active), f"{active} ({values.get('SubState', '')}{why})", pid or None)
 
     def log(self, unit: str) -> Argv:
         """See Manager."""

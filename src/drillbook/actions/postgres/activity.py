@@ -27,6 +27,8 @@ from drillbook.values import Duration
 MOST_ROWS = 50
 AGAIN_S = 0.2
 _FULL = re.compile(r"too many (?:clients|connections)|remaining connection slots")
+_UPKEEP = re.compile(r"(?:\s|--[^\n]*|/\*(?:[^*]|\*(?!/))*\*/)*(?:COPY|VACUUM|ANALY[ZS]E|REINDEX|CLUSTER|CHECKPOINT|"
+                     r"REFRESH\s+MATERIALIZED|CREATE\s+(?:UNIQUE\s+)?INDEX|BASE_BACKUP|START_REPLICATION)\b", re.IGNORECASE)
 _LITERAL = re.compile(r"'(?:[^']|'')*'?|\$\$.*?\$\$|\b\d{6,}\b", re.DOTALL)
 
 
@@ -71,6 +73,11 @@ def _said(ctx: Context, query: str | None) -> str:
     """A statement as it may be shown: without its literals and secrets, on one line."""
     text = " ".join(_LITERAL.sub("?", query or "").split())
     return printable(ctx.redactor.text(text)[:300])
+
+
+def is_upkeep(query: str | None) -> bool:
+    """True for a statement that takes long by its nature, such as COPY and CREATE INDEX; comments before it are passed."""
+    return _UPKEEP.match(query or "") is not None
 
 
 _CONNECTIONS = """
@@ -134,15 +141,16 @@ class Statements(_Looking):
     longer_than: Annotated[Duration, Field(ge=0, description="How long they must have run.")] = Duration(5)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``running``: ``pid user application wait seconds query blocked_by``; ``count``, ``working``, ``longest_s``.
+        """Facts: ``running``: ``pid user application wait seconds query upkeep blocked_by``; ``count working longest_s``.
 
-        ``working`` are those that wait for nobody's lock.
+        ``working`` are those that wait for nobody's lock; ``upkeep`` is true of COPY, VACUUM, ANALYZE, CREATE INDEX and
+        their like, which take long by their nature.
         """
         with self._session(ctx) as session:
             rows = session.execute(_STATEMENTS, (float(self.longer_than),)).fetchall()
         running = [{"pid": row[0], "user": printable(row[1], limit=100), "application": printable(row[2], limit=100),
                     "wait": f"{row[3]}: {row[4]}" if row[3] else "", "seconds": round(row[5], 3),
-                    "query": _said(ctx, row[6]), "blocked_by": list(row[7])} for row in rows]
+                    "query": _said(ctx, row[6]), "upkeep": is_upkeep(row[6]), "blocked_by": list(row[7])} for row in rows]
         return {"running": running, "count": len(running), "working": [one for one in running if not one["blocked_by"]],
                 "longest_s": max((float(row[5]) for row in rows), default=0.0)}
 
