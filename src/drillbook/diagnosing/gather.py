@@ -24,6 +24,8 @@ from drillbook.values import canonical
 
 GRACE_S = 1.0
 """Seconds in which a check that ran into its time may still say so itself."""
+LISTEN_S = 0.2
+"""Seconds after which one who waits for answers looks again whether the diagnosis was stopped."""
 Status = Literal["made", "left out", "not made"]
 
 
@@ -156,7 +158,7 @@ class Gathering:
         now = time.monotonic()
         next_end = min(*(one.until for one in self._running.values()), self.deadline.at)
         try:
-            key, made = self._answers.get(timeout=max(0.01, next_end - now))
+            key, made = self._answers.get(timeout=max(0.01, min(next_end - now, LISTEN_S)))
         except queue.Empty:
             self._give_up()
             return
