@@ -150,7 +150,7 @@ def show(found: Diagnosis, inventory: Inventory, out: Console) -> None:
     out.print(Text(f"examined: {', '.join(found.examined)}; {made} of {len(found.checks)} checks were made "
                    f"in {found.seconds:.1f} s", style="dim"))
     if found.found == HEALTHY:
-        out.print(Text("✓ healthy: every check was made, and none found anything wrong", style="green"))
+        _healthy(found, out)
         return
     for number, suspect in enumerate(found.ranked, 1):
         _suspect(number, suspect, out)
@@ -158,11 +158,35 @@ def show(found: Diagnosis, inventory: Inventory, out: Console) -> None:
         out.print(Text("? unknown: no cause was found, and it cannot be said that all is well", style="bold yellow"))
     for doubt in [one for one in found.why if not found.ranked or "could not be looked at" in one]:
         out.print(Padding(Text(f"? {one_line(doubt)}", style="yellow"), (0, 0, 0, 2), expand=False))
-    if inventory.contacts:
+    _contacts(found, inventory, out)
+
+
+def _contacts(found: Diagnosis, inventory: Inventory, out: Console) -> None:
+    """Whom the likeliest cause's remedy names; where it names nobody, all contacts of the inventory."""
+    named = found.ranked[0].contacts if found.ranked else ()
+    if inventory.contacts and not named:
         out.print(Text("contacts", style="bold"))
-        for name, contact in inventory.contacts.items():
-            words = [word for word in (contact.role, contact.duty, contact.email, contact.phone) if word]
-            out.print(Padding(Text(f"{name}: {one_line(', '.join(words))}"), (0, 0, 0, 2), expand=False))
+    for name in named or inventory.contacts:
+        contact = inventory.contacts[name]
+        words = [word for word in (contact.role, contact.duty, contact.email, contact.phone) if word]
+        line = f"{name}: {one_line(', '.join(words))}"
+        shown = Text(f"call: {line}", style="cyan") if named else Text(line)
+        out.print(Padding(shown, (0, 0, 0, 3 if named else 2), expand=False))
+
+
+def _healthy(found: Diagnosis, out: Console) -> None:
+    """Say that all is well, and on what that does not rest."""
+    groups = {"not called for": [one for one in found.checks if one.status == "left out"],
+              "not made": [one for one in found.checks if one.status == "not made"],
+              "without the wanted answer": [one for one in found.checks if one.status == "made" and not one.ok]}
+    if not any(groups.values()):
+        out.print(Text("✓ healthy: every check was made, and none found anything wrong", style="green"))
+        return
+    out.print(Text("✓ healthy: no check that was made found anything wrong", style="green"))
+    for word, checks in groups.items():
+        if checks:
+            named = ", ".join(f"{one.check} of {one.subject}" for one in checks)
+            out.print(Padding(Text(f"{word}: {one_line(named)}", style="dim"), (0, 0, 0, 2), expand=False))
 
 
 def _suspect(number: int, suspect: Suspect, out: Console) -> None:

@@ -1,19 +1,22 @@
 """Trees: what may stand in one, how causes are ranked, and what may be called healthy. No lab; hosts are fakes."""
 
+import io
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from drillbook import incident
 from drillbook.action import Context
 from drillbook.diagnosing import scope, source
 from drillbook.diagnosing.diagnosis import Book, examine
 from drillbook.errors import Cancelled, HostUnreachable, PlanError, SpecError
 from drillbook.host import Deadline
 from drillbook.hosts.fake import FakeHost, Reply
-from drillbook.inventory import load
+from drillbook.inventory import Contact, load
 from drillbook.redact import Redactor
 
 ROOT = Path(__file__).parent.parent.parent
@@ -249,3 +252,44 @@ def test_an_error_that_nobody_foresaw_is_told(site):
     assert found.found == "unknown"
     assert any("no way there" in one for one in found.why)
     assert any("ZeroDivisionError: odd" in one for one in found.why)
+
+
+@pytest.mark.parametrize(("call", "shown"), [("", ["oncall: on duty", "dba: DBA"]), ("dba, nobody", ["call: dba: DBA"])])
+def test_contacts_of_the_remedy_come_instead_of_all(tmp_path, call, shown):
+    made = Site(tmp_path, TREE.replace("remedy: {text: start it,", f"remedy: {{text: start it, contacts: [{call}],"))
+    contacts = {"oncall": Contact(role="on duty"), "dba": Contact(role="DBA")}
+    made.inventory = made.inventory.model_copy(update={"contacts": contacts})
+    made.book = Book(made.book.trees, made.inventory)
+    made.unit("app", DEAD)
+    found = made.look("api")
+    assert found.ranked[0].contacts == (("dba",) if call else ()), "whom the inventory does not have is left out"
+    lines = [one.strip() for one in told(found, made.inventory).splitlines()]
+    assert [one for one in lines if one in ("oncall: on duty", "dba: DBA", "call: dba: DBA")] == shown
+
+
+def told(found, inventory):
+    out = io.StringIO()
+    incident.show(found, inventory, Console(file=out, width=200, color_system=None))
+    return out.getvalue()
+
+
+def test_healthy_names_what_it_does_not_rest_on(site, tmp_path):
+    said = told(site.look("api"), site.inventory)
+    assert "every check was made" not in said
+    assert "not called for: memory of api" in said
+    without = Site(tmp_path, TREE.replace("  memory: {host.memory: {service: \"{{ service.name }}\"}, when: not unit.ok}\n", "")
+                   .replace("memory.used_percent > 90", "unit.ok is none").replace("{{ memory.used_percent }}", "")
+                   .replace("{{ memory.nothing }}", ""))
+    assert "every check was made, and none" in told(without.look("api"), without.inventory)
+
+
+def test_a_stop_does_not_wait_for_what_hangs(site):
+    forever, ctx = threading.Event(), site.ctx(600.0)
+    site.hosts["app"].on(("systemctl",), lambda call: (ctx.deadline.cancel.set(), str(forever.wait(600)))[1])
+    begun = time.monotonic()
+    try:
+        with pytest.raises(Cancelled):
+            examine(ctx, site.book, ("api",), 600.0)
+    finally:
+        forever.set()
+    assert time.monotonic() - begun < 10, "generous; the check alone may take 15 s"

@@ -64,8 +64,8 @@ class Diagnosis(BaseModel):
 def examine(ctx: Context, book: Book, services: Sequence[str], within_s: float) -> Diagnosis:
     """Diagnose ``services`` of the inventory within ``within_s`` seconds; changes nothing.
 
-    ``found`` is the likeliest cause, ``healthy`` when every check was made and every tree says so, and ``unknown``
-    otherwise, with what is not known in ``why``. Raises Cancelled, and PlanError for a service that is not there.
+    ``found`` is the likeliest cause, ``healthy`` when no doubt is left, and ``unknown`` otherwise,
+    with what is not known in ``why``. Raises Cancelled, and PlanError for a service that is not there.
     """
     begun = time.monotonic()
     cases = scope.cases(book.trees, book.inventory.services, services)
@@ -73,7 +73,8 @@ def examine(ctx: Context, book: Book, services: Sequence[str], within_s: float) 
     made = gathering.run()
     if ctx.deadline.cancel.is_set():
         raise Cancelled("the diagnosis was stopped")
-    ranked = ranking.order([one for case in cases for one in ranking.suspects(case, gathering.names(case))])
+    ranked = tuple(_reachable(one, book.inventory) for one in
+                   ranking.order([one for case in cases for one in ranking.suspects(case, gathering.names(case))]))
     why = _doubts(gathering, cases, book, services)
     checks = tuple(CheckResult(subject=one.case.subject, check=one.check.id, action=one.check.action, status=one.status,
                                ok=one.ok, message=one.message, seconds=round(one.seconds, 3), facts=one.facts)
@@ -81,6 +82,11 @@ def examine(ctx: Context, book: Book, services: Sequence[str], within_s: float) 
     return Diagnosis(examined=tuple(services), found=ranked[0].cause if ranked else UNKNOWN if why else HEALTHY,
                      ranked=ranked, why=why, seconds=round(time.monotonic() - begun, 3), error_s=CLOCK_ERROR_S,
                      checks=checks)
+
+
+def _reachable(suspect: Suspect, inventory: Inventory) -> Suspect:
+    """With those contacts alone that the inventory has: trees are shared between inventories."""
+    return suspect.model_copy(update={"contacts": tuple(one for one in suspect.contacts if one in inventory.contacts)})
 
 
 def _doubts(gathering: Gathering, cases: Sequence[Case], book: Book, services: Sequence[str]) -> tuple[str, ...]:

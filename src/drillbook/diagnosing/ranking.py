@@ -28,7 +28,7 @@ class Seen(_Value):
 
 
 class Suspect(_Value):
-    """A cause that something speaks for: its weight, the observations for and against it, and what could not be seen."""
+    """A cause that something speaks for: its weight, the observations for and against it, the unseen, whom to call."""
 
     cause: str
     title: str
@@ -40,6 +40,7 @@ class Suspect(_Value):
     against: tuple[Seen, ...]
     unseen: tuple[str, ...]
     remedy: str
+    contacts: tuple[str, ...]
     step: dict[str, Any] | None
 
 
@@ -74,7 +75,8 @@ def _suspect(case: Case, name: str, cause: Cause, names: Mapping[str, Any]) -> S
                    service=case.peer or case.service,
                    score=sum(one.weight for one in supports) - sum(one.weight for one in against),
                    supports=supports, against=against, unseen=(*unseen, *unseen_against),
-                   remedy=text(cause.remedy.text, names), step=_step(cause, names) if supports else None)
+                   remedy=text(cause.remedy.text, names), contacts=cause.remedy.contacts,
+                   step=_step(cause, names) if supports else None)
 
 
 def _seen(observations: Sequence[Observation], names: Mapping[str, Any]) -> tuple[tuple[Seen, ...], tuple[str, ...]]:

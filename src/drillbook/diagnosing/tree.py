@@ -52,6 +52,8 @@ class Remedy(Part):
     """What helps: words, and where Drillbook can do it, a step."""
 
     text: str = Field(min_length=3, description="What to do, for a person.")
+    contacts: tuple[str, ...] = Field(
+        default=(), description="Whom to call: names of the inventory's contacts; those that it has not are left out.")
     step: dict[str, Any] | None = Field(default=None, description="One action with its parameters, which `--apply` runs.")
 
 

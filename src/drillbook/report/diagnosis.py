@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from drillbook.report.figures import one_line
 from drillbook.result import DiagnosisResult, RunView
@@ -61,8 +62,14 @@ def cause_rows(found: DiagnosisResult) -> list[CauseRow]:
                      subject=str(one.get("subject", "")), score=int(one.get("score", 0)),
                      supports=[str(seen.get("says", "")) for seen in one.get("supports", ())],
                      against=[str(seen.get("says", "")) for seen in one.get("against", ())],
-                     remedy=str(one.get("remedy", "")))
+                     remedy=_remedy(one))
             for number, one in enumerate(found.ranked[:MOST_SHOWN], 1)]
+
+
+def _remedy(suspect: Mapping[str, Any]) -> str:
+    """What helps, and whom to call."""
+    contacts = ", ".join(map(str, suspect.get("contacts", ())))
+    return str(suspect.get("remedy", "")) + (f" Call: {contacts}." if contacts else "")
 
 
 def confusion(views: Sequence[RunView]) -> Confusion | None:
