@@ -44,8 +44,12 @@ def test_every_drill_of_the_handbook_passes_and_its_cause_is_named(site):
 @pytest.mark.long(40)
 def test_healthy_machines_are_healthy_and_paused_ones_hold_nobody(site):
     """Every container of the lab hangs; the diagnosis ends in its time, and calls nothing healthy that it could not see."""
-    _, before = diagnosed(site)
-    assert before["ranked"] == []
+    for _ in range(6):
+        status, before = diagnosed(site)
+        assert before["ranked"] == []
+        if before["found"] != UNKNOWN:  # a machine that is too busy makes it unknown
+            break
+    assert (status, before["found"]) == (0, HEALTHY), before["why"]
     paused = [one["Id"] for one in containers(site.lab.project).values()]
     subprocess.run(["docker", "pause", *paused], check=True, capture_output=True)
     try:

@@ -103,15 +103,27 @@ def ward(lab, monkeypatch):
     return made
 
 
+def until_known(look, again=5):
+    """What is found; while that is `unknown` it is looked at again, so many times."""
+    for _ in range(again + 1):
+        found = look()
+        assert found.ranked == (), found
+        if found.found != "unknown":
+            break
+    return found
+
+
 @pytest.mark.long(40)
 def test_no_false_alarm_in_twenty_tries(ward):
-    """On all services; the vectors once, since comparing all of their ids takes seconds."""
+    """On all services; the vectors once, since comparing all of their ids takes seconds.
+
+    A machine that is too busy makes some unknown: those are looked at again. None may ever name a cause.
+    """
     everything = scope.everything(ward.inventory.services)
     with incident.looking(ward.book) as look, ThreadPoolExecutor(2) as pool:
         tries = [[name for name in everything if name != "vectors" or not number] for number in range(20)]
-        found = list(pool.map(lambda names: look(names, PATIENCE), tries))
-    assert [one.ranked for one in found] == [()] * 20
-    assert "healthy" in {one.found for one in found}, "a machine that is too busy makes some unknown, not all"
+        found = list(pool.map(lambda names: until_known(lambda: look(names, PATIENCE)), tries))
+    assert [(one.found, one.why) for one in found] == [("healthy", ())] * 20
 
 
 def test_a_standby_is_examined_only_when_it_is_asked_for(ward):
