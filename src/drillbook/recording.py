@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
-from drillbook.errors import DrillbookError, Fenced
-from drillbook.host import Deadline, Host, Output, Target, printable
+from drillbook.errors import CouldNotVerify, DrillbookError, Fenced
+from drillbook.host import Deadline, Host, Output, Piped, Target, printable
 from drillbook.journal import Journal
 from drillbook.leases import was_fenced
 from drillbook.redact import Redactor
@@ -79,6 +79,22 @@ class RecordingHost:
     def note(self, kind: str, data: dict[str, object]) -> None:
         """See Notes."""
         self.journal.append(kind, data, step=self.step, host=self.name)
+
+    def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> Any:
+        """See Piped; what goes through it is not recorded. Raises CouldNotVerify where the host has no such way, Fenced."""
+        inner, start, failed = self.inner, time.monotonic(), None
+        try:
+            if not isinstance(inner, Piped):
+                raise CouldNotVerify(f"{self.name}: no protocol can be carried over it")
+            if self.fence:
+                self._unless_fenced(inner.run(self.fence(("true",)), deadline=deadline))
+            return inner.pipe(self.fence(argv) if self.fence else argv, deadline=deadline)
+        except DrillbookError as error:
+            failed = error.message
+            raise
+        finally:
+            self._record(argv, {"exit": None, "signal": None, "seconds": time.monotonic() - start, "stdout": "",
+                                "stderr": "", "stdout_bytes": 0, "stderr_bytes": 0, "error": failed})
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
         """See Host. Raises Fenced as ``run`` does."""

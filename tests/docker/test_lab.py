@@ -14,9 +14,12 @@ from drillbook.actions.docker.faults import Pause
 from drillbook.actions.docker.look import Running
 from drillbook.errors import LabError, NotReady, StepFailed
 from drillbook.hosts.open import open_host
+from drillbook.journal import Journal
 from drillbook.lab.containers import control
 from drillbook.lab.containers.engine import containers, remove
 from drillbook.lab.containers.layout import SERVICES, DockerLab
+from drillbook.recording import RecordingHost
+from drillbook.redact import Redactor
 from tests.docker.conftest import FILES, context
 from tests.program import PROGRAM
 
@@ -72,6 +75,19 @@ def test_a_paused_api_is_seen_and_put_back_over_ssh(site, tmp_path):
             assert answer.status == 200
     finally:
         host.close()
+
+
+def test_a_step_of_a_run_reaches_the_engine_of_an_ssh_host(site, tmp_path):
+    host, services = opened(site, "api")
+    redactor = Redactor(())
+    try:
+        journal = Journal(tmp_path, redactor, origin=0.0)
+        ctx = context(RecordingHost(host, journal, "ready.1", redactor), services, tmp_path)
+        assert Running(service="api").run(ctx)["state"] == "running"
+        journal.close()
+    finally:
+        host.close()
+    assert "dial-stdio" in (tmp_path / "journal.jsonl").read_text()
 
 
 def well(ctx):
