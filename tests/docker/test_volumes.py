@@ -2,11 +2,14 @@
 
 import subprocess
 import uuid
+from dataclasses import replace
 
 import pytest
 
 from drillbook.actions.docker.volumes import VolumeBackup, VolumeRestore
-from drillbook.errors import NotReady, StepFailed
+from drillbook.containers import volumes
+from drillbook.containers.volumes import Volume
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.store import Store
 from drillbook.stored import sha256
 
@@ -55,7 +58,7 @@ def test_a_volume_is_saved_and_comes_back(box, volume, store):
     ctx = box.ctx("restore.1")
     restore.ready(ctx)
     undo = restore.undo(ctx)
-    assert restore.active(ctx) is False
+    assert restore.active(ctx) is None
     assert restore.run(ctx)["restarted"] == [made.name]
     made.reload()
     assert made.status == "running"
@@ -98,7 +101,71 @@ def test_a_restore_that_died_is_put_back_from_every_stage(box, volume, stage):
         box.undo(undo)
         made.reload()
         assert (made.status, listed(made)) == ("running", before)
-        assert restore.active(ctx) is False
+        assert restore.active(ctx) is None
+
+
+def test_a_restore_that_died_before_it_kept_anything_starts_who_was_stopped(box, volume):
+    _, made = volume
+    ctx = box.ctx("restore.1")
+    restore = VolumeRestore(service="box", volume="/data", **{"from": "s3://dr-backups/x/y"})
+    undo = restore.undo(ctx)
+    made.stop(timeout=0)
+    assert restore.active(ctx) is None, "the runner takes False for proof that nothing is left to undo"
+    box.undo(undo)
+    made.reload()
+    assert made.status == "running"
+
+
+def test_the_undo_ends_a_helper_that_outlived_its_command(box, volume):
+    name, made = volume
+    before = listed(made)
+    ctx = box.ctx("restore.1")
+    undo = VolumeRestore(service="box", volume=name, **{"from": "s3://dr-backups/x/y"}).undo(ctx)
+    found = Volume.of(ctx, "box", name)
+    argv = found.helper("while :; do echo wrong > /volume/stray; sleep 0.1; done", write=True)
+    helper = subprocess.Popen(argv, stdin=subprocess.PIPE)
+    try:
+        box.until(lambda: b"stray" in listed(made), 60)
+        helper.kill()
+        helper.wait()
+        box.undo(undo)
+        assert box.client.containers.list(all=True, filters={"volume": name}) == [made]
+        assert made.exec_run(["rm", "stray"]).exit_code == 0
+        assert listed(made) == before
+    finally:
+        helper.stdin.close()
+        subprocess.run(found._alone(), check=True)
+
+
+def test_what_cannot_be_looked_at_is_not_taken_for_nothing(box, volume):
+    found = replace(Volume.of(box.ctx("restore.1"), "box", "/data"), image="drillbook-test/none")
+    with pytest.raises(CouldNotVerify, match="could not be looked at"):
+        found.kept()
+    done = subprocess.run(found.undo().commands[0], capture_output=True, check=False)
+    assert done.returncode != 0
+
+
+def test_a_digest_of_half_a_volume_is_none(box, volume, monkeypatch):
+    found = Volume.of(box.ctx("restore.1"), "box", "/data")
+    monkeypatch.setattr(volumes, "_DIGEST", volumes._DIGEST.replace("ok sort", "ok no-such-program"))
+    with pytest.raises(StepFailed, match="not all of it could be read"):
+        found.digest()
+
+
+def test_users_that_cannot_be_stopped_and_started_again(box, volume):
+    name, made = volume
+    restore = VolumeRestore(service="box", volume=name, **{"from": "s3://dr-backups/x/y"})
+    made.pause()
+    with pytest.raises(NotReady, match=f"{made.name}, which uses it, is paused"):
+        restore.ready(box.ctx("restore.1"))
+    made.unpause()
+    passing = box.client.containers.run(box.image, ["sleep", "600"], detach=True, init=True, auto_remove=True,
+                                        volumes={name: {"bind": "/data", "mode": "rw"}})
+    try:
+        with pytest.raises(NotReady, match="was made with --rm"):
+            restore.ready(box.ctx("restore.1"))
+    finally:
+        passing.remove(force=True)
 
 
 def test_a_volume_that_is_none(box, volume):

@@ -167,3 +167,13 @@ def _reason(error: BaseException) -> str:
 def status_of(container: Any) -> str:
     """One word for its state: ``running``, ``paused``, ``exited`` and so on, after what ``reload`` brought."""
     return str(container.attrs["State"]["Status"])
+
+
+def passing(container: Any) -> str:
+    """Why a container cannot be started again once it has ended; empty: it can.
+
+    The engine removes one made with ``--rm`` when it ends (docs.docker.com/reference/cli/docker/container/run/#rm).
+    """
+    if container.attrs["HostConfig"].get("AutoRemove"):
+        return f"{container.name} was made with --rm, so it is gone once it ends, and nothing starts it again"
+    return ""

@@ -6,6 +6,8 @@ image must have ``sh``, ``tar``, ``find`` and ``sha256sum``, as those of distrib
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shlex
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -14,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from drillbook import stored
 from drillbook.action import Context, Undo
-from drillbook.containers.engine import PROJECT, Place, engine, place, status_of
+from drillbook.containers.engine import PROJECT, Place, engine, passing, place, status_of
 from drillbook.containers.undo import tool
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
@@ -26,11 +28,16 @@ from drillbook.values import canonical
 FORMAT: Literal["drillbook/volume-backup/1"] = "drillbook/volume-backup/1"
 ARCHIVE: Literal["volume.tar"] = "volume.tar"
 # Names, kinds, modes, owners and contents of all but what a restore keeps aside: the number of entries, then a digest.
+# A shell without `pipefail` sees the status of the last program of a pipe only: any other that fails ends all by a signal.
 _DIGEST = """
+export LC_ALL=C
+trap 'echo "not all of it could be read" >&2; exit 1' TERM
+ok() { "$@" || kill -TERM $$; }
 cd /volume || exit 1
-each() { find . -path './.drillbook-*' -prune -o ! -name . "$@" -print0 | LC_ALL=C sort -z; }
-each | tr -cd '\\000' | wc -c
-{ each | xargs -0 -r stat -c '%n %F %a %u %g'; each -type f | xargs -0 -r sha256sum; } | sha256sum
+each() { ok find . -path './.drillbook-*' -prune -o ! -name . "$@" -print0 | ok sort -z; }
+each | ok tr -cd '\\000' | ok wc -c
+{ each | ok xargs -0 -r stat -c '%n %F %a %u %g'; each -type f | ok xargs -0 -r sha256sum; } | ok sha256sum
+exit 0
 """
 _SAVE = "exec tar -C /volume --numeric-owner -cf - ."
 # RUN, the archive on standard input. What was there is moved to `kept`; from the moment at which `in` is there, what is in
@@ -64,7 +71,25 @@ rm -rf -- "$p-new" "$p-in" "$p-old"
 """
 # In one step: half of the old files is never taken for all of them.
 _FORGET = 'cd /volume && p=.drillbook-$1 && mv -- "$p-kept" "$p-old" && rm -rf -- "$p-old" "$p-in" "$p-new"'
-_IS_KEPT = 'test -d "/volume/.drillbook-$1-kept" || test -d "/volume/.drillbook-$1-new"'
+_KEPT, _NONE = "kept", "none"
+_IS_KEPT = """cd /volume || exit 1
+for each in kept new in old; do
+  if test -e ".drillbook-$1-$each"; then echo kept; exit 0; fi
+done
+echo none
+"""
+# NAME DOCKER...: a helper outlives its `docker run` when that is killed, and would go on writing.
+_ALONE = """name=$1; shift
+tries=0
+while :; do
+  "$@" rm --force -- "$name" >/dev/null 2>&1
+  left=$("$@" ps --all --quiet --filter "name=^/?$name"'$') || exit 1
+  test -n "$left" || exit 0
+  tries=$((tries + 1))
+  test "$tries" -lt 20 || { echo "the helper container $name does not go away" >&2; exit 1; }
+  sleep 0.5
+done
+"""
 _INTO = 'umask 077; to=$1; shift; exec "$@" > "$to"'
 _FROM = 'from=$1; shift; exec "$@" < "$from"'
 
@@ -109,12 +134,16 @@ def read(store: Store, origin: Reference) -> Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """One volume: its name in the engine, the image of the helper, and the containers that use it and run."""
+    """One volume: its name in the engine, the image of the helper, and the containers that use it and run.
+
+    ``unfit`` says of each user that could not be stopped and started again why not.
+    """
 
     ctx: Context
     name: str
     image: str
     users: tuple[str, ...]
+    unfit: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, ctx: Context, service: str, wanted: str) -> Volume:
@@ -128,23 +157,42 @@ class Volume:
                 container = one.container(where.container)
                 name = _named(container, wanted)
                 every = one.client.containers.list(filters={"volume": name})
-                users = tuple(sorted(each.name for each in every if status_of(each) in ("running", "paused")))
+                users = tuple(sorted(each.name for each in every if status_of(each) == "running"))
+                unfit = tuple(sorted(why for each in every if (why := _unfit(each))))
         except (CouldNotVerify, StepFailed) as error:
             raise NotReady(error.message, hint=error.hint) from None
         _ruled(ctx, where, container)
-        return cls(ctx, name, str(container.attrs["Image"]), users)
+        return cls(ctx, name, str(container.attrs["Image"]), users, unfit)
+
+    def must_be_free(self) -> None:
+        """Raise NotReady unless every container that uses it can be stopped, and started again."""
+        if self.unfit:
+            raise NotReady(f"the volume {self.name} cannot be replaced: {'; '.join(self.unfit)}",
+                           hint="let each container that uses it run, or stop it, before the drill")
 
     def helper(self, script: str, *words: str, write: bool = False) -> tuple[str, ...]:
         """The command on the host that runs ``script`` in a helper container."""
         mount = f"{self.name}:/volume" + ("" if write else ":ro")
-        return (*tool(self.ctx), "run", "--rm", "--interactive", "--network", "none", "--user", "0:0", "--volume", mount,
-                "--entrypoint", "sh", self.image, "-c", script, "sh", *words)
+        named = ("--name", self._writer) if write else ()
+        return (*tool(self.ctx), "run", "--rm", *named, "--interactive", "--network", "none", "--user", "0:0",
+                "--volume", mount, "--entrypoint", "sh", self.image, "-c", script, "sh", *words)
+
+    @property
+    def _writer(self) -> str:
+        """The name of the helper that writes, of which there is one at a time."""
+        return f"drillbook-{self.ctx.run_id}-{hashlib.sha256(self.name.encode()).hexdigest()[:12]}"
+
+    def _alone(self) -> tuple[str, ...]:
+        """The command that removes a helper that still writes; it fails while there is one."""
+        return ("sh", "-c", _ALONE, "sh", self._writer, *tool(self.ctx))
 
     def digest(self) -> tuple[int, str]:
         """How many entries there are, and the digest of all. Raises StepFailed."""
         output = self._do(self.helper(_DIGEST), "it could not be read")
-        count, _, rest = output.text.partition("\n")
-        return int(count), rest.split()[0]
+        match = re.fullmatch(r"\s*(\d+)\s+([0-9a-f]{64})\b.*\s*", output.text)
+        if not match:
+            raise StepFailed(f"{self.ctx.host.name}: the volume {self.name}: no digest came of it")
+        return int(match[1]), match[2]
 
     def save(self, path: str) -> None:
         """Write the archive to ``path`` on the host. Raises StepFailed, also when a file changes meanwhile."""
@@ -152,24 +200,34 @@ class Volume:
 
     def replace(self, path: str) -> None:
         """Put the archive at ``path`` in the place of what is there, which is kept. Raises StepFailed."""
+        self._do(self._alone(), "another helper writes into it")
         argv = self.helper(_REPLACE, self.ctx.run_id, write=True)
         self._do(("sh", "-c", _FROM, "sh", path, *argv), "the archive could not be unpacked into it")
 
     def forget(self) -> None:
         """Remove what was kept. Raises StepFailed."""
+        self._do(self._alone(), "another helper writes into it")
         self._do(self.helper(_FORGET, self.ctx.run_id, write=True), "what was kept could not be removed")
 
     def kept(self) -> bool:
-        """Is there something that waits to be put back?"""
-        return self.ctx.run(*self.helper(_IS_KEPT, self.ctx.run_id)).ok
+        """Is there something that waits to be put back? Raises CouldNotVerify when the volume cannot be looked at."""
+        output = self.ctx.run(*self.helper(_IS_KEPT, self.ctx.run_id))
+        said = output.text.strip()
+        if not output.ok or said not in (_KEPT, _NONE):
+            why = output.stderr.decode("utf-8", "replace").strip()[-400:]
+            raise CouldNotVerify(f"{self.ctx.host.name}: the volume {self.name} could not be looked at: "
+                                 f"{why or f'status {output.exit}'}")
+        return said == _KEPT
 
     def undo(self) -> Undo:
         """Stop who uses it, put back what is kept, start them; nothing but the start when nothing is kept."""
         back, check = self.helper(_PUT_BACK, self.ctx.run_id, write=True), self.helper(_IS_KEPT, self.ctx.run_id)
         start = (*tool(self.ctx), "start", "--", *self.users)
         stop = (*tool(self.ctx), "stop", "--", *self.users)
-        lines = [f"if {shlex.join(check)}; then", *([f"{shlex.join(stop)} || exit 1"] if self.users else []),
-                 f"{shlex.join(back)} || exit 1", "fi"]
+        lines = [f"{shlex.join(self._alone())} || exit 1",
+                 f"found=$({shlex.join(check)} </dev/null) || exit 1", "case $found in", f"{_KEPT})",
+                 *([f"{shlex.join(stop)} || exit 1"] if self.users else []), f"{shlex.join(back)} </dev/null || exit 1",
+                 ";;", f"{_NONE}) ;;", "*) exit 1 ;;", "esac"]
         return Undo.by_commands(("sh", "-c", "\n".join(lines)), *([start] if self.users else []))
 
     def _do(self, argv: tuple[str, ...], what: str) -> Output:
@@ -189,6 +247,13 @@ def _named(container: Any, wanted: str) -> str:
             return str(one["Name"])
     known = ", ".join(f"{one['Name']} at {one['Destination']}" for one in mounts) or "none"
     raise NotReady(f"{container.name} has no volume {wanted!r}", hint=f"it has: {known}")
+
+
+def _unfit(user: Any) -> str:
+    """Why a container that uses the volume cannot be stopped and started again; empty: it can, or it does not run."""
+    if (status := status_of(user)) in ("paused", "restarting"):
+        return f"{user.name}, which uses it, is {status}"
+    return passing(user) if status == "running" else ""
 
 
 def _ruled(ctx: Context, where: Place, container: Any) -> None:

@@ -115,7 +115,8 @@ class VolumeBackup(Write):
 class VolumeRestore(Write):
     """Put a saved volume in the place of its present content, and prove it by the digest of all that is in it.
 
-    Containers that use it are stopped meanwhile. What was there is put back unless the content is as it was saved.
+    Containers that use it are stopped meanwhile; none may be paused, or made with `--rm`. What was there is put back
+    unless the content is as it was saved.
     """
 
     TIMEOUT = 3600.0
@@ -127,7 +128,7 @@ class VolumeRestore(Write):
     def ready(self, ctx: Context) -> None:
         """The volume, a way to carry the archive, and the store."""
         if self.known("volume"):
-            Volume.of(ctx, self.service, self.volume)
+            Volume.of(ctx, self.service, self.volume).must_be_free()
         Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
         if self.known("from_"):
             Store(ctx.bucket(self.from_)).check()
@@ -137,6 +138,7 @@ class VolumeRestore(Write):
         begun, store, origin = time.monotonic(), Store(ctx.bucket(self.from_)), stored.split(self.from_)
         backup = read(store, origin)
         volume = Volume.of(ctx, self.service, self.volume)
+        volume.must_be_free()
         back = volume.undo()
         with _scratch(ctx) as scratch:
             self._fetch(ctx, backup, store, origin, scratch)
@@ -181,6 +183,6 @@ class VolumeRestore(Write):
         """A finished restore is kept; an unfinished one gives way to what was there before."""
         return Volume.of(ctx, self.service, self.volume).undo()
 
-    def active(self, ctx: Context) -> bool:
-        """True while what was there waits to be put back."""
-        return Volume.of(ctx, self.service, self.volume).kept()
+    def active(self, ctx: Context) -> bool | None:
+        """True while what was there waits to be put back; otherwise nothing is said: a user may still be stopped."""
+        return True if Volume.of(ctx, self.service, self.volume).kept() else None
