@@ -30,6 +30,14 @@ def test_kill(box):
     assert asked(made, "{{.State.Running}}") == "true"
 
 
+@pytest.mark.parametrize("fault", [Stop(service="box"), Kill(service="box"), LimitMemory(service="box", to=Size(32 << 20))],
+                         ids=lambda one: one.name())
+def test_a_container_that_is_gone_once_it_ends_is_refused(box, fault):
+    box.container(mem_limit=64 << 20, memswap_limit=64 << 20, auto_remove=True)
+    with pytest.raises(NotReady, match="was made with --rm"):
+        fault.ready(box.ctx())
+
+
 def test_pause_leaves_connections_hanging(box):
     made = box.container()
     box.cycle(Pause(service="box"), lambda: asked(made, "{{.State.Status}}") == "paused" or pytest.fail("it is not"))
@@ -64,7 +72,9 @@ def test_a_container_without_a_network_of_its_own_cannot_be_disconnected(box):
 
 
 def test_limit_memory_and_what_dies_of_it_runs_again(box):
-    grow = "import time\nkept = []\nwhile True:\n    kept.append(bytearray(1 << 20)) if len(kept) < 60 else None\n    time.sleep(0.01)"
+    grow = (
+        "import os, time\nkept = []\nwhile True:\n"
+        "    kept.append(bytearray(1 << 20)) if len(kept) < 60 and os.path.exists('/tmp/grow') else None\n    time.sleep(0.01)")
     made = box.container("python3", "-c", grow, mem_limit=256 << 20, memswap_limit=256 << 20, init=False)
     fault = LimitMemory(service="box", to=Size(32 << 20))
     ctx = box.ctx()
@@ -72,6 +82,7 @@ def test_limit_memory_and_what_dies_of_it_runs_again(box):
     undo = fault.undo(ctx)
     assert fault.inject(ctx) == {"container": made.name, "was_bytes": 256 << 20, "limit_bytes": 32 << 20}
     assert fault.active(ctx) is True
+    made.exec_run(["touch", "/tmp/grow"])
     box.until(lambda: asked(made, "{{.State.OOMKilled}} {{.State.Running}}") == "true false", 60)
     for _ in range(2):
         box.undo(undo)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.actions.service import Kill, Stop
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.host import Deadline
 from drillbook.manager import manager_of
 
@@ -44,6 +45,18 @@ def test_a_unit_that_ends_at_once_is_not_taken_for_a_running_one(box, deadline):
         manager_of(box.host).ensure(box.host, unit, "running", deadline)
     assert f"docker logs --tail 50 -- {unit}" in failure.value.message
     assert deadline.remaining() > 60, "it did not wait for the deadline"
+
+
+def test_a_unit_that_is_gone_once_it_ends_is_not_stopped(box, deadline):
+    made = box.container(auto_remove=True)
+    manager_of(box.host).ensure(box.host, made.name, "running", deadline)
+    with pytest.raises(StepFailed, match="was not stopped: the container was made with --rm"):
+        manager_of(box.host).ensure(box.host, made.name, "stopped", deadline)
+    for fault in (Stop(service="box"), Kill(service="box")):
+        with pytest.raises(NotReady, match="was made with --rm"):
+            fault.ready(box.ctx())
+    made.reload()
+    assert made.status == "running"
 
 
 def test_a_paused_unit_does_not_run(box, deadline):

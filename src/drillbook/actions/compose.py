@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from drillbook.action import Context, Facts, Fault, Read, Undo, Write
-from drillbook.containers.engine import Engine, Place, engine, place, status_of
+from drillbook.containers.engine import Engine, Place, engine, passing, place, status_of
 from drillbook.containers.project import Project
 from drillbook.containers.undo import put_back
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
@@ -147,6 +147,8 @@ class Stop(Fault):
     def ready(self, ctx: Context) -> None:
         """All of the services must run."""
         project = _can_ask(ctx, self.service, self.only)
+        if why := [one for name in project.chosen(self.only) if (one := passing(project.containers[name]))]:
+            raise NotReady(f"{project.name}: {why[0]}", hint="name under `only` services whose containers stay")
         if down := set(project.chosen(self.only)) - set(_running(project, self.only)):
             raise NotReady(f"{project.name}: before the drill these do not run: {', '.join(sorted(down))}",
                            hint="start them, or name under `only` those that the drill is about")
@@ -167,6 +169,8 @@ class Stop(Fault):
         with engine(ctx, where) as one:
             project = _project(one, where)
         names = _running(project, self.only)
+        if not names:
+            raise NotReady(f"{project.name}: none of them runs, so there is nothing to stop", hint="start them first")
         action = Undo.by_action("compose.up", service=self.service, only=names)
         return put_back(ctx, where, _START, tuple(project.containers[name].name for name in names), action)
 

@@ -132,6 +132,8 @@ class _Down(Fault):
         if seen.state != "running":
             raise NotReady(f"{ctx.host.name}: {seen.unit} is {seen.word} before the drill; it must run",
                            hint=f"start the unit {seen.unit} and find out why it was down")
+        if why := manager_of(ctx.host).passing(ctx.host, seen.unit, ctx.deadline):
+            raise NotReady(f"{ctx.host.name}: {seen.unit}: {why}", hint="make it so that it can be started again")
 
     def undo(self, ctx: Context) -> Undo:
         """Start the unit."""

@@ -21,6 +21,8 @@ SOCKET = "unix:///var/run/docker.sock"
 LONGEST_S = 120.0
 OLDEST = "1.41"
 """The API of Docker 20.10, until the engine has said which it speaks."""
+ONE_OFF = "com.docker.compose.oneoff"
+"""Label of Compose: `True` on a container of `docker compose run`, which is none of the service's own."""
 PROJECT, OF_PROJECT, NEEDS = "com.docker.compose.project", "com.docker.compose.service", "com.docker.compose.depends_on"
 """Labels that Compose puts on a container: its project, its service there, and the services that it is started after."""
 

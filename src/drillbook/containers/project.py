@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from drillbook.containers.engine import NEEDS, OF_PROJECT, PROJECT, Engine, status_of
+from drillbook.containers.engine import NEEDS, OF_PROJECT, ONE_OFF, PROJECT, Engine, status_of
 from drillbook.errors import CouldNotVerify
 
 
@@ -19,13 +19,25 @@ class Project:
 
     @classmethod
     def of(cls, engine: Engine, container: str) -> Project:
-        """The project that ``container`` belongs to. Raises CouldNotVerify when it belongs to none."""
+        """The project of ``container``. Raises CouldNotVerify when it belongs to none, or a service has several containers.
+
+        Containers of ``docker compose run`` are no service's.
+        """
         name = engine.container(container).labels.get(PROJECT, "")
         if not name:
             raise CouldNotVerify(f"{engine.where}: {container!r} was not made by Compose", hint=(
                 "use `docker.*` for a single container"))
         found = engine.client.containers.list(all=True, filters={"label": f"{PROJECT}={name}"})
-        return cls(name, {one.labels.get(OF_PROJECT, one.name): one for one in found})
+        containers: dict[str, Any] = {}
+        for one in found:
+            if one.labels.get(ONE_OFF, "").lower() == "true":
+                continue
+            service = one.labels.get(OF_PROJECT, one.name)
+            if service in containers:
+                raise CouldNotVerify(f"{engine.where}: the service {service!r} of {name} has more than one container", hint=(
+                    "scale it to one for the drill, or use `docker.*` for each of its containers"))
+            containers[service] = one
+        return cls(name, containers)
 
     def chosen(self, only: Collection[str]) -> list[str]:
         """The services of ``only``, or all, those first that others need. Raises CouldNotVerify for an unknown one."""

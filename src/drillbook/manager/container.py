@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
+from drillbook.host import Deadline, Host
 from drillbook.manager.unit import Argv, Manager, UnitState
 
 SETTLED_S = 1.0
@@ -43,6 +44,12 @@ class Docker(Manager):
     def stop(self, unit: str) -> Argv:
         """See Manager."""
         return (*self._tool(), "stop", "--", unit)
+
+    def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
+        """See Manager: the engine removes a container made with ``--rm`` when it ends."""
+        what = "{{.HostConfig.AutoRemove}}"
+        seen = host.run((*self._tool(), "inspect", "--type", "container", "--format", what, "--", unit), deadline=deadline)
+        return "the container was made with --rm, so it is gone once it ends" if seen.text.strip() != "false" else ""
 
     def query(self, unit: str) -> Argv:
         """See Manager."""

@@ -69,6 +69,10 @@ class Manager(ABC):
             raise StepFailed(f"{seen.unit} is {seen.word}: there is no process to kill")
         return (*self.sudo, "kill", "-KILL", str(seen.pid))
 
+    def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
+        """Why ``unit`` could not be started again once it is stopped; empty: it could."""
+        return ""
+
     def state(self, host: Host, unit: str, deadline: Deadline) -> UnitState:
         """The state of ``unit`` now. Raises CouldNotVerify when the manager does not know it or does not answer."""
         output = host.run(self.query(unit), deadline=deadline)
@@ -88,6 +92,8 @@ class Manager(ABC):
         state = self.state(host, unit, deadline)
         if _is(state, wanted):
             return state
+        if wanted == "stopped" and (why := self.passing(host, unit, deadline)):
+            raise StepFailed(f"{host.name}: {unit} was not stopped: {why}")
         output = host.run(self.start(unit) if wanted == "running" else self.stop(unit), deadline=deadline)
         ended_at = 0.0
         while not _is(state := self.state(host, unit, deadline), wanted):

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from drillbook.action import Context, Facts, Fault, Undo
-from drillbook.actions.docker.fields import ServiceName, found, running, wait
+from drillbook.actions.docker.fields import ServiceName, found, lasting, running, wait
 from drillbook.containers.engine import PROJECT, engine, place, status_of
 from drillbook.containers.undo import put_back
 from drillbook.errors import NotReady, StepFailed
@@ -57,6 +57,10 @@ class _OnContainer(Fault):
 
 class _Down(_OnContainer):
     """What stopping and killing share: the container is down until somebody starts it."""
+
+    def ready(self, ctx: Context) -> None:
+        """The container must run, and be there still once it has ended."""
+        lasting(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
         """Start the container."""
@@ -182,8 +186,8 @@ class LimitMemory(_OnContainer):
     to: Annotated[Size, Field(description="The limit, at least 6MiB, less than the one that is in force.")]
 
     def ready(self, ctx: Context) -> None:
-        """The container must run and have a higher limit."""
-        _, container = running(ctx, self.service)
+        """The container must run, be there still when it dies of the limit, and have a higher one."""
+        _, container = lasting(ctx, self.service)
         limit, _ = _limits(container)
         if not limit:
             raise NotReady(f"{container.name} has no memory limit, and an engine cannot take one away again",

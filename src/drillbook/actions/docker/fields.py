@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from drillbook.action import Context
-from drillbook.containers.engine import Place, engine, place, status_of
+from drillbook.containers.engine import Place, engine, passing, place, status_of
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 
 ServiceName = Annotated[str, Field(description=(
@@ -30,6 +30,14 @@ def running(ctx: Context, name: str) -> tuple[Place, Any]:
     if (status := status_of(container)) != "running":
         raise NotReady(f"{where.container} is {status} before the drill; it must run",
                        hint=f"start it and find out why it was {status}: docker logs {where.container}")
+    return where, container
+
+
+def lasting(ctx: Context, name: str) -> tuple[Place, Any]:
+    """The container, which must run, and can be started again once it has ended. Raises NotReady."""
+    where, container = running(ctx, name)
+    if why := passing(container):
+        raise NotReady(why, hint="make it without --rm, or let `docker.pause` stand for a service that is down")
     return where, container
 
 
