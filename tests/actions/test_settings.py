@@ -1,5 +1,6 @@
 """The settings of a service in its env file, on this machine; with a unit to restart in tests/e2e/test_handbook.py."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,30 @@ def test_a_copy_that_was_changed_is_not_put_back(ground, env):
     with pytest.raises(StepFailed, match="not what was kept"):
         PutBack.model_validate({"service": "api", "from": kept["kept"], "sha256": kept["sha256"]}).run(ctx)
     assert env.read_text() == TEXT
+
+
+def test_a_disk_that_takes_only_a_part_leaves_the_settings_alone(ground, env, tmp_path, monkeypatch):
+    """A `cp` that writes the beginning and fails, as on a full disk."""
+    ctx = ground.ctx("backup.1")
+    kept = Keep(service="api").run(ctx)
+    env.write_text("BROKEN=1\n")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "cp").write_text('#!/bin/sh\nfor last; do :; done\necho API > "$last"\nexit 1\n')
+    (programs / "cp").chmod(0o755)
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+        put = PutBack.model_validate({"service": "api", "from": kept["kept"], "sha256": kept["sha256"]})
+        with pytest.raises(StepFailed, match="cannot be written whole"):
+            put.run(ctx)
+    assert env.read_text() == "BROKEN=1\n"
+    assert sorted(env.parent.iterdir()) == sorted([env, Path(kept["kept"])])
+    left = env.with_name("api.env.drillbook-new")
+    left.write_text("SECRET_URL=x\n")
+    assert put.active(ctx)
+    ground.undo(put.undo(ctx))
+    assert not put.active(ctx)
+    assert not left.exists()
 
 
 def test_what_is_not_there_is_refused(ground, env):

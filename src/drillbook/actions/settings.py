@@ -24,12 +24,20 @@ _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=")
 # KEPT COMMAND...: where the original came back, the command.
 _IF_BACK = 'test -e "$1/back" || exit 0; shift; "$@"'
 _STOP_IF_BACK = 'test -e "$1/back" || exit 0; shift; "$@" || true'
-# FROM TO: a copy with the same owner and permissions takes the place of TO at once.
+# FROM TO [DIGEST]: a copy with the same owner and permissions takes the place of TO at once, when it is on the disk whole.
 _COPY = """
 test ! -L "$1" && test -f "$1" || exit 3
 umask 077
-cp -p -- "$1" "$2.drillbook-new" && sync -f "$2.drillbook-new" 2>/dev/null || test -f "$2.drillbook-new" || exit 5
-mv -f -- "$2.drillbook-new" "$2" || exit 5
+new=$2.drillbook-new
+trap 'rm -f -- "$new"' EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+rm -f -- "$new"
+cp -p -- "$1" "$new" && cmp -s -- "$1" "$new" || exit 5
+test -z "${3-}" || test "$(sha256sum < "$new" | cut -c 1-64)" = "$3" || exit 4
+sync -f "$new" 2>/dev/null || sync || exit 5
+mv -f -- "$new" "$2" || exit 5
 sha256sum < "$2" | cut -c 1-64
 """
 
@@ -164,6 +172,7 @@ class Keep(Write):
 
     def ready(self, ctx: Context) -> None:
         """The file must be there."""
+        need(ctx, "cmp", "sha256sum", "cp", "mv")
         _text(ctx, _file(ctx, self.service))
 
     def run(self, ctx: Context) -> Facts:
@@ -197,6 +206,7 @@ class PutBack(Write):
 
     def ready(self, ctx: Context) -> None:
         """The service must have an env file."""
+        need(ctx, "cmp", "sha256sum", "cp", "mv")
         _file(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
@@ -207,11 +217,20 @@ class PutBack(Write):
             raise StepFailed(f"{ctx.host.name}: {self.copy_} cannot be read")
         if digest(found).removeprefix("sha256:") != self.sha256:
             raise StepFailed(f"{ctx.host.name}: {self.copy_} is not what was kept; nothing was changed")
-        output = ctx.run(*as_root(ctx), "sh", "-c", _COPY, "sh", self.copy_, path)
+        output = ctx.run(*as_root(ctx), "sh", "-c", _COPY, "sh", self.copy_, path, self.sha256)
+        if output.exit == 4:
+            raise StepFailed(f"{ctx.host.name}: {self.copy_} changed while it was put back; nothing was changed")
         if output.exit in (3, 5):
-            raise StepFailed(f"{ctx.host.name}: {path} cannot be written")
-        return {"file": path, "sha256": output.check().text}
+            raise StepFailed(f"{ctx.host.name}: {path} cannot be written whole; nothing was changed")
+        now = output.check().text
+        if now != self.sha256:
+            raise StepFailed(f"{ctx.host.name}: {path} is not what was kept, though it was put back; who writes there?")
+        return {"file": path, "sha256": now}
 
     def undo(self, ctx: Context) -> Undo:
-        """The good settings are kept."""
-        return Undo.nothing("the good settings are meant to be there")
+        """The good settings are kept; what a broken attempt left beside them goes."""
+        return Undo.by_commands((*as_root(ctx), "rm", "-f", "--", f"{_file(ctx, self.service)}.drillbook-new"))
+
+    def active(self, ctx: Context) -> bool:
+        """True while there is an unfinished file beside the settings."""
+        return ctx.run(*as_root(ctx), "test", "-e", f"{_file(ctx, self.service)}.drillbook-new").ok
