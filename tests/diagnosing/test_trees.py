@@ -283,7 +283,8 @@ def test_healthy_names_what_it_does_not_rest_on(site, tmp_path):
     assert "every check was made, and none" in told(without.look("api"), without.inventory)
 
 
-def test_a_stop_does_not_wait_for_what_hangs(site):
+def test_a_stop_does_not_wait_for_what_hangs(tmp_path):
+    site = Site(tmp_path, TREE.replace("name: its unit}", "name: its unit, timeout: 120s}"))
     forever, ctx = threading.Event(), site.ctx(600.0)
     site.hosts["app"].on(("systemctl",), lambda call: (ctx.deadline.cancel.set(), str(forever.wait(600)))[1])
     begun = time.monotonic()
@@ -292,4 +293,4 @@ def test_a_stop_does_not_wait_for_what_hangs(site):
             examine(ctx, site.book, ("api",), 600.0)
     finally:
         forever.set()
-    assert time.monotonic() - begun < 10, "generous; the check alone may take 15 s"
+    assert time.monotonic() - begun < 60, "generous; the check alone may take 120 s"
