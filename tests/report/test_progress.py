@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -119,8 +120,8 @@ def test_no_blanks_at_the_end_of_lines_in_a_log() -> None:
 def test_the_lab_is_told_host_by_host() -> None:
     console = Console(file=io.StringIO(), width=100, color_system=None)
     part = SimpleNamespace(name="postgresql", host="db-2", up=False, port=1, pid=None)
-    listing.lab(SimpleNamespace(folder="/x/lab", components=(part,)), console)
-    listing.lab(SimpleNamespace(folder="/x/lab", components=()), console)
+    listing.lab(SimpleNamespace(folder=Path("/x/lab"), components=(part,)), console)
+    listing.lab(SimpleNamespace(folder=Path("/x/lab"), components=()), console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "db-2  postgresql  off: a drill starts it" in text
     assert text.count("part") == 1
