@@ -1,13 +1,16 @@
 """Faults of containers, each carried out as the runner does, on a real engine."""
 
 import subprocess
+import threading
+from dataclasses import replace
 
 import pytest
 
 from drillbook.action import Undo
 from drillbook.actions.docker.change import Connect, Exec, SetMemory, Start, Unpause
 from drillbook.actions.docker.faults import Disconnect, Kill, LimitMemory, Pause, Stop
-from drillbook.errors import NotReady, StepFailed
+from drillbook.errors import Cancelled, NotReady, StepFailed
+from drillbook.host import Deadline
 from drillbook.values import Size
 
 
@@ -122,6 +125,31 @@ def test_where_the_host_has_no_docker_only_an_action_puts_back(box, monkeypatch)
             assert fault.active(ctx) is False
     made.reload()
     assert made.attrs["HostConfig"]["Memory"] == 64 << 20
+
+
+def test_a_command_that_does_not_end_is_left_at_the_deadline_or_at_a_stop(box):
+    box.container()
+    never = Exec(service="box", argv=("sleep", "600"))
+    ctx = box.ctx()
+    with pytest.raises(TimeoutError):
+        never.run(replace(ctx, deadline=Deadline.after(3)))
+    cancel = threading.Event()
+    threading.Timer(1, cancel.set).start()
+    with pytest.raises(Cancelled):
+        never.run(replace(ctx, deadline=Deadline.after(60, cancel)))
+
+
+def test_a_command_that_prints_without_end_does_not_fill_the_memory(box):
+    box.container()
+    facts = Exec(service="box", argv=("sh", "-c", "head -c 20000000 /dev/zero | tr '\\0' x; echo end; echo err >&2")).run(box.ctx())
+    assert facts["stdout"].endswith("xend")
+    assert len(facts["stdout"]) < 4100
+    assert facts["stderr"] == "err"
+
+
+def test_a_grace_longer_than_the_step_is_cut(box):
+    box.container("sh", "-c", "trap '' TERM; while :; do sleep 1; done", init=False)
+    assert Stop(service="box", grace="10m").inject(replace(box.ctx(), deadline=Deadline.after(20)))["exit"] == 137
 
 
 def test_commands_in_a_container(box):

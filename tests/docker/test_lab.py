@@ -10,8 +10,9 @@ import pytest
 
 from drillbook.actions.compose import Ps, Restart, Up
 from drillbook.actions.compose import Stop as StopServices
+from drillbook.actions.docker.change import Exec
 from drillbook.actions.docker.faults import Pause
-from drillbook.actions.docker.look import Running
+from drillbook.actions.docker.look import Logs, Running
 from drillbook.errors import LabError, NotReady, StepFailed
 from drillbook.hosts.open import open_host
 from drillbook.journal import Journal
@@ -84,6 +85,8 @@ def test_a_step_of_a_run_reaches_the_engine_of_an_ssh_host(site, tmp_path):
         journal = Journal(tmp_path, redactor, origin=0.0)
         ctx = context(RecordingHost(host, journal, "ready.1", redactor), services, tmp_path)
         assert Running(service="api").run(ctx)["state"] == "running"
+        assert Exec(service="api", argv=("sh", "-c", "echo out; echo err >&2")).run(ctx) == {"exit": 0, "stdout": "out", "stderr": "err"}
+        assert Logs(service="api", lines=5).run(ctx)["lines"] <= 5
         journal.close()
     finally:
         host.close()

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from drillbook.action import Context, Facts, Fault, Read, Undo, Write
-from drillbook.containers.engine import Engine, Place, engine, passing, place, status_of
+from drillbook.containers.engine import Engine, Place, engine, grace, passing, place, status_of
 from drillbook.containers.project import Project
 from drillbook.containers.undo import put_back
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
@@ -127,7 +127,8 @@ class Restart(Write):
             project = _project(one, where)
             names = project.chosen(self.only)
             for name in names:
-                project.containers[name].restart(timeout=10)
+                ctx.deadline.check()
+                project.containers[name].restart(timeout=grace(ctx, 10))
                 _well(ctx, name, project.containers[name])
         return {"project": project.name, "restarted": names}
 
@@ -160,7 +161,8 @@ class Stop(Fault):
             project = _project(one, where)
             names = list(reversed(_running(project, self.only)))
             for name in names:
-                project.containers[name].stop(timeout=10)
+                ctx.deadline.check()
+                project.containers[name].stop(timeout=grace(ctx, 10))
         return {"project": project.name, "stopped": names}
 
     def undo(self, ctx: Context) -> Undo:

@@ -19,6 +19,8 @@ from drillbook.services import Container, Service
 
 SOCKET = "unix:///var/run/docker.sock"
 LONGEST_S = 120.0
+SPARE_S = 3.0
+"""What a step keeps of its time to see a container killed that did not end by itself."""
 OLDEST = "1.41"
 """The API of Docker 20.10, until the engine has said which it speaks."""
 ONE_OFF = "com.docker.compose.oneoff"
@@ -129,7 +131,8 @@ def _through(host: Piped, timeout: float) -> Any:
 
     client = docker.DockerClient(base_url=SOCKET, version=OLDEST, timeout=timeout)  # contacts nobody yet
     adapter = Adapter("ssh://", timeout=timeout, shell_out=True)
-    client.api.mount("http+docker://localhost", adapter)
+    client.api.base_url = "http+docker://ssh"  # by this it knows below an answer a channel from a socket
+    client.api.mount("http+docker://ssh", adapter)
     client.api._custom_adapter = adapter  # it is closed with the client
     return client
 
@@ -169,6 +172,11 @@ def _reason(error: BaseException) -> str:
 def status_of(container: Any) -> str:
     """One word for its state: ``running``, ``paused``, ``exited`` and so on, after what ``reload`` brought."""
     return str(container.attrs["State"]["Status"])
+
+
+def grace(ctx: Context, seconds: float) -> int:
+    """How many whole seconds a container may take to end: ``seconds``, or less when the step's time is over before."""
+    return round(max(0.0, min(seconds, ctx.deadline.remaining() - SPARE_S)))
 
 
 def passing(container: Any) -> str:

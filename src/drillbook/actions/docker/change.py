@@ -9,6 +9,7 @@ from pydantic import Field
 from drillbook.action import Action, Context, Effect, Facts, Undo, Write
 from drillbook.actions.docker.fields import ServiceName, found, running, wait
 from drillbook.containers.engine import engine, place, status_of
+from drillbook.containers.streams import command
 from drillbook.containers.undo import put_back
 from drillbook.errors import StepFailed
 from drillbook.findings import finding
@@ -143,14 +144,13 @@ class Exec(Action):
         """Facts: ``exit``, ``stdout`` and ``stderr`` (printable, the last 4,000 characters)."""
         where = place(ctx, self.service)
         with engine(ctx, where) as one:
-            ended = one.container(where.container).exec_run(list(self.argv), user=self.user, demux=True)
-        out, err = ended.output
-        facts: Facts = {"exit": ended.exit_code, "stdout": printable(out or b"", limit=KEPT).rstrip("\n"),
-                        "stderr": printable(err or b"", limit=KEPT).rstrip("\n")}
-        if ended.exit_code not in self.exit:
-            raise StepFailed(f"{where.container}: `{self.argv[0]}` ended with status {ended.exit_code}\n"
+            status, out, err = command(ctx, one.client.api, one.container(where.container).id, list(self.argv), self.user)
+        facts: Facts = {"exit": status, "stdout": printable(out, limit=KEPT).rstrip("\n"),
+                        "stderr": printable(err, limit=KEPT).rstrip("\n")}
+        if status not in self.exit:
+            raise StepFailed(f"{where.container}: `{self.argv[0]}` ended with status {status}\n"
                              f"{(facts['stderr'] or facts['stdout'])[-1000:]}".rstrip(), facts=facts, findings=[finding(
-                                 "step-failed", title=self.argv[0], measured=f"status {ended.exit_code}",
+                                 "step-failed", title=self.argv[0], measured=f"status {status}",
                                  wanted=f"status {', '.join(map(str, self.exit))}")])
         return facts
 

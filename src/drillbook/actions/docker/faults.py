@@ -10,7 +10,7 @@ from pydantic import Field
 
 from drillbook.action import Context, Facts, Fault, Undo
 from drillbook.actions.docker.fields import ServiceName, found, lasting, running, wait
-from drillbook.containers.engine import PROJECT, engine, place, status_of
+from drillbook.containers.engine import PROJECT, engine, grace, place, status_of
 from drillbook.containers.undo import put_back
 from drillbook.errors import NotReady, StepFailed
 from drillbook.values import Duration, Size
@@ -80,7 +80,7 @@ class Stop(_Down):
         where = place(ctx, self.service)
         with engine(ctx, where) as one:
             container = one.container(where.container)
-            container.stop(timeout=round(float(self.grace)))
+            container.stop(timeout=grace(ctx, float(self.grace)))
             wait(ctx, container, STOPPED)
             return {"container": container.name, "exit": container.attrs["State"]["ExitCode"]}
 

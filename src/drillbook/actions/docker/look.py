@@ -60,6 +60,7 @@ class Logs(Read):
         where, data = place(ctx, self.service), b""
         with engine(ctx, where) as one:
             for piece in one.container(where.container).logs(stream=True, follow=False, tail=self.lines):
+                ctx.deadline.check()
                 data += piece
                 if len(data) > LOG_LIMIT:
                     break
