@@ -67,6 +67,20 @@ def test_disconnect_and_the_names_come_back(box):
     assert {"cache", "cache.internal"} <= set(made.attrs["NetworkSettings"]["Networks"][net.name]["Aliases"])
 
 
+def test_what_would_not_come_back_is_refused(box):
+    net, other = box.network(), box.container()
+    made = box.container(network_mode=net.name)
+    net.disconnect(made)
+    net.connect(made, aliases=["abcdef012345"])
+    made.reload()
+    Disconnect(service="box", network=net.name).ready(box.ctx())
+    assert Disconnect(service="box", network=net.name).undo(box.ctx()).commands[0].count("abcdef012345") == 1, "no id of its own"
+    net.disconnect(made)
+    net.connect(made, links=[(other.name, "db")])
+    with pytest.raises(NotReady, match=f"has links on the network {net.name}"):
+        Disconnect(service="box", network=net.name).ready(box.ctx())
+
+
 def test_a_container_without_a_network_of_its_own_cannot_be_disconnected(box):
     other = box.container()
     box.container(network_mode=f"container:{other.id}")

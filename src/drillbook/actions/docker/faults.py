@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
 from typing import Annotated, Any
 
@@ -130,9 +129,12 @@ class Disconnect(_OnContainer):
     network: Annotated[str, Field(pattern=NETWORK, description="Name of the network, in the engine or in its project.")]
 
     def ready(self, ctx: Context) -> None:
-        """The container must run and be on that network."""
+        """The container must run and be on that network, by names and an IPv4 address alone: nothing else is put back."""
         _, container = running(ctx, self.service)
-        self._name(container)
+        name = self._name(container)
+        if lost := _lost(container, name):
+            raise NotReady(f"{container.name} has {lost} on the network {name}, which it would not get back",
+                           hint="cut it off by `network.*` on its host, or pause it by `docker.pause`")
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``container``, ``network``, ``aliases``."""
@@ -174,7 +176,17 @@ class Disconnect(_OnContainer):
 def _aliases(container: Any, network: str) -> list[str]:
     """Names of the container on a network that were given to it; the engine adds its short id by itself."""
     given = container.attrs["NetworkSettings"]["Networks"][network].get("Aliases") or []
-    return [alias for alias in given if not re.fullmatch(r"[0-9a-f]{12}", alias) and re.fullmatch(NETWORK, alias)]
+    return [alias for alias in given if alias != container.id[:12]]
+
+
+def _lost(container: Any, network: str) -> str:
+    """What of its place on a network a container would not get back; empty: it gets all back."""
+    there = container.attrs["NetworkSettings"]["Networks"][network]
+    fixed = there.get("IPAMConfig") or {}
+    shown = {"a fixed IPv6 address": fixed.get("IPv6Address"), "link-local addresses": fixed.get("LinkLocalIPs"),
+             "a fixed MAC address": container.attrs["Config"].get("MacAddress"), "links": there.get("Links"),
+             "options of the network's driver": there.get("DriverOpts"), "a gateway priority": there.get("GwPriority")}
+    return " and ".join(what for what, value in shown.items() if value)
 
 
 class LimitMemory(_OnContainer):
