@@ -22,6 +22,8 @@ from drillbook.result import Residue
 from drillbook.steps import PROOF_S, Stage, fault_gone
 
 UNDO_S = 60.0
+ACTION_S = 600.0
+"""The most seconds that an undo by an action has; such an action may take longer than commands do."""
 TURN_S = 10.0
 """Seconds that an undo waits for newer ones on other hosts."""
 
@@ -142,11 +144,13 @@ def carry_out_undo(stage: Stage, intent: Intent) -> None:
     """Do what the undo says. Raises what its commands or its action raise."""
     if stage.hold:
         stage.hold.check(intent.host)
-    context = stage.context(intent.step.id, intent.host, Deadline.after(UNDO_S), changes=True)
+    action = find(intent.undo.action) if intent.undo.kind == "action" else None
+    seconds = max(UNDO_S, min(action.TIMEOUT, ACTION_S)) if action else UNDO_S
+    context = stage.context(intent.step.id, intent.host, Deadline.after(seconds), changes=True)
     for argv in intent.undo.commands:
         context.host.run(argv, deadline=context.deadline).check()
-    if intent.undo.kind == "action":
-        find(intent.undo.action).model_validate(intent.undo.params).run(context)
+    if action:
+        action.model_validate(intent.undo.params).run(context)
 
 
 def _settle(stage: Stage, intent: Intent, how: str) -> None:

@@ -85,6 +85,22 @@ def test_every_connection_is_taken_until_the_undo(place, small):
     undo(fault, ctx)
 
 
+def test_held_connections_end_with_their_time_and_no_timeout_of_the_role_ends_them(place, small):
+    ctx = place.context(step="inject.1")
+    small.sql("ALTER ROLE clerk SET statement_timeout = '100ms'")
+    fault = place.action("postgres.hold_connections", service="small", **{"for": "8s"})
+    try:
+        fault.run(ctx)
+        assert fault.active(ctx) is True
+        until(lambda: marked(ctx.run_id) == [] and fault.active(ctx) is False)
+        small.sql("ALTER ROLE clerk SUPERUSER")
+        with pytest.raises(NotReady, match="is a superuser"):
+            place.action("postgres.hold_connections", service="small").ready(place.context(step="inject.2"))
+    finally:
+        small.sql("ALTER ROLE clerk NOSUPERUSER", "ALTER ROLE clerk RESET statement_timeout")
+        undo(fault, ctx)
+
+
 def test_those_of_one_application_are_ended_and_no_others(place, small):
     ctx = place.context(step="inject.1")
     fault = place.action("postgres.hold_connections", service="small", leave=4, **{"for": "2m"})
@@ -147,6 +163,10 @@ def test_what_is_not_meant_is_refused(place, small):
     ctx = place.context(step="inject.1")
     with pytest.raises(NotReady, match="a constraint"):
         place.action("postgres.drop_index", service="small", index="goods_pkey").ready(ctx)
+    small.sql("CREATE UNIQUE INDEX goods_unique ON goods (id)")
+    with pytest.raises(NotReady, match="is unique"):
+        place.action("postgres.drop_index", service="small", index="goods_unique").ready(ctx)
+    small.sql("DROP INDEX goods_unique")
     with pytest.raises(NotReady, match="there is no index nothing"):
         place.action("postgres.drop_index", service="small", index="nothing").ready(ctx)
     with pytest.raises(NotReady, match="there is no table nothing"):

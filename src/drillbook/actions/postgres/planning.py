@@ -28,7 +28,10 @@ _DEFINITION = re.compile(
 _STATE = """
 SELECT i.indisvalid, pg_catalog.pg_get_indexdef(i.indexrelid), t.relkind::text, n.nspname, t.relname,
        EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k WHERE k.conindid = i.indexrelid) OR i.indisreplident,
-       pg_catalog.pg_relation_size(i.indexrelid)
+       pg_catalog.pg_relation_size(i.indexrelid),
+       CASE WHEN i.indisunique THEN 'is unique, and rows that come meanwhile may not be'
+            WHEN i.indisclustered THEN 'is what its table is clustered by'
+            WHEN c.reltablespace <> 0 THEN 'is in a tablespace of its own' ELSE '' END
 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 JOIN pg_catalog.pg_class t ON t.oid = i.indrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relname = %s
@@ -69,6 +72,15 @@ def _definition(text: str) -> str:
     return text
 
 
+def _unmakable(made: str) -> str:
+    """Why ``postgres.create_index`` could not carry out a definition; empty: it can."""
+    try:
+        Definition.parse(made)
+    except ValueError:
+        return "has a definition that `postgres.create_index` cannot carry out again"
+    return ""
+
+
 IndexName = Annotated[str, AfterValidator(_index), Field(
     description="The index, as SQL writes it; without a schema it is `public`.")]
 
@@ -88,7 +100,7 @@ class DropIndex(Fault):
     index: IndexName
 
     def ready(self, ctx: Context) -> None:
-        """The index must be there, valid, of an ordinary table, and not what a constraint stands on."""
+        """The index must be there, valid, of an ordinary table, and one that can be made again as it was."""
         if self.known("index"):
             self._definition(ctx)
 
@@ -101,9 +113,9 @@ class DropIndex(Fault):
             raise NotReady(f"{self.service} cannot be asked for {self.index}: {reason(error)}") from error
         if found is None:
             raise NotReady(f"{self.service}: there is no index {self.index}", hint="write it as SQL does, with its schema")
-        valid, made, kind, _, _, bound, _ = found
+        valid, made, kind, _, _, bound, _, special = found
         why = "is not valid" if not valid else "belongs to a partitioned table" if kind != "r" else (
-            "is what a constraint or a replica stands on" if bound else "")
+            "is what a constraint or a replica stands on" if bound else str(special) or _unmakable(str(made)))
         if why:
             raise NotReady(f"{self.service}: the index {self.index} {why}", hint="choose an ordinary index")
         return str(made)

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from drillbook.action import Context, Facts, Fault, Place, Undo, Write
 from drillbook.actions.postgres.fields import ServiceName
 from drillbook.actions.postgres.tables import TableName
-from drillbook.errors import HostError, NotReady, StepFailed
+from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.hostfaults.helper import LONGEST, Helper
 from drillbook.hostfaults.target import need
@@ -23,6 +23,10 @@ from drillbook.values import Duration
 
 For = Annotated[Duration, Field(
     alias="for", ge=1, le=LONGEST, description="It ends by itself after this time, whatever happens; at most 1h.")]
+_OPTIONS = "-c client_connection_check_interval=250 -c statement_timeout=0 -c idle_session_timeout=0"
+"""Of the sessions that are held: no setting of the role ends them. All are there since PostgreSQL 14."""
+_FULL = ("too many clients", "too many connections", "remaining connection slots")
+"""What a server says, by PostgreSQL's sources (proc.c, postinit.c), when it is full, a role is, or a database is."""
 LEAST_MAJOR = 14
 """The first version whose sessions notice in the middle of a statement that their client is gone."""
 
@@ -46,6 +50,13 @@ until over || ended; do
   rest; rest
 done
 rm -f -- "$folder/private"
+until over; do
+  jobs > "$folder/jobs"
+  test -s "$folder/jobs" || break
+  rest; rest
+done
+jobs >/dev/null
+jobs -p > "$folder/jobs" && kill $(cat -- "$folder/jobs") 2>/dev/null
 wait
 """
 # NAME OPTIONS SQL PSQL...: one client that sends SQL and then nothing more.
@@ -66,11 +77,19 @@ SELECT pg_catalog.current_setting('server_version_num')::int / 10000,
          - pg_catalog.current_setting('superuser_reserved_connections')::int
          - coalesce(pg_catalog.current_setting('reserved_connections', true), '0')::int,
        (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'
-          AND pid <> pg_catalog.pg_backend_pid())
+          AND pid <> pg_catalog.pg_backend_pid()),
+       coalesce((SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = %s), false)
 """
 _HELD = """
 SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity
 WHERE application_name = %s AND (%s = '' OR state = %s)
+"""
+
+_LOCKS = """
+SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity a JOIN pg_catalog.pg_locks l ON l.pid = a.pid
+               WHERE a.application_name = %s AND a.state = 'idle in transaction' AND l.granted AND l.locktype = 'relation'
+                 AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+                 AND l.relation = pg_catalog.to_regclass(%s) AND l.mode = %s)
 """
 
 
@@ -124,26 +143,30 @@ class HoldConnections(_Held):
     def ready(self, ctx: Context) -> None:
         """There must be room to take, and psql on the host."""
         self._checked(ctx)
-        major, most, used = self._room(ctx)
+        major, most, used, exempt = self._room(ctx)
+        if exempt:
+            raise NotReady(f"{self.service}: its `user` is a superuser, and takes what is kept for repair",
+                           hint="let `user` of the service be the application's own role")
         if major < LEAST_MAJOR:
             raise NotReady(f"{self.service} is PostgreSQL {major}; this fault needs {LEAST_MAJOR} or newer")
         if self.known("leave") and most - used <= self.leave:
             raise NotReady(f"{self.service}: {used} of {most} connections are in use already", hint="let `leave` be smaller")
 
-    def _room(self, ctx: Context) -> tuple[int, int, int]:
-        """Major version, connections for ordinary roles, and how many are in use. Raises NotReady."""
+    def _room(self, ctx: Context) -> tuple[int, int, int, bool]:
+        """Major version, connections for ordinary roles, how many are in use; is the user a superuser? Raises NotReady."""
+        service = ctx.service(self.service, Postgres)
         try:
-            with connected(ctx, ctx.service(self.service, Postgres)) as session:
-                major, most, used = one(session, _ROOM)
+            with connected(ctx, service) as session:
+                major, most, used, exempt = one(session, _ROOM, service.user)
         except (psycopg.Error, HostError) as error:
             raise NotReady(f"{self.service} cannot be asked: {reason(error)}") from error
-        return major, most, used
+        return major, most, used, exempt
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``application`` (the sessions' name), ``held``, ``limit`` (connections for ordinary roles)."""
-        _, most, used = self._room(ctx)
+        _, most, used, _ = self._room(ctx)
         wanted = most if self.leave == 0 else max(0, most - used - self.leave)
-        Helper(ctx).start(_HOLD, self.for_, self._application(ctx), "-c client_connection_check_interval=250", str(wanted),
+        Helper(ctx).start(_HOLD, self.for_, self._application(ctx), _OPTIONS, str(wanted),
                           *self._client(ctx), private=self._private(ctx))
         while not (self._refuses(ctx) if self.leave == 0 else self._count(ctx) >= wanted):
             ctx.deadline.wait(0.2)
@@ -156,8 +179,13 @@ class HoldConnections(_Held):
         try:
             with connected(ctx, ctx.service(self.service, Postgres), as_user=True):
                 return False
-        except psycopg.OperationalError:
-            return True
+        except psycopg.errors.ConnectionTimeout:
+            return False
+        except psycopg.OperationalError as error:
+            if error.sqlstate == "53300" or any(words in str(error) for words in _FULL):
+                return True
+            raise CouldNotVerify(f"{self.service}: whether it takes connections cannot be told: {reason(error)}",
+                                 hint="correct `user` and `password` of the service in the inventory") from error
 
     def active(self, ctx: Context) -> bool:
         """True while any of its sessions is there."""
@@ -187,7 +215,7 @@ class IdleInTransaction(_Held):
         name, helper = Name.parse(self.table), Helper(ctx)
         lock = f"BEGIN; SET LOCAL lock_timeout = '20s'; LOCK TABLE {name.quoted} IN {self.mode.upper()} MODE;"
         helper.start(_STAND, self.for_, self._application(ctx), "", lock, *self._client(ctx), private=self._private(ctx))
-        while not self.active(ctx):
+        while not self._locks(ctx):
             if not helper.pids():
                 raise StepFailed(f"{self.service}: the client that was to lock {name} has ended; was it refused?")
             ctx.deadline.wait(0.1)
@@ -196,6 +224,12 @@ class IdleInTransaction(_Held):
     def active(self, ctx: Context) -> bool:
         """True while its session is idle in its transaction."""
         return self._count(ctx, "idle in transaction") > 0
+
+    def _locks(self, ctx: Context) -> bool:
+        """Does its session, idle in its transaction, hold the lock on the table?"""
+        mode = f"{self.mode.title().replace(' ', '')}Lock"
+        with connected(ctx, ctx.service(self.service, Postgres)) as session:
+            return bool(one(session, _LOCKS, self._application(ctx), Name.parse(self.table).quoted, mode)[0])
 
 
 _MATCHING = """
