@@ -383,6 +383,18 @@ def test_after_reconcile_every_point_is_as_in_the_snapshot(world):
     assert world.run("qdrant.matches", manifest=snapshot["manifest"])["digest"] == snapshot["digest"]
 
 
+def test_strays_that_hold_a_secret_are_not_deleted(world):
+    import dataclasses
+
+    from drillbook.redact import Redactor
+
+    world.put(point(70, text="the password is hunter2hunter2"))
+    action = world.place.action("qdrant.reconcile", service="vectors", database="rows", query=QUERY)
+    with pytest.raises(StepFailed, match="holds a secret"):
+        action.run(dataclasses.replace(world.ctx(), redactor=Redactor(["hunter2hunter2"])))
+    assert world.get(70)
+
+
 def test_too_many_strays_are_refused_and_nothing_is_changed(world):
     snapshot = world.snapshot()
     world.rows.sql("UPDATE chunks SET indexed = false WHERE id > 20")

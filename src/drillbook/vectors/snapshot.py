@@ -25,6 +25,7 @@ from drillbook.vectors.collection import ANSWER_S, Session
 from drillbook.vectors.collection import Snapshot as Made
 from drillbook.vectors.manifest import SNAPSHOT, Manifest, ServerSnapshot
 from drillbook.vectors.points import Tally
+from drillbook.vectors.record import to_disk
 
 PART = 16 << 20
 """Bytes of one part of the upload; the controller holds one at a time."""
@@ -42,12 +43,16 @@ class Carrying:
     def take(self, session: Session, tally: Tally) -> tuple[ServerSnapshot | None, str]:
         """Take one; the points that were read are those of ``tally``. Returns it, or None and why there is none.
 
-        Raises StepFailed, CouldNotVerify. Nothing of it stays on the server.
+        Raises StepFailed, CouldNotVerify. Nothing of it stays on the server; until it is gone
+        there, the run's evidence tells its name.
         """
         made = session.snapshot()
         if made is None:
             return None, "the server has none"
         try:
+            # Who finds a run that died here knows what to delete on the server.
+            kept = self.ctx.evidence("server-snapshot.txt", f"{self.service.collection} {made.name}\n")
+            to_disk(self.ctx.folder / kept["file"])
             found = self._carry(made)
         finally:
             session.forget_snapshot(made.name)

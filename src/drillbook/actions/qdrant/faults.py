@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -64,7 +62,7 @@ class DeletePoints(Fault):
             raise StepFailed(f"{len(points)} points are {len(data)} bytes, and at most {RECORD_LIMIT} are kept to bring "
                              "them back: choose fewer")
         kept = ctx.evidence(self._record(ctx), data)
-        _to_disk(ctx.folder / kept["file"])
+        record.to_disk(ctx.folder / kept["file"])
         if kept["sha256"] != sha256(data):
             raise StepFailed("a payload holds a secret of the inventory, which is never written to a run's folder: the "
                              "points could not be brought back; choose others by `ids`")
@@ -105,16 +103,6 @@ class DeletePoints(Fault):
         wanted = {one.id for one in chosen}
         with connected(ctx, ctx.service(self.service, Qdrant)) as session:
             return bool(wanted - session.present(wanted))
-
-
-def _to_disk(path: Path) -> None:
-    """Return when the file, and its name in its folder, would outlive a loss of power."""
-    for one in (path, path.parent):
-        descriptor = os.open(one, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 class PutBack(Write):

@@ -13,6 +13,7 @@ from drillbook.actions.qdrant import truth
 from drillbook.actions.qdrant.fields import Database, Query, ServiceName, Uri, store_of
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.services import Qdrant
+from drillbook.stored import sha256
 from drillbook.vectors import compare, export, manifest, record
 from drillbook.vectors.collection import PAGE, Session, connected, need_collection, pieces
 from drillbook.vectors.points import Id, ordered, sample
@@ -102,7 +103,12 @@ class Reconcile(Write):
             return {"deleted": 0}
         there = session.fetch(list(strays))
         points = [there[one] for one in ordered(set(there))]
-        kept = ctx.evidence("strays.jsonl", record.encoded(points))
+        data = record.encoded(points)
+        kept = ctx.evidence("strays.jsonl", data)
+        record.to_disk(ctx.folder / kept["file"])
+        if kept["sha256"] != sha256(data):
+            raise StepFailed("a payload holds a secret of the inventory, which is never written to a run's folder: the "
+                             f"{len(points)} points without a row could not be brought back, so they were not deleted")
         gone = {one.id for one in points} - truth.ids(ctx, self.database, self.query)
         session.delete(gone)
         return {"deleted": len(gone), "deleted_ids": sample(gone), "evidence": kept}
