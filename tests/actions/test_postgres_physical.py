@@ -40,11 +40,21 @@ def processes(place):
     found = []
     for link in Path("/proc").glob("[0-9]*/cwd"):
         try:
-            if str(link.readlink()).startswith(str(place.host.target.scratch)) and b"pg_receivewal" in (link.parent / "cmdline").read_bytes():
+            words = (link.parent / "cmdline").read_bytes().split(b"\0")
+            if str(link.readlink()).startswith(str(place.host.target.scratch)) and (
+                    any(one.endswith(b"pg_receivewal") for one in words) and words[0] not in (b"timeout", b"setsid")):
                 found.append(int(link.parent.name))
         except OSError:
             continue
     return found
+
+
+def received(primary):
+    """Return once the receiver has on its disk what was written until now."""
+    end, until = primary.sql("SELECT pg_current_wal_flush_lsn()")[0][0], time.monotonic() + 60
+    while primary.sql(f"SELECT count(*) FROM pg_stat_replication WHERE flush_lsn >= '{end}'") == [(0,)]:
+        assert time.monotonic() < until, "the log was not received"
+        time.sleep(0.1)
 
 
 def test_a_base_backup_is_whole_and_pg_verifybackup_says_so(place, primary, base):
@@ -75,6 +85,7 @@ def test_everything_up_to_the_last_commit_before_a_crash_comes_back(place, prima
     primary.sql("INSERT INTO ledger (note) SELECT 'after ' || n FROM generate_series(1, 200) n")
     primary.sql("SELECT pg_switch_wal()", "INSERT INTO ledger (note) VALUES ('the last one')")
     wanted = primary.sql("SELECT count(*), sum(hashtextextended(l::text, 0)) FROM ledger l")
+    received(primary)
     place.run("postgres.lose_data", service="primary")
     facts = place.run("postgres.recover", service="primary", wal=streamed["folder"], **{"from": backup["location"]})
     assert primary.sql("SELECT count(*), sum(hashtextextended(l::text, 0)) FROM ledger l") == wanted
@@ -84,6 +95,11 @@ def test_everything_up_to_the_last_commit_before_a_crash_comes_back(place, prima
     assert primary.sql("SELECT pg_is_in_recovery()") == [(False,)]
     assert processes(place) == []
     assert list(Path(place.host.target.scratch).glob("*/*.passfile")) == []
+
+
+def test_a_backup_of_another_service_is_not_intact(place, base, target):
+    with pytest.raises(StepFailed, match="not of"):
+        place.run("postgres.base_intact", service=target.service.name, **{"from": base["location"]})
 
 
 def test_without_the_log_only_the_base_backup_comes_back(place, base, target):
@@ -115,6 +131,17 @@ def test_a_receiver_that_ended_is_not_taken_for_another_process(place, primary):
     assert place.run("postgres.stop_wal", service="primary", ctx=ctx) == {"stopped": False}
 
 
+def test_a_receiver_that_nobody_ends_ends_by_itself(place, primary):
+    ctx = place.context()
+    streamed = place.run("postgres.stream_wal", service="primary", ctx=ctx, **{"for": "3s"})
+    until = time.monotonic() + 60
+    while processes(place) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert processes(place) == []
+    assert list(Path(streamed["folder"]).glob("0*"))
+    assert place.action("postgres.stream_wal", service="primary").active(ctx) is False
+
+
 def test_a_tablespace_elsewhere_is_refused_before_anything_runs(place, primary):
     folder = primary.data.parent / "elsewhere"
     folder.mkdir(exist_ok=True)
@@ -136,3 +163,9 @@ def test_a_tablespace_elsewhere_is_refused_before_anything_runs(place, primary):
 ])
 def test_gaps_in_a_log(names, found):
     assert wal.gaps(names, 16 << 20) == found
+
+
+def test_a_place_in_the_log_and_its_segment():
+    assert wal.position("1/2000028") // (16 << 20) == wal.number("000000030000000100000002.partial", 16 << 20) == 258
+    with pytest.raises(StepFailed, match="cannot be read"):
+        wal.position("None")

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from drillbook.action import Context, Facts
-from drillbook.errors import HostError, StepFailed
+from drillbook.errors import HostError, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.host import Deadline
 from drillbook.postgresql import cluster, wal
@@ -64,11 +64,12 @@ class Recovery:
             try:
                 with self.stages.time("total"):
                     segments = self._lay_down(manifest, scratch)
+                    last = self._last_full(segments, manifest)
                     begun = time.monotonic()
                     with cluster.starting(self.ctx, self.tools), \
                             connected(self.ctx, self.service, database="postgres") as session:
                         self.stages.seconds["replay"] = round(time.monotonic() - begun, 3)
-                        replayed = self._settle(session)
+                        replayed = self._settle(session, last)
                 return self._facts(manifest, segments, replayed)
             finally:
                 with suppress(HostError):
@@ -81,6 +82,7 @@ class Recovery:
             return []
         if found not in ("absent", "empty"):
             raise self._not_clean(f"{self.service.data_directory} is not empty")
+        self._need_room(manifest)
         backup = Extracted(self.ctx, self.store, self.origin)
         with self.stages.time("fetch"):
             folder = backup.fetch(manifest, scratch)
@@ -92,17 +94,41 @@ class Recovery:
         cluster.put_in_place(made, self.tools)
         return segments
 
+    def _need_room(self, manifest: BaseManifest) -> None:
+        """Raise StepFailed where the files, or the cluster beside them, would not fit."""
+        files = sum(one.size for one in manifest.files.values())
+        free = self.tools.free_space()
+        try:
+            self.tools.need_space(self.tools.scratch, files)
+        except NotReady as error:
+            raise StepFailed(f"{error.message}: {error.hint}") from error
+        if free is not None and free < manifest.cluster_bytes:
+            raise StepFailed(f"{self.ctx.host.name}: {self.service.data_directory} has {free >> 20} MiB free, "
+                             f"{-(-manifest.cluster_bytes >> 20)} MiB are needed: make room where it is")
+
+    def _last_full(self, segments: list[str], manifest: BaseManifest) -> int:
+        """The byte of the log at which the last full segment begins; where none was received, the backup's end."""
+        size = _bytes(manifest.wal_segment_size)
+        full = [wal.number(name, size) * size for name in segments if not name.endswith(".partial")]
+        return max([wal.position(manifest.end_lsn), *full[-1:]])
+
     def _log(self, made: Tools, manifest: BaseManifest) -> list[str]:
         if not self.log:
             return []
         receiver = wal.Receiver(self.tools)
         receiver.stop()
         segments = receiver.lay(self.log, made.service.data_directory)
-        if missing := wal.gaps(segments, _bytes(manifest.wal_segment_size)):
-            raise StepFailed(f"the log in {self.log} has gaps", findings=[finding(
-                "wal-gap", title=self.service.name, wanted="segments without a gap",
-                measured=f"the one after {missing[0]} is missing", host=self.ctx.host.name)])
+        size = _bytes(manifest.wal_segment_size)
+        if missing := wal.gaps(segments, size):
+            raise self._gap(f"the one after {missing[0]} is missing")
+        if wal.number(segments[0], size) > wal.position(manifest.end_lsn) // size:
+            raise self._gap(f"it begins with {segments[0]}, after the backup's end at {manifest.end_lsn}")
         return segments
+
+    def _gap(self, measured: str) -> StepFailed:
+        return StepFailed(f"the log in {self.log} has gaps", findings=[finding(
+            "wal-gap", title=self.service.name, wanted="segments without a gap since the backup", measured=measured,
+            host=self.ctx.host.name)])
 
     def _configure(self, made: Tools, manifest: BaseManifest) -> None:
         if (manifest.service, manifest.host) != (self.service.name, self.ctx.host.name):
@@ -112,16 +138,24 @@ class Recovery:
         cluster.write(made, cluster.UNSYNCED, b"")
         cluster.write(made, MARKER, self._mark().encode())
 
-    def _settle(self, session: Connection) -> tuple[str, int, str | None]:
-        """The settings of the recovery go, everything is on disk, and how far it came."""
+    def _settle(self, session: Connection, least: int) -> tuple[str | None, int, str | None]:
+        """The settings of the recovery go, everything is on disk, and how far it came. Raises StepFailed before ``least``.
+
+        A server that was started again since has no memory of how far it replayed.
+        """
+        lsn, _, last = one(session, _REPLAYED)
+        if lsn is not None and wal.position(lsn) < least:
+            raise StepFailed(f"{self.ctx.host.name}: the recovery ended before the log did", findings=[finding(
+                "wal-gap", title=self.service.name, wanted=f"replayed to {least >> 32:X}/{least & 0xFFFFFFFF:X} at least",
+                measured=f"replayed to {lsn}", host=self.ctx.host.name)])
         session.execute("ALTER SYSTEM RESET restore_command")
         session.execute("ALTER SYSTEM RESET recovery_target_timeline")
         session.execute("SELECT pg_catalog.pg_reload_conf()")
         session.execute("CHECKPOINT")
         with self.stages.time("sync"):
             cluster.sync(self.tools)
-        lsn, timeline, last = one(session, _REPLAYED)
-        return str(lsn), int(timeline), last
+        timeline = one(session, _REPLAYED)[1]
+        return lsn, int(timeline), last
 
     def _mark(self) -> str:
         return f"{self.ctx.run_id} {self.ctx.step}"
@@ -136,7 +170,7 @@ class Recovery:
             "restore-target", title=self.service.name, wanted="an empty data directory", measured=measured,
             host=self.ctx.host.name)])
 
-    def _facts(self, manifest: BaseManifest, segments: list[str], replayed: tuple[str, int, str | None]) -> Facts:
+    def _facts(self, manifest: BaseManifest, segments: list[str], replayed: tuple[str | None, int, str | None]) -> Facts:
         lsn, timeline, last = replayed
         total = self.stages.seconds["total"]
         return {"database": self.service.database, "cluster_bytes": manifest.cluster_bytes, "segments": len(segments),

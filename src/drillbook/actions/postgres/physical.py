@@ -12,8 +12,10 @@ from drillbook import stored
 from drillbook.action import Context, Facts, Read, Undo, Write
 from drillbook.actions.postgres.backup import PartSize, Uri
 from drillbook.actions.postgres.fields import ServiceName, need_unit
-from drillbook.errors import CouldNotVerify, HostError, NotReady
+from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
+from drillbook.findings import finding
 from drillbook.host import Deadline
+from drillbook.hostfaults.target import need
 from drillbook.postgresql import basebackup, cluster, wal
 from drillbook.postgresql.connection import connected, one, reason
 from drillbook.postgresql.dump import failing
@@ -22,7 +24,7 @@ from drillbook.postgresql.tools import Tools
 from drillbook.services import Postgres
 from drillbook.store import Reference, Store
 from drillbook.transfer import Carrier
-from drillbook.values import Size
+from drillbook.values import Duration, Size
 
 
 class BaseBackup(Write):
@@ -84,6 +86,21 @@ FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
 """
 
 
+def _same(manifest: basebackup.BaseManifest, service: str) -> None:
+    """Raise StepFailed when the backup is another service's."""
+    if manifest.service != service:
+        raise StepFailed(f"the backup is of {manifest.service!r}, not of {service!r}", findings=[finding(
+            "expectation", title="service", wanted=service, measured=manifest.service)])
+
+
+def _room(tools: Tools, manifest: basebackup.BaseManifest) -> None:
+    """Raise StepFailed where the files and the cluster that is made of them would not fit."""
+    try:
+        tools.need_space(tools.scratch, manifest.cluster_bytes + sum(one.size for one in manifest.files.values()))
+    except NotReady as error:
+        raise StepFailed(f"{error.message}: {error.hint}") from error
+
+
 class BaseIntact(Read):
     """Fetch a physical backup, unpack it, and let pg_verifybackup read every file of it and its log."""
 
@@ -101,6 +118,8 @@ class BaseIntact(Read):
         with failing("the base backup could not be read"):
             backup = basebackup.Extracted(ctx, Store(ctx.bucket(self.from_)), stored.split(self.from_))
             manifest = basebackup.read(backup.store, backup.origin)
+            _same(manifest, self.service)
+            _room(tools, manifest)
             scratch = ctx.make_scratch(f"intact-{ctx.step}")
             mine = Tools(tools.service.model_copy(update={"run_as": ""}), tools.host, tools.deadline, tools.scratch)
             try:
@@ -124,25 +143,30 @@ class BaseIntact(Read):
 class StreamWal(Write):
     """Receive the log of the server as it is written, into a folder outside its data directory, until the run ends.
 
-    It stands for the log archive of a real installation. Start it before the base backup, so that nothing is between.
+    It ends by itself after `for`, also when nobody is left to end it. It stands for the log archive of a
+    real installation. Start it before the base backup, so that nothing is between.
     """
 
     SERVICE = Postgres
 
     service: ServiceName
+    for_: Annotated[Duration, Field(alias="for", ge=1, le=43200, description=(
+        "It ends by itself after this time, whatever happens; at most 12h. Let it be longer than the drill.")
+        )] = Duration(3600)
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``folder`` for the recovery, ``pid`` of pg_receivewal."""
         receiver = wal.Receiver(Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host))
         receiver.stop()
         try:
-            return {"pid": receiver.start(), "folder": receiver.folder}
+            return {"pid": receiver.start(self.for_), "folder": receiver.folder}
         except BaseException:
             wal.stop_quietly(receiver)
             raise
 
     def ready(self, ctx: Context) -> None:
         """The right to replicate, and pg_receivewal of the server's version."""
+        need(ctx, "setsid", "timeout")
         service = ctx.service(self.service, Postgres)
         version, _ = _may_replicate(ctx, service)
         Tools.of(ctx, service, ctx.host).need(("pg_receivewal",), version)
