@@ -22,7 +22,6 @@ from drillbook.lab.containers.layout import SERVICES, DockerLab
 from drillbook.recording import RecordingHost
 from drillbook.redact import Redactor
 from tests.docker.conftest import FILES, context
-from tests.program import PROGRAM
 
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -38,14 +37,6 @@ def test_the_lab_is_whole_and_marked_as_its_own(site):
     published = [bound["HostIp"] for one in containers(site.lab.project).values()
                  for ports in (one["NetworkSettings"]["Ports"] or {}).values() for bound in ports or ()]
     assert set(published) == {"127.0.0.1"}
-
-
-@pytest.mark.long(30)
-@pytest.mark.parametrize("name", ["postgres-lost"])
-def test_a_drill_of_the_embedded_lab_passes_on_it(site, name):
-    argv = [*PROGRAM, "drill", name, "--inventory", "docker", "--quiet"]
-    done = subprocess.run(argv, cwd=site.project.root, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def opened(site, service):

@@ -1,6 +1,7 @@
 """Drills of the handbook: they pass, and without their remedy they do not, and leave the lab well."""
 
 import contextlib
+import os
 import re
 import shutil
 import time
@@ -18,6 +19,8 @@ NAMES = ["port-taken", "env-missing", "dependency-down", "connections-exhausted"
          "memory-leak", "api-slow"]
 RESTORED = ["data-orphans", "database-lost", "full-drill"]
 """Their fault is mended by nothing but a restore."""
+SAMPLE = ["env-missing", "connections-exhausted", "slow-query", "memory-leak", "data-orphans", "database-lost"]
+"""Those whose passing CI tries here too; `invoke test --all` tries all, and the Docker lab's tests run the whole suite."""
 ELSEWHERE = ["api-down", "network-cut"]
 """That they pass is tried where their controller dies, in tests/matrix; `vectors-diverged` is tried in test_vectors.py."""
 ALERTED = ["dependency-down", "connections-exhausted"]
@@ -54,7 +57,7 @@ def without_remedy(text):
     return f"{before}verify:" + verify.replace("timeout: 20s", "timeout: 2s").replace("within: 2m", "within: 2s")
 
 
-@pytest.mark.parametrize("name", NAMES + RESTORED)
+@pytest.mark.parametrize("name", NAMES + RESTORED if os.environ.get("DRILLBOOK_MATRIX") == "all" else SAMPLE)
 def test_it_passes(bench, name):
     well(bench)
     _, view = bench.run(planned(bench, name))
