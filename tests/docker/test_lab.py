@@ -122,7 +122,7 @@ def test_a_project_as_a_whole(site, tmp_path):
 
 def test_a_folder_without_the_labs_files(tmp_path):
     with pytest.raises(LabError, match=r"no compose.yml, Dockerfile, etc"):
-        control.up(tmp_path / "x", tmp_path)
+        control.up(Path("/var/tmp/drillbook-test-none-docker"), tmp_path)
 
 
 def test_no_engine(tmp_path, monkeypatch):

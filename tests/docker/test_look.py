@@ -17,7 +17,7 @@ def test_running_says_why_it_does_not(box):
     box.container()
     assert Running(service="box").run(box.ctx())["state"] == "running"
     made = box.container("sh", "-c", "exit 7")
-    made.wait()
+    box.until(lambda: made.reload() or made.status == "exited", 60)
     with pytest.raises(StepFailed, match="is exited, status 7, not running") as failure:
         Running(service="box").run(box.ctx())
     assert failure.value.findings[0].code == "service-state"
@@ -28,7 +28,7 @@ def test_running_says_why_it_does_not(box):
 
 def test_running_sees_what_the_kernel_killed(box):
     made = box.container("python3", "-c", "kept = bytearray(100 << 20)", mem_limit=32 << 20, memswap_limit=32 << 20, init=False)
-    made.wait()
+    box.until(lambda: made.reload() or made.status == "exited", 60)
     with pytest.raises(StepFailed, match="killed for memory"):
         Running(service="box").run(box.ctx())
 

@@ -31,7 +31,7 @@ def test_it_passes_under_traffic_and_lasts_over_a_further_restart(bench):
     began_at = time.monotonic()
     _, view = bench.run(bench.plan("cache-lost"))
     assert view.result.verdict is Verdict.PASSED, [(one.title, one.measured) for one in view.result.findings]
-    assert time.monotonic() - began_at < 20
+    assert time.monotonic() - began_at < 120
     assert view.result.residue == ()
     facts = {step.id: step.facts for step in view.result.steps}
     assert facts["restore.1"]["append_only"] is True

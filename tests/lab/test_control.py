@@ -13,6 +13,7 @@ import pytest
 
 from drillbook.errors import LabError
 from drillbook.lab import control, identity, layout, processes
+from drillbook.lab.folder import OWNED_BY
 from drillbook.lab.layout import ADDRESS, Lab
 
 from .conftest import mentioning, run
@@ -105,7 +106,7 @@ def test_a_pid_that_went_to_another_process_is_not_ended(folder: Path) -> None:
             assert not processes.alive(other.pid, found.started + 1)
             processes.kill(processes.Process(other.pid, found.parent, found.started + 1, zombie=False))
             folder.joinpath("run").mkdir(parents=True)
-            folder.joinpath("OWNER").write_text(control.OWNED_BY)
+            folder.joinpath("OWNER").write_text(OWNED_BY)
             folder.joinpath("run", "daemon.pid").write_text(f"{other.pid} {found.started + 1}")
             control.down(folder)
             assert other.poll() is None

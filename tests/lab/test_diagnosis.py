@@ -349,8 +349,13 @@ def test_the_remedy_is_carried_out_once_somebody_agrees(ward, tmp_path):
 
 def test_hosts_that_hang_hold_nobody(ward):
     """The SSH servers of all hosts are stopped; the program ends in its time all the same, and calls nothing healthy."""
-    pids = [pid for pid in processes.everything() if b"drillbook.lab.daemon" in Path(f"/proc/{pid}/cmdline").read_bytes()
-            and str(ward.lab.folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    def command_line(pid):
+        with contextlib.suppress(OSError):  # others come and go
+            return Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b""
+
+    pids = [pid for pid in processes.everything()
+            if b"drillbook.lab.daemon" in command_line(pid) and str(ward.lab.folder).encode() in command_line(pid)]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:

@@ -27,7 +27,7 @@ pids() {
     printf '%s\\n' "$noted" | while read -r pid wanted other; do
       test -n "$pid" && seen "$pid" && test "$start" = "$wanted" && echo "$pid"
     done
-  } | sort -u | while read -r pid; do seen "$pid" && echo "$pid"; done
+  } | sort -u | while read -r pid; do ! seen "$pid" || echo "$pid"; done
 }
 noted=
 test -f "$1/pid" && noted=$(cat -- "$1/pid")

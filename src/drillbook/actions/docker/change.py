@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -17,6 +18,8 @@ from drillbook.host import printable
 
 Argv = Annotated[tuple[str, ...], Field(min_length=1, description="The program and its arguments.")]
 KEPT = 4000
+SETTLED_S = 1.0
+"""How long a container must run to be called started: one that cannot work ends at once."""
 
 
 class Start(Write):
@@ -35,7 +38,12 @@ class Start(Write):
             container = one.container(where.container)
             was = status_of(container)
             container.start()
-            if wait(ctx, container, ("running", "exited", "dead")) != "running":
+            state = wait(ctx, container, ("running", "exited", "dead"))
+            settled = time.monotonic() + SETTLED_S
+            while was != "running" and state == "running" and time.monotonic() < settled:
+                ctx.deadline.wait(0.1)
+                state = wait(ctx, container, ("running", "exited", "dead"))
+            if state != "running":
                 code = container.attrs["State"]["ExitCode"]
                 raise StepFailed(f"{container.name} was started and ended with status {code}", findings=[finding(
                     "service-state", title=container.name, wanted="running", measured=f"exited ({code})",
