@@ -15,6 +15,8 @@ from drillbook.spec import load
 from drillbook.web import ask
 from tests.needs import need
 
+pytestmark = pytest.mark.long(12)
+
 NAMES = ["port-taken", "env-missing", "dependency-down", "connections-exhausted", "slow-query", "idle-in-transaction",
          "memory-leak", "api-slow"]
 RESTORED = ["data-orphans", "database-lost", "full-drill"]

@@ -10,6 +10,8 @@ from drillbook.result import Verdict
 from tests.e2e.test_sabotage import began, codes, store, when
 from tests.vectors import server
 
+pytestmark = pytest.mark.long(12)
+
 
 class Killed(BaseException):
     pass
