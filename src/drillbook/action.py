@@ -13,7 +13,7 @@ import pkgutil
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from drillbook.errors import PlanError, UnknownName
+from drillbook.errors import HostError, PlanError, UnknownName
 from drillbook.host import Deadline, Host, Output, Target
 from drillbook.redact import RedactingWriter, Redactor
 from drillbook.services import S3, Service
@@ -136,6 +136,16 @@ class Context:
         script = 'umask 077; mkdir -p -- "$1" && rm -rf -- "$2" && mkdir -- "$2"'
         self.run("sh", "-c", script, "sh", self.scratch, path).check()
         return path
+
+    @contextmanager
+    def temporary(self, name: str) -> Iterator[str]:
+        """An empty folder of this step on its host, removed at the end, also when it could only half be made."""
+        path = f"{self.scratch}/{name}-{self.step}"
+        try:
+            yield self.make_scratch(f"{name}-{self.step}")
+        finally:
+            with suppress(HostError):
+                self.host.run(("rm", "-rf", "--", path), deadline=Deadline.after(60))
 
     def evidence(self, name: str, content: bytes | str) -> Facts:
         """Keep ``content`` in the run's folder; returns ``{"file", "sha256", "bytes"}`` for the facts."""

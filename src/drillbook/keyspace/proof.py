@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from drillbook import stored
 from drillbook.action import Context
-from drillbook.errors import HostError, StepFailed
+from drillbook.errors import StepFailed
 from drillbook.findings import finding
-from drillbook.host import Deadline
 from drillbook.keyspace import manifest as manifests
 from drillbook.keyspace.manifest import Manifest
 from drillbook.store import Reference, Store
@@ -20,14 +19,9 @@ from drillbook.transfer import Carrier
 @contextmanager
 def scratch(ctx: Context, name: str) -> Iterator[str]:
     """A folder on the step's host with an empty folder ``files`` in it, removed at the end."""
-    path = f"{ctx.scratch}/{name}-{ctx.step}"
-    try:
-        ctx.make_scratch(f"{name}-{ctx.step}")
+    with ctx.temporary(name) as path:
         ctx.run("mkdir", "-m", "700", "--", f"{path}/files").check()
         yield path
-    finally:
-        with suppress(HostError):
-            ctx.host.run(("rm", "-rf", "--", path), deadline=Deadline.after(60))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ Source: PostgreSQL's manual, 25.3 "Continuous Archiving and Point-in-Time Recove
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -16,8 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from drillbook import stored
 from drillbook.action import Context, Facts
-from drillbook.errors import HostError, StepFailed
-from drillbook.host import Deadline
+from drillbook.errors import StepFailed
 from drillbook.postgresql.connection import Connection, connected, one
 from drillbook.postgresql.dump import failing
 from drillbook.postgresql.manifest import StoredFile
@@ -108,18 +106,15 @@ class Base:
         with failing("the base backup failed"):
             if self.store.size(self.folder.below(FILE).key) is not None:
                 raise StepFailed(f"there is a backup in {self.folder} already; a backup is never overwritten")
-            scratch = self.ctx.make_scratch(f"base-{self.ctx.step}")
             upload = Upload(self.store, self.folder.key)
-            try:
-                server = self._server()
-                self._copy(f"{scratch}/files")
-                return self._facts(self._send(server, scratch, upload))
-            except BaseException:
-                upload.discard()
-                raise
-            finally:
-                with suppress(HostError):
-                    self.ctx.host.run(("rm", "-rf", "--", scratch), deadline=Deadline.after(60))
+            with self.ctx.temporary("base") as scratch:
+                try:
+                    server = self._server()
+                    self._copy(f"{scratch}/files")
+                    return self._facts(self._send(server, scratch, upload))
+                except BaseException:
+                    upload.discard()
+                    raise
 
     def _server(self) -> Facts:
         with connected(self.ctx, self.service) as session:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import psycopg
 
 from drillbook.action import Context, Facts
-from drillbook.errors import CouldNotVerify, HostError, StepFailed
-from drillbook.host import Deadline, Output
+from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.host import Output
 from drillbook.postgresql import content, properties, schema
 from drillbook.postgresql.connection import reason
 from drillbook.postgresql.manifest import ALGORITHM, Manifest, StoredFile
@@ -44,19 +44,16 @@ class Backup:
         with failing("the backup failed"):
             if self.store.size(self.folder.below(FILE).key) is not None:
                 raise StepFailed(f"there is a backup in {self.folder} already; a backup is never overwritten")
-            scratch = self.ctx.make_scratch(f"dump-{self.ctx.step}")
             upload = Upload(self.store, self.folder.key)
-            try:
-                self.ctx.run("mkdir", "-m", "700", "--", f"{scratch}/files").check()
-                draft, warnings = self._collect(f"{scratch}/files")
-                manifest = self._send(draft, scratch, upload)
-                return self._facts(manifest, warnings)
-            except BaseException:
-                upload.discard()
-                raise
-            finally:
-                with suppress(HostError):
-                    self.ctx.host.run(("rm", "-rf", "--", scratch), deadline=Deadline.after(60))
+            with self.ctx.temporary("dump") as scratch:
+                try:
+                    self.ctx.run("mkdir", "-m", "700", "--", f"{scratch}/files").check()
+                    draft, warnings = self._collect(f"{scratch}/files")
+                    manifest = self._send(draft, scratch, upload)
+                    return self._facts(manifest, warnings)
+                except BaseException:
+                    upload.discard()
+                    raise
 
     def _collect(self, folder: str) -> tuple[Manifest, list[str]]:
         """Write every file below ``folder`` on the host; returns the manifest without files, and the tools' warnings."""

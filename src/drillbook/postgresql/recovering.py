@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import re
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from drillbook.action import Context, Facts
-from drillbook.errors import HostError, NotReady, StepFailed
+from drillbook.errors import NotReady, StepFailed
 from drillbook.findings import finding
-from drillbook.host import Deadline
 from drillbook.postgresql import cluster, wal
 from drillbook.postgresql.basebackup import BaseManifest, Extracted, read
 from drillbook.postgresql.connection import Connection, connected, one
@@ -60,8 +58,7 @@ class Recovery:
         """Recover it. Raises StepFailed with findings, HostError, Cancelled."""
         with failing("the recovery failed"):
             manifest = read(self.store, self.origin)
-            scratch = self.ctx.make_scratch(f"recover-{self.ctx.step}")
-            try:
+            with self.ctx.temporary("recover") as scratch:
                 with self.stages.time("total"):
                     segments = self._lay_down(manifest, scratch)
                     last = self._last_full(segments, manifest)
@@ -71,9 +68,6 @@ class Recovery:
                         self.stages.seconds["replay"] = round(time.monotonic() - begun, 3)
                         replayed = self._settle(session, last)
                 return self._facts(manifest, segments, replayed)
-            finally:
-                with suppress(HostError):
-                    self.ctx.host.run(("rm", "-rf", "--", scratch), deadline=Deadline.after(60))
 
     def _lay_down(self, manifest: BaseManifest, scratch: str) -> list[str]:
         """Make the data directory, unless this very step did so before it died; the segments of the log."""

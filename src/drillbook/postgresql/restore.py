@@ -66,14 +66,10 @@ class Restore:
             backup = self.proof.manifest()
             if backup.database.name != self.service.database:
                 raise self._not_clean(f"the backup holds the database {backup.database.name}, not {self.service.database}")
-            scratch = self.ctx.make_scratch(f"restore-{self.ctx.step}")
-            try:
+            with self.ctx.temporary("restore") as scratch:
                 with self.stages.time("total"):
                     fresh = self._restore(backup, scratch)
                 return self._facts(backup, fresh=fresh)
-            finally:
-                with suppress(HostError):
-                    self.ctx.host.run(("rm", "-rf", "--", scratch), deadline=Deadline.after(60))
 
     def _restore(self, backup: Manifest, scratch: str) -> bool:
         """Bring everything back; True when the cluster was made now."""

@@ -5,15 +5,13 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from psycopg import sql
 
 from drillbook.action import Context, Facts
-from drillbook.errors import CouldNotVerify, HostError, StepFailed
+from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
-from drillbook.host import Deadline
 from drillbook.postgresql import content, tables
 from drillbook.postgresql.archive import Selection, entries, select
 from drillbook.postgresql.connection import Connection, connected, one
@@ -84,14 +82,10 @@ class SingleRestore:
                 return self._facts(restored, None, "in the transaction of an attempt before")
             if not self.replace and self._there_already(backup):
                 return self._facts(restored, None, "it was there and equal to the backup")
-            scratch = self.ctx.make_scratch(self._folder)
-            try:
+            with self.ctx.temporary("table") as scratch:
                 with self.stages.time("fetch"):
                     proof.fetch(backup, self.tools, f"{scratch}/files")
                 return self._bring_back(backup, scratch)
-            finally:
-                with suppress(HostError):
-                    self.ctx.host.run(("rm", "-rf", "--", scratch), deadline=Deadline.after(60))
 
     def _known(self, backup: Manifest) -> None:
         found, _ = tables.chosen(backup.tables, [self.table.quoted])

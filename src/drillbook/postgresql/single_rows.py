@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import io
 import re
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from psycopg import sql
 
 from drillbook.action import Context, Facts
-from drillbook.errors import CouldNotVerify, HostError, StepFailed
+from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
-from drillbook.host import Deadline
 from drillbook.postgresql import content
 from drillbook.postgresql.connection import connected
 from drillbook.postgresql.dump import ARCHIVE, failing
@@ -86,14 +84,10 @@ class RowsRestore:
             if not known:
                 raise StepFailed(f"the backup holds no table {self.table}", findings=[finding(
                     "backup-missing", title=f"table {self.table}", wanted=str(self.table), measured="not in its manifest")])
-            scratch = self.ctx.make_scratch(f"rows-{self.ctx.step}")
-            try:
+            with self.ctx.temporary("rows") as scratch:
                 with self.stages.time("fetch"):
                     proof.fetch(backup, self.tools, f"{scratch}/files")
                 return self._bring_back(known[0], scratch)
-            finally:
-                with suppress(HostError):
-                    self.ctx.host.run(("rm", "-rf", "--", scratch), deadline=Deadline.after(60))
 
     def _bring_back(self, table: Table, scratch: str) -> Facts:
         host, out = self.ctx.host, io.BytesIO()

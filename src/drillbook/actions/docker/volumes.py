@@ -16,7 +16,7 @@ from drillbook.action import Context, Facts, Undo, Write
 from drillbook.actions.docker.fields import ServiceName
 from drillbook.containers.undo import tool
 from drillbook.containers.volumes import ARCHIVE, Manifest, StoredFile, Volume, read
-from drillbook.errors import DrillbookError, HostError, StepFailed
+from drillbook.errors import DrillbookError, StepFailed
 from drillbook.findings import finding
 from drillbook.host import Deadline
 from drillbook.store import Reference, Store
@@ -38,13 +38,9 @@ PUT_BACK_S = 120.0
 @contextmanager
 def _scratch(ctx: Context) -> Iterator[str]:
     """A folder on the host with an empty folder ``files`` in it, removed at the end."""
-    path = ctx.make_scratch(f"volume-{ctx.step}")
-    try:
+    with ctx.temporary("volume") as path:
         ctx.run("mkdir", "-m", "700", "--", f"{path}/files").check()
         yield path
-    finally:
-        with suppress(HostError):
-            ctx.host.run(("rm", "-rf", "--", path), deadline=Deadline.after(60))
 
 
 class VolumeBackup(Write):

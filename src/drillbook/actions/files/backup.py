@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -46,7 +45,7 @@ class Archive(Write):
         if store.size(folder.below(FILE).key) is not None:
             raise StepFailed(f"there is an archive in {folder} already; an archive is never overwritten")
         upload = Upload(store, folder.key)
-        with _scratch(ctx, "archive") as scratch:
+        with ctx.temporary("archive") as scratch:
             try:
                 ctx.run("mkdir", "-m", "700", "--", f"{scratch}/files").check()
                 taken = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -111,17 +110,6 @@ def _there(ctx: Context, path: str) -> dict[str, Entry]:
     return found
 
 
-@contextmanager
-def _scratch(ctx: Context, name: str) -> Iterator[str]:
-    """A folder on the step's host for a while."""
-    path = ctx.make_scratch(f"{name}-{ctx.step}")
-    try:
-        yield path
-    finally:
-        with suppress(HostError):
-            ctx.host.run(("rm", "-rf", "--", path), deadline=Deadline.after(60))
-
-
 def _fetch(ctx: Context, store: Store, folder: Reference, manifest: Manifest, scratch: str) -> str:
     """Bring the archive to the host; returns its path. Raises StepFailed with a finding when it is not as it was."""
     size = store.size(f"{folder.key}/{ARCHIVE}")
@@ -170,7 +158,7 @@ class BackupIntact(Read):
         folder, manifest = files.read(store, self.from_)
         if manifest.service != self.service:
             raise StepFailed(f"{folder} is an archive of {manifest.service}, not of {self.service}")
-        with _scratch(ctx, "intact") as scratch:
+        with ctx.temporary("intact") as scratch:
             archive = _fetch(ctx, store, folder, manifest, scratch)
             ctx.run("mkdir", "-m", "700", "--", f"{scratch}/out").check()
             _extract(ctx, archive, manifest, f"{scratch}/out")
@@ -212,7 +200,7 @@ class Extract(Write):
     def _bring(self, ctx: Context, store: Store, folder: Reference, manifest: Manifest, path: str) -> None:
         place = _place(ctx, path)
         try:
-            with _scratch(ctx, "extract") as scratch:
+            with ctx.temporary("extract") as scratch:
                 archive = _fetch(ctx, store, folder, manifest, scratch)
                 ctx.run("sh", "-c", 'rm -rf -- "$1" && mkdir -m 700 -- "$1"', "sh", place).check()
                 found = _extract(ctx, archive, manifest, place)

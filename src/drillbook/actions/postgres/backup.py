@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Annotated, TypeVar
 
 import psycopg
@@ -15,7 +14,6 @@ from drillbook.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.actions.postgres.fields import ServiceName, need_unit
 from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.findings import Finding, finding
-from drillbook.host import Deadline
 from drillbook.postgresql import access, cluster, compare, content, schema
 from drillbook.postgresql import manifest as manifests
 from drillbook.postgresql.connection import connected, one, reason
@@ -110,12 +108,8 @@ class BackupIntact(Read):
         with failing("the backup could not be read"):
             proof = Proof(ctx, Store(ctx.bucket(self.from_)), stored.split(self.from_))
             backup = proof.manifest()
-            scratch = ctx.make_scratch(f"intact-{ctx.step}")
-            try:
+            with ctx.temporary("intact") as scratch:
                 proof.fetch(backup, Tools.of(ctx, service, ctx.host), f"{scratch}/files")
-            finally:
-                with suppress(HostError):
-                    ctx.host.run(("rm", "-rf", "--", scratch), deadline=Deadline.after(60))
         return {"files": len(backup.files), "bytes": backup.bytes, "tables": len(backup.tables),
                 "snapshot_at": backup.server_time, "seconds": round(begun - ctx.deadline.remaining(), 3)}
 

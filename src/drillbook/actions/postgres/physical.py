@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Annotated
 
 import psycopg
@@ -14,7 +13,6 @@ from drillbook.actions.postgres.backup import PartSize, Uri
 from drillbook.actions.postgres.fields import ServiceName, need_unit
 from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.findings import finding
-from drillbook.host import Deadline
 from drillbook.hostfaults.target import need
 from drillbook.postgresql import basebackup, cluster, wal
 from drillbook.postgresql.connection import connected, one, reason
@@ -120,15 +118,11 @@ class BaseIntact(Read):
             manifest = basebackup.read(backup.store, backup.origin)
             _same(manifest, self.service)
             _room(tools, manifest)
-            scratch = ctx.make_scratch(f"intact-{ctx.step}")
             mine = Tools(tools.service.model_copy(update={"run_as": ""}), tools.host, tools.deadline, tools.scratch)
-            try:
+            with ctx.temporary("intact") as scratch:
                 folder = backup.fetch(manifest, scratch)
                 backup.extract(mine, folder, f"{scratch}/data")
                 said = backup.verify(mine, folder, f"{scratch}/data")
-            finally:
-                with suppress(HostError):
-                    ctx.host.run(("rm", "-rf", "--", scratch), deadline=Deadline.after(60))
         return {"files": len(manifest.files), "bytes": sum(one.size for one in manifest.files.values()),
                 "start_lsn": manifest.start_lsn, "end_lsn": manifest.end_lsn, "taken_at": manifest.taken_at,
                 "seconds": round(begun - ctx.deadline.remaining(), 3), "said": said}
