@@ -45,21 +45,14 @@ def _askable(ctx: Context, service: str, query: str) -> None:
         raise NotReady(error.message, hint=error.hint) from None
 
 
-class Query(Read):
-    """Ask for a value now; what it must be stands in the step's `expect`, such as `result.value < 0.05`."""
+class _Asking(Read):
+    """An action that asks one question of PromQL."""
 
     SERVICE = Prometheus
     PLACE = Place.CONTROLLER
-    TIMEOUT = 30.0
 
     service: ServiceName
     query: Promql
-
-    def run(self, ctx: Context) -> Facts:
-        """Facts: ``value`` (null unless there is exactly one), ``count``, ``series`` (the first 200), ``type``."""
-        kind, found = series.instant(_api(ctx, self.service), self.query)
-        return {"value": found[0]["value"] if len(found) == 1 else None, "count": len(found), "type": kind,
-                "series": found[:series.MOST_SERIES]}
 
     def ready(self, ctx: Context) -> None:
         """The server must answer the query."""
@@ -67,15 +60,23 @@ class Query(Read):
             _askable(ctx, self.service, self.query)
 
 
-class Range(Read):
+class Query(_Asking):
+    """Ask for a value now; what it must be stands in the step's `expect`, such as `result.value < 0.05`."""
+
+    TIMEOUT = 30.0
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``value`` (null unless there is exactly one), ``count``, ``series`` (the first 200), ``type``."""
+        kind, found = series.instant(_api(ctx, self.service), self.query)
+        return {"value": found[0]["value"] if len(found) == 1 else None, "count": len(found), "type": kind,
+                "series": found[:series.MOST_SERIES]}
+
+
+class Range(_Asking):
     """Ask how a value went over the last while; every point goes to the evidence."""
 
-    SERVICE = Prometheus
-    PLACE = Place.CONTROLLER
     TIMEOUT = 60.0
 
-    service: ServiceName
-    query: Promql
     over: Annotated[Duration, Field(gt=0, description="How far back, from now.")]
     step: Annotated[Duration, Field(gt=0, description="Time between two points.")] = Duration(15.0)
 
@@ -89,11 +90,6 @@ class Range(Read):
         points = ctx.evidence("points.json", json.dumps(series.finite(found), ensure_ascii=False, allow_nan=False) + "\n")
         return {"series": [{"labels": one["labels"], **series.summary(one["points"])}
                            for one in found[:series.MOST_SERIES]], "count": len(found), "points": points}
-
-    def ready(self, ctx: Context) -> None:
-        """The server must answer the query."""
-        if self.known("query"):
-            _askable(ctx, self.service, self.query)
 
 
 class Alerts(Read):

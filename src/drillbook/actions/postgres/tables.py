@@ -172,12 +172,8 @@ class DeleteRows(Fault):
             return self._matching(session) == 0
 
 
-class RestoreTable(Write):
-    """Bring one table back, with all that a drop took along; the rest of the database is not touched.
-
-    One transaction: what it brought is compared with the backup's digest before anybody can see it. Rows of this table
-    that were written after the backup are lost, whatever a canary in another table says.
-    """
+class _OfOneTable(Write):
+    """An action that brings back what one table of a backup held."""
 
     SERVICE = Postgres
     TIMEOUT = 3600.0
@@ -185,14 +181,6 @@ class RestoreTable(Write):
     service: ServiceName
     from_: Uri
     table: TableName
-    closed: Annotated[bool, Field(description="Readers see it, writers are refused until `postgres.admit_table`.")] = False
-    replace: Annotated[bool, Field(description="Drop the table that is there, in the same transaction.")] = False
-
-    def run(self, ctx: Context) -> Facts:
-        """Facts: ``table rows digests relations entries kept closed replaced``; ``seconds`` of each stage."""
-        service = ctx.service(self.service, Postgres)
-        return SingleRestore(ctx, service, Store(ctx.bucket(self.from_)), stored.split(self.from_),
-                             Name.parse(self.table), self.closed, self.replace).run()
 
     def ready(self, ctx: Context) -> None:
         """Tools on the host, a way to carry the files, and the store."""
@@ -201,6 +189,23 @@ class RestoreTable(Write):
         Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
         if self.known("from_"):
             Store(ctx.bucket(self.from_)).check()
+
+
+class RestoreTable(_OfOneTable):
+    """Bring one table back, with all that a drop took along; the rest of the database is not touched.
+
+    One transaction: what it brought is compared with the backup's digest before anybody can see it. Rows of this table
+    that were written after the backup are lost, whatever a canary in another table says.
+    """
+
+    closed: Annotated[bool, Field(description="Readers see it, writers are refused until `postgres.admit_table`.")] = False
+    replace: Annotated[bool, Field(description="Drop the table that is there, in the same transaction.")] = False
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``table rows digests relations entries kept closed replaced``; ``seconds`` of each stage."""
+        service = ctx.service(self.service, Postgres)
+        return SingleRestore(ctx, service, Store(ctx.bucket(self.from_)), stored.split(self.from_),
+                             Name.parse(self.table), self.closed, self.replace).run()
 
     def undo(self, ctx: Context) -> Undo:
         """What was restored stays; a closed table is opened."""
@@ -223,19 +228,13 @@ def _plain_condition(text: str) -> str:
     return _condition(text)
 
 
-class RestoreRows(Write):
+class RestoreRows(_OfOneTable):
     """Bring back the rows of a table that a condition names and whose key is not there now; all others stay as they are.
 
     One transaction: what it read is compared with the backup's digest before a row of it is written. A row that clients
     deleted since the backup comes back too when it meets the condition.
     """
 
-    SERVICE = Postgres
-    TIMEOUT = 3600.0
-
-    service: ServiceName
-    from_: Uri
-    table: TableName
     where: Annotated[str, AfterValidator(_plain_condition), Field(description="The rows, as behind SQL's WHERE.")]
 
     def run(self, ctx: Context) -> Facts:
@@ -243,14 +242,6 @@ class RestoreRows(Write):
         service = ctx.service(self.service, Postgres)
         return RowsRestore(ctx, service, Store(ctx.bucket(self.from_)), stored.split(self.from_),
                            Name.parse(self.table), self.where).run()
-
-    def ready(self, ctx: Context) -> None:
-        """Tools on the host, a way to carry the files, and the store."""
-        service = ctx.service(self.service, Postgres)
-        Tools.of(ctx, service, ctx.host).need(("pg_restore", "psql"), 0)
-        Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
-        if self.known("from_"):
-            Store(ctx.bucket(self.from_)).check()
 
     def undo(self, ctx: Context) -> Undo:
         """What was restored is kept."""
