@@ -20,7 +20,7 @@ WANTED = os.environ.get("DRILLBOOK_MATRIX", "")
 SAMPLE = {"api-down": 22, "reversible": 12}
 """Points of the CI's sample, more of the fast drills."""
 AT_LEAST = 3
-LONG = {"reversible": 230, "objects-deleted": 150, "api-down": 150, "object-corrupted": 110}
+LONG = {"reversible": 230, "api-down": 220, "objects-deleted": 150, "object-corrupted": 110}
 """Seconds that a drill's test takes about, see the marker."""
 CARRIED = 3
 """Every third run is recovered on another machine, as far as its journal can tell."""
