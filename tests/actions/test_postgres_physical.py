@@ -1,6 +1,7 @@
 """Base backups, the log as it is written, and recovery to its end, against real servers and a real store."""
 
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -8,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from drillbook.errors import NotReady, StepFailed
-from drillbook.postgresql import wal
+from drillbook.postgresql import timelines
 from tests.postgresql import fixtures
 from tests.postgresql.site import BUCKET
 
+SEGMENT = 16 << 20
 place, target = fixtures.place, fixtures.target
 
 
@@ -49,12 +51,27 @@ def processes(place):
     return found
 
 
-def received(primary):
-    """Return once the receiver has on its disk what was written until now."""
-    end, until = primary.sql("SELECT pg_current_wal_flush_lsn()")[0][0], time.monotonic() + 60
-    while primary.sql(f"SELECT count(*) FROM pg_stat_replication WHERE flush_lsn >= '{end}'") == [(0,)]:
-        assert time.monotonic() < until, "the log was not received"
-        time.sleep(0.1)
+def write(primary, segments):
+    """Rows in as many segments of the log, each of which begins in the next."""
+    for number in range(segments):
+        primary.sql(f"INSERT INTO ledger (note) SELECT 'row {number}/' || n FROM generate_series(1, 50) n", "SELECT pg_switch_wal()")
+    primary.sql("INSERT INTO ledger (note) VALUES ('the last one')")
+
+
+def ledger(primary):
+    return primary.sql("SELECT count(*), sum(hashtextextended(l::text, 0)) FROM ledger l")
+
+
+def without(folder, number, *, damaged=False):
+    """A copy of a received log that lacks a segment, or holds another page in it."""
+    copy = Path(f"{folder}-{'damaged' if damaged else 'lacks'}-{number}")
+    shutil.copytree(folder, copy)
+    if damaged:
+        with (copy / number).open("r+b") as file:
+            file.write(bytes(8192))
+    else:
+        (copy / number).unlink()
+    return str(copy)
 
 
 def test_a_base_backup_is_whole_and_pg_verifybackup_says_so(place, primary, base):
@@ -78,23 +95,71 @@ def test_a_damaged_base_backup_is_found(place, primary):
 
 
 def test_everything_up_to_the_last_commit_before_a_crash_comes_back(place, primary):
-    """The rows after the base backup are in the received log alone: the data directory is gone."""
-    streamed = place.run("postgres.stream_wal", service="primary")
+    """The rows after the base backup are in the received log alone: the data directory is gone. And so once more.
+
+    The second time the log has two timelines, and lacks a segment of the one or the other, or the first of the new one.
+    """
+    ctx = place.context(seconds=300)
+    streamed = place.run("postgres.stream_wal", service="primary", ctx=ctx)
     assert processes(place) == [streamed["pid"]]
-    backup = place.run("postgres.base_backup", service="primary", to=f"s3://{BUCKET}/whole")
-    primary.sql("INSERT INTO ledger (note) SELECT 'after ' || n FROM generate_series(1, 200) n")
-    primary.sql("SELECT pg_switch_wal()", "INSERT INTO ledger (note) VALUES ('the last one')")
-    wanted = primary.sql("SELECT count(*), sum(hashtextextended(l::text, 0)) FROM ledger l")
-    received(primary)
-    place.run("postgres.lose_data", service="primary")
-    facts = place.run("postgres.recover", service="primary", wal=streamed["folder"], **{"from": backup["location"]})
-    assert primary.sql("SELECT count(*), sum(hashtextextended(l::text, 0)) FROM ledger l") == wanted
+    backup = place.run("postgres.base_backup", service="primary", to=f"s3://{BUCKET}/whole", ctx=ctx)
+
+    def recover(log, **fields):
+        return place.run("postgres.recover", service="primary", wal=log, ctx=ctx, **({"from": backup["location"]} | fields))
+
+    write(primary, 2)
+    wanted, reached = ledger(primary), place.run("postgres.wal_received", service="primary", ctx=ctx)
+    place.run("postgres.lose_data", service="primary", ctx=ctx)
+    facts = recover(streamed["folder"], reach=reached["lsn"])
+    assert ledger(primary) == wanted
     assert primary.sql("SELECT note FROM ledger ORDER BY id DESC LIMIT 1") == [("the last one",)]
-    assert facts["timeline"] == facts["timeline_before"] + 1
+    assert (facts["timeline_before"], facts["timeline"]) == (1, 2)
+    assert timelines.position(facts["replayed_to"]) >= timelines.position(reached["lsn"])
     assert primary.sql("SHOW restore_command") == [("",)]
     assert primary.sql("SELECT pg_is_in_recovery()") == [(False,)]
     assert processes(place) == []
     assert list(Path(place.host.target.scratch).glob("*/*.passfile")) == []
+
+    assert place.run("postgres.stream_wal", service="primary", ctx=ctx)["folder"] == streamed["folder"]
+    write(primary, 2)
+    wanted, reached = ledger(primary), place.run("postgres.wal_received", service="primary", ctx=ctx)["lsn"]
+    place.run("postgres.lose_data", service="primary", ctx=ctx)
+    folder = streamed["folder"]
+    ended = timelines.segment(1, timelines.position(backup["end_lsn"]) // SEGMENT, SEGMENT)
+    *_, old = sorted(one.name for one in Path(folder).glob("00000001*[0-9A-F]"))
+    switch, middle, *_ = sorted(one.name for one in Path(folder).glob("00000002*[0-9A-F]") if len(one.name) == 24)
+    assert switch[8:] > old[8:]
+    assert Path(folder, "00000001" + switch[8:] + ".partial").exists()  # its number alone does not tell that it is lost
+    for lost in (ended, old, switch, middle, "00000002.history"):
+        with pytest.raises(StepFailed, match=f"{lost} is missing") as failure:
+            recover(without(folder, lost))
+        assert codes(failure) == ["wal-gap"]
+        assert not primary.data.exists()
+    with pytest.raises(StepFailed, match="the recovery ended before the log did") as failure:
+        recover(without(folder, middle, damaged=True))
+    assert codes(failure) == ["wal-gap"]
+    place.run("postgres.lose_data", service="primary", ctx=ctx)
+    assert recover(folder, reach=reached)["timeline"] == 3
+    assert ledger(primary) == wanted
+
+
+def test_nobody_waits_for_a_log_that_is_not_received(place, primary):
+    with pytest.raises(StepFailed, match="nobody receives the log of primary"):
+        place.run("postgres.wal_received", service="primary")
+
+
+def test_a_receiver_that_lags_is_waited_for_and_named(place, primary):
+    ctx = place.context()
+    pid = place.run("postgres.stream_wal", service="primary", ctx=ctx)["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(StepFailed, match="was not received up to") as failure:
+            place.run("postgres.wal_received", service="primary", ctx=ctx, within="1s")
+        assert codes(failure) == ["wal-behind"]
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    place.run("postgres.wal_received", service="primary", ctx=ctx)
+    place.run("postgres.stop_wal", service="primary", ctx=ctx)
 
 
 def test_a_backup_of_another_service_is_not_intact(place, base, target):
@@ -151,21 +216,3 @@ def test_a_tablespace_elsewhere_is_refused_before_anything_runs(place, primary):
             place.action("postgres.base_backup", service="primary", to=f"s3://{BUCKET}/never").ready(place.context())
     finally:
         primary.sql("DROP TABLESPACE elsewhere", database="postgres")
-
-
-@pytest.mark.parametrize(("names", "found"), [
-    ([], []),
-    (["000000010000000000000001"], []),
-    (["000000010000000000000001", "000000010000000000000002.partial"], []),
-    (["0000000100000000000000FF", "000000010000000100000000"], []),
-    (["000000010000000000000001", "000000010000000000000003"], ["000000010000000000000001"]),
-    (["0000000100000000000000FE", "000000010000000100000000"], ["0000000100000000000000FE"]),
-])
-def test_gaps_in_a_log(names, found):
-    assert wal.gaps(names, 16 << 20) == found
-
-
-def test_a_place_in_the_log_and_its_segment():
-    assert wal.position("1/2000028") // (16 << 20) == wal.number("000000030000000100000002.partial", 16 << 20) == 258
-    with pytest.raises(StepFailed, match="cannot be read"):
-        wal.position("None")

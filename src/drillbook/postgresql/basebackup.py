@@ -32,12 +32,12 @@ FORMAT: Literal["drillbook/postgres-base/1"] = "drillbook/postgres-base/1"
 FILES = ("base.tar.gz", "pg_wal.tar.gz", "backup_manifest")
 """What pg_basebackup makes of a cluster without further tablespaces, as tar with its log streamed beside it."""
 _SERVER = """
-SELECT s.system_identifier::text, c.timeline_id, pg_catalog.current_setting('server_version_num')::int,
+SELECT s.system_identifier::text, pg_catalog.current_setting('server_version_num')::int,
        pg_catalog.current_setting('wal_segment_size'),
        (SELECT pg_catalog.sum(pg_catalog.pg_database_size(oid)) FROM pg_catalog.pg_database)
-FROM pg_catalog.pg_control_system() s, pg_catalog.pg_control_checkpoint() c
+FROM pg_catalog.pg_control_system() s
 """
-_START = re.compile(r'"Start-LSN": "([0-9A-F]+/[0-9A-F]+)", "End-LSN": "([0-9A-F]+/[0-9A-F]+)"')
+_RANGE = re.compile(r'"Timeline": (\d+), "Start-LSN": "([0-9A-F]+/[0-9A-F]+)", "End-LSN": "([0-9A-F]+/[0-9A-F]+)"')
 # Extracted here, where there is room; $3... are the programs, which may run as another user.
 _EXTRACT = """
 folder=$1 data=$2 waldata=$3; shift 3
@@ -118,9 +118,9 @@ class Base:
 
     def _server(self) -> Facts:
         with connected(self.ctx, self.service) as session:
-            system, timeline, version, segment, size = one(session, _SERVER)
-        return {"system_identifier": system, "timeline": timeline, "server_version_num": version,
-                "wal_segment_size": segment, "cluster_bytes": int(size)}
+            system, version, segment, size = one(session, _SERVER)
+        return {"system_identifier": system, "server_version_num": version, "wal_segment_size": segment,
+                "cluster_bytes": int(size)}
 
     def _copy(self, folder: str) -> None:
         tools = Tools.of(self.ctx, self.service, self.ctx.host)
@@ -141,16 +141,16 @@ class Base:
             if sorted(one.name for one in found) != sorted(FILES):
                 raise StepFailed(f"pg_basebackup made {', '.join(one.name for one in found)}, not {', '.join(FILES)}")
             tail = self.ctx.run("tail", "-c", "2000", "--", f"{files}/backup_manifest").check().text
-            lsn = _START.search(tail)
-            if lsn is None:
+            log = _RANGE.search(tail)
+            if log is None:
                 raise StepFailed("pg_basebackup's manifest names no range of its log")
             carrier.send(files, found, upload, self.part_size)
             self.ctx.deadline.check()
             upload.commit()
             now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             manifest = BaseManifest(
-                run=self.ctx.run_id, service=self.service.name, host=self.ctx.host.name, taken_at=now, start_lsn=lsn[1],
-                end_lsn=lsn[2], tool=tools.version("pg_basebackup")[1], **server,
+                run=self.ctx.run_id, service=self.service.name, host=self.ctx.host.name, taken_at=now, timeline=int(log[1]),
+                start_lsn=log[2], end_lsn=log[3], tool=tools.version("pg_basebackup")[1], **server,
                 files={one.name: StoredFile(size=one.size, sha256=one.sha256) for one in found})
             self.store.put(self.folder.below(FILE).key, manifest.encoded(), sha256(manifest.encoded()))
         return manifest

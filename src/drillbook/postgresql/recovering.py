@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from drillbook.action import Context, Facts
 from drillbook.errors import NotReady, StepFailed
 from drillbook.findings import finding
-from drillbook.postgresql import cluster, wal
+from drillbook.postgresql import cluster, timelines, wal
 from drillbook.postgresql.basebackup import BaseManifest, Extracted, read
 from drillbook.postgresql.connection import Connection, connected, one
 from drillbook.postgresql.dump import failing
+from drillbook.postgresql.received import Received
 from drillbook.postgresql.stages import Stages
 from drillbook.postgresql.tools import Tools
 from drillbook.services import Postgres
@@ -29,24 +31,47 @@ _SETTINGS = b"""
 restore_command = 'false'
 recovery_target_timeline = 'latest'
 """
-_REPLAYED = """
-SELECT pg_catalog.pg_last_wal_replay_lsn()::text, timeline_id,
+# The new timeline's history ends with the place where the log did that was replayed; a server that was started again since
+# knows it from there alone.
+_RECOVERED = """
+SELECT ('x' || pg_catalog.substr(name, 1, 8))::bit(32)::int,
+       pg_catalog.pg_read_file('pg_wal/' || pg_catalog.substr(name, 1, 8) || '.history', true),
        pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.pg_last_xact_replay_timestamp()),
                           'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-FROM pg_catalog.pg_control_checkpoint()
+FROM pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()) AS name
 """
 _UNITS = {"B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 
 
 @dataclass(frozen=True, slots=True)
+class Least:
+    """How far a recovery must come: to the byte ``to``, and beyond ``record``, where the last whole record begins."""
+
+    to: int
+    record: int = -1
+
+    def missed(self, end: int) -> str:
+        """What a recovery that ended at ``end`` should have reached; empty: it did."""
+        if end < self.to:
+            return f"replayed to {timelines.lsn(self.to)} at least"
+        if end <= self.record:
+            return f"replayed beyond {timelines.lsn(self.record)}, where the log's last record begins"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
 class Recovery:
-    """One cluster that is being recovered from ``origin`` and the log in ``log``, a folder on the host; empty: without."""
+    """One cluster that is being recovered from ``origin`` and the log in ``log``, a folder on the host; empty: without.
+
+    ``reach`` is an LSN that the recovery must reach, empty: any.
+    """
 
     ctx: Context
     service: Postgres
     store: Store
     origin: Reference
     log: str
+    reach: str = ""
     stages: Stages = field(default_factory=Stages)
 
     @property
@@ -60,22 +85,29 @@ class Recovery:
             manifest = read(self.store, self.origin)
             with self.ctx.temporary("recover") as scratch:
                 with self.stages.time("total"):
-                    segments = self._lay_down(manifest, scratch)
-                    last = self._last_full(segments, manifest)
+                    made = self._made()
+                    received = self._received(manifest)
+                    files, least = self._way(received, manifest, scratch)
+                    if not made:
+                        self._lay_down(manifest, received, files, scratch)
                     begun = time.monotonic()
                     with cluster.starting(self.ctx, self.tools), \
                             connected(self.ctx, self.service, database="postgres") as session:
                         self.stages.seconds["replay"] = round(time.monotonic() - begun, 3)
-                        replayed = self._settle(session, last)
-                return self._facts(manifest, segments, replayed)
+                        recovered = self._settle(session, least)
+                return self._facts(manifest, len(files), recovered)
 
-    def _lay_down(self, manifest: BaseManifest, scratch: str) -> list[str]:
-        """Make the data directory, unless this very step did so before it died; the segments of the log."""
+    def _made(self) -> bool:
+        """Did this very step make the data directory before it died? Raises StepFailed where there is any other."""
         found = cluster.state(self.tools)
         if found == "cluster" and self._made_here():
-            return []
+            return True
         if found not in ("absent", "empty"):
             raise self._not_clean(f"{self.service.data_directory} is not empty")
+        return False
+
+    def _lay_down(self, manifest: BaseManifest, received: Received | None, files: Sequence[str], scratch: str) -> None:
+        """Make the data directory, with the log in it."""
         self._need_room(manifest)
         backup = Extracted(self.ctx, self.store, self.origin)
         with self.stages.time("fetch"):
@@ -83,10 +115,10 @@ class Recovery:
         made = cluster.aside(self.tools, self.ctx.run_id)
         with self.stages.time("extract"):
             backup.extract(made, folder, made.service.data_directory)
-            segments = self._log(made, manifest)
+            if received:
+                received.lay(files, made.service.data_directory)
         self._configure(made, manifest)
         cluster.put_in_place(made, self.tools)
-        return segments
 
     def _need_room(self, manifest: BaseManifest) -> None:
         """Raise StepFailed where the files, or the cluster beside them, would not fit."""
@@ -100,29 +132,27 @@ class Recovery:
             raise StepFailed(f"{self.ctx.host.name}: {self.service.data_directory} has {free >> 20} MiB free, "
                              f"{-(-manifest.cluster_bytes >> 20)} MiB are needed: make room where it is")
 
-    def _last_full(self, segments: list[str], manifest: BaseManifest) -> int:
-        """The byte of the log at which the last full segment begins; where none was received, the backup's end."""
-        size = _bytes(manifest.wal_segment_size)
-        full = [wal.number(name, size) * size for name in segments if not name.endswith(".partial")]
-        return max([wal.position(manifest.end_lsn), *full[-1:]])
-
-    def _log(self, made: Tools, manifest: BaseManifest) -> list[str]:
+    def _received(self, manifest: BaseManifest) -> Received | None:
+        """The log, to which nothing is added any more."""
         if not self.log:
-            return []
-        receiver = wal.Receiver(self.tools)
-        receiver.stop()
-        segments = receiver.lay(self.log, made.service.data_directory)
-        size = _bytes(manifest.wal_segment_size)
-        if missing := wal.gaps(segments, size):
-            raise self._gap(f"the one after {missing[0]} is missing")
-        if wal.number(segments[0], size) > wal.position(manifest.end_lsn) // size:
-            raise self._gap(f"it begins with {segments[0]}, after the backup's end at {manifest.end_lsn}")
-        return segments
+            return None
+        wal.Receiver(self.tools).stop()
+        return Received(self.tools, self.log, _bytes(manifest.wal_segment_size))
 
-    def _gap(self, measured: str) -> StepFailed:
-        return StepFailed(f"the log in {self.log} has gaps", findings=[finding(
-            "wal-gap", title=self.service.name, wanted="segments without a gap since the backup", measured=measured,
-            host=self.ctx.host.name)])
+    def _way(self, received: Received | None, manifest: BaseManifest, scratch: str) -> tuple[Sequence[str], Least]:
+        """The files of the log that are replayed, and how far that must lead. Raises StepFailed where one is missing."""
+        end = timelines.position(manifest.end_lsn)
+        to = max(end, timelines.position(self.reach)) if self.reach else end
+        if received is None:
+            return (), Least(to)
+        way = received.way(manifest.timeline, end)
+        if way.missing:
+            raise self._gap(f"the log in {self.log} has gaps: {way.missing}", "every segment since the backup", way.missing)
+        return way.files, Least(to, received.last_record(way, scratch))
+
+    def _gap(self, said: str, wanted: str, measured: str) -> StepFailed:
+        return StepFailed(f"{self.ctx.host.name}: {said}", findings=[finding(
+            "wal-gap", title=self.service.name, wanted=wanted, measured=measured, host=self.ctx.host.name)])
 
     def _configure(self, made: Tools, manifest: BaseManifest) -> None:
         if (manifest.service, manifest.host) != (self.service.name, self.ctx.host.name):
@@ -132,24 +162,22 @@ class Recovery:
         cluster.write(made, cluster.UNSYNCED, b"")
         cluster.write(made, MARKER, self._mark().encode())
 
-    def _settle(self, session: Connection, least: int) -> tuple[str | None, int, str | None]:
-        """The settings of the recovery go, everything is on disk, and how far it came. Raises StepFailed before ``least``.
-
-        A server that was started again since has no memory of how far it replayed.
-        """
-        lsn, _, last = one(session, _REPLAYED)
-        if lsn is not None and wal.position(lsn) < least:
-            raise StepFailed(f"{self.ctx.host.name}: the recovery ended before the log did", findings=[finding(
-                "wal-gap", title=self.service.name, wanted=f"replayed to {least >> 32:X}/{least & 0xFFFFFFFF:X} at least",
-                measured=f"replayed to {lsn}", host=self.ctx.host.name)])
+    def _settle(self, session: Connection, least: Least) -> tuple[str, int, str | None]:
+        """The settings of the recovery go, everything is on disk, and how far it came. StepFailed when before ``least``."""
+        timeline, text, last = one(session, _RECOVERED)
+        history = timelines.history(text or "")
+        if not history:
+            raise StepFailed(f"{self.ctx.host.name}: timeline {timeline} does not tell where the recovery ended")
+        end = history[-1].at
+        if missed := least.missed(end):
+            raise self._gap("the recovery ended before the log did", missed, f"replayed to {timelines.lsn(end)}")
         session.execute("ALTER SYSTEM RESET restore_command")
         session.execute("ALTER SYSTEM RESET recovery_target_timeline")
         session.execute("SELECT pg_catalog.pg_reload_conf()")
         session.execute("CHECKPOINT")
         with self.stages.time("sync"):
             cluster.sync(self.tools)
-        timeline = one(session, _REPLAYED)[1]
-        return lsn, int(timeline), last
+        return timelines.lsn(end), timeline, last
 
     def _mark(self) -> str:
         return f"{self.ctx.run_id} {self.ctx.step}"
@@ -164,10 +192,10 @@ class Recovery:
             "restore-target", title=self.service.name, wanted="an empty data directory", measured=measured,
             host=self.ctx.host.name)])
 
-    def _facts(self, manifest: BaseManifest, segments: list[str], replayed: tuple[str | None, int, str | None]) -> Facts:
-        lsn, timeline, last = replayed
+    def _facts(self, manifest: BaseManifest, segments: int, recovered: tuple[str, int, str | None]) -> Facts:
+        lsn, timeline, last = recovered
         total = self.stages.seconds["total"]
-        return {"database": self.service.database, "cluster_bytes": manifest.cluster_bytes, "segments": len(segments),
+        return {"database": self.service.database, "cluster_bytes": manifest.cluster_bytes, "segments": segments,
                 "replayed_to": lsn, "last_commit_at": last, "timeline": timeline, "timeline_before": manifest.timeline,
                 "database_bytes": manifest.cluster_bytes,
                 "bytes_per_second": round(manifest.cluster_bytes / max(total, 0.001)),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 import psycopg
 from pydantic import Field
 
 from drillbook import stored
-from drillbook.action import Context, Facts, Read, Undo, Write
+from drillbook.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.actions.postgres.backup import PartSize, Uri
 from drillbook.actions.postgres.fields import ServiceName, need_unit
 from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
@@ -153,7 +154,7 @@ class StreamWal(Write):
         receiver = wal.Receiver(Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host))
         receiver.stop()
         try:
-            return {"pid": receiver.start(self.for_), "folder": receiver.folder}
+            return {"pid": receiver.start(self.for_, wal.name_of(ctx.run_id)), "folder": receiver.folder}
         except BaseException:
             wal.stop_quietly(receiver)
             raise
@@ -193,6 +194,45 @@ class StopWal(Write):
         return Undo.nothing("the log was received only for this run")
 
 
+class WalReceived(Read):
+    """Wait until all that is committed now is on the disk of the receiver that `postgres.stream_wal` of this run started.
+
+    It is received a moment after it is written: without this step nobody knows which of the last commits a recovery must
+    bring back. A commit of its own, which leaves nothing, makes sure that the server has flushed those before it.
+    """
+
+    SERVICE = Postgres
+    PLACE = Place.CONTROLLER
+
+    service: ServiceName
+    within: Annotated[Duration, Field(gt=0, description="The longest that it may take.")] = Duration(30)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``lsn`` up to which the log is received, for `reach` of the recovery, and ``seconds`` that it took."""
+        begun, name = time.monotonic(), wal.name_of(ctx.run_id)
+        service = ctx.service(self.service, Postgres)
+        with failing("the receiver's place could not be read"), connected(ctx, service) as session:
+            session.execute("SET synchronous_commit TO local")
+            lsn = one(session, "SELECT pg_catalog.pg_logical_emit_message(true, 'drillbook', 'received')::text")[0]
+            while not (row := session.execute(_RECEIVED, (lsn, name)).fetchone()) or not row[1]:
+                if row is None:
+                    raise StepFailed(f"nobody receives the log of {self.service}: `postgres.stream_wal` has ended, "
+                                     "or did not begin")
+                if time.monotonic() - begun > self.within or ctx.deadline.remaining() < 0.5:
+                    raise StepFailed(f"the log of {self.service} was not received up to {lsn} in time", findings=[finding(
+                        "wal-behind", title=self.service, wanted=f"received up to {lsn} within {self.within:g} s",
+                        measured=f"received up to {row[0] or 'nowhere'}")])
+                ctx.deadline.wait(0.05)
+        return {"lsn": lsn, "seconds": round(time.monotonic() - begun, 3)}
+
+
+# The furthest of them: a receiver that was ended hard may still be there for a while.
+_RECEIVED = """
+SELECT pg_catalog.max(flush_lsn)::text, coalesce(pg_catalog.max(flush_lsn) >= %s::pg_lsn, false)
+FROM pg_catalog.pg_stat_replication WHERE application_name = %s HAVING pg_catalog.count(*) > 0
+"""
+
+
 class Recover(Write):
     """Recover a whole cluster from a base backup and the log since, to the log's end; the data directory must be empty."""
 
@@ -203,17 +243,20 @@ class Recover(Write):
     from_: Annotated[Uri, Field(alias="from", description="The `location` that a base backup gave.")]
     wal: Annotated[str, Field(pattern=r"^(/[^\x00\n]+)?$", description=(
         "Folder on the host with the log since: the `folder` of `postgres.stream_wal`. Empty: to the backup's end."))] = ""
+    reach: Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8})?$", description=(
+        "The recovery fails when it ends before this LSN: the `lsn` of `postgres.wal_received`."))] = ""
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``replayed_to last_commit_at timeline segments cluster_bytes bytes_per_second seconds``."""
         service = ctx.service(self.service, Postgres)
-        return Recovery(ctx, service, Store(ctx.bucket(self.from_)), stored.split(self.from_), self.wal).run()
+        return Recovery(ctx, service, Store(ctx.bucket(self.from_)), stored.split(self.from_), self.wal,
+                        self.reach).run()
 
     def ready(self, ctx: Context) -> None:
         """Tools on the host, the data directory's owner, a way to carry the files, and the store."""
         service = ctx.service(self.service, Postgres)
         tools = Tools.of(ctx, service, ctx.host)
-        tools.need(("initdb",), 0)
+        tools.need(("initdb", *(("pg_waldump",) if not self.known("wal") or self.wal else ())), 0)
         Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
         try:
             cluster.state(tools)
