@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "src" / "drillbook"
 
 LAYERS = [
     {"errors"}, {"explaining"}, {"findings"}, {"values", "console", "invoking"}, {"services", "redact", "strict", "web"}, {"host"}, {"manager", "leases"},
-    {"store"}, {"action"}, {"carry"}, {"transfer", "stored"}, {"probe"}, {"template", "placeholders"}, {"postgresql", "archive", "keyspace", "vectors", "hostfaults", "monitoring", "containers"}, {"patterns"}, {"ansible"}, {"reading"}, {"window"}, {"inventory", "entries"}, {"diagnosing"}, {"spec"}, {"planned"}, {"plan", "guard", "approval"}, {"journal"},
+    {"store"}, {"action"}, {"carry"}, {"transfer", "stored"}, {"backupset"}, {"probe"}, {"template", "placeholders"}, {"postgresql", "archive", "keyspace", "vectors", "hostfaults", "monitoring", "containers"}, {"patterns"}, {"ansible"}, {"reading"}, {"window"}, {"inventory", "entries"}, {"diagnosing"}, {"spec"}, {"planned"}, {"plan", "guard", "approval"}, {"journal"},
     {"sampling"}, {"evidence", "capacity", "tracing"},
     {"intents"}, {"remedy"}, {"hosts", "actions", "probes", "lab"}, {"result"}, {"tracks", "notes", "detection"}, {"recording", "stopping", "reaching"}, {"holding"}, {"steps", "probing"}, {"revert"}, {"ending"}, {"hosting", "departed"}, {"watching"}, {"runner", "recovery"},
     {"measure", "diagnosed"}, {"judge"}, {"report", "earlier"}, {"attesting", "contacting"}, {"project", "reference", "schema", "views", "verifying"}, {"conduct", "handbook", "listing", "audit", "scaffold", "overview"}, {"checking", "showing", "halting", "incident", "labs"}, {"desk"}, {"tasks"},

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from drillbook.backupset import taking
 from drillbook.errors import NotReady, StepFailed
 from drillbook.postgresql import timelines
+from drillbook.store import Reference, Store
+from drillbook.transfer import PART_LEAST
 from tests.postgresql import fixtures
 from tests.postgresql.site import BUCKET
 
@@ -82,6 +85,30 @@ def test_a_base_backup_is_whole_and_pg_verifybackup_says_so(place, primary, base
     assert "successfully verified" in facts["said"]
     with pytest.raises(StepFailed, match="a backup is never overwritten"):
         place.run("postgres.base_backup", service="primary", to=f"s3://{BUCKET}/base")
+
+
+def test_a_backup_set_is_there_whole_or_not_at_all(place):
+    store, folder = Store(place.store), Reference(BUCKET, "set")
+    with pytest.raises(StepFailed, match="does not show what was uploaded: one"), taking(store, folder) as backup:
+        backup.put("one", b"1")
+        backup.stream("large", iter([b"2" * PART_LEAST, b"3"]))
+        place.s3().delete_object(Bucket=BUCKET, Key="set/one")  # somebody else's rule, or a store that lost it
+        backup.seal(b"{}")
+    assert place.keys("set") == []
+    with pytest.raises(ZeroDivisionError), taking(store, folder) as backup:
+        backup.put("one", b"1")
+        backup.seal(b"{}")
+        raise ZeroDivisionError
+    assert place.keys("set") == []
+    with pytest.raises(StepFailed, match="exists already"), taking(store, folder) as late:
+        with taking(store, folder) as early:
+            early.seal(b"early")
+        late.put("one", b"1")
+        late.seal(b"late")
+    assert place.keys("set") == ["set/manifest.json"]
+    with pytest.raises(StepFailed, match="a backup is never overwritten"), taking(store, folder):
+        pass
+    assert place.uploads() == []
 
 
 def test_a_damaged_base_backup_is_found(place, primary):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from drillbook.action import Context, Facts
+from drillbook.backupset import BackupSet, taking
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.keyspace import content, server, trial
 from drillbook.keyspace.connection import connected
@@ -14,8 +15,7 @@ from drillbook.keyspace.manifest import RDB, Manifest, Place, StoredFile
 from drillbook.keyspace.proof import scratch
 from drillbook.services import Redis
 from drillbook.store import Reference, Store
-from drillbook.stored import FILE, sha256
-from drillbook.transfer import Carrier, Upload
+from drillbook.transfer import Carrier
 
 _COPY = 'umask 077; from=$1 to=$2; shift 2; exec "$@" cat -- "$from" > "$to"'
 
@@ -44,17 +44,10 @@ class Backup:
             raise StepFailed(f"the backup failed: {error.message}") from error
 
     def _take(self) -> Facts:
-        if self.store.size(self.folder.below(FILE).key) is not None:
-            raise StepFailed(f"there is a backup in {self.folder} already; a backup is never overwritten")
-        upload = Upload(self.store, self.folder.key)
-        with scratch(self.ctx, "save") as folder:
-            try:
-                draft = self._collect(folder)
-                manifest = self._send(draft, folder, upload)
-                return self._facts(manifest)
-            except BaseException:
-                upload.discard()
-                raise
+        with taking(self.store, self.folder) as backup, scratch(self.ctx, "save") as folder:
+            draft = self._collect(folder)
+            manifest = self._send(draft, folder, backup)
+            return {**backup.facts(self.ctx), **self._facts(manifest)}
 
     def _timed(self, name: str, since: float) -> None:
         self.seconds[name] = round(time.monotonic() - since, 3)
@@ -85,35 +78,24 @@ class Backup:
         source = f"{place.directory.rstrip('/')}/{place.rdb}"
         self.ctx.run("sh", "-c", _COPY, "sh", source, target, *as_owner(self.service)).check()
 
-    def _send(self, draft: Manifest, folder: str, upload: Upload) -> Manifest:
+    def _send(self, draft: Manifest, folder: str, backup: BackupSet) -> Manifest:
         """Bring the file and then the manifest into the store."""
         begun = time.monotonic()
         carrier = Carrier(self.ctx.host, self.ctx.deadline, folder)
         found = carrier.survey(f"{folder}/files", self.part_size)
         if [one.name for one in found] != [RDB]:
             raise StepFailed(f"{self.ctx.host.name}: unexpected files beside the saved one: {[one.name for one in found]}")
-        carrier.send(f"{folder}/files", found, upload, self.part_size)
-        self.ctx.deadline.check()
-        upload.commit()
-        sizes = self.store.sizes(self.folder.key + "/")
-        wrong = [one.name for one in found if sizes.get(one.name) != one.size]
-        if wrong:
-            raise StepFailed(f"the store does not show what was uploaded: {', '.join(wrong)}")
+        backup.send(carrier, f"{folder}/files", found, self.part_size)
         files = {one.name: StoredFile(size=one.size, sha256=one.sha256) for one in found}
         manifest = draft.model_copy(update={"files": files})
-        data = manifest.encoded()
-        self.store.put(self.folder.below(FILE).key, data, sha256(data))
+        backup.seal(manifest.encoded())
         self._timed("upload", begun)
         return manifest
 
     def _facts(self, manifest: Manifest) -> Facts:
-        data = manifest.encoded()
-        pinned = sha256(data)
-        return {"location": str(Reference(self.folder.bucket, self.folder.key, pinned)),
-                "manifest": str(self.folder.below(FILE, pinned)), "bytes": manifest.bytes, "files": len(manifest.files),
-                "keys": manifest.count, "types": manifest.types(), "snapshot_at": manifest.snapshot_at,
-                "server": f"{manifest.server} {manifest.server_version}", "append_only": manifest.place.appends,
-                "algorithm": manifest.algorithm, "seconds": self.seconds, "evidence": self.ctx.evidence(FILE, data)}
+        return {"bytes": manifest.bytes, "files": len(manifest.files), "keys": manifest.count, "types": manifest.types(),
+                "snapshot_at": manifest.snapshot_at, "server": f"{manifest.server} {manifest.server_version}",
+                "append_only": manifest.place.appends, "algorithm": manifest.algorithm, "seconds": self.seconds}
 
 
 def _utc(milliseconds: int) -> str:

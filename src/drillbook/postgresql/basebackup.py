@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from drillbook import stored
 from drillbook.action import Context, Facts
+from drillbook.backupset import BackupSet, taking
 from drillbook.errors import StepFailed
 from drillbook.postgresql.connection import Connection, connected, one
 from drillbook.postgresql.dump import failing
@@ -24,8 +25,8 @@ from drillbook.postgresql.stages import Stages
 from drillbook.postgresql.tools import Tools
 from drillbook.services import Postgres
 from drillbook.store import Reference, Store
-from drillbook.stored import FILE, sha256
-from drillbook.transfer import NAME, Carrier, File, Upload
+from drillbook.stored import FILE
+from drillbook.transfer import NAME, Carrier, File
 from drillbook.values import canonical
 
 FORMAT: Literal["drillbook/postgres-base/1"] = "drillbook/postgres-base/1"
@@ -103,18 +104,12 @@ class Base:
 
     def take(self) -> Facts:
         """Take it. Raises StepFailed, HostError, Cancelled; then nothing of it stays in the store or on the host."""
-        with failing("the base backup failed"):
-            if self.store.size(self.folder.below(FILE).key) is not None:
-                raise StepFailed(f"there is a backup in {self.folder} already; a backup is never overwritten")
-            upload = Upload(self.store, self.folder.key)
-            with self.ctx.temporary("base") as scratch:
-                try:
-                    server = self._server()
-                    self._copy(f"{scratch}/files")
-                    return self._facts(self._send(server, scratch, upload))
-                except BaseException:
-                    upload.discard()
-                    raise
+        with failing("the base backup failed"), taking(self.store, self.folder) as backup, \
+                self.ctx.temporary("base") as scratch:
+            server = self._server()
+            self._copy(f"{scratch}/files")
+            manifest = self._send(server, scratch, backup)
+            return {**backup.facts(self.ctx), **self._facts(manifest)}
 
     def _server(self) -> Facts:
         with connected(self.ctx, self.service) as session:
@@ -132,7 +127,7 @@ class Base:
             said = output.stderr.decode("utf-8", "backslashreplace").strip()[-600:]
             raise StepFailed(f"{tools.host.name}: pg_basebackup ended with status {output.exit}: {said}")
 
-    def _send(self, server: Facts, scratch: str, upload: Upload) -> BaseManifest:
+    def _send(self, server: Facts, scratch: str, backup: BackupSet) -> BaseManifest:
         tools = Tools.of(self.ctx, self.service, self.ctx.host)
         files = f"{scratch}/files"
         with self.stages.time("upload"):
@@ -144,25 +139,19 @@ class Base:
             log = _RANGE.search(tail)
             if log is None:
                 raise StepFailed("pg_basebackup's manifest names no range of its log")
-            carrier.send(files, found, upload, self.part_size)
-            self.ctx.deadline.check()
-            upload.commit()
+            backup.send(carrier, files, found, self.part_size)
             now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             manifest = BaseManifest(
                 run=self.ctx.run_id, service=self.service.name, host=self.ctx.host.name, taken_at=now, timeline=int(log[1]),
                 start_lsn=log[2], end_lsn=log[3], tool=tools.version("pg_basebackup")[1], **server,
                 files={one.name: StoredFile(size=one.size, sha256=one.sha256) for one in found})
-            self.store.put(self.folder.below(FILE).key, manifest.encoded(), sha256(manifest.encoded()))
+            backup.seal(manifest.encoded())
         return manifest
 
     def _facts(self, manifest: BaseManifest) -> Facts:
-        data = manifest.encoded()
-        digest = sha256(data)
-        return {"location": str(Reference(self.folder.bucket, self.folder.key, digest)),
-                "manifest": str(self.folder.below(FILE, digest)), "bytes": sum(one.size for one in manifest.files.values()),
-                "cluster_bytes": manifest.cluster_bytes, "start_lsn": manifest.start_lsn, "end_lsn": manifest.end_lsn,
-                "timeline": manifest.timeline, "taken_at": manifest.taken_at, "seconds": self.stages.seconds,
-                "evidence": self.ctx.evidence(FILE, data)}
+        return {"bytes": sum(one.size for one in manifest.files.values()), "cluster_bytes": manifest.cluster_bytes,
+                "start_lsn": manifest.start_lsn, "end_lsn": manifest.end_lsn, "timeline": manifest.timeline,
+                "taken_at": manifest.taken_at, "seconds": self.stages.seconds}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import psycopg
 
 from drillbook.action import Context, Facts
+from drillbook.backupset import BackupSet, taking
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.host import Output
 from drillbook.postgresql import content, properties, schema
@@ -20,8 +21,8 @@ from drillbook.postgresql.stages import Stages
 from drillbook.postgresql.tools import Tools
 from drillbook.services import Postgres
 from drillbook.store import Reference, Store
-from drillbook.stored import FILE, sha256
-from drillbook.transfer import Carrier, File, Upload
+from drillbook.stored import sha256
+from drillbook.transfer import Carrier
 
 COMPRESSION = "gzip:1"  # the only one of pg_dump's whose files carry a checksum of their own
 ARCHIVE, GLOBALS, SCHEMA, CONFIG = "database", "globals.sql", "schema.sql", "config"
@@ -41,19 +42,11 @@ class Backup:
 
     def take(self) -> Facts:
         """Take it. Raises StepFailed, HostError, Cancelled; then nothing of it stays in the store or on the host."""
-        with failing("the backup failed"):
-            if self.store.size(self.folder.below(FILE).key) is not None:
-                raise StepFailed(f"there is a backup in {self.folder} already; a backup is never overwritten")
-            upload = Upload(self.store, self.folder.key)
-            with self.ctx.temporary("dump") as scratch:
-                try:
-                    self.ctx.run("mkdir", "-m", "700", "--", f"{scratch}/files").check()
-                    draft, warnings = self._collect(f"{scratch}/files")
-                    manifest = self._send(draft, scratch, upload)
-                    return self._facts(manifest, warnings)
-                except BaseException:
-                    upload.discard()
-                    raise
+        with failing("the backup failed"), taking(self.store, self.folder) as backup, self.ctx.temporary("dump") as scratch:
+            self.ctx.run("mkdir", "-m", "700", "--", f"{scratch}/files").check()
+            draft, warnings = self._collect(f"{scratch}/files")
+            manifest = self._send(draft, scratch, backup)
+            return {**backup.facts(self.ctx), **self._facts(manifest, warnings)}
 
     def _collect(self, folder: str) -> tuple[Manifest, list[str]]:
         """Write every file below ``folder`` on the host; returns the manifest without files, and the tools' warnings."""
@@ -92,37 +85,23 @@ class Backup:
             self.ctx.run("mkdir", "-p", "--", path.rpartition("/")[0]).check()
             self.ctx.host.put(data, path)
 
-    def _send(self, draft: Manifest, scratch: str, upload: Upload) -> Manifest:
+    def _send(self, draft: Manifest, scratch: str, backup: BackupSet) -> Manifest:
         """Bring the files and then the manifest into the store."""
         with self.stages.time("upload"):
             carrier = Carrier(self.ctx.host, self.ctx.deadline, scratch)
             found = carrier.survey(f"{scratch}/files", self.part_size)
-            carrier.send(f"{scratch}/files", found, upload, self.part_size)
-            self.ctx.deadline.check()
-            upload.commit()
-            self._look(found)
+            backup.send(carrier, f"{scratch}/files", found, self.part_size)
             files = {one.name: StoredFile(size=one.size, sha256=one.sha256) for one in found}
             manifest = Manifest.model_validate(draft.model_dump() | {"files": files})
-            data = manifest.encoded()
-            self.store.put(self.folder.below(FILE).key, data, sha256(data))
+            backup.seal(manifest.encoded())
         return manifest
 
-    def _look(self, found: list[File]) -> None:
-        sizes = self.store.sizes(self.folder.key + "/")
-        wrong = [one.name for one in found if sizes.get(one.name) != one.size]
-        if wrong:
-            raise StepFailed(f"the store does not show what was uploaded: {', '.join(wrong[:5])}")
-
     def _facts(self, manifest: Manifest, warnings: list[str]) -> Facts:
-        data = manifest.encoded()
-        digest = sha256(data)
         facts: Facts = {
-            "location": str(Reference(self.folder.bucket, self.folder.key, digest)),
-            "manifest": str(self.folder.below(FILE, digest)), "bytes": manifest.bytes, "files": len(manifest.files),
-            "database_bytes": manifest.database.bytes, "tables": len(manifest.tables),
-            "rows": sum(table.rows for table in manifest.tables), "snapshot_at": manifest.server_time,
-            "server_version": manifest.server_version, "tools": manifest.tools, "algorithm": ALGORITHM,
-            "seconds": self.stages.seconds, "evidence": self.ctx.evidence(FILE, data)}
+            "bytes": manifest.bytes, "files": len(manifest.files), "database_bytes": manifest.database.bytes,
+            "tables": len(manifest.tables), "rows": sum(table.rows for table in manifest.tables),
+            "snapshot_at": manifest.server_time, "server_version": manifest.server_version, "tools": manifest.tools,
+            "algorithm": ALGORITHM, "seconds": self.stages.seconds}
         if warnings:
             facts |= {"warnings": len(warnings), "warnings_evidence": self.ctx.evidence("warnings.txt", "\n".join(warnings))}
         return facts

@@ -9,18 +9,18 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from drillbook.action import Context
-from drillbook.errors import DrillbookError, StepFailed
+from drillbook.backupset import BackupSet
+from drillbook.errors import StepFailed
 from drillbook.findings import finding
 from drillbook.services import Qdrant
 from drillbook.store import Reference, Store
-from drillbook.stored import FILE, sha256
+from drillbook.stored import sha256
 from drillbook.vectors.collection import Session
-from drillbook.vectors.manifest import SNAPSHOT, Manifest, StoredFile
+from drillbook.vectors.manifest import Manifest, StoredFile
 from drillbook.vectors.points import Point, Tally
 from drillbook.vectors.snapshot import Carrying
 
@@ -30,10 +30,9 @@ PART = 8 << 20
 
 @dataclass(slots=True)
 class Export:
-    """One export that is being taken into the folder ``folder`` of ``store``."""
+    """One export that is being taken into ``backup``."""
 
-    store: Store
-    folder: Reference
+    backup: BackupSet
     part: int = PART
     files: dict[str, StoredFile] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
@@ -43,30 +42,19 @@ class Export:
     def take(self, ctx: Context, session: Session, service: Qdrant, *, with_snapshot: bool) -> Manifest:
         """Take it, with the server's own snapshot where there is one and ``with_snapshot`` is set.
 
-        Raises StepFailed, CouldNotVerify; then nothing of it stays in the store.
+        Raises StepFailed, CouldNotVerify.
         """
-        carrying = Carrying(ctx, service, self.store, self.folder)
-        if self.store.size(self.folder.below(FILE).key) is not None:
-            raise StepFailed(f"there is a backup in {self.folder} already; a backup is never overwritten")
         taken = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        try:
-            config, version = session.config(), session.version()
-            self._parts(session)
-            if not self.tally.points:
-                raise StepFailed(f"the collection {session.collection!r} holds no point: there is nothing to back up")
-            sizes = self.store.sizes(self.folder.key + "/")
-            if wrong := [name for name, one in self.files.items() if sizes.get(name) != one.size]:
-                raise StepFailed(f"the store does not show what was uploaded: {', '.join(wrong[:3])}")
-            snapshot, self.left_out = carrying.take(session, self.tally) if with_snapshot else (None, "not wanted")
-            manifest = Manifest(run=ctx.run_id, service=service.name, collection=session.collection, server_version=version,
-                                taken_at=taken, config=config, points=self.tally.points, digest=self.tally.digest,
-                                snapshot=snapshot, files=self.files)
-            data = manifest.encoded()
-            self.store.put(self.folder.below(FILE).key, data, sha256(data))
-        except BaseException:
-            with suppress(DrillbookError):
-                self.store.delete([self.folder.below(name).key for name in (SNAPSHOT, *self.files)])
-            raise
+        config, version = session.config(), session.version()
+        self._parts(session)
+        if not self.tally.points:
+            raise StepFailed(f"the collection {session.collection!r} holds no point: there is nothing to back up")
+        carrying = Carrying(ctx, service, self.backup)
+        snapshot, self.left_out = carrying.take(session, self.tally) if with_snapshot else (None, "not wanted")
+        manifest = Manifest(run=ctx.run_id, service=service.name, collection=session.collection, server_version=version,
+                            taken_at=taken, config=config, points=self.tally.points, digest=self.tally.digest,
+                            snapshot=snapshot, files=self.files)
+        self.backup.seal(manifest.encoded())
         return manifest
 
     def _parts(self, session: Session) -> None:
@@ -87,9 +75,7 @@ class Export:
         text = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogatepass")
         data = gzip.compress(text, compresslevel=1, mtime=0)
         name = f"points-{len(self.files) + 1:05}.jsonl.gz"
-        digest = sha256(data)
-        self.store.put(self.folder.below(name).key, data, digest)
-        self.files[name] = StoredFile(size=len(data), sha256=digest, points=len(lines))
+        self.files[name] = StoredFile(size=len(data), sha256=self.backup.put(name, data), points=len(lines))
 
 
 def parts(ctx: Context, store: Store, folder: Reference, manifest: Manifest) -> Iterator[list[Point]]:

@@ -11,16 +11,15 @@ import http.client
 import re
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from drillbook.action import Context
-from drillbook.errors import CouldNotVerify, DrillbookError, StepFailed
+from drillbook.backupset import BackupSet
+from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
 from drillbook.services import Qdrant
 from drillbook.store import Reference, Store
-from drillbook.stored import sha256
 from drillbook.vectors.collection import ANSWER_S, Session
 from drillbook.vectors.collection import Snapshot as Made
 from drillbook.vectors.manifest import SNAPSHOT, Manifest, ServerSnapshot
@@ -33,12 +32,11 @@ PART = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Carrying:
-    """The way of a snapshot of ``service`` into ``folder`` of ``store``, through the controller."""
+    """The way of a snapshot of ``service`` into ``backup``, through the controller."""
 
     ctx: Context
     service: Qdrant
-    store: Store
-    folder: Reference
+    backup: BackupSet
 
     def take(self, session: Session, tally: Tally) -> tuple[ServerSnapshot | None, str]:
         """Take one; the points that were read are those of ``tally``. Returns it, or None and why there is none.
@@ -61,31 +59,24 @@ class Carrying:
             for point in points:
                 after.add(point.digest())
         if (after.points, after.digest) != (tally.points, tally.digest):
-            self.discard()
+            self.backup.remove(SNAPSHOT)
             return None, "clients wrote meanwhile, so that nothing says what it holds"
         return found, ""
 
-    def discard(self) -> None:
-        """Remove it from the store."""
-        self.store.delete([self.folder.below(SNAPSHOT).key])
-
     def _carry(self, made: Made) -> ServerSnapshot:
-        key = self.folder.below(SNAPSHOT).key
-        upload, digest, size = self.store.begin(key), hashlib.sha256(), 0
-        parts: list[tuple[str, str]] = []
-        try:
+        digest, size = hashlib.sha256(), 0
+
+        def counted() -> Iterator[bytes]:
+            nonlocal size
             for data in self._parts(made.name):
                 digest.update(data)
                 size += len(data)
-                parts.append((self.store.put_part(key, upload, len(parts) + 1, data, sha256(data)), sha256(data)))
+                yield data
             if size != made.size or (made.sha256 and made.sha256 != digest.hexdigest()):
                 raise StepFailed(f"the snapshot {made.name} came with {size} bytes, sha256 {digest.hexdigest()}; the server "
                                  f"says {made.size} bytes, sha256 {made.sha256}")
-            self.store.complete(key, upload, parts)
-        except BaseException:
-            with suppress(DrillbookError):
-                self.store.abort(key, upload)
-            raise
+
+        self.backup.stream(SNAPSHOT, counted())
         return ServerSnapshot(size=size, sha256=digest.hexdigest())
 
     def _parts(self, name: str) -> Iterator[bytes]:

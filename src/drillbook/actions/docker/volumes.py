@@ -14,13 +14,14 @@ from pydantic import AfterValidator, Field
 from drillbook import stored
 from drillbook.action import Context, Facts, Undo, Write
 from drillbook.actions.docker.fields import ServiceName
+from drillbook.backupset import BackupSet, taking
 from drillbook.containers.undo import tool
 from drillbook.containers.volumes import ARCHIVE, Manifest, StoredFile, Volume, read
 from drillbook.errors import DrillbookError, StepFailed
 from drillbook.findings import finding
 from drillbook.host import Deadline
 from drillbook.store import Reference, Store
-from drillbook.transfer import PART_LEAST, Carrier, Upload
+from drillbook.transfer import PART_LEAST, Carrier
 from drillbook.values import Size
 
 
@@ -69,25 +70,13 @@ class VolumeBackup(Write):
         """Facts: ``location``, ``manifest``, ``volume``, ``entries``, ``bytes``, ``seconds``."""
         begun, volume = time.monotonic(), Volume.of(ctx, self.service, self.volume)
         store, folder = Store(ctx.bucket(self.to)), stored.split(self.to)
-        if store.size(folder.below(stored.FILE).key) is not None:
-            raise StepFailed(f"there is a backup in {folder} already; a backup is never overwritten")
-        upload = Upload(store, folder.key)
-        with _scratch(ctx) as scratch:
-            try:
-                manifest = self._send(ctx, volume, scratch, upload)
-                data = manifest.encoded()
-                store.put(folder.below(stored.FILE).key, data, stored.sha256(data))
-            except BaseException:
-                upload.discard()
-                raise
-        pinned = stored.sha256(data)
-        return {"location": str(Reference(folder.bucket, folder.key, pinned)),
-                "manifest": str(folder.below(stored.FILE, pinned)), "volume": volume.name, "entries": manifest.entries,
-                "bytes": manifest.files[ARCHIVE].size, "seconds": round(time.monotonic() - begun, 3),
-                "evidence": ctx.evidence(stored.FILE, data)}
+        with taking(store, folder) as backup, _scratch(ctx) as scratch:
+            manifest = self._send(ctx, volume, scratch, backup)
+            return {**backup.facts(ctx), "volume": volume.name, "entries": manifest.entries,
+                    "bytes": manifest.files[ARCHIVE].size, "seconds": round(time.monotonic() - begun, 3)}
 
-    def _send(self, ctx: Context, volume: Volume, scratch: str, upload: Upload) -> Manifest:
-        """Bring the archive into the store."""
+    def _send(self, ctx: Context, volume: Volume, scratch: str, backup: BackupSet) -> Manifest:
+        """Bring the archive and then the manifest into the store."""
         taken_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         before = volume.digest()
         volume.save(f"{scratch}/files/{ARCHIVE}")
@@ -97,11 +86,12 @@ class VolumeBackup(Write):
                 remedy="Stop or pause what writes to it for that time, or back it up by its own tools.")])
         carrier = Carrier(ctx.host, ctx.deadline, scratch)
         found = carrier.survey(f"{scratch}/files", int(self.part_size))
-        carrier.send(f"{scratch}/files", found, upload, int(self.part_size))
-        upload.commit()
-        return Manifest(run=ctx.run_id, service=self.service, volume=volume.name, image=volume.image, taken_at=taken_at,
-                        entries=before[0], content=before[1],
-                        files={ARCHIVE: StoredFile(size=found[0].size, sha256=found[0].sha256)})
+        backup.send(carrier, f"{scratch}/files", found, int(self.part_size))
+        manifest = Manifest(run=ctx.run_id, service=self.service, volume=volume.name, image=volume.image, taken_at=taken_at,
+                            entries=before[0], content=before[1],
+                            files={ARCHIVE: StoredFile(size=found[0].size, sha256=found[0].sha256)})
+        backup.seal(manifest.encoded())
+        return manifest
 
     def undo(self, ctx: Context) -> Undo:
         """A backup is kept; one that failed removes what it sent."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -12,12 +12,13 @@ from pydantic import Field
 from drillbook.action import Context, Facts, Read, Undo, Write
 from drillbook.actions.files.fields import HostPath, Location, ServiceName, Uri, refuse_dangerous
 from drillbook.archive import files, programs
-from drillbook.archive.files import ARCHIVE, FILE, Entry, Manifest, Packed
+from drillbook.archive.files import ARCHIVE, Entry, Manifest, Packed
+from drillbook.backupset import BackupSet, taking
 from drillbook.errors import CommandFailed, CouldNotVerify, HostError, StepFailed
 from drillbook.findings import finding
 from drillbook.host import Deadline
 from drillbook.store import Reference, Store
-from drillbook.transfer import PART_LEAST, Carrier, Upload
+from drillbook.transfer import PART_LEAST, Carrier
 from drillbook.values import Size
 
 ROUNDS = 3
@@ -42,31 +43,23 @@ class Archive(Write):
         """Facts: ``location`` and ``manifest`` for what comes after, ``path``, ``entries``, ``bytes``, ``packed``."""
         folder, store = Reference.parse(self.to), Store(ctx.bucket(self.to))
         path, begun = files.resolve(ctx, self.path), ctx.deadline.remaining()
-        if store.size(folder.below(FILE).key) is not None:
-            raise StepFailed(f"there is an archive in {folder} already; an archive is never overwritten")
-        upload = Upload(store, folder.key)
-        with ctx.temporary("archive") as scratch:
-            try:
-                ctx.run("mkdir", "-m", "700", "--", f"{scratch}/files").check()
-                taken = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-                entries = self._pack(ctx, path, f"{scratch}/files/{ARCHIVE}")
-                carrier = Carrier(ctx.host, ctx.deadline, scratch)
-                found = carrier.survey(f"{scratch}/files", int(self.part_size))
-                carrier.send(f"{scratch}/files", found, upload, int(self.part_size))
-                upload.commit()
-                manifest = Manifest(run=ctx.run_id, service=self.service, host=ctx.host.name, path=path, taken_at=taken,
-                                    archive=Packed(size=found[0].size, sha256=found[0].sha256), entries=entries)
-                data = manifest.encoded()
-                digest = hashlib.sha256(data).hexdigest()
-                store.put(folder.below(FILE).key, data, digest)
-            except BaseException as error:
-                upload.discard()
-                if isinstance(error, CouldNotVerify):
-                    raise StepFailed(f"the archive failed: {error.message}") from error
-                raise
-        return {"location": str(Reference(folder.bucket, folder.key, digest)), "manifest": str(folder.below(FILE, digest)),
-                "path": path, "entries": len(entries), "bytes": manifest.bytes, "packed": manifest.archive.size,
-                "seconds": round(begun - ctx.deadline.remaining(), 3), "evidence": ctx.evidence(FILE, data)}
+        with _failing(), taking(store, folder, "archive") as backup, ctx.temporary("archive") as scratch:
+            manifest = self._send(ctx, path, scratch, backup)
+            return {**backup.facts(ctx), "path": path, "entries": len(manifest.entries), "bytes": manifest.bytes,
+                    "packed": manifest.archive.size, "seconds": round(begun - ctx.deadline.remaining(), 3)}
+
+    def _send(self, ctx: Context, path: str, scratch: str, backup: BackupSet) -> Manifest:
+        """Bring the archive and then the manifest into the store."""
+        ctx.run("mkdir", "-m", "700", "--", f"{scratch}/files").check()
+        taken = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        entries = self._pack(ctx, path, f"{scratch}/files/{ARCHIVE}")
+        carrier = Carrier(ctx.host, ctx.deadline, scratch)
+        found = carrier.survey(f"{scratch}/files", int(self.part_size))
+        backup.send(carrier, f"{scratch}/files", found, int(self.part_size))
+        manifest = Manifest(run=ctx.run_id, service=self.service, host=ctx.host.name, path=path, taken_at=taken,
+                            archive=Packed(size=found[0].size, sha256=found[0].sha256), entries=entries)
+        backup.seal(manifest.encoded())
+        return manifest
 
     def _pack(self, ctx: Context, path: str, archive: str) -> dict[str, Entry]:
         """Archive what is there; what changed between a look before and a look after is archived again."""
@@ -99,6 +92,15 @@ class Archive(Write):
     def undo(self, ctx: Context) -> Undo:
         """An archive is kept."""
         return Undo.nothing("an archive is kept")
+
+
+@contextmanager
+def _failing() -> Iterator[None]:
+    """Turn what the store refuses into StepFailed."""
+    try:
+        yield
+    except CouldNotVerify as error:
+        raise StepFailed(f"the archive failed: {error.message}") from error
 
 
 def _there(ctx: Context, path: str) -> dict[str, Entry]:

@@ -10,10 +10,10 @@ from pydantic import Field
 from drillbook import stored
 from drillbook.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.actions.qdrant.fields import Location, ServiceName, Uri, store_of
+from drillbook.backupset import taking
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.services import Qdrant
 from drillbook.store import Reference, Store
-from drillbook.stored import FILE, sha256
 from drillbook.vectors import compare, export, manifest, snapshot
 from drillbook.vectors.collection import Session, connected, need_collection
 from drillbook.vectors.manifest import Manifest
@@ -44,18 +44,16 @@ class Snapshot(Write):
         """
         service, begun, folder = ctx.service(self.service, Qdrant), time.monotonic(), Reference.parse(self.to)
         try:
-            taking = export.Export(store_of(ctx, self.to), folder)
-            with connected(ctx, service, answer_s=self.TIMEOUT) as session:
-                made = taking.take(ctx, session, service, with_snapshot=self.server_snapshot)
+            with connected(ctx, service, answer_s=self.TIMEOUT) as session, taking(store_of(ctx, self.to), folder) as backup:
+                taken = export.Export(backup)
+                made = taken.take(ctx, session, service, with_snapshot=self.server_snapshot)
+                facts = backup.facts(ctx)
         except CouldNotVerify as error:
             raise StepFailed(f"the backup failed: {error.message}") from error
-        data = made.encoded()
-        pinned = sha256(data)
-        return {"location": str(Reference(folder.bucket, folder.key, pinned)), "manifest": str(folder.below(FILE, pinned)),
-                "points": made.points, "bytes": made.bytes, "files": len(made.files), "digest": made.digest,
+        return {**facts, "points": made.points, "bytes": made.bytes, "files": len(made.files), "digest": made.digest,
                 "algorithm": made.algorithm, "taken_at": made.taken_at, "server": made.server_version,
-                **({"snapshot_bytes": made.snapshot.size} if made.snapshot else {"snapshot_left_out": taking.left_out}),
-                "seconds": round(time.monotonic() - begun, 3), "evidence": ctx.evidence(FILE, data)}
+                **({"snapshot_bytes": made.snapshot.size} if made.snapshot else {"snapshot_left_out": taken.left_out}),
+                "seconds": round(time.monotonic() - begun, 3)}
 
     def ready(self, ctx: Context) -> None:
         """The server must answer and have the collection, the store be reachable."""
