@@ -16,7 +16,6 @@ from drillbook.transfer import PART_LEAST
 from tests.postgresql import fixtures
 from tests.postgresql.site import BUCKET
 
-SEGMENT = 16 << 20
 place, target = fixtures.place, fixtures.target
 
 
@@ -66,14 +65,13 @@ def ledger(primary):
 
 
 def without(folder, number, *, damaged=False):
-    """A copy of a received log that lacks a segment, or holds another page in it."""
+    """A received log like another that lacks a segment, or has nothing in the first page of it."""
     copy = Path(f"{folder}-{'damaged' if damaged else 'lacks'}-{number}")
-    shutil.copytree(folder, copy)
+    shutil.copytree(folder, copy, copy_function=os.link)
+    body = (copy / number).read_bytes()
+    (copy / number).unlink()
     if damaged:
-        with (copy / number).open("r+b") as file:
-            file.write(bytes(8192))
-    else:
-        (copy / number).unlink()
+        (copy / number).write_bytes(bytes(8192) + body[8192:])
     return str(copy)
 
 
@@ -152,12 +150,11 @@ def test_everything_up_to_the_last_commit_before_a_crash_comes_back(place, prima
     wanted, reached = ledger(primary), place.run("postgres.wal_received", service="primary", ctx=ctx)["lsn"]
     place.run("postgres.lose_data", service="primary", ctx=ctx)
     folder = streamed["folder"]
-    ended = timelines.segment(1, timelines.position(backup["end_lsn"]) // SEGMENT, SEGMENT)
     *_, old = sorted(one.name for one in Path(folder).glob("00000001*[0-9A-F]"))
     switch, middle, *_ = sorted(one.name for one in Path(folder).glob("00000002*[0-9A-F]") if len(one.name) == 24)
     assert switch[8:] > old[8:]
     assert Path(folder, "00000001" + switch[8:] + ".partial").exists()  # its number alone does not tell that it is lost
-    for lost in (ended, old, switch, middle, "00000002.history"):
+    for lost in (old, switch, "00000002.history"):
         with pytest.raises(StepFailed, match=f"{lost} is missing") as failure:
             recover(without(folder, lost))
         assert codes(failure) == ["wal-gap"]
