@@ -57,8 +57,11 @@ class Box(Ground):
         self.services = {"box": Container(name="box", host="here", container=name, unit=name)}
         return made
 
-    def network(self):
-        made = self.client.networks.create(f"drillbook-test-{uuid.uuid4().hex[:8]}")
+    def network(self, *subnets):
+        from docker.types import IPAMConfig, IPAMPool
+
+        pools = {"ipam": IPAMConfig(pool_configs=[IPAMPool(subnet=one) for one in subnets])} if subnets else {}
+        made = self.client.networks.create(f"drillbook-test-{uuid.uuid4().hex[:8]}", enable_ipv6=len(subnets) > 1, **pools)
         self.networks.append(made)
         return made
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from drillbook.action import Action, Context, Effect, Facts, Undo, Write
 from drillbook.actions.docker.fields import ServiceName, found, running, wait
+from drillbook.containers.endpoint import Endpoint
 from drillbook.containers.engine import engine, place, status_of
 from drillbook.containers.streams import command
 from drillbook.containers.undo import put_back
@@ -22,14 +23,22 @@ SETTLED_S = 1.0
 """How long a container must run to be called started: one that cannot work ends at once."""
 
 
-class Start(Write):
-    """Start a container and wait until it runs; nothing happens when it runs already."""
+class _PutToWork(Write):
+    """What has a container work, which is what is wanted."""
 
     service: ServiceName
 
     def ready(self, ctx: Context) -> None:
         """The container must be there."""
         found(ctx, self.service)
+
+    def undo(self, ctx: Context) -> Undo:
+        """A container that works is what is wanted."""
+        return Undo.nothing("a running container is the wanted state")
+
+
+class Start(_PutToWork):
+    """Start a container and wait until it runs; nothing happens when it runs already."""
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``container``, ``was`` (its state before)."""
@@ -50,19 +59,9 @@ class Start(Write):
                     remedy=f"Read its log: docker logs --tail 50 {container.name}")])
             return {"container": container.name, "was": was}
 
-    def undo(self, ctx: Context) -> Undo:
-        """A running container is what is wanted."""
-        return Undo.nothing("a running container is the wanted state")
 
-
-class Unpause(Write):
+class Unpause(_PutToWork):
     """Let a paused container go on; nothing happens to one that is not paused."""
-
-    service: ServiceName
-
-    def ready(self, ctx: Context) -> None:
-        """The container must be there."""
-        found(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``container``, ``was_paused``."""
@@ -74,10 +73,6 @@ class Unpause(Write):
                 container.unpause()
             return {"container": container.name, "was_paused": paused}
 
-    def undo(self, ctx: Context) -> Undo:
-        """A container that works is what is wanted."""
-        return Undo.nothing("a running container is the wanted state")
-
 
 class Connect(Write):
     """Connect a container to a network; nothing happens when it is connected."""
@@ -86,16 +81,27 @@ class Connect(Write):
     network: Annotated[str, Field(description="The engine's name of the network.")]
     aliases: Annotated[tuple[str, ...], Field(description="Its names there.")] = ()
     address: Annotated[str, Field(description="A fixed IPv4 address there; empty: any.")] = ""
+    address6: Annotated[str, Field(description="A fixed IPv6 address there; empty: any.")] = ""
+    link_local: Annotated[tuple[str, ...], Field(description="Link-local addresses there.")] = ()
+    links: Annotated[tuple[str, ...], Field(description="Other containers there, each `NAME:ALIAS`.")] = ()
+    options: Annotated[dict[str, str], Field(description="Options of the network's driver.")] = Field(default_factory=dict)
+    mac: Annotated[str, Field(description="Its MAC address there, for an engine of API 1.54 or newer; empty: any.")] = ""
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``container``, ``network``, ``connected`` (false: it was already)."""
         where = place(ctx, self.service)
+        wanted = Endpoint(list(self.aliases), self.address, self.address6, list(self.link_local), list(self.links),
+                          self.options, self.mac)
         with engine(ctx, where) as one:
             container = one.container(where.container)
             there = self.network in container.attrs["NetworkSettings"]["Networks"]
             if not there:
-                one.client.networks.get(self.network).connect(
-                    container, aliases=list(self.aliases) or None, ipv4_address=self.address or None)
+                wanted.connect(one.client.networks.get(self.network), container)
+                container.reload()
+            has = container.attrs["NetworkSettings"]["Networks"][self.network].get("MacAddress")
+            if self.mac and not there and has != self.mac:
+                raise StepFailed(f"{container.name} is on {self.network}, but its MAC address is {has}, not {self.mac}: "
+                                 "this engine gives one to new containers alone; make the container anew")
             return {"container": container.name, "network": self.network, "connected": not there}
 
     def undo(self, ctx: Context) -> Undo:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from drillbook.action import Context, Facts, Fault, Undo
 from drillbook.actions.docker.fields import ServiceName, found, lasting, running, wait
+from drillbook.containers.endpoint import Endpoint, lost, made_with
 from drillbook.containers.engine import PROJECT, engine, grace, place, status_of
 from drillbook.containers.undo import put_back
 from drillbook.errors import NotReady, StepFailed
@@ -129,11 +130,11 @@ class Disconnect(_OnContainer):
     network: Annotated[str, Field(pattern=NETWORK, description="Name of the network, in the engine or in its project.")]
 
     def ready(self, ctx: Context) -> None:
-        """The container must run and be on that network, by names and an IPv4 address alone: nothing else is put back."""
+        """The container must run and be on that network, with nothing there that the engine would not give back."""
         _, container = running(ctx, self.service)
         name = self._name(container)
-        if lost := _lost(container, name):
-            raise NotReady(f"{container.name} has {lost} on the network {name}, which it would not get back",
+        if gone := lost(container, name, self._endpoint(ctx, name)):
+            raise NotReady(f"{container.name} has {gone} on the network {name}, which it would not get back",
                            hint="cut it off by `network.*` on its host, or pause it by `docker.pause`")
 
     def inject(self, ctx: Context) -> Facts:
@@ -142,19 +143,27 @@ class Disconnect(_OnContainer):
         with engine(ctx, where) as one:
             container = one.container(where.container)
             name = self._name(container)
-            aliases = _aliases(container, name)
+            aliases = Endpoint.of(container, name).aliases
             one.client.networks.get(name).disconnect(container)
             return {"container": container.name, "network": name, "aliases": aliases}
 
     def undo(self, ctx: Context) -> Undo:
-        """Connect it again under the names, and with the fixed address, that it had."""
+        """Connect it again with the names, fixed addresses, links and options that it had.
+
+        A MAC address that was set can only be given by the engine's API: then nothing on the host puts it back by itself.
+        """
         where, container = found(ctx, self.service)
         name = self._name(container)
-        aliases = _aliases(container, name)
-        address = (container.attrs["NetworkSettings"]["Networks"][name].get("IPAMConfig") or {}).get("IPv4Address", "")
-        options = [word for alias in aliases for word in ("--alias", alias)] + (["--ip", address] if address else [])
-        action = Undo.by_action("docker.connect", service=self.service, network=name, aliases=aliases, address=address)
-        return put_back(ctx, where, _CONNECT, (name, *options), action)
+        endpoint = self._endpoint(ctx, name)
+        action = Undo.by_action("docker.connect", service=self.service, network=name, **endpoint.params())
+        return action if endpoint.mac else put_back(ctx, where, _CONNECT, (name, *endpoint.options_of_docker()), action)
+
+    def _endpoint(self, ctx: Context, name: str) -> Endpoint:
+        """How the container is connected to the network ``name``."""
+        where = place(ctx, self.service)
+        with engine(ctx, where) as one:
+            container = one.container(where.container)
+            return Endpoint.of(container, name, made_with(one, container))
 
     def _name(self, container: Any) -> str:
         """The engine's name of the network. Raises NotReady when the container is not on it."""
@@ -171,22 +180,6 @@ class Disconnect(_OnContainer):
     def _shown(self, container: Any) -> bool:
         known = container.attrs["NetworkSettings"]["Networks"]
         return not {self.network, f"{container.labels.get(PROJECT, '')}_{self.network}"} & set(known)
-
-
-def _aliases(container: Any, network: str) -> list[str]:
-    """Names of the container on a network that were given to it; the engine adds its short id by itself."""
-    given = container.attrs["NetworkSettings"]["Networks"][network].get("Aliases") or []
-    return [alias for alias in given if alias != container.id[:12]]
-
-
-def _lost(container: Any, network: str) -> str:
-    """What of its place on a network a container would not get back; empty: it gets all back."""
-    there = container.attrs["NetworkSettings"]["Networks"][network]
-    fixed = there.get("IPAMConfig") or {}
-    shown = {"a fixed IPv6 address": fixed.get("IPv6Address"), "link-local addresses": fixed.get("LinkLocalIPs"),
-             "a fixed MAC address": container.attrs["Config"].get("MacAddress"), "links": there.get("Links"),
-             "options of the network's driver": there.get("DriverOpts"), "a gateway priority": there.get("GwPriority")}
-    return " and ".join(what for what, value in shown.items() if value)
 
 
 class LimitMemory(_OnContainer):
