@@ -1,16 +1,25 @@
 """What is read of containers, each against the real thing being wrong."""
 
+import contextlib
+import http.server
 import json
+import os
+import re
 import socket
+import socketserver
 import subprocess
+import threading
+from dataclasses import replace
 
 import pytest
 
 from drillbook.actions.docker.change import Start
 from drillbook.actions.docker.look import Inspect, Logs, Running, Stats
-from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.errors import Cancelled, CouldNotVerify, NotReady, StepFailed
 from drillbook.host import Deadline
+from drillbook.hosts.open import open_host
 from drillbook.services import Container, Process
+from tests.hosts.servers import AsyncSsh
 
 
 def test_running_says_why_it_does_not(box):
@@ -51,6 +60,77 @@ def test_logs_and_the_errors_in_them(box):
     assert facts["errors"] == ["ERROR: no \\x1b[31mroute"]
     assert "line 300" in facts["last"]
     assert (box.root / "run" / facts["evidence"]["file"]).read_bytes().count(b"\n") == 50
+
+
+@pytest.fixture
+def stalling(tmp_path):
+    """An engine whose log of every container comes to a standstill, a byte at a time; the path of its socket."""
+    over, said = threading.Event(), {"/version": {"ApiVersion": "1.45"}, "/containers/x/json": {
+        "Id": "x", "Name": "/x", "State": {"Status": "running"}, "Config": {"Tty": False}}}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            path = re.sub(r"^/v[0-9.]+|[?].*", "", self.path)
+            self.send_response(200)
+            body = json.dumps(said.get(path, {})).encode()
+            self.send_header(*(("Content-Length", str(len(body))) if path in said else ("Transfer-Encoding", "chunked")))
+            self.end_headers()
+            self.wfile.write(body if path in said else b"1c\r\n\x01\0\0\0\0\0\0\x05line\n\x01\0\0\0\0\0\xff\xffhalf ..\r\n")
+            with contextlib.suppress(OSError):
+                while path not in said and not over.wait(0.1):
+                    self.wfile.write(b"1\r\n.\r\n")
+                    self.wfile.flush()
+
+        def log_message(self, *arguments):
+            pass
+
+    with socketserver.ThreadingUnixStreamServer(str(tmp_path / "stalling"), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        timer = threading.Timer(90, over.set)
+        timer.start()
+        yield f"{tmp_path}/stalling"
+        timer.cancel()
+        over.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(params=["socket", "ssh"])
+def stalled(request, stalling, box, tmp_path, monkeypatch):
+    """A context in which the service's engine is the stalling one, on this machine or behind SSH."""
+    if request.param == "socket":
+        box.services = {"box": Container(name="box", host="here", container="x", engine=f"unix://{stalling}")}
+        yield box.ctx()
+        return
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "docker").write_text(f"#!/bin/sh\nexec socat - UNIX-CONNECT:{stalling}\n")
+    (tmp_path / "bin" / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    server = AsyncSsh(tmp_path).start()
+    try:
+        host = open_host(server.target(), targets={})
+        box.services = {"box": Container(name="box", host="far", container="x")}
+        yield replace(box.ctx(), host=host, host_named=lambda name: host)
+        host.close()
+    finally:
+        server.stop()
+
+
+def test_a_log_that_stalls_in_its_middle_ends_with_the_step(stalled):
+    with pytest.raises(CouldNotVerify, match=r"the log of x did not end within the step's time; \d+ bytes of it came"):
+        Logs(service="box").run(replace(stalled, deadline=Deadline.after(4)))
+    cancel = threading.Event()
+    threading.Timer(1.5, cancel.set).start()
+    with pytest.raises(Cancelled):
+        Logs(service="box").run(replace(stalled, deadline=Deadline.after(60, cancel)))
+
+
+def test_the_log_of_a_terminal_has_no_frames(box):
+    box.container("sh", "-c", "echo one; echo error two", tty=True).wait()
+    assert Logs(service="box").run(box.ctx())["last"] == ["one", "error two"]
 
 
 def test_stats_of_a_busy_container(box):

@@ -1,15 +1,19 @@
-"""What a command in a container prints, read while its step may go on.
+"""What a container prints, its log or a command in it, read while its step may go on.
 
 The form of the stream is that of docs.docker.com/reference/api/engine ("Attach to a container", stream format).
 """
 
 from __future__ import annotations
 
+import socket
 import struct
+import threading
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from typing import Any
 
 from drillbook.action import Context
+from drillbook.errors import CouldNotVerify
 
 TICK_S = 0.2
 KEPT = 16_000
@@ -34,27 +38,100 @@ def command(ctx: Context, api: Any, container: str, argv: list[str], user: str) 
     return int(seen["ExitCode"]), out, err
 
 
+def log(ctx: Context, api: Any, container: Any, lines: int, limit: int) -> bytes:
+    """The last ``lines`` of a container's log, both streams as they came, of it the first ``limit`` bytes.
+
+    ``container`` is the SDK's. Raises CouldNotVerify when the log does not end within the step's time, whatever of it came,
+    and Cancelled. The SDK itself waits for the next piece without limit, and takes a broken connection for the log's end.
+    """
+    answer = api._get(api._url("/containers/{0}/logs", container.id), stream=True,
+                      params={"stdout": 1, "stderr": 1, "tail": lines})
+    api._raise_for_status(answer)
+    frames = None if container.attrs["Config"].get("Tty") else _Frames()
+    data = bytearray()
+    with closing(answer), _Watch(ctx, answer) as watch:
+        for piece in answer.iter_content(1 << 16):
+            data += piece if frames is None else b"".join(part for _, part in frames.take(piece))
+            if len(data) >= limit:
+                break
+    if watch.cut:
+        if ctx.deadline.cancel.is_set():
+            ctx.deadline.check()
+        raise CouldNotVerify(f"the log of {container.name} did not end within the step's time; {len(data)} bytes of it came",
+                             hint=f"see whether it is whole on its machine: docker logs --tail {lines} {container.name}")
+    return bytes(data[:limit])
+
+
+class _Watch:
+    """While it is entered, cuts the connection of an answer off once the step may not go on; its reader then sees an end."""
+
+    def __init__(self, ctx: Context, answer: Any) -> None:
+        self.cut = False
+        self._ctx, self._file = ctx, answer.raw._fp.fp  # none when there was nothing to read
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="docker-log", daemon=True)
+
+    def __enter__(self) -> _Watch:
+        self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while not self._over.wait(TICK_S):
+            if self._file is not None and (self._ctx.deadline.remaining() <= 0 or self._ctx.deadline.cancel.is_set()):
+                self.cut = True
+                _cut(self._file)
+                return
+
+    def __exit__(self, kind: object, error: object, trace: object) -> bool:
+        """Whatever a reader makes of a connection that was cut is no news."""
+        self._over.set()
+        self._thread.join()
+        return self.cut
+
+
+def _cut(file: Any) -> None:
+    """End the connection below ``file`` for its reader: a socket for good, an SSH channel on this side alone."""
+    if hasattr(file, "channel"):
+        file.channel.in_buffer.close()
+        return
+    with suppress(OSError):
+        file.raw._sock.shutdown(socket.SHUT_RDWR)
+
+
+class _Frames:
+    """Takes apart what the streams of a container come in."""
+
+    def __init__(self) -> None:
+        self._data, self._left, self._stream = b"", 0, _OUT
+
+    def take(self, piece: bytes) -> Iterator[tuple[int, bytes]]:
+        """The parts that ``piece`` completes or goes on with, each with the number of its stream."""
+        self._data += piece
+        while self._data and (self._left or len(self._data) >= 8):
+            if not self._left:
+                self._stream, self._left = struct.unpack(">BxxxL", self._data[:8])
+                self._data = self._data[8:]
+            part, self._data = self._data[:self._left], self._data[self._left:]
+            self._left -= len(part)
+            yield self._stream, part
+
+
 def _streams(ctx: Context, file: Any) -> tuple[bytes, bytes]:
     """The ends of both streams, once they are closed."""
     kept = {_OUT: bytearray(), _ERR: bytearray()}
     line, data = _line(file)
     line.settimeout(TICK_S)
-    left, stream, ended = 0, _OUT, False
+    frames, ended = _Frames(), False
     while not ended:
-        while data:
-            if not left:
-                if len(data) < 8:
-                    break
-                stream, left = struct.unpack(">BxxxL", data[:8])
-                data = data[8:]
+        for stream, part in frames.take(data):
             into = kept.setdefault(stream, bytearray())
-            into += data[:left]
+            into += part
             del into[:-KEPT]
-            data, left = data[left:], left - min(left, len(data))
         ctx.deadline.check()
+        data = b""
         with suppress(TimeoutError):
-            piece = line.recv(1 << 16)
-            data, ended = data + piece, not piece
+            data = line.recv(1 << 16)
+            ended = not data
     return bytes(kept[_OUT]), bytes(kept[_ERR])
 
 

@@ -12,6 +12,7 @@ from drillbook.action import Context, Facts, Read
 from drillbook.actions.docker.fields import ServiceName, found
 from drillbook.containers.engine import engine, place, status_of
 from drillbook.containers.project import told
+from drillbook.containers.streams import log
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
 from drillbook.host import printable
@@ -57,17 +58,13 @@ class Logs(Read):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``lines``, ``errors`` (the last 20), ``last`` (the last 10), ``evidence``."""
-        where, data = place(ctx, self.service), b""
+        where = place(ctx, self.service)
         with engine(ctx, where) as one:
-            for piece in one.container(where.container).logs(stream=True, follow=False, tail=self.lines):
-                ctx.deadline.check()
-                data += piece
-                if len(data) > LOG_LIMIT:
-                    break
-        found_lines = data[:LOG_LIMIT].splitlines()
+            data = log(ctx, one.client.api, one.container(where.container), self.lines, LOG_LIMIT)
+        found_lines = data.splitlines()
         errors = [_line(line) for line in found_lines if _ERROR.search(line)]
         return {"lines": len(found_lines), "errors": errors[-20:], "last": [_line(line) for line in found_lines[-10:]],
-                "evidence": ctx.evidence("log.txt", data[:LOG_LIMIT])}
+                "evidence": ctx.evidence("log.txt", data)}
 
 
 def _line(line: bytes) -> str:
