@@ -1,5 +1,6 @@
 """A volume: saved to the lab's store, damaged, brought back and proven; and what was there stays when that fails."""
 
+import json
 import subprocess
 import uuid
 from dataclasses import replace
@@ -13,7 +14,7 @@ from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.store import Store
 from drillbook.stored import sha256
 
-FILL = "umask 027; mkdir -p a/b && echo one > a/b/1 && ln -s b a/link && printf x > '.name with space'; chown drill a/b/1; chmod 600 a/b/1"
+FILL = "umask 027; mkdir -p a/b && echo one > a/b/1 && ln -s b a/link && printf x > '.name with space'; chown drill a/b/1; chmod 600 a/b/1; chown drill:games .; chmod 2751 ."
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def store(box, volume, site):
 
 
 def listed(made):
-    script = "cd /data; find . -printf '%p %y %m %u %l\\n' | sort; cat a/b/1"
+    script = "cd /data; find . -printf '%p %y %m %u %g %l\\n' | sort; cat a/b/1"
     return made.exec_run(["sh", "-c", script]).output
 
 
@@ -53,7 +54,8 @@ def test_a_volume_is_saved_and_comes_back(box, volume, store):
     name, made = volume
     before = listed(made)
     facts = saved(box, name)
-    assert made.exec_run(["sh", "-c", "rm -rf a; echo wrong > '.name with space'; touch stray"]).exit_code == 0
+    damage = "rm -rf a; echo wrong > '.name with space'; touch stray; chown 0:0 .; chmod 700 ."
+    assert made.exec_run(["sh", "-c", damage]).exit_code == 0
     restore = VolumeRestore(service="box", volume=name, **{"from": facts["location"]})
     ctx = box.ctx("restore.1")
     restore.ready(ctx)
@@ -67,6 +69,26 @@ def test_a_volume_is_saved_and_comes_back(box, volume, store):
     made.reload()
     assert (made.status, listed(made)) == ("running", before), "the undo of a finished restore changes nothing"
     assert [path for path in box.scratch.rglob("*") if path.is_file()] == []
+
+
+def test_the_folder_itself_is_compared_where_the_backup_knows_it(box, volume, store):
+    name, made = volume
+    before, facts = listed(made), saved(box, name)
+    folder = facts["location"].split("/", 3)[3].partition("#")[0]
+    restore = VolumeRestore(service="box", volume=name, **{"from": facts["location"].partition("#")[0]})
+    known = json.loads(store.get(f"{folder}/manifest.json"))
+    assert known["root"]["mode"] == "2751"
+    for root, stays in (({**known["root"], "mode": "2750"}, True), (None, False)):
+        assert made.exec_run(["sh", "-c", "chown 0:0 .; chmod 700 ."]).exit_code == 0
+        present = listed(made)
+        data = json.dumps({key: value for key, value in {**known, "root": root}.items() if value is not None}).encode()
+        store.put(f"{folder}/manifest.json", data, sha256(data), overwrite=True)
+        if stays:
+            with pytest.raises(StepFailed, match="is not as it was saved"):
+                restore.run(box.ctx("restore.1"))
+        else:
+            restore.run(box.ctx("restore.1"))
+        assert listed(made) == (present if stays else before)
 
 
 def test_what_was_there_stays_when_the_archive_is_another(box, volume, store):
@@ -94,7 +116,7 @@ def test_a_restore_that_died_is_put_back_from_every_stage(box, volume, stage):
     undo = restore.undo(ctx)
     steps = {"new": "mkdir $p-new; echo new > $p-new/file",
              "kept": "mkdir $p-new $p-kept; mv a $p-kept/",
-             "in": "mkdir $p-in $p-kept; mv a '.name with space' $p-kept/; echo new > file; mkdir -p a/b; echo wrong > a/b/1"}
+             "in": "stat -c '%u:%g %a' . > $p-was; chown 0:0 .; chmod 700 .; mkdir $p-in $p-kept; mv a '.name with space' $p-kept/; echo new > file; mkdir -p a/b; echo wrong > a/b/1"}
     assert made.exec_run(["sh", "-c", f"p=.drillbook-{ctx.run_id}; {steps[stage]}"]).exit_code == 0
     assert restore.active(ctx) is True
     for _ in range(2):

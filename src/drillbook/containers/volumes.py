@@ -27,7 +27,8 @@ from drillbook.values import canonical
 
 FORMAT: Literal["drillbook/volume-backup/1"] = "drillbook/volume-backup/1"
 ARCHIVE: Literal["volume.tar"] = "volume.tar"
-# Names, kinds, modes, owners and contents of all but what a restore keeps aside: the number of entries, then a digest.
+# Names, kinds, modes, owners and contents of all in it but what a restore keeps aside: the number of entries, then a digest;
+# then mode and owner of the volume's own folder.
 # A shell without `pipefail` sees the status of the last program of a pipe only: any other that fails ends all by a signal.
 _DIGEST = """
 export LC_ALL=C
@@ -37,11 +38,12 @@ cd /volume || exit 1
 each() { ok find . -path './.drillbook-*' -prune -o ! -name . "$@" -print0 | ok sort -z; }
 each | ok tr -cd '\\000' | ok wc -c
 { each | ok xargs -0 -r stat -c '%n %F %a %u %g'; each -type f | ok xargs -0 -r sha256sum; } | ok sha256sum
+ok stat -c '%a %u %g' .
 exit 0
 """
 _SAVE = "exec tar -C /volume --numeric-owner -cf - ."
 # RUN, the archive on standard input. What was there is moved to `kept`; from the moment at which `in` is there, what is in
-# place is new, and goes when `kept` is put back.
+# place is new, and goes when `kept` is put back. `was` is the mode and owner of the volume's own folder until then.
 _REPLACE = """set -e
 cd /volume
 p=.drillbook-$1
@@ -49,10 +51,13 @@ test ! -e "$p-kept" && test ! -e "$p-in" || exit 3
 rm -rf -- "$p-new"
 mkdir -m 700 -- "$p-new"
 tar -C "$p-new" --numeric-owner -xpf -
+stat -c '%u:%g %a' . > "$p-was"
 mkdir -m 700 -- "$p-kept"
 find . -mindepth 1 -maxdepth 1 ! -name '.drillbook-*' -exec mv -- {} "$p-kept/" \\;
 mv -- "$p-new" "$p-in"
 find "$p-in" -mindepth 1 -maxdepth 1 -exec mv -- {} . \\;
+chown "$(stat -c '%u:%g' "$p-in")" .
+chmod "$(stat -c '%a' "$p-in")" .
 sync
 """
 _PUT_BACK = """set -e
@@ -65,15 +70,20 @@ if test -d "$p-kept"; then
     mv -- "$p-in" "$p-new"
   fi
   find "$p-kept" -mindepth 1 -maxdepth 1 -exec mv -- {} . \\;
+  if test -s "$p-was"; then
+    read -r owner mode < "$p-was"
+    chown "$owner" .
+    chmod "$mode" .
+  fi
   rmdir -- "$p-kept"
 fi
-rm -rf -- "$p-new" "$p-in" "$p-old"
+rm -rf -- "$p-new" "$p-in" "$p-old" "$p-was"
 """
 # In one step: half of the old files is never taken for all of them.
-_FORGET = 'cd /volume && p=.drillbook-$1 && mv -- "$p-kept" "$p-old" && rm -rf -- "$p-old" "$p-in" "$p-new"'
+_FORGET = 'cd /volume && p=.drillbook-$1 && mv -- "$p-kept" "$p-old" && rm -rf -- "$p-old" "$p-in" "$p-new" "$p-was"'
 _KEPT, _NONE = "kept", "none"
 _IS_KEPT = """cd /volume || exit 1
-for each in kept new in old; do
+for each in kept new in old was; do
   if test -e ".drillbook-$1-$each"; then echo kept; exit 0; fi
 done
 echo none
@@ -103,6 +113,16 @@ class StoredFile(BaseModel):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+class Root(BaseModel):
+    """The volume's own folder: its mode in octal digits, and the numbers of its owner and group."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mode: Annotated[str, Field(pattern=r"^[0-7]{1,4}$")]
+    uid: Annotated[int, Field(ge=0)]
+    gid: Annotated[int, Field(ge=0)]
+
+
 class Manifest(BaseModel):
     """Everything about a backup. It is written last: a backup without it is none."""
 
@@ -116,6 +136,8 @@ class Manifest(BaseModel):
     taken_at: str
     entries: Annotated[int, Field(ge=0)]
     content: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    root: Root | None = None
+    """Absent from backups that were made before it was looked at."""
     files: dict[Literal["volume.tar"], StoredFile]
 
     def encoded(self) -> bytes:
@@ -130,6 +152,19 @@ class Manifest(BaseModel):
 def read(store: Store, origin: Reference) -> Manifest:
     """The manifest of the backup in the folder ``origin``. Raises StepFailed, CouldNotVerify."""
     return stored.read(store, origin.below(stored.FILE), origin.sha256, Manifest, FORMAT)
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What is in a volume: the number of entries, a digest of all of them, and its own folder; ``root`` None: not known."""
+
+    entries: int
+    content: str
+    root: Root | None
+
+    def __str__(self) -> str:
+        folder = f", its folder {self.root.mode} {self.root.uid}:{self.root.gid}" if self.root else ""
+        return f"{self.entries} entries, sha256 {self.content}{folder}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,13 +221,13 @@ class Volume:
         """The command that removes a helper that still writes; it fails while there is one."""
         return ("sh", "-c", _ALONE, "sh", self._writer, *tool(self.ctx))
 
-    def digest(self) -> tuple[int, str]:
+    def digest(self) -> Digest:
         """How many entries there are, and the digest of all. Raises StepFailed."""
         output = self._do(self.helper(_DIGEST), "it could not be read")
-        match = re.fullmatch(r"\s*(\d+)\s+([0-9a-f]{64})\b.*\s*", output.text)
+        match = re.fullmatch(r"\s*(\d+)\s+([0-9a-f]{64})\b.*\n([0-7]+) (\d+) (\d+)\s*", output.text)
         if not match:
             raise StepFailed(f"{self.ctx.host.name}: the volume {self.name}: no digest came of it")
-        return int(match[1]), match[2]
+        return Digest(int(match[1]), match[2], Root(mode=match[3], uid=int(match[4]), gid=int(match[5])))
 
     def save(self, path: str) -> None:
         """Write the archive to ``path`` on the host. Raises StepFailed, also when a file changes meanwhile."""

@@ -16,7 +16,7 @@ from drillbook.action import Context, Facts, Undo, Write
 from drillbook.actions.docker.fields import ServiceName
 from drillbook.backupset import BackupSet, taking
 from drillbook.containers.undo import tool
-from drillbook.containers.volumes import ARCHIVE, Manifest, StoredFile, Volume, read
+from drillbook.containers.volumes import ARCHIVE, Digest, Manifest, StoredFile, Volume, read
 from drillbook.errors import DrillbookError, StepFailed
 from drillbook.findings import finding
 from drillbook.host import Deadline
@@ -88,7 +88,7 @@ class VolumeBackup(Write):
         found = carrier.survey(f"{scratch}/files", int(self.part_size))
         backup.send(carrier, f"{scratch}/files", found, int(self.part_size))
         manifest = Manifest(run=ctx.run_id, service=self.service, volume=volume.name, image=volume.image, taken_at=taken_at,
-                            entries=before[0], content=before[1],
+                            entries=before.entries, content=before.content, root=before.root,
                             files={ARCHIVE: StoredFile(size=found[0].size, sha256=found[0].sha256)})
         backup.seal(manifest.encoded())
         return manifest
@@ -152,11 +152,10 @@ class VolumeRestore(Write):
             raise StepFailed(f"{ctx.host.name} could not fetch the archive: {problems[0].measured}")
 
     def _must_be_equal(self, volume: Volume, backup: Manifest) -> None:
-        entries, content = volume.digest()
-        if (entries, content) != (backup.entries, backup.content):
+        wanted, measured = Digest(backup.entries, backup.content, backup.root), volume.digest()
+        if measured != (wanted if backup.root else replace(wanted, root=measured.root)):
             raise StepFailed(f"the volume {volume.name} is not as it was saved", findings=[finding(
-                "restore-errors", title=volume.name, wanted=f"{backup.entries} entries, sha256 {backup.content}",
-                measured=f"{entries} entries, sha256 {content}")])
+                "restore-errors", title=volume.name, wanted=str(wanted), measured=str(measured))])
 
     def _give_up(self, ctx: Context, back: Undo) -> None:
         """Have the old content again, also when the run was stopped; what fails here the undo does later."""
