@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,14 +24,14 @@ from drillbook.diagnosing import scope, source
 from drillbook.diagnosing.diagnosis import Book, Diagnosis, examine
 from drillbook.diagnosing.ranking import HEALTHY, UNKNOWN, Suspect
 from drillbook.diagnosing.tree import Tree
-from drillbook.errors import UsageError
+from drillbook.errors import SecretError, UsageError
 from drillbook.host import Deadline
 from drillbook.hosting import Hosts
 from drillbook.inventory import CONTROLLER, Inventory
 from drillbook.project import Project
 from drillbook.redact import Redactor
 from drillbook.report.figures import one_line
-from drillbook.values import Duration
+from drillbook.values import PATIENCE_S, Duration, Secret
 from drillbook.views import Manner, Teller
 
 EXIT = {HEALTHY: 0, UNKNOWN: 3}
@@ -43,14 +44,17 @@ def diagnose(project: Project, service: str, inventory_name: str, within: str, *
              apply: bool = False, confirm: str = "") -> int:
     """Diagnose a service, or all that are meant to run, and show the causes: 0 healthy, 1 a cause was found, 3 unknown.
 
-    With ``apply`` the remedy of the likeliest cause is carried out once somebody has agreed, and the status is that of
-    its run.
+    All of it, secrets and connections too, ends after the duration ``within``, whatever hangs. With ``apply``
+    the remedy of the likeliest cause is carried out once somebody has agreed, and the status is that of its run.
     """
+    begun, deadline = time.monotonic(), Deadline.after(_seconds(within))
     inventory = project.inventory(inventory_name)
     book = Book(trees(project), inventory)
     names = scope.around(inventory.services, service) if service else scope.everything(inventory.services)
-    with looking(book) as look:
-        found = look(names, _seconds(within))
+    late = _unread(inventory.secrets(), deadline)
+    with looking(book, redacted=not late) as look:
+        found = look(names, 0.0 if late else deadline.remaining())
+    found = found.model_copy(update={"why": (*late, *found.why), "seconds": round(time.monotonic() - begun, 3)})
     if apply:
         return _apply(project, found, inventory, confirm)
     if as_json:
@@ -79,10 +83,37 @@ def _seconds(within: str) -> float:
     return seconds
 
 
+def _unread(secrets: Sequence[Secret], deadline: Deadline) -> list[str]:
+    """Read all ``secrets`` at once; what is to be said of those that hang until the deadline. Raises SecretError."""
+    read: list[Secret] = []
+    failed: list[SecretError] = []
+
+    def reveal(secret: Secret) -> None:
+        try:
+            secret.reveal(min(PATIENCE_S, deadline.remaining()))
+            read.append(secret)
+        except SecretError as error:
+            if deadline.remaining():
+                failed.append(error)
+
+    threads = [threading.Thread(target=reveal, args=(one,), name="secret", daemon=True) for one in secrets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline.at + CLOSE_S - time.monotonic()))  # a command that hangs is ended at the deadline
+    if failed:
+        raise failed[0]
+    return [f"the secret {one.of} could not be read in time; nothing was asked, since nothing could be redacted"
+            for one in secrets if one not in read]
+
+
 @contextmanager
-def looking(book: Book) -> Iterator[Look]:
-    """What diagnoses services within so many seconds, over connections that end with it. Raises SecretError."""
-    redactor = Redactor(secret.reveal() for secret in book.inventory.secrets())
+def looking(book: Book, *, redacted: bool = True) -> Iterator[Look]:
+    """What diagnoses services within so many seconds, over connections that end with it. Raises SecretError.
+
+    Unless ``redacted``, no secret is read, and nothing may be asked.
+    """
+    redactor = Redactor([secret.reveal() for secret in book.inventory.secrets()] if redacted else ())
     hosts = Hosts(lambda name: conduct.connect(book.inventory, name))
     with tempfile.TemporaryDirectory(prefix="drillbook-diagnose-") as folder:
         def look(names: Sequence[str], within_s: float) -> Diagnosis:

@@ -70,6 +70,10 @@ class Size(_Unit):
     EXAMPLE = "10MiB"
 
 
+PATIENCE_S = 30.0
+"""Seconds that a command may take to give a secret."""
+
+
 class Secret(BaseModel):
     """A value that is never written down: the file names its source, and the source is read where it is used.
 
@@ -82,13 +86,13 @@ class Secret(BaseModel):
     name: str | tuple[str, ...]
     _value: str | None = PrivateAttr(default=None)
 
-    def reveal(self) -> str:
-        """The value; read once. Raises SecretError when the source cannot be read."""
+    def reveal(self, within_s: float = PATIENCE_S) -> str:
+        """The value; read once. Raises SecretError when it cannot be read, a command's within ``within_s`` seconds."""
         if self._value is None:
-            self._value = self._read()
+            self._value = self._read(within_s)
         return self._value
 
-    def _read(self) -> str:
+    def _read(self, within_s: float) -> str:
         if self.source == "env":
             if not isinstance(self.name, str) or self.name not in os.environ:
                 raise SecretError(f"the environment variable {self.name} is not set", hint=f"export {self.name}=...")
@@ -97,11 +101,19 @@ class Secret(BaseModel):
             if self.source == "file":
                 return Path(str(self.name)).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
             argv = [self.name] if isinstance(self.name, str) else list(self.name)
-            done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True, stdin=subprocess.DEVNULL)
+            done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=within_s,
+                                  stdin=subprocess.DEVNULL)
             return done.stdout.rstrip("\r\n")
         except (OSError, UnicodeDecodeError, subprocess.SubprocessError) as error:
             reason = error.strerror if isinstance(error, OSError) else type(error).__name__
-            raise SecretError(f"the secret !{self.source} {self.name} cannot be read: {reason}") from None
+            if isinstance(error, subprocess.TimeoutExpired):
+                reason = f"the command did not end within {within_s:.3g} s"
+            raise SecretError(f"the secret {self.of} cannot be read: {reason}") from None
+
+    @property
+    def of(self) -> str:
+        """Its source, as the inventory names it."""
+        return f"!{self.source} {self.name if isinstance(self.name, str) else list(self.name)}"
 
     def __str__(self) -> str:
         return "***"

@@ -122,6 +122,8 @@ class Gathering:
         return (service or self.inventory.services[case.service]).host
 
     def _ask(self, case: Case, check: Check, action: Action, host: str) -> None:
+        if not self.deadline.remaining():
+            return self._settle(case, check, "not made", "there was no time left for it")
         key = canonical([check.action, action.model_dump(mode="json"), host]).decode()
         if key in self._answered:
             self.made[case, check.id] = replace(self._answered[key], case=case, check=check)
@@ -133,6 +135,7 @@ class Gathering:
             # A thread that no hung target can keep the process alive with.
             threading.Thread(target=self._answer, args=(key, self._running[key], case, check), name=f"check {check.id}",
                              daemon=True).start()
+        return None
 
     def _answer(self, key: str, question: _Question, case: Case, check: Check) -> None:
         begun = time.monotonic()

@@ -1,0 +1,61 @@
+"""`invoke diagnose --within`: the real program ends in time, whatever hangs before the first check."""
+
+import json
+import socket
+import time
+
+import pytest
+
+from tests.program import Folder, here
+
+TREE = """
+tree: cache
+title: A cache
+kind: redis
+checks:
+  info: {redis.usage: {service: "{{ service.name }}"}}
+  disk: {host.disk: {service: "{{ service.name }}", path: /}}
+healthy: [info.ok]
+"""
+HANGS = {"a secret": ("controller", "!command [sh, -c, 'echo $$ > DIR/pid; exec sleep 300']"), "a host": ("far", "!env DRILLBOOK_TEST")}
+
+
+@pytest.mark.parametrize("what", HANGS)
+def test_the_deadline_counts_from_the_start_of_the_command(tmp_path, what):
+    folder = Folder(tmp_path)
+    host, secret = HANGS[what]
+    folder.environment["DRILLBOOK_TEST"] = "hunter2-hunter2"
+    (tmp_path / "drills" / "diagnosis").mkdir()
+    (tmp_path / "drills" / "diagnosis" / "cache.yml").write_text(TREE)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        (tmp_path / "inventory" / "lab.yml").write_text(
+            f"environment: lab\nhosts:\n  {here(tmp_path)}\n  far: {{address: 127.0.0.1, port: {port}}}\nservices:\n"
+            f"  cache: {{kind: redis, host: {host}, address: 127.0.0.1, port: {port}, password: {secret.replace('DIR', str(tmp_path))}}}\n")
+        begun = time.monotonic()
+        done = folder.run("diagnose", "cache", "--within", "3s", "--json", timeout=90)
+        took = time.monotonic() - begun
+    assert (done.returncode, done.stderr) == (3, "")
+    assert took < 28, "generous; a secret may take 30 s of itself, and a host that says nothing longer still"
+    found = json.loads(done.stdout)
+    assert 3 <= found["seconds"] < 28
+    assert found["found"] == "unknown"
+    assert sum("disk could not be looked at" in one for one in found["why"]) == 1, "what was not looked at is told"
+    if what == "a secret":
+        assert "the secret !command ['sh', '-c', " in found["why"][0]
+        assert "could not be read in time; nothing was asked" in found["why"][0]
+        assert "there was no time left for it" in found["why"][1]
+        number = (tmp_path / "pid").read_text().strip()
+        assert not (tmp_path.joinpath("/proc", number)).exists(), "the command is ended"
+
+
+def test_a_secret_that_fails_is_an_error_as_ever(tmp_path):
+    folder = Folder(tmp_path)
+    (tmp_path / "drills" / "diagnosis").mkdir()
+    (tmp_path / "drills" / "diagnosis" / "cache.yml").write_text(TREE)
+    (tmp_path / "inventory" / "lab.yml").write_text(
+        f"environment: lab\nhosts:\n  {here(tmp_path)}\nservices:\n"
+        "  cache: {kind: redis, host: controller, address: 127.0.0.1, port: 1, password: !env DRILLBOOK_NONE}\n")
+    done = folder.run("diagnose", "--within", "3s")
+    assert done.returncode == 2
+    assert "the environment variable DRILLBOOK_NONE is not set" in done.stderr + done.stdout
