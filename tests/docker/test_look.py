@@ -82,6 +82,7 @@ def stalling(tmp_path):
                 while path not in said and not over.wait(0.1):
                     self.wfile.write(b"1\r\n.\r\n")
                     self.wfile.flush()
+            self.close_connection = True
 
         def log_message(self, *arguments):
             pass
@@ -89,7 +90,7 @@ def stalling(tmp_path):
     with socketserver.ThreadingUnixStreamServer(str(tmp_path / "stalling"), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        timer = threading.Timer(90, over.set)
+        timer = threading.Timer(60, over.set)
         timer.start()
         yield f"{tmp_path}/stalling"
         timer.cancel()
