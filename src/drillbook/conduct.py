@@ -75,7 +75,7 @@ class Conductor:
     def run(self, one: Plan, parent: Path | None = None) -> tuple[Path, RunView]:
         """Run a plan; returns the run's folder and what the judge says. The reports are written."""
         redactor = redactor_for(one)
-        run_id = new_run_id(one.drill)
+        run_id, suite = new_run_id(one.drill), parent.name if parent else ""
         folder = new_folder((parent or self.project.reports) / run_id)
         journal = Journal(folder, redactor, origin=time.monotonic(), prev=previous_head(self.project, run_id),
                           observer=self.observer)
@@ -86,14 +86,14 @@ class Conductor:
         run = {"id": run_id, "started": datetime.now(UTC).isoformat(timespec="seconds"), "operator": operator()}
         stop = Stop()
         owner = Owner(run=run_id, operator=run["operator"], controller=controller(), drill=one.drill)
-        stage = Stage(one, journal, hosts.get, folder, run, redactor, traced=bool(export.endpoint()),
+        stage = Stage(one, journal, hosts.get, folder, run, redactor, traced=(suite or run_id) if export.endpoint() else "",
                       hold=Hold(one, journal, hosts.get, owner, stop))
         try:
             with watching(stop, folder, self.project.reports, journal=journal):
                 head = {**header(run["operator"]), "approval": approved}
                 residue = Runner(stage, hosts.open, head, stop, refusals, self._history(one, folder)).run()
             messenger.ended(lambda: judge(read(journal.path)).result)
-            send_trace(journal, run_id)
+            send_trace(journal, run_id, suite)
         finally:
             hosts.close()
             journal.close()
@@ -129,7 +129,7 @@ class Conductor:
         """
         run_id = new_run_id(suite.suite)
         folder = new_folder(self.project.reports / run_id)
-        started = datetime.now(UTC)
+        started, began_ns, began = datetime.now(UTC), time.time_ns() // 1_000_000 * 1_000_000, time.monotonic()
         views: list[RunView] = []
         for one in plans:
             _, view = self.run(one, parent=folder)
@@ -141,14 +141,21 @@ class Conductor:
                             verdict=Verdict.INCONCLUSIVE, exit=EXIT[Verdict.INCONCLUSIVE], started=_utc(started),
                             finished=_utc(datetime.now(UTC)), drills=suite.drills, runs=())
         result = rejudged(start, views)
+        if export.endpoint():
+            whole = spans.of_suite(run_id, suite.suite, began_ns, time.monotonic() - began, str(result.verdict))
+            with suppress(export.NotExported):  # where the collector is down each drill has told it
+                export.export(run_id, whole)
         publish.write_suite(folder, result, views)
         statement.seal_suite(folder, result, self.project.root, operator())
         publish.write_index(self.project.reports, latest=folder.name)
         return folder, result
 
 
-def send_trace(journal: Journal, run: str) -> None:
-    """Send the trace of a run that has ended to the collector, if one is named; the journal says whether it arrived."""
+def send_trace(journal: Journal, run: str, suite: str = "") -> None:
+    """Send the trace of a run that has ended to the collector, if one is named; the journal says whether it arrived.
+
+    A run of a ``suite`` is part of that one's trace.
+    """
     where = export.endpoint()
     if not where:
         return
@@ -156,7 +163,7 @@ def send_trace(journal: Journal, run: str) -> None:
         try:
             history = read(journal.path)
             found = spans.of_run(history.events, str(judge(history).result.verdict))
-            export.export(run, found)
+            export.export(run, found, suite=suite)
             journal.append("trace.sent", {"to": where, "spans": len(found)})
         except export.NotExported as error:
             journal.append("trace.missed", {"to": where, "message": str(error)})

@@ -51,8 +51,8 @@ class Stage:
     redactor: Redactor
     cancel: threading.Event = field(default_factory=threading.Event)
     saved: dict[str, Any] = field(default_factory=dict)
-    traced: bool = False
-    """Requests carry the context of the run's trace."""
+    traced: str = ""
+    """The run, or the suite's, whose trace requests carry the context of; empty: none."""
     hold: Hold | None = None
     """The locks and leases of the run; ``None`` where nothing is changed."""
 
@@ -81,7 +81,7 @@ class Stage:
         if not self.traced:
             return ""
         probe = any(one.id == step for one in self.plan.probes)
-        return traceparent(self.run["id"], step, "" if probe else host)
+        return traceparent(self.run["id"], step, "" if probe else host, trace=self.traced)
 
     def deadline(self, seconds: float) -> Deadline:
         """A deadline that the run's stop flag ends."""

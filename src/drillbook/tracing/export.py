@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from drillbook import __version__
-from drillbook.tracing.ids import span_id, trace_id
+from drillbook.tracing.ids import ROOT, span_id, trace_id
 from drillbook.tracing.spans import Span
 
 if TYPE_CHECKING:
@@ -42,10 +42,14 @@ def endpoint(environment: Mapping[str, str] = os.environ) -> str:
         return ""
 
 
-def export(run: str, spans: Sequence[Span], deadline_s: float = DEADLINE_S) -> None:
-    """Send ``spans`` of ``run``. Raises NotExported, at the latest after ``deadline_s`` seconds."""
+def export(run: str, spans: Sequence[Span], deadline_s: float = DEADLINE_S, *, suite: str = "") -> None:
+    """Send ``spans`` of ``run``, which is part of the trace of ``suite`` if there is one.
+
+    Raises NotExported, at the latest after ``deadline_s`` seconds.
+    """
     result: list[str] = []
-    thread = threading.Thread(target=lambda: result.append(_sent(run, spans, deadline_s)), name="trace", daemon=True)
+    thread = threading.Thread(target=lambda: result.append(_sent(run, suite or run, spans, deadline_s)), name="trace",
+                              daemon=True)
     thread.start()
     thread.join(deadline_s)
     if thread.is_alive() or not result:
@@ -54,7 +58,7 @@ def export(run: str, spans: Sequence[Span], deadline_s: float = DEADLINE_S) -> N
         raise NotExported(result[0])
 
 
-def _sent(run: str, spans: Sequence[Span], deadline_s: float) -> str:
+def _sent(run: str, trace: str, spans: Sequence[Span], deadline_s: float) -> str:
     """Why the spans were not taken; empty when they were."""
     try:
         # An extra, and slow to load.
@@ -70,7 +74,7 @@ def _sent(run: str, spans: Sequence[Span], deadline_s: float) -> str:
         exporter = OTLPSpanExporter(timeout=max(1, int(deadline_s / 2)))
         try:
             for start in range(0, len(spans), BATCH):
-                batch = [_readable(run, span) for span in spans[start:start + BATCH]]
+                batch = [_readable(run, trace, span) for span in spans[start:start + BATCH]]
                 if exporter.export(batch) is not SpanExportResult.SUCCESS:
                     return "the collector did not take them"
         finally:
@@ -80,18 +84,22 @@ def _sent(run: str, spans: Sequence[Span], deadline_s: float) -> str:
     return ""
 
 
-def _readable(run: str, span: Span) -> ReadableSpan:
-    """A span as the SDK knows it, with the ids that were handed out while the run went on."""
+def _readable(run: str, trace: str, span: Span) -> ReadableSpan:
+    """A span as the SDK knows it, with the ids that were handed out while the run went on.
+
+    The first span of a run in another's ``trace``, a suite's, is a child of the first one there.
+    """
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace import Event, ReadableSpan  # noqa: PLC0415
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope  # noqa: PLC0415
     from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags  # noqa: PLC0415
 
-    def context(key: str) -> Any:
-        return SpanContext(trace_id(run), span_id(run, key), is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    def context(of: str, key: str) -> Any:
+        return SpanContext(trace_id(trace), span_id(of, key), is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
 
+    above = (run, span.parent) if span.parent else (trace, ROOT)
     return ReadableSpan(
-        name=span.name, context=context(span.key), parent=context(span.parent) if span.parent else None,
+        name=span.name, context=context(run, span.key), parent=None if above == (run, span.key) else context(*above),
         resource=Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME") or "drillbook",
                                   "service.version": __version__}),
         attributes=span.attributes, start_time=span.start, end_time=span.end,

@@ -11,7 +11,7 @@ ROOT = "run"
 
 
 def trace_id(run: str) -> int:
-    """The trace of a run: 16 bytes, never zero."""
+    """The trace of a run, or of a suite's run with all its drills: 16 bytes, never zero."""
     return int.from_bytes(hashlib.sha256(run.encode()).digest()[:16]) or 1
 
 
@@ -25,6 +25,6 @@ def step_key(step: str, host: str = "") -> str:
     return f"step {step}\0{host}" if host else f"step {step}"
 
 
-def traceparent(run: str, step: str, host: str = "") -> str:
-    """The header that makes a request part of the span of ``step`` on ``host``."""
-    return f"00-{trace_id(run):032x}-{span_id(run, step_key(step, host)):016x}-01"
+def traceparent(run: str, step: str, host: str = "", *, trace: str = "") -> str:
+    """The header that makes a request part of the span of ``step`` on ``host``, in the trace of the suite ``trace``."""
+    return f"00-{trace_id(trace or run):032x}-{span_id(run, step_key(step, host)):016x}-01"

@@ -18,6 +18,7 @@ LONGEST = 500
 _LEFT_OUT = {"plan", "stdout", "stderr", "facts", "samples", "acknowledged", "in_doubt", "lost", "ranges", "findings",
              "params", "undo", "points", "residue"}
 _BAD = ("failed", "interrupted")
+PASSED = "passed"
 
 
 @dataclass(slots=True)
@@ -51,6 +52,13 @@ def of_run(events: Sequence[Event], verdict: str = "") -> list[Span]:
             break
         maker.take(event)
     return maker.finish(verdict)
+
+
+def of_suite(run: str, suite: str, began_ns: int, seconds: float, verdict: str) -> list[Span]:
+    """The span of a suite's run, which holds those of its drills; it began ``began_ns`` after the epoch."""
+    return [Span(ROOT, "", f"suite {suite}", began_ns, began_ns + round(seconds * 1e9),
+                 "" if verdict == PASSED else verdict,
+                 {"drillbook.run": run, "drillbook.suite": suite, "drillbook.verdict": verdict})]
 
 
 class _Maker:
@@ -122,7 +130,7 @@ class _Maker:
     def finish(self, verdict: str) -> list[Span]:
         if verdict:
             self._root.attributes["drillbook.verdict"] = verdict
-            self._root.error = "" if verdict == "passed" else verdict
+            self._root.error = "" if verdict == PASSED else verdict
         for span in self._spans.values():
             if not span.end:
                 span.end = self._now
