@@ -11,10 +11,17 @@ import yaml
 
 from drillbook import schema, spec
 from drillbook.action import known_names
+from tests.diagnosing.test_trees import TREE
 
 ROOT = Path(__file__).parent.parent
 DRILLS = sorted(spec.names_in(ROOT / "drills").values())
+TREES = sorted((ROOT / "drills" / "diagnosis").glob("*.yml"))
 INVENTORIES = sorted((ROOT / "inventory").rglob("*.yml"))
+MISTAKES = [("service.status: {", "service.stop: {"), ("service.status: {", "command.run: {argv: [ls], "),
+            ("service.status: {", "service.statu: {"), ("kind: process", "kind: postgrez"), ("  unit: {s", "  service: {s"),
+            ("class: degraded", "class: slow"), ("weight: 3", "weight: 11"), ("service.start:", "service.begin:"),
+            ("name: its unit", "nam: its unit"), ("name: its unit", "timeout: 5"), ("name: its unit", "needs: [postgrez]"),
+            ("  api-down:", "  API down:"), ("    remedy: {text: start it,", "    remedie: {text: start it,")]
 
 
 class AsEditors(yaml.SafeLoader):
@@ -39,6 +46,11 @@ def inventories():
     return validator(schema.inventory())
 
 
+@pytest.fixture(scope="module")
+def trees():
+    return validator(schema.tree())
+
+
 def validator(made):
     jsonschema.Draft202012Validator.check_schema(made)
     return jsonschema.Draft202012Validator(made)
@@ -56,6 +68,19 @@ def test_shipped_drills_fit(drills, path):
 @pytest.mark.parametrize("path", INVENTORIES, ids=lambda path: path.stem)
 def test_shipped_inventories_fit(inventories, path):
     assert problems(inventories, path.read_text()) == []
+
+
+@pytest.mark.parametrize("path", TREES, ids=lambda path: path.stem)
+def test_shipped_trees_fit(trees, path):
+    assert problems(trees, path.read_text()) == []
+
+
+@pytest.mark.parametrize(("old", "new"), MISTAKES)
+def test_mistakes_in_trees(trees, old, new):
+    """What the program refuses in a tree, and an editor can see."""
+    assert old in TREE
+    assert problems(trees, TREE) == []
+    assert problems(trees, TREE.replace(old, new, 1)) != []
 
 
 HEAD = "drill: one\ntitle: One\nservice: api\n"

@@ -18,6 +18,7 @@ FILES = {"inventory/lab.yml": "lab.yml", "inventory/staging.yml": "staging.yml",
 """Files of a new project, and their templates."""
 TREES = "diagnosis"
 """Folder of templates whose files are a new project's diagnosis trees."""
+SCHEMA_OF_TREES = "# yaml-language-server: $schema=../../.drillbook/tree.schema.json\n"
 
 
 def init(folder: Path) -> int:
@@ -43,7 +44,7 @@ def contents() -> dict[str, str]:
     """The files of a new project by their path."""
     templates = files("drillbook").joinpath("templates")
     found = {name: templates.joinpath(source).read_text(encoding="utf-8") for name, source in FILES.items()}
-    found |= {f"drills/{TREES}/{tree.name}": tree.read_text(encoding="utf-8")
+    found |= {f"drills/{TREES}/{tree.name}": SCHEMA_OF_TREES + tree.read_text(encoding="utf-8")
               for tree in sorted(templates.joinpath(TREES).iterdir(), key=lambda one: one.name)}
     found["reports/.gitkeep"] = ""
     return found | {f".drillbook/{kind}.schema.json": schema.text(kind) for kind in schema.KINDS}

@@ -1,4 +1,4 @@
-"""JSON Schema of drills and inventories, made from the models and every action, so that editors complete and check.
+"""JSON Schema of drills, inventories and trees, from the models and every action: editors complete and check by it.
 
 An editor sees a file without its tags and before its expressions are evaluated: wherever a value may be an expression
 or a tag, text that looks like one is accepted too. What the schema accepts is checked again, fully, by Drillbook.
@@ -12,15 +12,18 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from drillbook.action import Action, Place, find, known_names
+from drillbook.action import Action, Place, Read, find, known_names
 from drillbook.console import stdout
+from drillbook.diagnosing import source
+from drillbook.diagnosing import tree as trees
 from drillbook.errors import UnknownName
 from drillbook.inventory import Inventory
 from drillbook.probe import Probe
+from drillbook.services import KINDS as SERVICES
 from drillbook.spec import PHASES, ConditionWords, Head, Keywords, Suite
 from drillbook.strict import did_you_mean
 
-KINDS = ("drill", "inventory")
+KINDS = ("drill", "inventory", "tree")
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Schema = dict[str, Any]
 EXPRESSION: Schema = {"type": "string", "pattern": r"\{\{[\s\S]*\}\}",
@@ -43,7 +46,8 @@ def show(kind: str) -> int:
 
 def text(kind: str) -> str:
     """The schema of ``kind`` as it is written into a file."""
-    return json.dumps(drill() if kind == "drill" else inventory(), indent=1, ensure_ascii=False) + "\n"
+    make = {"drill": drill, "inventory": inventory, "tree": tree}[kind]
+    return json.dumps(make(), indent=1, ensure_ascii=False) + "\n"
 
 
 def drill() -> Schema:
@@ -78,13 +82,38 @@ def _condition(parts: Schema, step: Schema, probe: Schema) -> Schema:
     names = {name: what for name, what in step["properties"].items() if "." in name}
     names |= {name: what for name, what in probe["properties"].items()
               if find(name, "drillbook.probes", Probe).KIND == "availability"}
-    choices = [{"required": [name]} for name in names]
-    return {"type": "object", "additionalProperties": False, "oneOf": choices,
-            "properties": names | _model(parts, ConditionWords)["properties"]}
+    return _one_of(names, _model(parts, ConditionWords)["properties"])
 
 
-def _uses(parts: Schema, package: str, kind: type[Any]) -> Schema:
-    """Exactly one action or probe, each with its own parameters."""
+def _one_of(names: Schema, words: Schema) -> Schema:
+    """Exactly one of ``names``, and any of ``words``."""
+    return {"type": "object", "additionalProperties": False, "oneOf": [{"required": [name]} for name in names],
+            "properties": names | words}
+
+
+def tree() -> Schema:
+    """The schema of a diagnosis tree."""
+    parts: Schema = {}
+    parts["step"] = _uses(parts, "drillbook.actions", Action, hosts=False)
+    reads = {name: what for name, what in parts["step"]["properties"].items() if issubclass(find(name), Read)}
+    words = _model(parts, trees.Words)["properties"]
+    kind: Schema = {"enum": sorted(SERVICES)}
+    words["needs"]["items"] = kind
+    parts["check"] = _one_of(reads, words)
+    head = _model(parts, trees.Head)
+    head["properties"]["kind"] |= {"anyOf": [kind, {"type": "array", "items": kind}]}
+    head["properties"]["checks"] = {
+        "type": ["object", "null"], "additionalProperties": {"$ref": "#/$defs/check"},
+        "propertyNames": {"pattern": r"^[^\W\d]\w*$", "not": {"enum": [*source.NAMES, "peer"]}},
+        "description": "Checks by name: reading actions, each of which sees the facts of those above it."}
+    head["properties"]["causes"]["additionalProperties"] = False
+    step = parts["Remedy"]["properties"]["step"]
+    step["anyOf"] = [{"$ref": "#/$defs/step"}, {"type": "null"}]
+    return {"$schema": DIALECT, **head, "title": "A diagnosis tree of Drillbook", "$defs": parts}
+
+
+def _uses(parts: Schema, package: str, kind: type[Any], *, hosts: bool = True) -> Schema:
+    """Exactly one action or probe, each with its own parameters, and ``hosts`` where it needs them."""
     properties: Schema = {}
     choices: list[Schema] = []
     for name in known_names(package, kind):
@@ -94,7 +123,7 @@ def _uses(parts: Schema, package: str, kind: type[Any]) -> Schema:
         about = (found.__doc__ or "").strip().splitlines()[0]
         own = {"$ref": f"#/$defs/{name}"}
         properties[name] = {"description": about, **({"anyOf": [own, {"type": "null"}]} if needs_nothing else own)}
-        needs_hosts = kind is Action and found.PLACE is Place.HOSTS
+        needs_hosts = hosts and kind is Action and found.PLACE is Place.HOSTS
         choices.append({"required": [name, "hosts"] if needs_hosts else [name]})
     return {"type": "object", "properties": properties, "additionalProperties": False, "oneOf": choices}
 

@@ -233,10 +233,10 @@ def init(_: Context, folder: str | None = None) -> int:
     return scaffold.init(Path(folder or "."))
 
 
-@task(klass=FreeTask, positional=["kind"], help={"kind": "drill or inventory"})
+@task(klass=FreeTask, positional=["kind"], help={"kind": "drill, inventory or tree"})
 @told
 def schema(_: Context, kind: str | None = None) -> int:
-    """JSON Schema of drills or inventories, for editors."""
+    """JSON Schema of drills, inventories or diagnosis trees, for editors."""
     from drillbook import schema as schemas  # noqa: PLC0415  loads every action
 
     return schemas.show(kind or "")
