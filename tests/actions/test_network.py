@@ -17,6 +17,7 @@ import pytest
 
 from drillbook import inventory, plan, spec
 from drillbook.action import Context, find
+from drillbook.actions.net import Filters
 from drillbook.conduct import Conductor
 from drillbook.errors import CommandFailed, CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.host import Deadline
@@ -442,3 +443,49 @@ def test_a_drill_with_it_passes(far, tmp_path):
     assert proofs == [("fault.active", True), ("fault.gone", False)], view.result.reason
     assert view.result.residue == ()
     assert view.result.verdict in (Verdict.PASSED, Verdict.FAILED), "nothing restored it, but the undo did"
+
+
+def test_the_rule_that_drops_is_found_and_no_other(far):
+    """With the filters' own tools and by both filters: what a drill made, what others made, and what lets the packets pass."""
+    ctx, look = far.context(), Filters(address=PEER, port=PORT)
+
+    def said(action=look):
+        return [(one["certain"], one["drillbook"], one["verdict"], one["rule"]) for one in action.run(ctx)["rules"]]
+
+    assert said() == []
+    for tool, words in (("iptables", "-j DROP"), ("nft", "drop")):
+        fault = make("drop", peer=PEER, peer_port=PORT, tool=tool)
+        try:
+            fault.inject(ctx)
+            assert {one[:3] for one in said()} == {(True, True, "drop")}
+            assert all(str(PORT) in one[3] and words in one[3] and ctx.run_id in one[3] for one in said()), said()
+            assert said(Filters(address=PEER, port=OTHER_PORT)) == []
+        finally:
+            carry_out(ctx, fault.undo(ctx))
+    theirs = ["-p", "tcp", "-m", "multiport", "--dports", f"7000:{PORT}", "-j", "REJECT"]
+    passes = ["-p", "tcp", "-d", "10.99.2.0/24", "-m", "conntrack", "--ctstate", "NEW", "-j", "ACCEPT"]
+    far.target.sh("iptables", "-N", "theirs")
+    try:
+        far.target.sh("iptables", "-A", "OUTPUT", "!", "-d", CONTROLLER, "-j", "theirs")
+        far.target.sh("iptables", "-A", "theirs", *theirs)
+        assert [one[:3] for one in said()] == [(True, False, "reject")]
+        assert (far.connects(), look.run(ctx)["dropping"]) == ("refused", 1)
+        far.target.sh("iptables", "-I", "theirs", *passes)
+        assert (far.connects(), said()) == ("connects", [])
+        far.target.sh("iptables", "-R", "theirs", "1", "-m", "owner", "--uid-owner", "0", *passes)
+        assert [one[:3] for one in said()] == [(False, False, "reject")], "whom a rule asks for is not known of a packet"
+    finally:
+        for words in (["-D", "OUTPUT", "!", "-d", CONTROLLER, "-j", "theirs"], ["-F", "theirs"], ["-X", "theirs"]):
+            far.target.sh("iptables", *words)
+    with pytest.raises(CouldNotVerify, match="cannot be read"):
+        look.run(far.context(host=Lowered(far.host)))
+
+
+class Lowered:
+    """The target as an account sees it that is not root's."""
+
+    def __init__(self, host):
+        self.host, self.name, self.target = host, host.name, host.target
+
+    def run(self, argv, **options):
+        return self.host.run(["setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin", *argv], **options)

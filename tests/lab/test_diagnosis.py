@@ -197,7 +197,9 @@ def test_network_cut(ward):
         end = time.monotonic() + PATIENCE
         while get(ward.lab, "/health")[0] == 200:
             assert time.monotonic() < end, "the path is open"
-        assert ward.first()[:2] == ("network-cut", "database")
+        cause, service, said = ward.first()
+        assert (cause, service) == ("network-cut", "database")
+        assert f"the relay database_path on app-1 is in mode `drop`: {control}" in said
     finally:
         control.unlink()
         ward.well()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import ipaddress
 import re
 from contextlib import suppress
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
 from drillbook.action import Context, Facts, Read
+from drillbook.actions.network.fields import root
 from drillbook.errors import CouldNotVerify, HostError, PlanError, StepFailed
+from drillbook.evidence import filterdumps, packetfilter
 from drillbook.findings import finding
 from drillbook.host import printable
 from drillbook.services import Http, Postgres, Redis, Relay, Service
@@ -80,8 +83,8 @@ def _addresses(text: str) -> list[str]:
     return list(dict.fromkeys(found))[:20]
 
 
-class Route(Read):
-    """Look whether a peer can be reached from a host: its name, the route, a connection, and for servers an answer."""
+class _ToPeer(Read):
+    """What actions about the way to a peer share."""
 
     TIMEOUT = 30.0
 
@@ -92,9 +95,41 @@ class Route(Read):
 
     @model_validator(mode="after")
     def _one_peer(self) -> Self:
-        if (self.to is None) == (self.address is None or self.port is None):
+        if not self._elsewhere and (self.to is None) == (self.address is None or self.port is None):
             raise ValueError("name the peer: `to`, or `address` and `port`")
         return self
+
+    @property
+    def _elsewhere(self) -> bool:
+        """Is the peer named in another way?"""
+        return False
+
+    def _peer(self, ctx: Context) -> tuple[str, int, bytes]:
+        """Address, port and greeting; a loopback address of another host's service means that host's own address."""
+        if self.to is None:
+            return str(self.address), int(self.port or 0), b""
+        peer = ctx.services.get(self.to)
+        kind = type(ctx.services.get(peer.to)) if isinstance(peer, Relay) else type(peer)
+        if isinstance(peer, Http):
+            found = re.match(r"https?://\[?([^/\]:]+)\]?(?::(\d+))?", peer.url)
+            default = 443 if peer.url.startswith("https") else 80
+            return (found[1], int(found[2] or default), b"") if found else (peer.url, default, b"")
+        if not isinstance(peer, Postgres | Redis | Relay):
+            raise PlanError(f"{ctx.step}: {self.to!r} is no service with an address of its own")
+        address = peer.address
+        if address in ("127.0.0.1", "::1", "localhost") and peer.host != ctx.host.name:
+            with suppress(HostError, KeyError):
+                address = ctx.host_named(peer.host).target.address or address
+        return address, peer.port, _GREETING.get(kind, b"")
+
+    def _route(self, ctx: Context, address: str) -> str:
+        """What the kernel says of the way; empty where `ip` (iproute2) is not there."""
+        output = ctx.run("sh", "-c", 'PATH=$PATH:/usr/sbin:/sbin; ip route get "$1" 2>&1', "sh", address)
+        return printable(" ".join(output.text.split()), limit=200) if output.exit != 127 else ""
+
+
+class Route(_ToPeer):
+    """Look whether a peer can be reached from a host: its name, the route, a connection, and for servers an answer."""
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``to behind address port addresses route reached`` (did it answer), ``how``, ``seconds``.
@@ -119,25 +154,102 @@ class Route(Read):
         peer = ctx.services.get(self.to or "")
         return peer.to if isinstance(peer, Relay) else self.to or ""
 
-    def _peer(self, ctx: Context) -> tuple[str, int, bytes]:
-        """Address, port and greeting; a loopback address of another host's service means that host's own address."""
-        if self.to is None:
-            return str(self.address), int(self.port or 0), b""
-        peer = ctx.services.get(self.to)
-        kind = type(ctx.services.get(peer.to)) if isinstance(peer, Relay) else type(peer)
-        if isinstance(peer, Http):
-            found = re.match(r"https?://\[?([^/\]:]+)\]?(?::(\d+))?", peer.url)
-            default = 443 if peer.url.startswith("https") else 80
-            return (found[1], int(found[2] or default), b"") if found else (peer.url, default, b"")
-        if not isinstance(peer, Postgres | Redis | Relay):
-            raise PlanError(f"{ctx.step}: {self.to!r} is no service with an address of its own")
-        address = peer.address
-        if address in ("127.0.0.1", "::1", "localhost") and peer.host != ctx.host.name:
-            with suppress(HostError, KeyError):
-                address = ctx.host_named(peer.host).target.address or address
-        return address, peer.port, _GREETING.get(kind, b"")
 
-    def _route(self, ctx: Context, address: str) -> str:
-        """What the kernel says of the way; empty where `ip` (iproute2) is not there."""
-        output = ctx.run("sh", "-c", 'PATH=$PATH:/usr/sbin:/sbin; ip route get "$1" 2>&1', "sh", address)
-        return printable(" ".join(output.text.split()), limit=200) if output.exit != 127 else ""
+# TOOL: what the packet filters hold, each behind a line with its tool; nft twice, as data and as a person reads it.
+_FILTERS = """
+found=3
+for tool in "$1" nft; do
+  command -v "$tool" >/dev/null || continue
+  found=0
+  echo "--- $tool"
+  if test "$tool" != nft; then "$tool" || exit 1
+  else nft -j list ruleset && printf '\\n--- listing\\n' && nft -a list ruleset || exit 1; fi
+done
+exit $found
+"""
+MOST_RULES = 20
+MOST_FILTERS = 8 << 20
+"""Bytes of rules; of more not even a part would be told."""
+_OURS = {"name": "drillbook-", "comment": 'comment "drillbook '}
+"""By what the rules of `network.*` are known."""
+
+
+class _Bounded(io.BytesIO):
+    """Keeps what is needed to see that there is more than is read."""
+
+    def write(self, piece: Any, /) -> int:
+        """Keep a piece while there is room."""
+        super().write(bytes(piece)[:max(0, MOST_FILTERS + 1 - self.tell())])
+        return len(piece)
+
+
+class Filters(_ToPeer):
+    """Which rules of a host's packet filters (iptables, nft) drop or reject a TCP connection to a peer, or from a client.
+
+    As root, by `sudo -n` where the inventory has it for the host's manager. Two packets of the connection are led through
+    the rules on paper; nothing is sent. What other tools drop (eBPF, another machine on the way) is not seen.
+    """
+
+    client: Annotated[str | None, Field(description=(
+        "In place of `to`: a service whose host connects to `service`; the rules of the latter's host are told."))] = None
+
+    @property
+    def _elsewhere(self) -> bool:
+        if self.client is not None and (self.to or self.address or self.port or not self.service):
+            raise ValueError("`client` stands in place of `to`, `address` and `port`, beside `service`")
+        return self.client is not None
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``address port tools``; ``rules`` (the first 20, certain ones first): ``tool table chain hook rule verdict
+        certain drillbook``; ``dropping``: the count of certain ones. A rule is not certain when it asks what cannot be told
+        of a packet here, or one before it does; ``drillbook``: a drill made it. Raises CouldNotVerify without the right.
+        """
+        here, peer, port = self._ends(ctx)
+        version = next((one.version for one in (peer, here) if one is not None), 4)
+        packets = packetfilter.there_and_back(here, peer, port, version, opens=self.client is None)
+        tools, tables = self._tables(ctx, "ip" if version == 4 else "ip6")
+        hits = packetfilter.hits(tables, packets)
+        return {"address": str(peer or ""), "port": port, "tools": tools, "dropping": sum(one.certain for one in hits),
+                "rules": packetfilter.facts(hits, _OURS, MOST_RULES)}
+
+    def _ends(self, ctx: Context) -> tuple[packetfilter.Address | None, packetfilter.Address | None, int]:
+        """Own address and the peer's, where they are known, and the port that is connected to."""
+        if self.client is not None:
+            peer = ctx.service(self.client, Service).host
+            known = ctx.host_named(peer).target.address if peer != ctx.host.name else "127.0.0.1"
+            found = _addresses(known or "")
+            address = ipaddress.ip_address(found[0]) if found else None
+            known_here = address and (peer == ctx.host.name or not address.is_loopback)
+            return None, address if known_here else None, self._own_port(ctx)
+        name, port, _ = self._peer(ctx)
+        resolved = _addresses(ctx.run("sh", "-c", _RESOLVE, "sh", name).text)
+        if not resolved:
+            raise CouldNotVerify(f"{ctx.host.name}: the name {name} has no address", hint="correct it in the inventory")
+        own = re.search(r"\bsrc (\S+)", self._route(ctx, resolved[0]))
+        return (ipaddress.ip_address(own[1]) if own else None), ipaddress.ip_address(resolved[0]), port
+
+    def _own_port(self, ctx: Context) -> int:
+        port = getattr(ctx.service(str(self.service), Service), "port", None)
+        if not isinstance(port, int):
+            raise PlanError(f"{ctx.step}: the service {self.service!r} has no `port` in the inventory")
+        return port
+
+    def _tables(self, ctx: Context, family: str) -> tuple[list[str], list[packetfilter.Table]]:
+        tool, sink = "iptables-save" if family == "ip" else "ip6tables-save", _Bounded()
+        output = root(ctx, _FILTERS, tool, sink=sink)
+        if output.exit == 3:
+            raise CouldNotVerify(f"{ctx.host.name}: there is neither {tool} nor nft", hint="install iptables or nftables")
+        if not output.ok or len(sink.getvalue()) > MOST_FILTERS:
+            said = printable(output.stderr, limit=200).strip() or "they are more than 8 MiB"
+            raise CouldNotVerify(f"{ctx.host.name}: the rules of its packet filters cannot be read: {said}",
+                                 hint="log in as root, or allow sudo without a password and set `manager: {sudo: true}`")
+        pieces = re.split(r"^--- (\S+)\n", sink.getvalue().decode("utf-8", "replace"), flags=re.MULTILINE)
+        texts = dict(zip(pieces[1::2], pieces[2::2], strict=True))
+        saved = texts.get(tool, "")
+        try:
+            tables = filterdumps.of_iptables(saved, family)
+            if "nft" in texts:
+                tables += filterdumps.of_nft(texts["nft"], texts["listing"], saved)
+        except (ValueError, KeyError, LookupError, TypeError, StopIteration) as error:
+            raise CouldNotVerify(f"{ctx.host.name}: its packet filters' rules are not understood: {error!r}") from None
+        return [name for name in texts if name != "listing"], tables

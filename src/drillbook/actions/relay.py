@@ -14,6 +14,7 @@ from pydantic import Field
 from drillbook.action import Context, Facts, Fault, Read, Undo, Write
 from drillbook.errors import CouldNotVerify, NotReady, PlanError, StepFailed
 from drillbook.findings import finding
+from drillbook.host import printable
 from drillbook.services import S3, Http, Postgres, Redis, Relay, Service
 from drillbook.values import Duration
 
@@ -233,17 +234,21 @@ class Open(Write):
 
 
 class Status(Read):
-    """See whether a relay's path is open and answers."""
+    """See whether a relay's path is open and answers; if not, in which mode the relay is, and who has set it."""
 
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``seconds`` of one exchange. Fails when a fault is set or nothing answers."""
+        """Facts: ``control`` (the file that says how), ``mode`` (``open`` without one), ``by`` (run and step, where
+        a drill has set it), ``how`` an exchange went, its ``seconds``. Fails when a fault is set or nothing answers.
+        """
         relay = ctx.service(self.service, Relay)
-        left = _in_force(ctx, relay)
+        left = [printable(word, limit=100) for word in _in_force(ctx, relay)]
         how, seconds = _seen(ctx, relay)
+        facts: Facts = {"control": relay.control, "mode": left[0] if left else "open", "by": " ".join(left[2:4]), "how": how,
+                        "seconds": round(seconds, 6)}
         if left or how != "answers":
             said = f"{relay.control} says {' '.join(left)!r}; an exchange {how}" if left else f"an exchange {how}"
-            raise StepFailed(f"the path through {relay.name} is not open: {said}", findings=[finding(
+            raise StepFailed(f"the path through {relay.name} is not open: {said}", facts=facts, findings=[finding(
                 "port-state", title=relay.name, wanted="open", measured=said)])
-        return {"seconds": round(seconds, 6)}
+        return facts

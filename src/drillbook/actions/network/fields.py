@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
@@ -62,9 +62,9 @@ def script(ctx: Context, text: str, *words: str) -> Argv:
     return (*sudo(ctx), "sh", "-c", FIND + text, "sh", *words)
 
 
-def root(ctx: Context, text: str, *words: str, stdin: bytes = b"") -> Output:
-    """Run a script with root's rights."""
-    return ctx.run(*script(ctx, text, *words), stdin=stdin)
+def root(ctx: Context, text: str, *words: str, **options: Any) -> Output:
+    """Run a script with root's rights; see Host.run for ``options``."""
+    return ctx.run(*script(ctx, text, *words), **options)
 
 
 def has(ctx: Context, tool: str) -> bool:
