@@ -1,6 +1,8 @@
 """Sessions and indexes of a real server that takes few connections: too many, one that blocks, a plan without its index."""
 
+import contextlib
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -157,6 +159,40 @@ def test_an_index_is_gone_until_it_is_made_again(place, small):
     assert place.run(way_back.action, **way_back.params)["already"] is True
     assert place.run("postgres.analyze", service="small", table="goods")["rows"] == 20000
     assert small.sql("SELECT indexdef FROM pg_indexes WHERE indexname = 'goods_code'") == [(facts["definition"],)]
+
+
+def test_plans_of_running_statements_are_told_and_nothing_is_run(place, small):
+    """Of those of the application's role, with and without parameters, the longest first; one that writes is not run again."""
+    statements = [("SELECT pg_sleep(60), count(*) FROM goods WHERE shelf = %s AND code <> 'secret-word'", (7,)),
+                  ("INSERT INTO goods SELECT id + 100000, code, 1 FROM goods WHERE code = 'x' OR pg_sleep(0.05) IS NULL", ()),
+                  ("SELECT pg_sleep(60)" + " " * 2000, ()), ("SELECT pg_sleep(60); DROP TABLE goods", ())]
+    busy = [*(small.connect(user="clerk") for _ in statements), small.connect()]
+
+    def work(session, query, values):
+        with contextlib.suppress(psycopg.errors.QueryCanceled), session:
+            session.execute(query.encode(), values or None)
+
+    threads = [threading.Thread(target=work, args=args) for args in zip(busy, [s[0] for s in statements] + ["SELECT pg_sleep(61)"],
+                                                                        [s[1] for s in statements] + [()], strict=True)]
+    for number, thread in enumerate(threads, 1):
+        thread.start()
+        until(lambda count=number: len(small.sql(
+            "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(%' AND state = 'active' AND pid <> pg_backend_pid()")) == count)
+    try:
+        told = place.run("postgres.plans", service="small", longer_than="0s", watch="30s", most=5)
+    finally:
+        for session in busy:
+            session.cancel_safe()
+        for thread in threads:
+            thread.join(60)
+    first, second, third, fourth = told["plans"]
+    assert first["scanned"] == [{"table": "goods", "rows": 20000, "filter": "((goods.code <> ?::text) AND (goods.shelf = $1))"}]
+    assert "secret-word" not in str(told)
+    assert (second["why"], second["scanned"][0]["rows"]) == ("", 20000)
+    assert "track_activity_query_size" in third["why"]
+    assert "multiple commands" in fourth["why"]
+    assert small.sql("SELECT count(*) FROM goods") == [(20000,)]
+    assert place.run("postgres.plans", service="small", longer_than="0s")["plans"] == []
 
 
 def test_what_is_not_meant_is_refused(place, small):

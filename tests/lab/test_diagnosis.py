@@ -251,24 +251,28 @@ def test_slow_query(ward):
     """An index is gone, and somebody asks for what it was there for, again and again."""
     over = threading.Event()
 
-    def ask():
+    def ask(lasts):
         with ward.connect() as session:
             while not over.is_set():
-                session.execute("SELECT count(*) FROM documents WHERE sha256 = 'x'")
+                session.execute(f"SELECT count(*), pg_sleep({lasts}) FROM documents WHERE sha256 = 'private'".encode())
 
     with ward.connect("postgres", "pg_admin") as admin:
         index, = admin.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'documents_sha256'").fetchone()
         admin.execute("DROP INDEX documents_sha256")
-        asks = threading.Thread(target=ask)
-        asks.start()
+        asks = [threading.Thread(target=ask, args=(lasts,)) for lasts in (0, 1)]
+        for one in asks:
+            one.start()
         try:
             cause, service, said = ward.first()
         finally:
             over.set()
-            asks.join(PATIENCE)
+            for one in asks:
+                one.join(PATIENCE)
             admin.execute(index)
     assert (cause, service) == ("slow-query", "database")
     assert "documents was read from end to end" in said
+    assert "reads as a whole documents (" in said
+    assert "private" not in said
 
 
 def test_cache_lost(ward):

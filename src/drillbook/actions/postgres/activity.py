@@ -69,7 +69,7 @@ class _Looking(Read):
             yield session
 
 
-def _said(ctx: Context, query: str | None) -> str:
+def said(ctx: Context, query: str | None) -> str:
     """A statement as it may be shown: without its literals and secrets, on one line."""
     text = " ".join(_LITERAL.sub("?", query or "").split())
     return printable(ctx.redactor.text(text)[:300])
@@ -150,7 +150,7 @@ class Statements(_Looking):
             rows = session.execute(_STATEMENTS, (float(self.longer_than),)).fetchall()
         running = [{"pid": row[0], "user": printable(row[1], limit=100), "application": printable(row[2], limit=100),
                     "wait": f"{row[3]}: {row[4]}" if row[3] else "", "seconds": round(row[5], 3),
-                    "query": _said(ctx, row[6]), "upkeep": is_upkeep(row[6]), "blocked_by": list(row[7])} for row in rows]
+                    "query": said(ctx, row[6]), "upkeep": is_upkeep(row[6]), "blocked_by": list(row[7])} for row in rows]
         return {"running": running, "count": len(running), "working": [one for one in running if not one["blocked_by"]],
                 "longest_s": max((float(row[5]) for row in rows), default=0.0)}
 
@@ -196,7 +196,7 @@ def _session_facts(ctx: Context, row: tuple[Any, ...]) -> dict[str, Any]:
     idle = row[4].startswith("idle")
     return {"pid": row[0], "user": printable(row[1], limit=100), "application": printable(row[2], limit=100),
             "address": row[3], "state": row[4], "transaction_s": round(row[5] or 0.0, 3),
-            "idle_s": round(row[6] or 0.0, 3) if idle else 0.0, "query": _said(ctx, row[7]),
+            "idle_s": round(row[6] or 0.0, 3) if idle else 0.0, "query": said(ctx, row[7]),
             "blocked_by": sorted(set(row[8])), "started": row[9]}
 
 

@@ -224,7 +224,7 @@ class Explain(Read):
         except (psycopg.Error, HostError) as error:
             raise StepFailed(f"{self.service}: {reason(error)}") from error
         plan = row[0][0]["Plan"] if row else {}
-        nodes = list(_nodes(plan))
+        nodes = list(nodes_of(plan))
         facts: Facts = {"indexes": sorted({node["Index Name"] for node in nodes if "Index Name" in node}),
                         "scanned": sorted({node["Relation Name"] for node in nodes if node.get("Node Type") == "Seq Scan"}),
                         "cost": plan.get("Total Cost"), "plan": ctx.evidence("plan.json", json.dumps(plan, indent=1))}
@@ -235,7 +235,8 @@ class Explain(Read):
         return facts
 
 
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def nodes_of(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The node at the top of a plan, and all below it."""
     yield plan
     for inner in plan.get("Plans", ()):
-        yield from _nodes(inner)
+        yield from nodes_of(inner)
