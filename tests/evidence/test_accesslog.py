@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from drillbook.actions.http import Slowest
+from drillbook.actions.http import Errors, Slowest
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.evidence import accesslog, requestlog
 from drillbook.services import Http
@@ -67,6 +67,19 @@ def test_the_slow_endpoint_is_named(ground):
     assert (facts["count"], facts["max_s"], facts["complete"], facts["other_lines"]) == (44, 5, True, 1)
     assert facts["slowest_requests"][0]["request"] == "GET /slow"
     assert facts["resolution_s"] == pytest.approx(5e-5)
+
+
+def test_the_endpoint_that_fails_is_named(ground):
+    lines = [line(5, f"/fails/{number}", 0.01, 500 if number % 2 else 200) for number in range(8)]
+    lines += [line(5, "/waits", 0.01, 503), line(4, "/waits", 0.01, 503), line(400, "/old", 0.01, 500), line(3, "/x", 0.01, 404)]
+    (ground.root / "access.log").write_text("".join(lines))
+    facts = Errors(service="api", last="1m").run(ground.ctx())
+    assert (facts["count"], facts["server_errors"], facts["broken"], facts["broken_share"]) == (11, 6, 4, 0.3636)
+    assert [(row["endpoint"], row["count"], row["broken"], row["statuses"]) for row in facts["endpoints"]] == [
+        ("GET /fails/{}", 8, 4, {"500": 4}), ("GET /waits", 2, 0, {"503": 2})]
+    assert facts["last_failed"]["request"] == "GET /waits"
+    (ground.root / "access.log").write_text(line(5, "/x", 0.01))
+    assert Errors(service="api", last="1m").run(ground.ctx())["endpoints"] == []
 
 
 def test_a_log_that_was_just_rotated(ground):

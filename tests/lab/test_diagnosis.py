@@ -23,6 +23,7 @@ from drillbook.diagnosing.tree import Check, Tree, Words
 from drillbook.lab import processes
 from drillbook.lab.layout import ADDRESS, DATABASE
 from drillbook.project import Project
+from drillbook.web import ask
 from tests.e2e.conftest import ROOT
 
 from .conftest import get, run
@@ -169,6 +170,29 @@ def test_env_missing(ward):
         assert (cause, service) == ("env-missing", "api")
         assert "REDIS_URL" in said
         assert ward.lab.secret("redis") not in said
+
+
+def test_an_endpoint_that_fails(ward):
+    file = ward.lab.folder / "app-1" / "api.env"
+    before = file.read_bytes()
+
+    def asked(times):
+        return [ask(f"{ward.lab.api}/api/v1/duplicates?limit=5", timeout=PATIENCE).status for _ in range(times)]
+
+    try:
+        file.write_bytes(before + b"\nLAB_FAIL_PATH=/api/v1/duplicates\n")
+        ward.unit("app-1", "restart", "api")
+        ward.well()
+        assert asked(6) == [500] * 6
+        cause, service, said = ward.first()
+    finally:
+        file.write_bytes(before)
+        ward.unit("app-1", "restart", "api")
+        ward.well()
+        assert asked(80) == [200] * 80  # or the next test would find what is over
+    assert (cause, service) == ("endpoint-fails", "api")
+    assert "GET /api/v1/duplicates failed " in said
+    assert "RuntimeError: no layout is known for /api/v1/duplicates" in said
 
 
 @pytest.mark.parametrize(("host", "unit", "service"), [("db-1", "postgresql", "database"), ("store-1", "redis", "cache")])

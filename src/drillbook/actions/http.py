@@ -341,14 +341,8 @@ class Load(Read):
         return {"url": url, "rate": self.rate, "seconds": float(self.seconds), **load.summary(samples)}
 
 
-class Slowest(Read):
-    """Which requests took longest of late, by the access log of the service: per endpoint count, median, p95, maximum.
-
-    The log is `access_log` of the service, or what its service manager keeps of it. A line needs a time, the request, its
-    status and its duration: `2026-03-01 10:20:30 GET /x status=200 duration=0.012` (or `took= elapsed= latency= rt=
-    request_time= duration_ms=`), or the common or combined format with nginx's `$request_time` or `12ms` at its end.
-    uvicorn's own has no duration. Times without a zone are the host's. Figures are those of the service's own clock.
-    """
+class _OfLog(Read):
+    """What the actions that read a service's access log share."""
 
     SERVICE = Http
 
@@ -362,9 +356,29 @@ class Slowest(Read):
         except CouldNotVerify as error:
             raise NotReady(error.message, hint=error.hint) from None
 
+
+class Slowest(_OfLog):
+    """Which requests took longest of late, by the access log of the service: per endpoint count, median, p95, maximum.
+
+    The log is `access_log` of the service, or what its service manager keeps of it. A line needs a time, the request, its
+    status and its duration: `2026-03-01 10:20:30 GET /x status=200 duration=0.012` (or `took= elapsed= latency= rt=
+    request_time= duration_ms=`), or the common or combined format with nginx's `$request_time` or `12ms` at its end.
+    uvicorn's own has no duration. Times without a zone are the host's. Figures are those of the service's own clock.
+    """
+
     def run(self, ctx: Context) -> Facts:
         """Facts: ``count p50_s p95_s p95_s_low p95_s_high max_s server_errors`` of all; ``slowest`` (an endpoint),
         ``endpoints`` (the same of each, slowest first), ``slowest_requests``; ``complete`` (false: only the newest part of
         the time was read), ``last_s``, ``resolution_s`` (of a logged figure), ``other_lines``.
         """
         return requestlog.slowest(ctx, ctx.service(self.service, Http), float(self.last))
+
+
+class Errors(_OfLog):
+    """Which requests failed of late by the server's fault (5xx), per endpoint, by the log that `http.slowest` reads."""
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``count server_errors statuses last_failed`` of all, ``broken`` (5xx but 502, 503 and 504, by which a
+        service says that it is not available), ``broken_share`` of the count; ``endpoints`` that failed, the same of each.
+        """
+        return requestlog.errors(ctx, ctx.service(self.service, Http), float(self.last))

@@ -165,7 +165,8 @@ class Kill(_Down):
 
 MOST_ERRORS = 20
 _ERROR = re.compile(r"(?<![.\w])(?:error|critical|fatal|panic|exception|traceback|refused|denied|missing|killed|"
-                    r"out of memory|no space left|already in use|too many|timed? ?out)\b", re.IGNORECASE)
+                    r"out of memory|no space left|already in use|too many|timed? ?out)\b|"
+                    r"^[\w.]+(?:Error|Exception)(?::|$)", re.IGNORECASE)
 
 
 class Log(Read):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -106,6 +106,31 @@ def slowest(requests: Iterable[Request]) -> dict[str, Any]:
             "endpoints_count": len(rows), "slowest_requests": [
                 {"at": _utc(one.at), "request": f"{one.method} {one.path}", "status": one.status,
                  "seconds": round(one.seconds, 6)} for one in worst]}
+
+
+UNAVAILABLE = (502, 503, 504)
+"""Statuses of a service that says that it, or one behind it, cannot serve now (RFC 9110, 15.6): not its own mistake."""
+
+
+def errors(requests: Iterable[Request]) -> dict[str, Any]:
+    """Facts: how many requests failed by the server's fault, and of which endpoints, most of all failures first."""
+    found = list(requests)
+    by_endpoint: dict[str, list[Request]] = defaultdict(list)
+    for one in found:
+        by_endpoint[one.endpoint].append(one)
+    rows = [{"endpoint": name, **_failures(those)} for name, those in by_endpoint.items()]
+    failing = sorted((row for row in rows if row["server_errors"]), key=lambda row: (-row["server_errors"], row["endpoint"]))
+    return {**_failures(found), "endpoints": failing[:MOST_ENDPOINTS], "endpoints_count": len(failing)}
+
+
+def _failures(requests: Sequence[Request]) -> dict[str, Any]:
+    failed = [one for one in requests if one.status >= 500]
+    broken = [one for one in failed if one.status not in UNAVAILABLE]
+    last = max(failed, key=lambda one: one.at, default=None)
+    return {"count": len(requests), "server_errors": len(failed), "broken": len(broken),
+            "broken_share": round(len(broken) / len(requests), 4) if requests else None,
+            "statuses": {str(status): count for status, count in sorted(Counter(one.status for one in failed).items())},
+            "last_failed": last and {"at": _utc(last.at), "request": f"{last.method} {last.path}", "status": last.status}}
 
 
 def _figures(requests: Sequence[Request]) -> dict[str, Any]:

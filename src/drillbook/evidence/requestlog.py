@@ -66,7 +66,19 @@ def _of_unit(ctx: Context, service: Http, lines: int) -> str:
 
 
 def slowest(ctx: Context, service: Http, last: float) -> dict[str, Any]:
-    """Facts about the requests of the ``last`` seconds. Raises CouldNotVerify when lines or zone are not understood."""
+    """Which requests of the ``last`` seconds took longest. Raises CouldNotVerify when lines or zone are not understood."""
+    of_late, how = _of_late(ctx, service, last)
+    return accesslog.slowest(of_late) | how | {"resolution_s": max((one.resolution for one in of_late), default=None)}
+
+
+def errors(ctx: Context, service: Http, last: float) -> dict[str, Any]:
+    """Which requests of the ``last`` seconds failed. Raises CouldNotVerify when lines or zone are not understood."""
+    of_late, how = _of_late(ctx, service, last)
+    return accesslog.errors(of_late) | how
+
+
+def _of_late(ctx: Context, service: Http, last: float) -> tuple[list[accesslog.Request], dict[str, Any]]:
+    """The requests of the ``last`` seconds, and how much of the log they rest on."""
     now, zone = _clock(ctx)
     lines = _text(ctx, service, MOST_BYTES).splitlines()
     found = [one for line in lines if (one := accesslog.read(line, zone))]
@@ -80,10 +92,8 @@ def slowest(ctx: Context, service: Http, last: float) -> dict[str, Any]:
                              f"its newest lies {hours:+g} h from the host's clock: they seem to be of another zone",
                              hint="have the service write its times with their zone, such as 2026-01-31T12:00:00+00:00, or "
                                   "in the host's zone")
-    return accesslog.slowest(of_late) | {
-        "last_s": last, "complete": len("".join(lines)) < MOST_BYTES * 0.9 or min(one.at for one in found) < now - last,
-        "other_lines": len(lines) - len(found),
-        "resolution_s": max((one.resolution for one in of_late), default=None)}
+    whole = len("".join(lines)) < MOST_BYTES * 0.9 or min(one.at for one in found) < now - last
+    return of_late, {"last_s": last, "complete": whole, "other_lines": len(lines) - len(found)}
 
 
 def _astray(found: list[accesslog.Request], now: float, last: float) -> float:

@@ -39,6 +39,7 @@ class Access:
             await send(message)
 
         try:
+            self._switches.stumble(scope["path"])
             await self._app(scope, receive, watched)
         finally:
             seconds = time.perf_counter() - started

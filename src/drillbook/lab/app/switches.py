@@ -6,6 +6,7 @@
 ``LAB_CACHE_LIMIT_KIB``   the oldest of it is let go above this; without it nothing ever is
 ``LAB_MEMORY_LIMIT_MIB``  the process ends itself, as the kernel would end it, once it takes more than that
 ``LAB_BURN_MS``           so long a document keeps the processor busy when it is asked for
+``LAB_FAIL_PATH``         every request for this path fails, as by a mistake in its code
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Switches:
     cache_limit: int = 0
     memory_limit: int = 0
     burn_s: float = 0.0
+    fail_path: str = ""
     allowed: bool = False
     _kept: deque[bytes] = field(default_factory=deque)
 
@@ -62,7 +64,7 @@ class Switches:
         if environment.get("LAB_FAULTS") != "1":
             return cls()
         return cls(number("LAB_LEAK_KIB") << 10, number("LAB_CACHE_LIMIT_KIB") << 10, number("LAB_MEMORY_LIMIT_MIB") << 20,
-                   number("LAB_BURN_MS") / 1000, allowed=True)
+                   number("LAB_BURN_MS") / 1000, environment.get("LAB_FAIL_PATH", ""), allowed=True)
 
     @property
     def kept(self) -> int:
@@ -78,6 +80,11 @@ class Switches:
         if self.memory_limit and (taken := resident()) > self.memory_limit:
             _log.error("out of memory: %d MiB resident, the limit is %d MiB; killed", taken >> 20, self.memory_limit >> 20)
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def stumble(self, path: str) -> None:
+        """Raise RuntimeError for a request that is to fail."""
+        if self.fail_path and path == self.fail_path:
+            raise RuntimeError(f"no layout is known for {path}")
 
     async def work(self) -> None:
         """What a document costs, in a thread of its own."""
