@@ -13,6 +13,7 @@ from drillbook.actions.http import Health
 from drillbook.actions.net import Resolve, Route
 from drillbook.errors import CouldNotVerify, StepFailed
 from tests.actions.ground import free_port
+from tests.diagnosing.test_trees import Site
 
 TEMPLATE = "# the API\nDATABASE_URL=\nexport REDIS_URL=\nDEBUG=''\n# optional: SENTRY_DSN=\n"
 
@@ -24,6 +25,19 @@ def test_disk(ground):
     assert one["bytes"] > one["free_bytes"] > 0
     assert found["free_bytes"] == one["free_bytes"]
     assert 0 <= found["used_percent"] <= 100
+
+
+def test_what_cannot_be_written_to_is_not_full(tmp_path):
+    """As an image of a CD or of a package is: always full, and nothing is wrong with it."""
+    site = Site(tmp_path)
+    host = site.hosts["controller"]
+    rows = {"-k": ("/dev/sda 1000 400 600 40% /", "/dev/loop0 500 500 0 100% /snap"), "-i": ("/dev/sda 10 2 8 20% /", "/dev/loop0 5 5 0 100% /snap")}
+    for word, lines in rows.items():
+        host.on(("env", "LC_ALL=C", "df", "-P", word), "\n".join(["heading", *lines]))
+    host.on(("cat", "/proc/mounts"), "/dev/sda / ext4 rw,errors=remount-ro 0 0\n/dev/loop0 /snap squashfs ro,nodev 0 0\n")
+    found = Disk().run(site.ctx())
+    assert [(one["mount"], one["read_only"]) for one in found["filesystems"]] == [("/", False), ("/snap", True)]
+    assert (found["fullest"], found["used_percent"], found["inodes_percent"]) == ("/", 40, 20)
 
 
 def test_a_path_that_is_not_there(ground):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.actions.process.looks import MemoryProfile, Profile, Stacks
+from drillbook.actions.process.looks import MemoryProfile, Profile, Stacks, Usage
 from drillbook.errors import CouldNotVerify, NotReady
-from drillbook.evidence import flamegraph, stacks
+from drillbook.evidence import flamegraph, stacks, ticks
 from tests.actions.ground import path_without
 from tests.needs import need
 
@@ -139,3 +139,24 @@ def test_names_of_a_target_are_text_in_the_drawing():
     assert [one.text for one in ET.fromstring(drawing).iter("{http://www.w3.org/2000/svg}title")][:2] == [
         "<b>title</b>", "all: 4 samples, 100.0 %"]
     assert ET.fromstring(flamegraph.svg({}, "nothing")).tag.endswith("svg")
+
+
+def test_how_busy_a_process_and_its_children_are(ground):
+    works = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"  # until that one ends
+    path, _ = started(ground, f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {works!r}])\n" + RESTS)
+    busy = Usage(pid_file=path, seconds="1s").run(ground.ctx())
+    assert (busy["processes"], busy["cpu_percent"] > busy["cpu_error"]) == (2, True), busy
+    (ground.root / "pid").unlink()
+    path, _ = started(ground, RESTS)
+    rests = Usage(pid_file=path, seconds="1s").run(ground.ctx())
+    assert (rests["processes"], rests["cpu_percent"] <= rests["cpu_error"]) == (1, True), rests
+    assert Usage(pid_file=path).run(ground.ctx())["cpu_percent"] is None
+
+
+def test_ticks():
+    before, after = "at 10.00\n1 0 5\n7 1 100\n8 7 10\n9 1 900\n", "at 12.00\n1 0 5\n7 1 150\n9 1 999\n11 7 20\n12 11 30\n"
+    told = ticks.load_of(7, f"hz 100\n{before}{after}")
+    assert told == {"processes": 3, "cpu_percent": 50.0, "cpu_error": 3.2}
+    for gone in (9999, 8, 11):
+        with pytest.raises(ValueError, match="is not there"):
+            ticks.load_of(gone, f"hz 100\n{before}{after}")

@@ -35,22 +35,27 @@ class Disk(Read):
     path: Annotated[str | None, Field(pattern=r"^/", description="Only the file system that holds this path.")] = None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``filesystems`` (``mount device bytes free_bytes used_percent inodes_percent``), ``fullest``,
-        ``used_percent``, ``free_bytes`` and ``inodes_percent``: of the one with the least left.
+        """Facts: ``filesystems`` (``mount device bytes free_bytes used_percent inodes_percent read_only``), ``fullest``,
+        ``used_percent`` and ``free_bytes`` of the one with the least left, ``inodes_percent`` of the one with the fewest
+        inodes left: of those that can be written to.
         """
         only = ("--", self.path) if self.path else ()
         blocks = ctx.run("env", "LC_ALL=C", "df", "-P", "-k", *only)
         inodes = ctx.run("env", "LC_ALL=C", "df", "-P", "-i", *only)
         nodes = {row[5]: _percent(row[4]) for row in _rows(inodes.text)}
+        fixed = {row[1] for line in ctx.run("cat", "/proc/mounts").text.splitlines()
+                 if len(row := line.split()) > 3 and "ro" in row[3].split(",")}
         found = [{"mount": printable(row[5], limit=200), "device": printable(row[0], limit=200), "bytes": int(row[1]) * 1024,
-                  "free_bytes": int(row[3]) * 1024, "used_percent": _percent(row[4]), "inodes_percent": nodes.get(row[5], 0)}
+                  "free_bytes": int(row[3]) * 1024, "used_percent": _percent(row[4]), "inodes_percent": nodes.get(row[5], 0),
+                  "read_only": row[5] in fixed}
                  for row in _rows(blocks.text) if self.path or row[0] not in _UNREAL][:MOST_MOUNTS]
         if not found:
             blocks.check()
             raise CouldNotVerify(f"{ctx.host.name}: `df` shows no file system", hint="name a `path` that is on the disk")
-        worst = max(found, key=lambda one: (one["used_percent"], -int(str(one["free_bytes"]))))
+        kept = [one for one in found if not one["read_only"]] or found
+        worst = max(kept, key=lambda one: (one["used_percent"], -int(str(one["free_bytes"]))))
         return {"filesystems": found, "fullest": worst["mount"], "used_percent": worst["used_percent"],
-                "free_bytes": worst["free_bytes"], "inodes_percent": max(nodes.values(), default=0)}
+                "free_bytes": worst["free_bytes"], "inodes_percent": max(int(str(one["inodes_percent"])) for one in kept)}
 
 
 def _rows(text: str) -> list[list[str]]:

@@ -10,6 +10,7 @@ from drillbook.action import Context, Facts, Read
 from drillbook.actions.process.naming import _Named
 from drillbook.errors import CouldNotVerify, NotReady, PlanError, StepFailed
 from drillbook.evidence import flamegraph, growth, spying, stacks
+from drillbook.evidence.ticks import load_of
 from drillbook.hostfaults.state import SEEN
 from drillbook.hostfaults.target import Found, as_root, need
 from drillbook.values import Duration
@@ -110,13 +111,30 @@ cat "/proc/$1/status" || exit 3
 echo "fds: $(ls "/proc/$1/fd" | wc -l)"
 awk '/^Max open files/ { print "limit: " $4 }' "/proc/$1/limits"
 """
+# PID SECONDS: twice, the host's uptime and of every process its number, its parent, and its ticks in user and in kernel mode
+# (fields 4, 14 and 15 of /proc/PID/stat, proc_pid_stat(5)); a name may hold spaces and brackets: the last one ends it.
+_TICKS = """
+read_all() {
+  read -r up rest < /proc/uptime; echo "at $up"
+  cat /proc/[0-9]*/stat 2>/dev/null | awk '{ pid = $1; sub(/^.*\\) /, ""); print pid, $2, $12 + $13 }'
+}
+echo "hz $(getconf CLK_TCK)"
+read_all; sleep "$2"; read_all
+"""
 
 
 class Usage(_Named, Read):
-    """What one process uses: memory, threads, open files. Figures of the kernel (/proc/PID/status), at one moment."""
+    """What one process uses: memory, threads, open files; and for how long it and its children keep processors busy.
+
+    Figures of the kernel (/proc/PID/status), at one moment; the processor's share over the time that the action looks on.
+    """
+
+    seconds: Annotated[Duration, Field(ge=0, le=60, description="How long to look at the processor; 0: not.")] = Duration(0)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``pid rss_bytes peak_rss_bytes swap_bytes threads open_files open_files_limit open_files_percent``."""
+        """Facts: ``pid rss_bytes peak_rss_bytes swap_bytes threads open_files open_files_limit open_files_percent``, and of
+        the process with all below it ``processes``, ``cpu_percent`` (of one core) and ``cpu_error`` (null: not looked on).
+        """
         try:
             pid = self._find(ctx).pid
         except NotReady as error:
@@ -131,4 +149,17 @@ class Usage(_Named, Read):
         return {"pid": pid, "rss_bytes": int(words["VmRSS"]) * 1024, "peak_rss_bytes": int(words.get("VmHWM", "0")) * 1024,
                 "swap_bytes": int(words.get("VmSwap", "0")) * 1024, "threads": int(words["Threads"]), "open_files": files,
                 "open_files_limit": int(limit) if limit.isdigit() else None,
-                "open_files_percent": round(100 * files / int(limit), 1) if limit.isdigit() and int(limit) else None}
+                "open_files_percent": round(100 * files / int(limit), 1) if limit.isdigit() and int(limit) else None,
+                **self._busy(ctx, pid)}
+
+    def _busy(self, ctx: Context, pid: int) -> Facts:
+        if not self.seconds:
+            return {"processes": None, "cpu_percent": None, "cpu_error": None}
+        if ctx.deadline.remaining() < self.seconds:
+            raise _too_short(self.seconds)
+        output = ctx.run("sh", "-c", _TICKS, "sh", str(pid), f"{float(self.seconds):.3f}")
+        try:
+            return load_of(pid, output.text)
+        except (ValueError, IndexError):
+            raise CouldNotVerify(f"{ctx.host.name}: how busy process {pid} is cannot be read",
+                                 hint="it may have ended meanwhile") from None
