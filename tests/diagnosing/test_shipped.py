@@ -26,6 +26,125 @@ def named(tree, **facts):
     return found, all(ranking.holds(text, names) for text in case.tree.healthy)
 
 
+def said(tree, cause, **facts):
+    """The weight of a cause, and all that speaks for it as one text; what a text refers to is in the facts."""
+    names = {"service": {"name": "api", "host": "app"}, "the": {}, "host": {"manager": "supervisor"}, **facts}
+    for one in ranking.suspects(Case(TREES[tree], "api", "database" if TREES[tree].peers else ""), names):
+        if one.cause == cause:
+            text = " | ".join(seen.says for seen in one.supports)
+            assert "{{" not in text + one.title + one.remedy, "an expression that the facts do not answer"
+            return one.score, text
+    return 0, ""
+
+
+def fires(*services):
+    """Alerts that fire, as `prometheus.alerts` tells them."""
+    return {**WELL, "alerts": [{"alert": "A", "state": "firing", "since": "2026-01-01T00:00:00Z", "value": "1", "labels": labels}
+                               for labels in [{"service": one} for one in services] + [{"severity": "page"}]]}
+
+
+UP = {"unit": {**WELL, "unit": "api", "word": "RUNNING"}, "port": {**WELL, "listening": True}}
+QUICK = {**WELL, "answered": True, "median_s": 0.01}
+RULE = {"tool": "iptables", "table": "ip filter", "chain": "OUTPUT", "hook": "output", "rule": "-A OUTPUT -d 10.0.0.9/32 -j DROP",
+        "verdict": "drop", "certain": True, "drillbook": True}
+
+
+@pytest.mark.parametrize(("facts", "weight", "words"), [
+    ({}, 8, "silence"),
+    ({"relay": {"ok": False, "mode": "drop", "control": "/srv/paths/postgres", "by": "run-1 inject.1", "how": "hangs"}}, 10,
+     "the relay path on app is in mode `drop`: /srv/paths/postgres, set by the drill run-1 inject.1"),
+    ({"relay": {"ok": False, "mode": "open", "control": "/c", "by": "", "how": "hangs"}}, 8, "silence"),
+    ({"filters": {**WELL, "dropping": 1, "rules": [RULE, {**RULE, "rule": "-A perhaps", "certain": False}]}}, 10,
+     "on app: iptables, table ip filter, chain OUTPUT (made by a drill): -A OUTPUT -d 10.0.0.9/32 -j DROP"),
+    ({"peer_filters": {**WELL, "dropping": 1, "rules": [{**RULE, "drillbook": False}]}}, 10, "on db: iptables, table ip filter, chain OUTPUT: -A"),
+    ({"filters": {**WELL, "dropping": 0, "rules": [{**RULE, "certain": False}]}}, 8, "silence"),
+])
+def test_what_cuts_the_way_is_named(facts, weight, words):
+    route = {**WELL, "reached": False, "how": "silence", "address": "10.0.0.9", "port": 5432}
+    peer = {"name": "database", "host": "db", "path": "path"}
+    score, text = said("dependency", "network-cut", peer=peer, route=route, local={**WELL, "reached": True}, **facts)
+    assert (score, words in text, "perhaps" in text) == (weight, True, False), text
+
+
+SLOW = {**WELL, "last_s": 10.0, "max_s": 2.0, "slowest_requests": [], "endpoints": [{"endpoint": "GET /x", "count": 9, "p50_s": 0.9}]}
+
+
+@pytest.mark.parametrize(("facts", "weight", "words"), [
+    ({"slowest": SLOW}, 4, "GET /x took 0.9 s (median of 9 requests in 10.0 s)"),
+    ({"slowest": SLOW, "p95": {"ok": False, "message": "it hangs"}}, 4, "GET /x"),
+    ({"slowest": SLOW, "p95": {**WELL, "value": None}}, 4, "GET /x"),
+    ({"slowest": SLOW, "p95": {**WELL, "value": 0.81234}}, 6, "one request in twenty took longer than 0.812 s"),
+    ({"slowest": SLOW, "p95": {**WELL, "value": 0.05}}, 3, "GET /x"),
+    ({"slowest": SLOW, "process": {**WELL, "cpu_percent": 98.0, "cpu_error": 6.0, "processes": 3}}, 5, "98.0 % (± 6.0) of a processor"),
+    ({"slowest": SLOW, "process": {**WELL, "cpu_percent": 72.0, "cpu_error": 6.0, "processes": 3}}, 4, "GET /x"),
+    ({"slowest": SLOW, "container": {**WELL, "cpu_percent": 98.0, "memory_bytes": 5 << 20, "limit_bytes": 9 << 20}}, 5, "5 MiB of 9 MiB"),
+    ({"slowest": SLOW, "alerts": fires("api", "database")}, 5, "the alert A fires since 2026-01-01T00:00:00Z"),
+    ({"slowest": SLOW, "alerts": fires("database")}, 4, "GET /x"),
+    ({"health": {**QUICK, "median_s": 1.5}, "p95": {**WELL, "value": 1.25}}, 2, "1.5 s to say how it is"),
+    ({"p95": {**WELL, "value": 3.0}}, 0, ""),             # by itself it may be of a minute ago
+    ({"alerts": fires("api")}, 0, ""),
+])
+def test_what_shows_that_answers_come_late(facts, weight, words):
+    score, text = said("http", "api-slow", **{**UP, "health": QUICK, **facts})
+    assert (score, words in text) == (weight, True), text
+
+
+BROKEN = {"endpoint": "GET /x", "count": 8, "broken": 6, "broken_share": 0.75, "last_failed": {"request": "GET /x", "status": 500}}
+
+
+@pytest.mark.parametrize(("rows", "health", "weight"), [
+    ([BROKEN], QUICK, 4), ([], QUICK, 0), ([{**BROKEN, "broken": 2}], QUICK, 0), ([{**BROKEN, "broken_share": 0.1}], QUICK, 0),
+    ([BROKEN], {**QUICK, "ok": False}, 0)])
+def test_an_endpoint_fails_only_where_all_else_is_well(rows, health, weight):
+    errors, log = {**WELL, "last_s": 10.0, "broken": 6, "endpoints": rows}, {**WELL, "last_error": "ValueError: no"}
+    score, text = said("http", "endpoint-fails", **UP, health=health, errors=errors, error_log=log)
+    assert score == weight
+    assert not weight or text == ("GET /x failed 6 of 8 times in 10.0 s, last GET /x with status 500 "
+                                  "| the last error in its log: ValueError: no")
+
+
+def test_memory_that_grows_and_grew():
+    assert said("http", "memory-growing", **UP, growth={**WELL, "series": []}) == (0, "")
+    score, text = said("http", "memory-growing", **UP, growth={**WELL, "series": [{"labels": {}, "value": float(180 << 20)}]})
+    assert (score, "grew by 180 MiB" in text) == (2, True)
+    down = {"ok": False, "unit": "api", "word": "failed, out of memory"}
+    for value, words in ((float(300 << 20), True), (None, False), (1.0, False)):
+        score, text = said("http", "memory-leak", unit=down, port={**WELL, "listening": False}, grew={**WELL, "value": value},
+                           log={**WELL, "lines": [], "last_error": ""})
+        assert (score, "grown by 300 MiB" in text) == (10 + words, words)
+
+
+@pytest.mark.parametrize("tree", ["http", "postgres", "redis", "vectors", "unit"])
+@pytest.mark.parametrize(("used", "free", "inodes", "weight"), [
+    (97, 900 << 20, 5, 2), (100, 1 << 20, 5, 9), (97, 40 << 30, 5, 0), (50, 900 << 20, 5, 0), (20, 9 << 30, 100, 6)])
+def test_a_full_disk(tree, used, free, inodes, weight):
+    disk = {**WELL, "fullest": "/srv", "used_percent": used, "free_bytes": free, "inodes_percent": inodes}
+    score, text = said(tree, "disk-full", disk=disk)
+    assert (score, bool(text)) == (weight, weight > 0)
+
+
+@pytest.mark.parametrize(("state", "seconds", "cause"), [
+    ("active", 4.0, "lock-held"), ("active", 1.0, None), ("idle in transaction", 4.0, "idle-in-transaction"), ("unknown", 4.0, None)])
+def test_who_holds_others_up(state, seconds, cause):
+    root = {"pid": 7, "state": state, "application": "report", "user": "u", "transaction_s": 9.0, "idle_s": 5.0, "holds_up": 1, "query": "ALTER"}
+    blocked = {**WELL, "roots": [root], "waiting": [], "idle_in_transaction": []}
+    lock = {"pid": 7, "mode": "AccessExclusiveLock", "type": "relation", "relation": "documents", "seconds": 0.0}
+    locks = {**WELL, "exclusive": [lock, {**lock, "pid": 8}], "waiting": [{**lock, "pid": 9, "mode": "RowShareLock", "seconds": seconds}]}
+    assert named("postgres", blocked=blocked, locks=locks)[0] == ([cause] if cause else [])
+    _, text = said("postgres", cause or "lock-held", blocked=blocked, locks=locks)
+    assert not cause or text.endswith("process 7 holds AccessExclusiveLock on documents; 9 waits 4.0 s for RowShareLock on documents")
+    assert "process 8" not in text
+
+
+def test_the_plan_of_a_statement_is_shown():
+    working = [{"pid": 1, "seconds": 9, "query": "SELECT ?", "user": "u", "application": "", "upkeep": False}]
+    plan = {"query": "SELECT x", "scanned": [{"table": "t", "rows": 20000, "filter": "(a = ?)"}], "why": ""}
+    facts = {"statements": {**WELL, "working": working}, "plans": {**WELL, "plans": [plan, {**plan, "scanned": []}]}}
+    for cause, heavy, weight in (("slow-query", [{"table": "t", "scans": 90}], 13), ("long-statement", [], 3)):
+        score, text = said("postgres", cause, **facts, indexes={**WELL, "heavy": heavy, "invalid": [], "watched_s": 5})
+        assert (score, "by its plan SELECT x reads as a whole t (20000 rows, for (a = ?))" in text) == (weight, True), text
+
+
 @pytest.mark.parametrize(("keys", "lasting", "flushes", "causes", "healthy"), [
     (600, 500, 0, [], True),
     (600, 0, 0, [], True),             # all of its keys expire

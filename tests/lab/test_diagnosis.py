@@ -244,13 +244,19 @@ def test_connections_exhausted(ward):
     assert "drill-test" in said
 
 
-def test_idle_in_transaction(ward):
+def sleep_in(session):
+    with contextlib.suppress(psycopg.errors.QueryCanceled):
+        session.execute("SELECT pg_sleep(600)")
+
+
+def test_a_session_that_holds_others_up_idle_and_at_work(ward):
     with ward.connect() as idle, ward.connect() as blocked:
         pid = idle.info.backend_pid
         idle.execute("BEGIN")
         idle.execute("LOCK TABLE documents IN ACCESS EXCLUSIVE MODE")
         waits = threading.Thread(target=lambda: blocked.execute("SELECT count(*) FROM documents"))
         waits.start()
+        works = threading.Thread(target=sleep_in, args=(idle,))
         try:
             end = time.monotonic() + PATIENCE
             with ward.connect("postgres", "pg_admin") as look:
@@ -259,12 +265,20 @@ def test_idle_in_transaction(ward):
             cause, service, said = ward.first()
             locks = ward.read("postgres.locks", service="database")
             long = ward.read("postgres.statements", service="database", longer_than="100ms")
+            works.start()
+            busy = ward.first()
         finally:
+            idle.cancel_safe()
+            if works.is_alive():
+                works.join(PATIENCE)
             idle.execute("ROLLBACK")
             waits.join(PATIENCE)
     ward.well()
     assert (cause, service) == ("idle-in-transaction", "database")
     assert f"process {pid} " in said
+    assert f"process {pid} holds AccessExclusiveLock on documents" in said
+    assert busy[:2] == ("lock-held", "database")
+    assert f"process {pid} (drill-test), busy in a transaction" in busy[2]
     assert [(one["pid"], one["relation"]) for one in locks["exclusive"]] == [(pid, "documents")]
     assert locks["waiting"][0]["relation"] == "documents"
     assert long["running"][0]["blocked_by"] == [pid]

@@ -3,6 +3,9 @@
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from drillbook.diagnosing import source
 from drillbook.lab import monitoring
 from drillbook.lab.layout import Lab
 from tests.needs import need
@@ -26,6 +29,41 @@ tests:
       - {expr: 'count(ALERTS{alertstate="firing", alertname="DatabaseConnections"}) or vector(0)', eval_time: 16s, exp_samples: [{labels: '{}', value: 1}]}
       - {expr: 'count(ALERTS{alertstate="firing", alertname="DatabaseConnections"}) or vector(0)', eval_time: 30s, exp_samples: [{labels: '{}', value: 0}]}
 """
+
+
+GROWTH = """\
+evaluation_interval: 1s
+tests:
+  - interval: 5s
+    input_series:
+      - {series: 'up{job="api"}', values: "1x120"}
+      - {series: 'process_resident_memory_bytes{job="api"}', values: "SERIES"}
+    promql_expr_test:
+      - {expr: 'QUERY', eval_time: 10m, exp_samples: FOUND}
+"""
+MIB = 1 << 20
+
+
+def query(name, tree="http"):
+    """A question to Prometheus of a shipped tree, about the service `api`."""
+    found, = (one.params["query"] for one in source.load(FOLDER.parents[1] / "diagnosis" / f"{tree}.yml").checks if one.id == name)
+    return found.replace("{{ service.name }}", "api")
+
+
+@pytest.mark.parametrize(("series", "grown"), [
+    (f"{400 * MIB}x120", None),
+    (f"{200 * MIB}x79 {200 * MIB}+{5 * MIB}x40", 180 * MIB),  # 1 MiB a second, and never a pause
+    (f"{100 * MIB}x110 {600 * MIB}x10", None),            # once, as when a worker begins
+    (f"{40 * MIB}+{MIB // 4}x120", None),                 # too little to matter
+    (f"{2000 * MIB}+{2 * MIB}x120", None),                # and in proportion
+    (f"_x100 {100 * MIB}+{20 * MIB}x20", None),           # it began just now
+    (f"{100 * MIB}+{20 * MIB}x60 {100 * MIB}+{5 * MIB}x60", 180 * MIB),
+])
+def test_memory_that_grows_without_a_pause(tmp_path, series, grown):
+    sample = f"[{{labels: '{{job=\"api\"}}', value: {grown}}}]"
+    text = GROWTH.replace("SERIES", series).replace("QUERY", query("growth")).replace("FOUND", sample if grown else "[]")
+    (tmp_path / "tests.yml").write_text(text)
+    promtool(tmp_path, "test", "rules", "tests.yml")
 
 
 def promtool(folder, *words):

@@ -47,7 +47,7 @@ class Suspect(_Value):
 def text(template_text: str, names: Mapping[str, Any]) -> str:
     """A text of a tree with its expressions evaluated; what cannot be evaluated is said as it is written."""
     try:
-        return printable(str(template.evaluate(template_text, names)), limit=SAID)
+        return printable(str(template.evaluate(template_text, names)).strip(), limit=SAID)
     except ValueError:
         return template_text
 

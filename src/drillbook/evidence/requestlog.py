@@ -26,6 +26,8 @@ FRESH_S = 60.0
 """How old the newest request of a service that is in use may be."""
 AHEAD_S = 60.0
 """How far ahead of the clock that was read before the log a request may be that was written since."""
+OLDER = 200
+"""So many requests in a row that are too old, and none before them is of late: workers write a little out of order."""
 _FORMATS = "`invoke actions http.slowest` shows the formats that are understood: each line needs the request's duration"
 
 # BYTES FILE: the end of the log, and of the one before it when that was rotated away and there is room.
@@ -80,8 +82,8 @@ def errors(ctx: Context, service: Http, last: float) -> dict[str, Any]:
 def _of_late(ctx: Context, service: Http, last: float) -> tuple[list[accesslog.Request], dict[str, Any]]:
     """The requests of the ``last`` seconds, and how much of the log they rest on."""
     now, zone = _clock(ctx)
-    lines = _text(ctx, service, MOST_BYTES).splitlines()
-    found = [one for line in lines if (one := accesslog.read(line, zone))]
+    text = _text(ctx, service, MOST_BYTES)
+    lines, found = _newest(text.splitlines(), zone, now - last)
     if lines and not found:
         raise CouldNotVerify(f"{ctx.host.name}: none of the last {len(lines)} lines of the access log of {service.name!r} "
                              f"tells of a request and its duration; the last one: {printable(lines[-1], limit=200)}",
@@ -92,8 +94,21 @@ def _of_late(ctx: Context, service: Http, last: float) -> tuple[list[accesslog.R
                              f"its newest lies {hours:+g} h from the host's clock: they seem to be of another zone",
                              hint="have the service write its times with their zone, such as 2026-01-31T12:00:00+00:00, or "
                                   "in the host's zone")
-    whole = len("".join(lines)) < MOST_BYTES * 0.9 or min(one.at for one in found) < now - last
+    whole = len(text) < MOST_BYTES * 0.9 or min(one.at for one in found) < now - last
     return of_late, {"last_s": last, "complete": whole, "other_lines": len(lines) - len(found)}
+
+
+def _newest(lines: list[str], zone: datetime.timezone, since: float) -> tuple[list[str], list[accesslog.Request]]:
+    """The lines from the end to where only older ones come, and their requests: a log is in the order of its times."""
+    found: list[accesslog.Request] = []
+    older = 0
+    for count, line in enumerate(reversed(lines), 1):
+        if one := accesslog.read(line, zone):
+            found.append(one)
+            older = older + 1 if one.at < since else 0
+        if older >= OLDER:
+            return lines[-count:], found[::-1]
+    return lines, found[::-1]
 
 
 def _astray(found: list[accesslog.Request], now: float, last: float) -> float:
