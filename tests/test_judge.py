@@ -26,8 +26,8 @@ verify:
 class Story:
     """Writes the events of a run; `good()` is a whole run in which all went well."""
 
-    def __init__(self, tmp_path):
-        self.plan = made(tmp_path, drill=DRILL, hosts=HOSTS)
+    def __init__(self, tmp_path, drill=DRILL):
+        self.plan = made(tmp_path, drill=drill, hosts=HOSTS)
         self.events = []
         self.add(0.0, "run.started", run="r1", plan=self.plan.model_dump(mode="json"), plan_digest=self.plan.digest,
                  tool="drillbook", operator="me", controller="here")
@@ -162,6 +162,29 @@ def test_a_relapse_moves_the_recovery(tmp_path):
     relapse = [*SAMPLES[:75], *grid(12.5, 12.8, False), *grid(12.8, 18.0, True)]
     result = Story(tmp_path).fault().availability(*relapse).canary(ACKS, [[1, 400]]).recovery().end().judge().result
     assert result.clocks["rto_s"] == pytest.approx(2.81)
+
+
+@pytest.mark.parametrize(
+    ("after", "cleanup", "verdict"),
+    [
+        ([*grid(16.0, 17.0, False), *grid(17.0, 18.5, True)], "write", Verdict.PASSED),
+        ([*grid(16.0, 17.0, False), *grid(17.0, 17.5, True)], "write", Verdict.FAILED),
+        (grid(16.0, 17.0, False), "write", Verdict.FAILED),
+        ([(15.9, 16.9, False, "timeout"), *grid(17.0, 18.5, True)], "write", Verdict.PASSED),
+        ([*grid(15.0, 15.5, False), *grid(17.0, 18.5, True)], "write", Verdict.FAILED),
+        ([*grid(16.0, 17.0, False), *grid(17.0, 18.5, True)], "read", Verdict.FAILED),
+    ],
+)
+def test_what_a_cleanup_interrupts_is_no_relapse_when_it_is_good_again(tmp_path, after, cleanup, verdict):
+    """Only what changes interrupts; and a service that falls over by itself, or stays down, was not recovered."""
+    story = Story(tmp_path, DRILL + "cleanup:\n  - service.restart: {service: api}\n")
+    story.fault().availability(*SAMPLES, *after).canary(ACKS, [[1, 400]]).recovery()
+    story.step(16.0, 17.0, "cleanup.1", "app-1", effect=cleanup)
+    result = story.end().judge().result
+    assert result.verdict is verdict, result.reason
+    assert {one.code for one in result.findings} <= {"not-recovered", "objective-not-verified"}
+    if verdict is Verdict.PASSED:
+        assert result.clocks["rto_s"] == pytest.approx(2.41)
 
 
 def test_hanging_samples_count_from_their_start(tmp_path):

@@ -6,6 +6,7 @@ the rate of the probe and the time its samples took. The clocks are defined in d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -147,7 +148,11 @@ def _availability(result: Figures, events: Sequence[Event], disruption: float | 
         return
     limit = _limit(events, result.end)
     every = {event.data["probe"]: float(event.data["every_s"]) for event in events if event.kind == "probe.started"}
-    seen = [_outage(samples, disruption, limit, every[key]) for key, samples in probes.items()]
+    cleaned = _cleaned(events)
+    if relapsed := [one for key, samples in probes.items() if (one := _left_bad(samples, cleaned, every[key]))]:
+        result.findings.append(finding("not-recovered", wanted="good again after the drill's own cleanup",
+                                       measured=f"the last bad sample began at {relapsed[0].start:.3f} s"))
+    seen = [_outage(_until(samples, cleaned), disruption, limit, every[key]) for key, samples in probes.items()]
     never = [key for key, samples in probes.items() if not any(s.ok and s.end <= disruption for s in samples)]
     if never:
         result.findings.append(finding("probe-never-good", step=never[0]))
@@ -190,6 +195,28 @@ def _limit(events: Sequence[Event], end: float) -> float:
     """Until when a recovery counts: the end of the verify phase, or of the run where there was none."""
     verify = next((span for span in phase_spans(events) if span.label == "verify"), None)
     return verify.end if verify and verify.end is not None else end
+
+
+def _cleaned(events: Sequence[Event]) -> float:
+    """When the cleanup began to change something: an interruption from then on is the drill's own."""
+    return next((event.clock for event in session(events) if event.kind == "step.started"
+                 and event.data["phase"] == "cleanup" and event.data["effect"] != "read"), math.inf)
+
+
+def _until(samples: Sequence[Sample], cleaned: float) -> list[Sample]:
+    """Samples that say what was before the cleanup; one that was under way then says it when it is good."""
+    return [sample for sample in samples if sample.end < cleaned or (sample.ok and sample.start < cleaned)]
+
+
+def _left_bad(samples: Sequence[Sample], cleaned: float, every: float) -> Sample | None:
+    """The last bad sample since the cleanup, unless good ones followed for long enough."""
+    bad = [sample for sample in samples if not sample.ok and sample.end >= cleaned]
+    if not bad:
+        return None
+    last = max(bad, key=lambda sample: sample.start)
+    good = [sample for sample in samples if sample.ok and sample.start > last.start]
+    lasted = max((sample.end for sample in good), default=0.0) - min((sample.end for sample in good), default=0.0)
+    return last if lasted < _enough(every) - every else None
 
 
 def _enough(every: float) -> float:

@@ -21,7 +21,7 @@ from drillbook.inventory import CONTROLLER
 from drillbook.journal import read
 from drillbook.plan import Plan, PlannedProbe, PlannedStep
 from drillbook.probe import Availability, Canary, find_probe
-from drillbook.probing import Probes
+from drillbook.probing import AvailabilityTrack, CanaryTrack, Probes
 from drillbook.result import Residue
 from drillbook.revert import needs_restore
 from drillbook.steps import Stage, carry_out, for_ready, groups
@@ -61,6 +61,8 @@ class Runner:
     """True once the drill was found ready: before that nothing was touched, and there is nothing to clean up."""
     replays: bool = field(default=False, init=False)
     """True when the run ended between the injection and the restore, so that the restore is still to be carried out."""
+    recovered: bool = field(default=False, init=False)
+    """True when the verification went well."""
 
     def __post_init__(self) -> None:
         self.probes = Probes(self.stage.journal)
@@ -88,7 +90,7 @@ class Runner:
             finally:
                 self.watch.stop()
                 stage.cancel = threading.Event()
-                cleanup = partial(self._phase, "cleanup") if self.underway else None
+                cleanup = self._cleanup if self.underway else None
                 residue = Ending(stage, self.probes, self.stop, cleanup, self._replay if self.replays else None).run()
         self._remember()
         stage.journal.append("run.finished", {"residue": [one.model_dump(mode="json") for one in residue],
@@ -312,10 +314,21 @@ class Runner:
         """Carry out the verify phase; when it went well, it ends once every probe was good for long enough."""
         self.stage.journal.append("phase.started", {"phase": "verify"})
         done = self._look_on(self.plan.phase("verify"))
-        for track in self.probes.all() if done and not self.stop.hurry.is_set() else ():
-            enough = max(SETTLE_S, 5 * track.every)
-            self.probes.wait(partial(track.good_for, enough), SETTLE_LIMIT_S, self.stage.cancel)
+        if done and not self.stop.hurry.is_set():
+            self._settle(self.probes.all(), self.stage.cancel)
+        self.recovered = done
         self.stage.journal.append("phase.ended", {"phase": "verify", "status": "done" if done else "failed"}, sync=True)
+
+    def _settle(self, tracks: Sequence[AvailabilityTrack | CanaryTrack], cancel: threading.Event) -> None:
+        for track in tracks:
+            enough = max(SETTLE_S, 5 * track.every)
+            self.probes.wait(partial(track.good_for, enough), SETTLE_LIMIT_S, cancel)
+
+    def _cleanup(self) -> None:
+        """Carry out the cleanup; what it interrupts of a service that was well must be well again before the run ends."""
+        changes = any(step.effect is not Effect.READ for step in self.plan.phase("cleanup"))
+        if self._phase("cleanup") and changes and self.recovered:
+            self._settle(self.probes.availability, self.stop.hurry)
 
     def _look_on(self, steps: Sequence[PlannedStep]) -> bool:
         """Verify: after a failure the steps that only read go on, to see all that is wrong; the first other one ends it."""

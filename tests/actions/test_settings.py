@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from drillbook.actions.settings import Change, Keep, PutBack, changed
+from drillbook.actions.settings import Apply, Change, Keep, PutBack, changed
 from drillbook.errors import NotReady, StepFailed
 from drillbook.services import Http
 
@@ -62,6 +62,41 @@ def test_the_kept_copy_is_put_back_and_stays(ground, env):
     assert env.read_text() == TEXT + "NEWER=1\n"
     assert env.stat().st_mode & 0o777 == 0o640
     assert list(env.parent.iterdir()) == [env]
+
+
+def test_a_remedy_is_put_back_and_below_it_the_fault(ground, env):
+    """As when the run dies after both: undone newest first, on the target, by commands alone."""
+    fault = change(remove=["SECRET_URL"])
+    remedy = Apply.model_validate({"service": "api", "restart": False, "set": {"POOL": "20"}})
+    undos = []
+    for action, step in ((fault, "inject.1"), (remedy, "restore.1")):
+        ctx = ground.ctx(step)
+        action.ready(ctx)
+        undos.append(action.undo(ctx))
+        assert action.active(ctx) is False
+        facts = action.run(ctx)
+        assert action.active(ctx) is True
+    assert (facts["names"], facts["was"] != facts["is"]) == (["POOL"], True)
+    assert env.read_text() == "# the API's\nAPI_PORT=8000\n\nLEVEL=info\nPOOL=20\n"
+    for _ in range(2):
+        ground.undo(undos[1])
+        ground.undo(undos[0])
+        assert env.read_text() == TEXT
+    assert list(env.parent.iterdir()) == [env]
+
+
+def test_a_remedy_leaves_alone_what_a_cleanup_has_put_back(ground, env):
+    ctx = ground.ctx("restore.1")
+    kept = Keep(service="api").run(ctx)
+    remedy = Apply.model_validate({"service": "api", "restart": False, "set": {"LEVEL": "debug"}})
+    remedy.run(ctx)
+    with pytest.raises(StepFailed, match="replaced by this run already"):
+        remedy.run(ctx)
+    PutBack.model_validate({"service": "api", "from": kept["kept"], "sha256": kept["sha256"]}).run(ctx)
+    env.write_text(TEXT + "NEWER=1\n")
+    ground.undo(remedy.undo(ctx))
+    assert env.read_text() == TEXT + "NEWER=1\n"
+    assert not remedy.active(ctx)
 
 
 def test_a_copy_that_was_changed_is_not_put_back(ground, env):

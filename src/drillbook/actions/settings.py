@@ -1,4 +1,4 @@
-"""Settings of a service in its env file: other ones, and back to those that were good. Values are never shown."""
+"""Settings of a service in its env file: wrong ones, good ones back, others as a remedy. Values are never shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from drillbook.action import Context, Facts, Fault, Undo, Write
+from drillbook.action import Action, Context, Facts, Fault, Undo, Write
 from drillbook.archive import files
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.hostfaults import swap
@@ -80,12 +80,8 @@ def changed(text: str, remove: Sequence[str], values: Mapping[str, str]) -> str:
     return "".join(f"{line}\n" for line in [*lines, *(f"{name}={value}" for name, value in values.items())])
 
 
-class Change(Fault):
-    """Change variables in a service's env file or take them out, and restart it, as a wrong deployment does.
-
-    The file keeps owner and permissions; the original stays beside it and takes its place again. What a restore puts
-    there meanwhile, as a file of its own, stays. Whether the service comes up with such settings is part of the fault.
-    """
+class _Settings(Action):
+    """What changes of settings share: the file with other variables, the unit that reads it, and the way back."""
 
     service: ServiceName
     remove: Annotated[tuple[Variable, ...], Field(description="Names of variables that are taken out.")] = ()
@@ -131,8 +127,8 @@ class Change(Fault):
     def _kept(self, ctx: Context, path: str) -> str:
         return f"{path}{files.own_mark(ctx)}-{ctx.step}-settings"
 
-    def inject(self, ctx: Context) -> Facts:
-        """Facts: ``file``, ``was`` and ``is`` (SHA-256 before and now), ``names``, ``word`` (the unit's state then)."""
+    def _swapped(self, ctx: Context) -> Facts:
+        """Put the changed file in the place of the original, which stays beside it. Raises StepFailed."""
         path = _file(ctx, self.service)
         text = changed(_text(ctx, path), self.remove, self.values)
         output = ctx.run(*as_root(ctx), "sh", "-c", swap.REPLACE, "sh", path, self._kept(ctx, path),
@@ -140,13 +136,7 @@ class Change(Fault):
         if output.exit in swap.REFUSED:
             raise StepFailed(f"{ctx.host.name}: {path} {swap.REFUSED[output.exit]}; nothing was changed")
         was, now = output.check().text.split()
-        facts: Facts = {"file": path, "was": was, "is": now, "names": [*self.remove, *self.values]}
-        if unit := self._unit(ctx):
-            manager = manager_of(ctx.host)
-            manager.ensure(ctx.host, unit, "stopped", ctx.deadline)
-            ctx.run(*manager.start(unit))
-            facts["word"] = manager.state(ctx.host, unit, ctx.deadline).word
-        return facts
+        return {"file": path, "was": was, "is": now, "names": [*self.remove, *self.values]}
 
     def undo(self, ctx: Context) -> Undo:
         """The original takes its place again, and where it did, the unit is restarted."""
@@ -163,6 +153,42 @@ class Change(Fault):
         """True while the changed file is there, or the original still beside it."""
         path = _file(ctx, self.service)
         return ctx.run(*as_root(ctx), "sh", "-c", swap.STILL, "sh", path, self._kept(ctx, path)).ok
+
+
+class Change(_Settings, Fault):
+    """Change variables in a service's env file or take them out, and restart it, as a wrong deployment does.
+
+    The file keeps owner and permissions; the original stays beside it and takes its place again. What a restore puts
+    there meanwhile, as a file of its own, stays. Whether the service comes up with such settings is part of the fault.
+    """
+
+    def inject(self, ctx: Context) -> Facts:
+        """Facts: ``file``, ``was`` and ``is`` (SHA-256 before and now), ``names``, ``word`` (the unit's state then)."""
+        facts = self._swapped(ctx)
+        if unit := self._unit(ctx):
+            manager = manager_of(ctx.host)
+            manager.ensure(ctx.host, unit, "stopped", ctx.deadline)
+            ctx.run(*manager.start(unit))
+            facts["word"] = manager.state(ctx.host, unit, ctx.deadline).word
+        return facts
+
+
+class Apply(_Settings, Write):
+    """Give a service other settings for the time of the drill, as a remedy: a larger pool, more workers; and restart it.
+
+    The unit must come up with them. At the end of the drill, or when its controller dies, the file that was there takes its
+    place again, as with `settings.change`, and the unit is restarted; unless a `cleanup` has put other settings there, which
+    stay. Whether the service really works with the new settings is for `verify` to show.
+    """
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``file``, ``was`` and ``is`` (SHA-256 before and now), ``names``, ``pid`` (of the unit, restarted)."""
+        facts = self._swapped(ctx)
+        if unit := self._unit(ctx):
+            manager = manager_of(ctx.host)
+            manager.ensure(ctx.host, unit, "stopped", ctx.deadline)
+            facts["pid"] = manager.ensure(ctx.host, unit, "running", ctx.deadline).pid
+        return facts
 
 
 class Keep(Write):

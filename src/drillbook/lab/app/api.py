@@ -35,6 +35,7 @@ def make(backends: Backends, metrics: Metrics) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await backends.open()
+        metrics.begin()
         yield
         await backends.close()
 
@@ -67,6 +68,10 @@ def _add_operations(app: FastAPI, backends: Backends, metrics: Metrics) -> None:
     @app.get("/memory")
     async def memory() -> Response:
         return JSONResponse({"resident_mib": sum(map(resident, serving_processes())) >> 20})
+
+    @app.get("/capacity")
+    async def capacity() -> Response:
+        return JSONResponse({"workers": metrics.workers(), "pool_size": backends.pool.max_size})
 
     @app.get("/metrics")
     async def show_metrics() -> Response:

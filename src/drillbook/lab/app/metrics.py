@@ -44,6 +44,13 @@ class Metrics:
         for route, n in state["finished"]:
             self.finished[route] += n
 
+    def begin(self) -> None:
+        """The process that counts here serves from now on."""
+
+    def workers(self) -> int:
+        """How many processes serve now."""
+        return 1
+
     def whole(self) -> Metrics:
         """The counters of the whole service: these."""
         return self

@@ -46,9 +46,17 @@ class SharedMetrics(Metrics):
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """See Metrics; written down at once, or another worker would show less than this one has shown."""
         super().observe(method, route, status, seconds)
+        self.begin()
+
+    def begin(self) -> None:
+        """See Metrics; its file tells the others."""
         new = self._file.with_suffix(".new")
         new.write_text(json.dumps(self.state()), encoding="ascii")
         new.replace(self._file)
+
+    def workers(self) -> int:
+        """See Metrics: those that have begun, and live."""
+        return sum(Path("/proc", path.stem).exists() for path in self._file.parent.glob("*.json"))
 
     def whole(self) -> Metrics:
         """See Metrics."""
