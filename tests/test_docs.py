@@ -1,13 +1,13 @@
 """The documentation says what the code does."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
-from drillbook import handbook, plan, reference, spec
+from drillbook import plan, reference, spec
 from drillbook.action import known_names
+from drillbook.handbook import page
 from drillbook.project import Project
 from drillbook.tasks import namespace
 
@@ -23,20 +23,9 @@ def test_generated_pages_are_current(name):
 
 def test_the_page_of_the_handbook_is_current():
     text = (ROOT / "docs" / "handbook.md").read_text()
-    assert text == handbook.page(Project(ROOT)), "run `invoke docs`"
+    assert text == page.page(Project(ROOT)), "run `invoke docs`"
     suite = Project(ROOT).drill("handbook")
     assert [name for name in suite.drills if f"| **{name}**<br>" not in text] == []
-
-
-def test_the_page_of_the_handbook_with_last_results(tmp_path):
-    shutil.copytree(ROOT / "drills", tmp_path / "drills")
-    run = tmp_path / "reports" / "20260101T000000.000Z-api-down-0000"
-    run.mkdir(parents=True)
-    (run / "journal.jsonl").touch()
-    (run / "result.json").write_text('{"verdict": "passed", "started": "2026-01-01T00:00:00Z"}')
-    text = handbook.page(Project(tmp_path), results=True)
-    assert re.search(r"\*\*api-down\*\*.*\| passed, 2026-01-01 \|$", text, re.MULTILINE)
-    assert re.search(r"\*\*port-taken\*\*.*\| never run \|$", text, re.MULTILINE)
 
 
 def test_every_action_is_in_the_reference():

@@ -298,11 +298,12 @@ def check(context: Context) -> None:
 @task
 @told
 def docs(_: Context, results: bool = False) -> int:
-    """Write the generated pages of docs/ anew (for people who work on Drillbook); --results: with the last results."""
-    from drillbook import handbook, reference  # noqa: PLC0415  imports every action
+    """Write the generated pages of docs/ anew (for people who work on Drillbook); --results: from the newest runs here."""
+    from drillbook import reference  # noqa: PLC0415  imports every action
+    from drillbook.handbook import page  # noqa: PLC0415
 
     project = Project.here()
-    changed = [*reference.write(project.root / "docs"), *handbook.write(project, results=results)]
+    changed = [*reference.write(project.root / "docs"), *page.write(project, renew=results)]
     sys.stdout.write(f"written: {', '.join(changed)}\n" if changed else "every page is current\n")
     return 0
 

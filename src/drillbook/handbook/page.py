@@ -1,15 +1,12 @@
 """The page of the handbook: each drill of a suite with its fault, symptom, diagnosis, remedy and proof, from its file.
 
-Last results stand in it only when they are asked for: the page of a repository says what is drilled, not how it went.
+How each last ended is from the record beside the page, so that the page is the same wherever it is made.
 """
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 from drillbook import spec
-from drillbook.errors import DrillbookError
+from drillbook.handbook import results
 from drillbook.project import Project
 
 SUITE = "handbook"
@@ -21,35 +18,45 @@ HEAD = """\
 
 Each failure of the troubleshooting handbook is a drill of the suite `handbook`: it is injected for real, located by the
 [diagnosis trees](diagnosis.md) where the drill has that phase, remedied and proven. `invoke drill handbook` runs all of
-them, one after another; `invoke drill NAME` runs one; `invoke docs --results` adds how each last ended here.
+them, one after another; `invoke drill NAME` runs one. How each last ended, on each inventory, is from
+[a record](handbook-results.json) that `invoke docs --results` renews from the journals of a machine; RTO and RPO are on the
+monotonic [clock](clocks.md) of its controller. A drill whose file is another one by now is *changed since*.
 
 """
-COLUMNS = ("drill", "fault", "symptom", "diagnosis", "remedy", "proof")
+COLUMNS = ("drill", "fault", "symptom", "diagnosis", "remedy", "proof", "last result")
 
 
-def page(project: Project, *, results: bool = False) -> str:
-    """The page as Markdown; with ``results`` the newest run of each drill. Raises UnknownName, SpecError."""
+def names(project: Project) -> tuple[str, ...]:
+    """The drills of the suite. Raises UnknownName, SpecError."""
     suite = project.drill(SUITE)
-    names = suite.drills if isinstance(suite, spec.Suite) else ()
-    head = (*COLUMNS, "last result") if results else COLUMNS
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for name in names:
+    return suite.drills if isinstance(suite, spec.Suite) else ()
+
+
+def page(project: Project) -> str:
+    """The page as Markdown. Raises UnknownName, SpecError, and UsageError for a record that cannot be read."""
+    record, files = results.recorded(project), project.drill_names()
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    for name in names(project):
         drill = project.drill(name)
         if isinstance(drill, spec.Drill):
-            cells = _cells(drill) + ([last(project, name)] if results else [])
+            cells = [*_cells(drill), results.cell(record, name, results.sha256(files[name]))]
             lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
     return HEAD + "\n".join(lines) + "\n"
 
 
-def write(project: Project, *, results: bool = False) -> list[str]:
-    """Write the page when it differs; returns its name then, and nothing for a project without the suite."""
+def write(project: Project, *, renew: bool = False) -> list[str]:
+    """Write the page when it differs, with ``renew`` after its record; returns the names of what was written.
+
+    Nothing is done for a project without the suite. Raises as ``page`` and ``results.renewed``.
+    """
     if SUITE not in project.drill_names():
         return []
-    path, text = project.root / "docs" / FILE, page(project, results=results)
+    written = results.write(project, names(project)) if renew else []
+    path, text = project.root / "docs" / FILE, page(project)
     if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return []
+        return written
     path.write_text(text, encoding="utf-8")
-    return [FILE]
+    return [*written, FILE]
 
 
 def _cells(drill: spec.Drill) -> list[str]:
@@ -68,13 +75,3 @@ def _diagnosis(drill: spec.Drill) -> str:
     """The cause that has to be found."""
     return "<br>".join(f"`{step.params['cause']}` of {step.params.get('service', '')}"
                        for step in drill.phases.get("diagnose", ()) if "cause" in step.params)
-
-
-def last(project: Project, name: str) -> str:
-    """How the newest run of a drill ended, and when."""
-    try:
-        folder: Path = project.run(name)
-        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        return f"{result['verdict']}, {str(result['started'])[:10]}"
-    except (DrillbookError, OSError, ValueError, KeyError, TypeError):
-        return "never run"
