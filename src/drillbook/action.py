@@ -199,6 +199,8 @@ class Action(BaseModel):
     """True when a successful step shows that a backup is whole where it lies: the gate before a restore-only fault."""
     TIMEOUT: ClassVar[float] = 60.0
     """Seconds that a step of this action may take when it names no ``timeout``."""
+    LEASED: ClassVar[bool] = False
+    """True for a change that a target must not keep when its controller falls silent: it is leased as a fault is."""
     UNDO: ClassVar[tuple[str, ...]] = ()
     """Kinds that ``undo`` may give; only for an ``undo`` that makes none itself, see ``undo_kinds``."""
 
@@ -229,6 +231,11 @@ class Action(BaseModel):
     def undo(self, ctx: Context) -> Undo:
         """How to put back what ``run`` changes, known before it starts."""
         return Undo.nothing("reads only")
+
+    @classmethod
+    def may_lease(cls, effect: Effect) -> bool:
+        """Does the target undo by itself what commands undo, for a use with ``effect``, when its controller falls silent?"""
+        return (effect is Effect.FAULT or cls.LEASED) and "commands" in cls.undo_kinds()
 
     @classmethod
     def undo_kinds(cls) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from drillbook.action import Effect, find
+from drillbook.action import find
 from drillbook.errors import DrillbookError, Fenced, HostError, Locked
 from drillbook.findings import Finding, finding
 from drillbook.host import Deadline, Host
@@ -325,9 +325,8 @@ def _lost(code: str, message: str, host: str) -> Finding:
 
 
 def leased(plan: Plan) -> list[str]:
-    """Hosts on which a fault of ``plan`` may be armed."""
-    return sorted({host for step in plan.steps
-                   if step.effect is Effect.FAULT and "commands" in find(step.action).undo_kinds() for host in step.hosts})
+    """Hosts on which a change of ``plan`` may be armed."""
+    return sorted({host for step in plan.steps if find(step.action).may_lease(step.effect) for host in step.hosts})
 
 
 def controller() -> str:

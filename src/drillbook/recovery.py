@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from drillbook import template
-from drillbook.action import Effect
+from drillbook.action import find
 from drillbook.departed import lab_gone
 from drillbook.ending import release
 from drillbook.errors import JournalError, PlanError
@@ -125,7 +125,7 @@ class Recovery:
             hold.take(patience=stage.plan.guard.lease_s + LATE_S, lenient=True)
             # By intent, not by `lease.armed`: the controller may have died between arming and writing that down.
             armed = [intent for intent in intents(history.events, stage.plan.steps)
-                     if intent.effect is Effect.FAULT and intent.undo.kind == "commands"]
+                     if find(intent.step.action).may_lease(intent.effect) and intent.undo.kind == "commands"]
             for host in sorted({intent.host for intent in armed}):
                 hold.adopt(host, [intent.seq for intent in armed if intent.host == host and not intent.settled])
         except BaseException:

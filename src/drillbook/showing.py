@@ -143,14 +143,14 @@ def _seconds(steps: Sequence[dict[str, Any]]) -> dict[tuple[str, str], float]:
 
 
 def undo_of(step: PlannedStep) -> Undo:
-    """How ``step`` is put back; a fault that commands undo is also undone by its lease."""
+    """How ``step`` is put back; a fault that commands undo, and what is leased like one, also by its lease."""
     if step.effect is Effect.READ:
         return Undo(("nothing",), False, "nothing: it only looks")
     if step.restore_only:
         return Undo(("restore",), False, "restore only: nothing but the drill's restore phase mends it")
     action = find(step.action)
     kinds = action.undo_kinds()
-    leased = step.effect is Effect.FAULT and "commands" in kinds
+    leased = action.may_lease(step.effect)
     declared = step.params.get("undo")
     if isinstance(declared, list | tuple):
         return Undo(("commands",), leased, shown(tuple(str(part) for part in declared), limit=300))

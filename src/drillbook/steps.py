@@ -166,7 +166,7 @@ def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outc
             deadline = stage.deadline(step.timeout_s)
         try:
             context = stage.context(step.id, host, deadline, changes=action.effect is not Effect.READ,
-                                    fault=action.effect is Effect.FAULT)
+                                    fault=action.may_lease(action.effect))
             if not intended and action.effect is not Effect.READ:
                 _announce(stage, step, action, context)
                 intended = True
@@ -197,7 +197,7 @@ def _announce(stage: Stage, step: PlannedStep, action: Action, context: Context)
         raise PlanError(f"{step.line}: {step.action}: a secret stands in its parameters or its undo, so it could not be put "
                         "back from the journal", hint="let the action read the secret from the inventory")
     event = stage.journal.append("intent", data, step=step.id, host=host, sync=True)
-    if stage.hold and action.effect is Effect.FAULT and undo.kind == "commands":
+    if stage.hold and action.may_lease(action.effect) and undo.kind == "commands":
         stage.hold.arm(event.seq, step.action, host, undo.commands)
 
 

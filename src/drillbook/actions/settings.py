@@ -14,16 +14,27 @@ from drillbook.archive import files
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.hostfaults import swap
 from drillbook.hostfaults.target import as_root, need
-from drillbook.manager import manager_of
+from drillbook.manager import UnitState, manager_of
 from drillbook.services import Http
 from drillbook.values import digest
 
 LIMIT = 64 << 10
 """Bytes of an env file that is changed; a larger one is refused."""
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=")
-# KEPT COMMAND...: where the original came back, the command.
-_IF_BACK = 'test -e "$1/back" || exit 0; shift; "$@"'
-_STOP_IF_BACK = 'test -e "$1/back" || exit 0; shift; "$@" || true'
+# KEPT PID: remember the process that reads the changed file, by its number and its start.
+_REMEMBER = 'printf "%s %s\\n" "$2" "$(sed "s/.*) //" "/proc/$2/stat" | cut -d " " -f 20)" > "$1/reader"'
+# KEPT COMMAND...: stop the unit where the original came back, or where the process lives that read the changed file: a
+# restore put another one there, and nobody restarted the unit.
+_STOP_IF_STALE = """
+kept=$1; shift
+if read -r pid start 2>/dev/null < "$kept/reader" && test -e "/proc/$pid/stat"; then
+  test "$(sed "s/.*) //" "/proc/$pid/stat" | cut -d " " -f 20)" != "$start" || : > "$kept/back"
+fi
+test -e "$kept/back" || exit 0
+"$@" || true
+"""
+# KEPT COMMAND...: start the unit, which ran before the change, unless there was none.
+_START = 'test -d "$1" || exit 0; shift; "$@"'
 # FROM TO [DIGEST]: a copy with the same owner and permissions takes the place of TO at once, when it is on the disk whole.
 _COPY = """
 test ! -L "$1" && test -f "$1" || exit 3
@@ -138,14 +149,20 @@ class _Settings(Action):
         was, now = output.check().text.split()
         return {"file": path, "was": was, "is": now, "names": [*self.remove, *self.values]}
 
+    def _remember(self, ctx: Context, seen: UnitState) -> None:
+        """Write down who has read the changed file, for the undo; one that ended at once needs none of it."""
+        if seen.pid:
+            kept = self._kept(ctx, _file(ctx, self.service))
+            ctx.run(*as_root(ctx), "sh", "-c", _REMEMBER, "sh", kept, str(seen.pid))
+
     def undo(self, ctx: Context) -> Undo:
-        """The original takes its place again, and where it did, the unit is restarted."""
+        """The original takes its place again; a unit that ended, or that still runs with the changed file, is restarted."""
         path = _file(ctx, self.service)
         kept, root, commands = self._kept(ctx, path), as_root(ctx), []
         if unit := self._unit(ctx):
             manager = manager_of(ctx.host)
-            commands = [(*root, "sh", "-c", _STOP_IF_BACK, "sh", kept, *manager.stop(unit)),
-                        (*root, "sh", "-c", _IF_BACK, "sh", kept, *manager.start(unit))]
+            commands = [(*root, "sh", "-c", _STOP_IF_STALE, "sh", kept, *manager.stop(unit)),
+                        (*root, "sh", "-c", _START, "sh", kept, *manager.start(unit))]
         return Undo.by_commands((*root, "sh", "-c", swap.RETURN, "sh", path, kept), *commands,
                                 (*root, "rm", "-rf", "--", kept))
 
@@ -159,7 +176,8 @@ class Change(_Settings, Fault):
     """Change variables in a service's env file or take them out, and restart it, as a wrong deployment does.
 
     The file keeps owner and permissions; the original stays beside it and takes its place again. What a restore puts
-    there meanwhile, as a file of its own, stays. Whether the service comes up with such settings is part of the fault.
+    there meanwhile, as a file of its own, stays, and the unit is restarted if nobody did that. Whether the service comes up
+    with such settings is part of the fault.
     """
 
     def inject(self, ctx: Context) -> Facts:
@@ -169,7 +187,9 @@ class Change(_Settings, Fault):
             manager = manager_of(ctx.host)
             manager.ensure(ctx.host, unit, "stopped", ctx.deadline)
             ctx.run(*manager.start(unit))
-            facts["word"] = manager.state(ctx.host, unit, ctx.deadline).word
+            seen = manager.state(ctx.host, unit, ctx.deadline)
+            self._remember(ctx, seen)
+            facts["word"] = seen.word
         return facts
 
 
@@ -181,13 +201,17 @@ class Apply(_Settings, Write):
     stay. Whether the service really works with the new settings is for `verify` to show.
     """
 
+    LEASED = True
+
     def run(self, ctx: Context) -> Facts:
         """Facts: ``file``, ``was`` and ``is`` (SHA-256 before and now), ``names``, ``pid`` (of the unit, restarted)."""
         facts = self._swapped(ctx)
         if unit := self._unit(ctx):
             manager = manager_of(ctx.host)
             manager.ensure(ctx.host, unit, "stopped", ctx.deadline)
-            facts["pid"] = manager.ensure(ctx.host, unit, "running", ctx.deadline).pid
+            seen = manager.ensure(ctx.host, unit, "running", ctx.deadline)
+            self._remember(ctx, seen)
+            facts["pid"] = seen.pid
         return facts
 
 
