@@ -1,0 +1,176 @@
+"""Every step of every remedy in the handbook is needed: without that one step the drill does not pass, and says by which of
+its own steps. The verification before that one goes well, so that nothing else is what fails."""
+
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from drillbook.errors import PlanError
+from drillbook.plan import make
+from drillbook.spec import load
+from drillbook.web import ask
+from tests.e2e.controllers import eventually, eventually_healthy, journal_of, start, wait_for
+from tests.e2e.test_handbook import well
+
+
+@dataclass(frozen=True)
+class Row:
+    """Without the step ``taken`` of ``drill``, one of the steps ``said`` fails, and no other."""
+
+    drill: str
+    taken: str
+    said: tuple[str, ...]
+
+    def __str__(self):
+        return f"{self.drill}: {self.taken}"
+
+
+NEEDED = [
+    Row("api-down", "Start the API", ("The API runs",)),
+    Row("port-taken", "End the program that holds the port", ("Start the API",)),
+    Row("port-taken", "Start the API", ("The API runs",)),
+    Row("env-missing", "Put the env file back", ("Start the API with it",)),
+    Row("env-missing", "Start the API with it", ("The API runs with its settings",)),
+    Row("dependency-down", "Start the database", ("The database takes writes",)),
+    Row("dependency-down", "Start the cache", ("The cache serves",)),
+    Row("connections-exhausted", "End the sessions of that program", ("Connections are below the alert",)),
+    Row("connections-exhausted", "Raise the API's pool, and restart it", ("The API has the larger pool",)),
+    Row("slow-query", "Make the index again, while others write", ("The query uses its index",)),
+    Row("idle-in-transaction", "End that session", ("Writes work",)),
+    Row("network-cut", "Open the path", ("The path is open",)),
+    Row("api-slow", "Put the good settings back", ("Nineteen of twenty users wait less than half a second",)),
+    Row("api-slow", "Start the API with them, and with more workers", ("More workers serve",)),
+    # With the leak it may be killed again before it has answered once.
+    Row("memory-leak", "Put the good settings back", ("It serves again", "Its memory stays where it is")),
+    Row("memory-leak", "Start the API with them", ("It serves again",)),
+]
+"""What is broken there is put back at the end, whatever was restored."""
+LOST = [
+    Row("data-orphans", "Bring back these rows alone", ("No completed document is without chunks",)),
+    Row("cache-lost", "Put the save back and restart the cache", ("Every key equals the save",)),
+    Row("database-lost", "Recover to the log's end", ("The database takes writes",)),
+    Row("full-drill", "Restore the database", ("Every table equals the backup",)),
+]
+"""What is lost there is lost for good without the step; a look takes its place, since no such drill is planned without any."""
+NOT_NEEDED = {
+    ("slow-query", "Take the statistics anew"): "the table kept its statistics when it lost its index; see the drill",
+}
+ELSEWHERE = {("vectors-diverged", "Index what is missing, delete what has no row")}
+"""Tried in test_vectors.py."""
+LOOK = {"service.status": {"service": "originals"}, "name": "Look on"}
+
+
+def titled(data, phase):
+    return [step["name"] for step in data.get(phase, ())]
+
+
+def without(bench, row, look=None):
+    """The drill without the step, or with ``look`` in its place; without what only takes time then: the diagnosis, alerts,
+    what comes after the verification that must fail, and patience for it. There is no cleanup: undoing alone has to do."""
+    data = yaml.safe_load(bench.text(row.drill))
+    assert row.taken in titled(data, "restore")
+    data["restore"] = [look if step["name"] == row.taken else step for step in data["restore"]]
+    data["restore"] = [step for step in data["restore"] if step]
+    data["detect"] = [step for step in data.get("detect", ()) if not step.keys() & SLOW]
+    last = max((number for number, name in enumerate(titled(data, "verify")) if name in row.said), default=0)
+    data["verify"] = data["verify"][:last + 1]
+    if data["verify"][last]["name"] in row.said and "every" in data["verify"][last]:
+        data["verify"][last]["timeout"] = "3s"
+    for phase in ("diagnose", "cleanup"):  # what a cleanup puts back, the undo does as well
+        data.pop(phase, None)
+    return {key: value for key, value in data.items() if value}
+
+
+SLOWED_S = 0.6
+"""What each document costs while `api-slow` has its way; without it, milliseconds."""
+SLOW = {"prometheus.alert_fires", "alertmanager.received", "http.load"}
+
+
+def planned(bench, data):
+    path = bench.changed(data["drill"])
+    path.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+    return make(load(path), bench.inventory)
+
+
+def assert_that_it_said_so(view, row):
+    wrong = [step.name for step in view.steps if step.result.status not in ("done", "skipped")]
+    assert wrong, view.result.reason
+    assert set(wrong) <= set(row.said), [(step.name, step.message) for step in view.steps if step.name in wrong]
+    broken = [step.result.status for step in view.steps if step.phase == "inject"]
+    assert set(broken) == {"done"}, "it was broken as meant"
+
+
+def as_it_is(bench):
+    """The settings of the API, those that it runs with, and whether it is quick."""
+    answer = ask(f"{bench.value('api.url')}/api/v1/documents/1", timeout=10)
+    return (Path(str(bench.value("api.env_file"))).read_text(), ask(f"{bench.value('api.url')}/capacity", timeout=10).body,
+            answer.status, answer.seconds > SLOWED_S)
+
+
+@pytest.mark.long(12)
+@pytest.mark.parametrize("row", NEEDED, ids=str)
+def test_without_the_step_it_does_not_pass_and_the_lab_is_left_well(bench, row):
+    well(bench)
+    before = as_it_is(bench)
+    _, view = bench.run(planned(bench, without(bench, row)))
+    assert view.result.exit in (1, 3), view.result.reason
+    assert_that_it_said_so(view, row)
+    assert view.result.residue == ()
+    well(bench)
+    assert as_it_is(bench) == before
+
+
+@pytest.mark.long(20)
+@pytest.mark.parametrize("row", LOST, ids=str)
+def test_without_the_restore_it_does_not_pass_and_tells_what_is_lost(bench, row):
+    well(bench)
+    bench.spoiled = True
+    _, view = bench.run(planned(bench, without(bench, row, LOOK)))
+    assert view.result.exit == 5, view.result.reason
+    assert_that_it_said_so(view, row)
+    left = {one.step.partition(".")[0] for one in view.result.residue}
+    assert "inject" in left
+    assert left <= {"inject", "probe"}, "rows of a canary go with their database"
+
+
+@pytest.mark.parametrize("row", LOST, ids=str)
+def test_without_any_restore_nothing_is_even_planned(bench, row):
+    data = without(bench, row)
+    assert "restore" not in data
+    with pytest.raises(PlanError, match="no restore phase"):
+        planned(bench, data)
+
+
+def test_no_step_of_a_remedy_is_left_out(bench):
+    names = yaml.safe_load(bench.text("handbook"))["drills"]
+    steps = {(name, step) for name in names for step in titled(yaml.safe_load(bench.text(name)), "restore")}
+    assert steps == {(row.drill, row.taken) for row in [*NEEDED, *LOST]} | NOT_NEEDED.keys() | ELSEWHERE
+
+
+@pytest.mark.long(20)
+def test_a_remedy_for_the_time_of_the_drill_is_put_back_when_its_controller_dies(bench):
+    """Nobody recovers: the machine itself has the settings from before again, and the API runs with them."""
+    row = Row("connections-exhausted", "End the sessions of that program", ("Connections are below the alert",))
+    data = without(bench, row, LOOK)
+    data["guard"]["lease"] = "5s"
+    data["verify"] = [{"command.run": {"argv": ["sleep", "60"], "effect": "read"}, "hosts": "app-1", "timeout": "90s"}]
+    bench.project.drill_names()[row.drill].write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+    settings = Path(str(bench.value("api.env_file")))
+    well(bench)
+    before = settings.read_text()
+    controller = start(bench, "drill", row.drill, "--quiet")
+    try:
+        folder = wait_for(bench, controller, "step.started", "verify.1")
+        assert "DATABASE_POOL_SIZE=20" in settings.read_text()
+    finally:
+        controller.send_signal(signal.SIGKILL)
+        controller.communicate()
+    assert {event["step"] for event in journal_of(folder) if event["kind"] == "intent"} >= {"inject.1", "restore.2"}
+    assert eventually(lambda: settings.read_text() == before, seconds=60)
+    assert eventually_healthy(bench, seconds=60)
+    assert bench.recover(folder) == []
+    assert settings.read_text() == before
+    well(bench)
