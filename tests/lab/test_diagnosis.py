@@ -25,6 +25,7 @@ from drillbook.lab.layout import ADDRESS, DATABASE
 from drillbook.project import Project
 from drillbook.web import ask
 from tests.e2e.conftest import ROOT
+from tests.needs import need
 
 from .conftest import get, run
 
@@ -125,6 +126,18 @@ def test_no_false_alarm_in_twenty_tries(ward):
         tries = [[name for name in everything if name != "vectors" or not number] for number in range(20)]
         found = list(pool.map(lambda names: until_known(lambda: look(names, PATIENCE)), tries))
     assert [(one.found, one.why) for one in found] == [("healthy", ())] * 20
+
+
+def test_a_silent_prometheus_makes_nobody_unknown(ward):
+    need("prometheus")
+    pid = ward.read("service.status", service="metrics")["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        found = until_known(lambda: ward.look("api"))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert (found.found, found.why) == ("healthy", ())
+    assert {one.check for one in found.checks if one.status == "not made"} >= {"p95", "alerts", "growth"}
 
 
 def test_a_standby_is_examined_only_when_it_is_asked_for(ward):
