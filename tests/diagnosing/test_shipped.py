@@ -57,7 +57,7 @@ RULE = {"tool": "iptables", "table": "ip filter", "chain": "OUTPUT", "hook": "ou
     ({"filters": {**WELL, "dropping": 1, "rules": [RULE, {**RULE, "rule": "-A perhaps", "certain": False}]}}, 10,
      "on app: iptables, table ip filter, chain OUTPUT (made by a drill): -A OUTPUT -d 10.0.0.9/32 -j DROP"),
     ({"peer_filters": {**WELL, "dropping": 1, "rules": [{**RULE, "drillbook": False}]}}, 10, "on db: iptables, table ip filter, chain OUTPUT: -A"),
-    ({"filters": {**WELL, "dropping": 0, "rules": [{**RULE, "certain": False}]}}, 8, "silence"),
+    ({"filters": {**WELL, "dropping": 0, "rules": [{**RULE, "certain": False}]}}, 9, "rules on app that may drop it: iptables"),
 ])
 def test_what_cuts_the_way_is_named(facts, weight, words):
     route = {**WELL, "reached": False, "how": "silence", "address": "10.0.0.9", "port": 5432}
@@ -73,14 +73,15 @@ SLOW = {**WELL, "last_s": 10.0, "max_s": 2.0, "slowest_requests": [], "endpoints
     ({"slowest": SLOW}, 4, "GET /x took 0.9 s (median of 9 requests in 10.0 s)"),
     ({"slowest": SLOW, "p95": {"ok": False, "message": "it hangs"}}, 4, "GET /x"),
     ({"slowest": SLOW, "p95": {**WELL, "value": None}}, 4, "GET /x"),
-    ({"slowest": SLOW, "p95": {**WELL, "value": 0.81234}}, 6, "one request in twenty took longer than 0.812 s"),
+    ({"slowest": SLOW, "p95": {**WELL, "value": 0.81234}}, 5, "one request in twenty took longer than 0.812 s"),
     ({"slowest": SLOW, "p95": {**WELL, "value": 0.05}}, 3, "GET /x"),
     ({"slowest": SLOW, "process": {**WELL, "cpu_percent": 98.0, "cpu_error": 6.0, "processes": 3}}, 5, "98.0 % (± 6.0) of a processor"),
     ({"slowest": SLOW, "process": {**WELL, "cpu_percent": 55.0, "cpu_error": 6.0, "processes": 3}}, 4, "GET /x"),
     ({"slowest": SLOW, "container": {**WELL, "cpu_percent": 98.0, "memory_bytes": 5 << 20, "limit_bytes": 9 << 20}}, 5, "5 MiB of 9 MiB"),
     ({"slowest": SLOW, "alerts": fires("api", "database")}, 5, "the alert A fires since 2026-01-01T00:00:00Z"),
     ({"slowest": SLOW, "alerts": fires("database")}, 4, "GET /x"),
-    ({"health": {**QUICK, "median_s": 1.5}, "p95": {**WELL, "value": 1.25}}, 2, "1.5 s to say how it is"),
+    ({"health": {**QUICK, "median_s": 1.5}, "p95": {**WELL, "value": 1.25}}, 1, "1.5 s to say how it is"),
+    ({"slowest": SLOW, "health": {**QUICK, "ok": False, "failing": ["postgresql"], "status": 503}}, 1, "GET /x"),
     ({"p95": {**WELL, "value": 3.0}}, 0, ""),             # by itself it may be of a minute ago
     ({"alerts": fires("api")}, 0, ""),
 ])

@@ -225,8 +225,11 @@ class Filters(_ToPeer):
         resolved = _addresses(ctx.run("sh", "-c", _RESOLVE, "sh", name).text)
         if not resolved:
             raise CouldNotVerify(f"{ctx.host.name}: the name {name} has no address", hint="correct it in the inventory")
+        address = ipaddress.ip_address(resolved[0])
+        if address.is_loopback and self.to and ctx.service(self.to, Service).host != ctx.host.name:
+            return None, None, port  # as the controller reaches it, which tells nothing of the way from here
         own = re.search(r"\bsrc (\S+)", self._route(ctx, resolved[0]))
-        return (ipaddress.ip_address(own[1]) if own else None), ipaddress.ip_address(resolved[0]), port
+        return (ipaddress.ip_address(own[1]) if own else None), address, port
 
     def _own_port(self, ctx: Context) -> int:
         port = getattr(ctx.service(str(self.service), Service), "port", None)

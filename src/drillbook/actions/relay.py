@@ -237,18 +237,20 @@ class Status(Read):
     """See whether a relay's path is open and answers; if not, in which mode the relay is, and who has set it."""
 
     service: ServiceName
+    exchange: Annotated[bool, Field(description="False: only the mode is read, nothing is sent through it.")] = True
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``control`` (the file that says how), ``mode`` (``open`` without one), ``by`` (run and step, where
-        a drill has set it), ``how`` an exchange went, its ``seconds``. Fails when a fault is set or nothing answers.
+        """Facts: ``control`` (the file that says how), ``mode`` (``open`` without one), ``by`` (run and step, where a drill
+        has set it), ``how`` an exchange went, its ``seconds`` (null: none). Fails when a fault is set or nothing answers.
         """
         relay = ctx.service(self.service, Relay)
         left = [printable(word, limit=100) for word in _in_force(ctx, relay)]
-        how, seconds = _seen(ctx, relay)
+        how, seconds = _seen(ctx, relay) if self.exchange else ("not tried", None)
         facts: Facts = {"control": relay.control, "mode": left[0] if left else "open", "by": " ".join(left[2:4]), "how": how,
-                        "seconds": round(seconds, 6)}
-        if left or how != "answers":
-            said = f"{relay.control} says {' '.join(left)!r}; an exchange {how}" if left else f"an exchange {how}"
+                        "seconds": seconds and round(seconds, 6)}
+        if left or how not in ("answers", "not tried"):
+            said = f"{relay.control} says {' '.join(left)!r}; " if left else ""
+            said += f"an exchange {how}" if self.exchange else "no exchange was tried"
             raise StepFailed(f"the path through {relay.name} is not open: {said}", facts=facts, findings=[finding(
                 "port-state", title=relay.name, wanted="open", measured=said)])
         return facts
