@@ -124,7 +124,7 @@ def test_everything_up_to_the_last_commit_before_a_crash_comes_back(place, prima
 
     The second time the log has two timelines, and lacks a segment of the one or the other, or the first of the new one.
     """
-    ctx = place.context(seconds=300)
+    ctx = place.context(seconds=600)
     streamed = place.run("postgres.stream_wal", service="primary", ctx=ctx)
     assert processes(place) == [streamed["pid"]]
     backup = place.run("postgres.base_backup", service="primary", to=f"s3://{BUCKET}/whole", ctx=ctx)
@@ -163,8 +163,14 @@ def test_everything_up_to_the_last_commit_before_a_crash_comes_back(place, prima
         recover(without(folder, middle, damaged=True))
     assert codes(failure) == ["wal-gap"]
     place.run("postgres.lose_data", service="primary", ctx=ctx)
-    assert recover(folder, reach=reached)["timeline"] == 3
+    facts = recover(folder, reach=reached)
+    assert (facts["timeline"], ledger(primary)) == (3, wanted)
+    primary.kill()  # the same step again, as after a controller's death: the server has forgotten how far it replayed
+    assert recover(folder, reach=reached)["replayed_to"] == facts["replayed_to"]
     assert ledger(primary) == wanted
+    with pytest.raises(StepFailed, match="the recovery ended before the log did") as failure:
+        recover(folder, reach="F/0")
+    assert failure.value.findings[0].wanted == "replayed to F/0 at least"
 
 
 def test_nobody_waits_for_a_log_that_is_not_received(place, primary):

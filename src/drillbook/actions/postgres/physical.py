@@ -234,7 +234,11 @@ FROM pg_catalog.pg_stat_replication WHERE application_name = %s HAVING pg_catalo
 
 
 class Recover(Write):
-    """Recover a whole cluster from a base backup and the log since, to the log's end; the data directory must be empty."""
+    """Recover a whole cluster from a base backup and the log since, to the log's end; the data directory must be empty.
+
+    It fails where the log lacks a segment on any timeline on the way, and where the recovery ended before the log's last
+    record. That the last segments themselves are lost shows only against `reach`: nothing else tells that they were there.
+    """
 
     SERVICE = Postgres
     TIMEOUT = 3600.0
