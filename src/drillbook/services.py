@@ -98,14 +98,15 @@ class Http(Service):
 
 
 class Relay(Service):
-    """A TCP relay on the path to another service, by which that path can be broken without root."""
+    """A TCP relay or proxy on the path to another service; one that takes orders can break that path without root."""
 
     kind: Literal["relay"] = "relay"
     address: str = Field(default="127.0.0.1", description="Address as `reach` sees it.")
     port: Port = Field(description="Port on which it listens.")
     reach: Literal["direct", "ssh"] = Field(default="direct", description="`ssh`: through the host's SSH connection.")
     to: str = Field(description="Name of the service behind it, of kind postgres, redis, http or s3.")
-    control: str = Field(description="Path on the host of the file that says how it behaves; none there: the path is open.")
+    control: str = Field(default="", description=(
+        "Path on the host of the file that says how it behaves, and no file: the path is open; empty: it takes no orders."))
 
 
 class Container(Service):

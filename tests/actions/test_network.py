@@ -6,6 +6,7 @@ Nothing of the machine's own network is touched: the thread leaves it for the ti
 
 import contextlib
 import ctypes
+import dataclasses
 import os
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from drillbook.hosts.ssh import SshHost
 from drillbook.journal import FILE, read
 from drillbook.project import Project
 from drillbook.result import Verdict
+from drillbook.services import Redis, Relay
 from tests.hosts.servers import OpenSsh, descendants
 from tests.needs import need
 
@@ -479,6 +481,37 @@ def test_the_rule_that_drops_is_found_and_no_other(far):
             far.target.sh("iptables", *words)
     with pytest.raises(CouldNotVerify, match="cannot be read"):
         look.run(far.context(host=Lowered(far.host)))
+
+
+def test_a_path_behind_a_relay_without_control_is_cut_by_own_rules_and_opened_again(far):
+    """The rules of another run stay."""
+    services = {"path": Relay(name="path", host="far", address=PEER, port=PORT, reach="ssh", to="behind"),
+                "behind": Redis(name="behind", host="peer", address=PEER, port=PORT)}
+    ctx = dataclasses.replace(far.context(), services=services)
+    cut, opening = (find(f"path.{name}").model_validate({"service": "path"}) for name in ("cut", "open"))
+    others, their = make("drop", peer=PEER, peer_port=OTHER_PORT), far.context(run="20260101T000000Z-test-0002")
+    others.inject(their)
+    try:
+        cut.ready(ctx)
+        undo = cut.undo(ctx)
+        assert cut.active(ctx) is False
+        facts = cut.inject(ctx)
+        assert facts["means"] == "filter"
+        assert cut.active(ctx) is True
+        assert far.connects() == "hangs"
+        with pytest.raises(NotReady, match="takes no orders"):
+            find("relay.drop").model_validate({"service": "path"}).ready(ctx)
+        assert opening.run(ctx)["rules"] == [facts["rules"]]
+        assert cut.active(ctx) is False
+        assert opening.run(ctx)["rules"] == []
+        carry_out(ctx, undo)
+        assert (far.connects(), far.connects(OTHER_PORT)) == ("connects", "hangs"), "and the other run's is there"
+        nft = make("drop", peer_port=PORT, tool="nft")
+        nft.inject(ctx)
+        assert opening.run(ctx)["rules"] == [facts["rules"]], "whichever tool made it"
+        assert far.connects() == "connects"
+    finally:
+        carry_out(their, others.undo(their))
 
 
 class Lowered:

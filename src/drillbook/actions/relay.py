@@ -59,7 +59,7 @@ def _greeting(ctx: Context, relay: Relay) -> bytes:
                     hint="let `to` name a service of kind postgres, redis, http or s3")
 
 
-def _seen(ctx: Context, relay: Relay) -> tuple[str, float]:
+def exchange(ctx: Context, relay: Relay) -> tuple[str, float]:
     """One exchange through the relay: ``answers``, ``hangs``, ``reset`` or ``refused``, and its seconds."""
     start = time.monotonic()
     try:
@@ -76,21 +76,38 @@ def _seen(ctx: Context, relay: Relay) -> tuple[str, float]:
     return how, time.monotonic() - start
 
 
-def _in_force(ctx: Context, relay: Relay) -> list[str]:
+def in_force(ctx: Context, relay: Relay) -> list[str]:
     """The words of the relay's control file: kind, milliseconds, run, step; none when the path is open."""
+    if not relay.control:
+        return []
     try:
         return ctx.host.get(relay.control, limit=1000).decode("utf-8", "replace").split()
     except FileNotFoundError:
         return []
 
 
-def _healthy(ctx: Context, relay: Relay) -> float:
+def healthy(ctx: Context, relay: Relay) -> float:
     """Seconds of an exchange on the open path. Raises NotReady when there is none."""
-    how, seconds = _seen(ctx, relay)
+    how, seconds = exchange(ctx, relay)
     if how != "answers":
         raise NotReady(f"{ctx.host.name}: {relay.to} does not answer through the relay {relay.name}, which {how}",
                        hint=f"see whether the relay on {relay.host} and {relay.to} run")
     return seconds
+
+
+def opened(ctx: Context, relay: Relay) -> float:
+    """Seconds of the exchange that shows the path to be open, once it has had time to settle. Raises StepFailed."""
+    until = time.monotonic() + SETTLED_S
+    while True:
+        how, seconds = exchange(ctx, relay)
+        left = in_force(ctx, relay)
+        if how == "answers" and not left:
+            return seconds
+        if time.monotonic() > until or left:
+            said = f"{relay.control} says {' '.join(left)!r}" if left else f"an exchange {how}"
+            raise StepFailed(f"the path through {relay.name} is not open: {said}", findings=[finding(
+                "port-state", title=relay.name, wanted="open", measured=said)])
+        ctx.deadline.wait(0.05)
 
 
 class _Broken(Fault):
@@ -110,7 +127,7 @@ class _Broken(Fault):
         line = f"{self.KIND} {self._milliseconds} {ctx.run_id} {ctx.step}"
         output = ctx.run("sh", "-c", _SET, "sh", relay.control, line, f"{relay.control}.new-{ctx.run_id}")
         if output.exit == 3:
-            raise StepFailed(f"{ctx.host.name}: {relay.control} is there already: {' '.join(_in_force(ctx, relay))}")
+            raise StepFailed(f"{ctx.host.name}: {relay.control} is there already: {' '.join(in_force(ctx, relay))}")
         output.check()
         return {"control": relay.control, "mode": self.KIND, "milliseconds": self._milliseconds}
 
@@ -118,7 +135,10 @@ class _Broken(Fault):
         """The path must be open and work, and its control file be ours to make."""
         relay = ctx.service(self.service, Relay)
         _greeting(ctx, relay)
-        if found := _in_force(ctx, relay):
+        if not relay.control:
+            raise NotReady(f"the relay {relay.name!r} takes no orders: it has no `control` in the inventory",
+                           hint="`path.cut` breaks its path by the packet filter of its host")
+        if found := in_force(ctx, relay):
             raise NotReady(f"{ctx.host.name}: the path through {relay.name} is broken already: {' '.join(found)}",
                            hint=f"`invoke drill.recover` for a run that died; if nobody needs it: rm {relay.control}")
         folder = relay.control.rpartition("/")[0] or "."
@@ -126,7 +146,7 @@ class _Broken(Fault):
             user = ctx.host.target.user or "the SSH user"
             raise NotReady(f"{ctx.host.name}: {folder} is no folder that {user} may write to",
                            hint="check `control` of the relay in the inventory, and that the relay runs")
-        _healthy(ctx, relay)
+        healthy(ctx, relay)
 
     def undo(self, ctx: Context) -> Undo:
         """Remove the file if it is this step's."""
@@ -139,7 +159,7 @@ class _Broken(Fault):
         until = time.monotonic() + SETTLED_S
         while True:
             shown, said = self._shows(ctx, relay)
-            found = _in_force(ctx, relay)
+            found = in_force(ctx, relay)
             mine = found[2:4] == [ctx.run_id, ctx.step]
             if mine and shown:
                 return True
@@ -161,7 +181,7 @@ class Drop(_Broken):
     KIND = "drop"
 
     def _shows(self, ctx: Context, relay: Relay) -> tuple[bool, str]:
-        how, _ = _seen(ctx, relay)
+        how, _ = exchange(ctx, relay)
         return how == "hangs", how
 
 
@@ -171,7 +191,7 @@ class Reset(_Broken):
     KIND = "reset"
 
     def _shows(self, ctx: Context, relay: Relay) -> tuple[bool, str]:
-        how, _ = _seen(ctx, relay)
+        how, _ = exchange(ctx, relay)
         return how == "reset", how
 
 
@@ -192,7 +212,7 @@ class Delay(_Broken):
         if self.known("by") and not 20 <= self._milliseconds <= 1000:
             raise NotReady(f"a delay of {self.by} can be injected, but not proven: 20ms to 1s can")
         super().ready(ctx)
-        seconds = min(_healthy(ctx, ctx.service(self.service, Relay)) for _ in range(3))
+        seconds = min(healthy(ctx, ctx.service(self.service, Relay)) for _ in range(3))
         if self.known("by") and seconds > float(self.by) / 2:
             raise NotReady(f"the path through {self.service} takes {seconds:.3f} s already: {self.by} would not stand out",
                            hint="let the delay be several times what the path takes")
@@ -200,7 +220,7 @@ class Delay(_Broken):
     def _shows(self, ctx: Context, relay: Relay) -> tuple[bool, str]:
         """Three exchanges: one may be slow by chance, one that is quicker than the delay cannot have been delayed."""
         for _ in range(3):
-            how, seconds = _seen(ctx, relay)
+            how, seconds = exchange(ctx, relay)
             if how != "answers" or seconds < float(self.by):
                 return False, how
         return True, "answers"
@@ -214,19 +234,10 @@ class Open(Write):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``control``, ``was`` (the line that was in force), ``seconds`` of the exchange that proves it open."""
         relay = ctx.service(self.service, Relay)
-        was = _in_force(ctx, relay)
-        ctx.run("sh", "-c", _OPEN, "sh", relay.control, ctx.run_id, "").check()
-        until = time.monotonic() + SETTLED_S
-        while True:
-            how, seconds = _seen(ctx, relay)
-            left = _in_force(ctx, relay)
-            if how == "answers" and not left:
-                return {"control": relay.control, "was": " ".join(was), "seconds": round(seconds, 6)}
-            if time.monotonic() > until or left:
-                said = f"{relay.control} says {' '.join(left)!r}" if left else f"an exchange {how}"
-                raise StepFailed(f"the path through {relay.name} is not open: {said}", findings=[finding(
-                    "port-state", title=relay.name, wanted="open", measured=said)])
-            ctx.deadline.wait(0.05)
+        was = in_force(ctx, relay)
+        if relay.control:
+            ctx.run("sh", "-c", _OPEN, "sh", relay.control, ctx.run_id, "").check()
+        return {"control": relay.control, "was": " ".join(was), "seconds": round(opened(ctx, relay), 6)}
 
     def undo(self, ctx: Context) -> Undo:
         """An open path is what is wanted."""
@@ -244,8 +255,8 @@ class Status(Read):
         has set it), ``how`` an exchange went, its ``seconds`` (null: none). Fails when a fault is set or nothing answers.
         """
         relay = ctx.service(self.service, Relay)
-        left = [printable(word, limit=100) for word in _in_force(ctx, relay)]
-        how, seconds = _seen(ctx, relay) if self.exchange else ("not tried", None)
+        left = [printable(word, limit=100) for word in in_force(ctx, relay)]
+        how, seconds = exchange(ctx, relay) if self.exchange else ("not tried", None)
         facts: Facts = {"control": relay.control, "mode": left[0] if left else "open", "by": " ".join(left[2:4]), "how": how,
                         "seconds": seconds and round(seconds, 6)}
         if left or how not in ("answers", "not tried"):

@@ -1,0 +1,120 @@
+"""The path from one service to another, cut by whatever there is on it: a relay that takes orders, or a packet filter."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Annotated
+
+from pydantic import Field
+
+from drillbook.action import Context, Facts, Fault, Undo, Write
+from drillbook.actions import relay as relays
+from drillbook.actions.network import faults as filters
+from drillbook.actions.network.fields import Traffic, root
+from drillbook.actions.network.filters import Filter
+from drillbook.errors import CouldNotVerify, PlanError, StepFailed
+from drillbook.services import Relay
+
+ServiceName = Annotated[str, Field(description="Name of the relay service of the inventory that lies on the path.")]
+
+# Everything that the packet filters hold; a tool that is not there holds nothing.
+_HELD = """
+for tool in iptables-save ip6tables-save; do
+  command -v "$tool" >/dev/null || continue
+  echo "--- $tool"; "$tool" || exit 1
+done
+command -v nft >/dev/null || exit 0
+echo "--- nft"; exec nft list ruleset
+"""
+
+
+class Cut(Fault):
+    """Cut the path to the service behind a relay: packets vanish, and nobody is told.
+
+    A relay with a `control` lets nothing pass (`relay.drop`). Behind one without, a chain of this step's own in the
+    packet filter of the relay's host drops what goes to the port behind it and comes from there (`network.drop`).
+    """
+
+    service: ServiceName
+
+    def _means(self, ctx: Context) -> tuple[Relay, Fault]:
+        relay = ctx.service(self.service, Relay)
+        if relay.control:
+            return relay, relays.Drop(service=self.service)
+        port = getattr(ctx.services.get(relay.to), "port", None)
+        if not isinstance(port, int):
+            raise PlanError(f"the relay {relay.name!r} leads to {relay.to!r}, which has no port in the inventory")
+        return relay, filters.Drop(peer_port=port)
+
+    def ready(self, ctx: Context) -> None:
+        """The path works, nothing has broken it, and what is to break it can."""
+        if not self.known("service"):
+            return
+        relay, means = self._means(ctx)
+        means.ready(ctx)
+        relays.healthy(ctx, relay)
+
+    def inject(self, ctx: Context) -> Facts:
+        """Facts: ``means`` (relay or filter), and those of `relay.drop` or `network.drop`."""
+        relay, means = self._means(ctx)
+        return {"means": "relay" if relay.control else "filter", **means.inject(ctx)}
+
+    def undo(self, ctx: Context) -> Undo:
+        """What is this step's own goes, and nothing else."""
+        return self._means(ctx)[1].undo(ctx)
+
+    def active(self, ctx: Context) -> bool | None:
+        """True when it is in force and an exchange through the relay hangs; False when it is gone and one is answered."""
+        relay, means = self._means(ctx)
+        if relay.control:
+            return means.active(ctx)
+        until = time.monotonic() + relays.SETTLED_S
+        while True:
+            there = means.active(ctx)
+            how, _ = relays.exchange(ctx, relay)
+            if (there, how) in ((True, "hangs"), (False, "answers")):
+                return there
+            if time.monotonic() > until:
+                state = "there" if there else "gone"
+                raise CouldNotVerify(f"{ctx.host.name}: its rules are {state}, and an exchange through {relay.name} {how}")
+            ctx.deadline.wait(0.1)
+
+
+class Open(Write):
+    """Open the path again after `path.cut` of this run; what another run or anybody else has set is left alone."""
+
+    service: ServiceName
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``means`` (relay or filter), ``rules`` that were removed, ``seconds`` of the exchange on it."""
+        relay = ctx.service(self.service, Relay)
+        if relay.control:
+            return {"means": "relay", "rules": [], "seconds": relays.Open(service=self.service).run(ctx)["seconds"]}
+        removed = []
+        for rules in self._ours(ctx):
+            output = root(ctx, *rules.undo)
+            if not output.ok:
+                said = output.stderr.decode("utf-8", "replace").strip()[-300:]
+                raise StepFailed(f"{ctx.host.name}: the rules {rules.name} cannot be removed: {said}")
+            removed.append(rules.name)
+        return {"means": "filter", "rules": removed, "seconds": round(relays.opened(ctx, relay), 6)}
+
+    def _ours(self, ctx: Context) -> list[Filter]:
+        """The rules of this run that the packet filters hold: of each, name and comment as `network.drop` gives them."""
+        held = root(ctx, _HELD).check().text
+        mark = rf'comment "?(?P<comment>drillbook {re.escape(ctx.run_id)} [^\s"]+)'
+        saved = rf"{mark}.* -j (?P<name>drillbook-\w+)-(?:in|out)\b"
+        listed = rf"table inet (?P<name>drillbook-\w+) \{{[^}}]*?{mark}"
+        anything = Traffic(None, None, None, "tcp", True, True)
+        pieces = re.split(r"^--- (\S+)\n", held, flags=re.MULTILINE)[1:]
+        found = {}
+        for tool, text in zip(pieces[::2], pieces[1::2], strict=True):
+            kind, owned = ("nft", listed) if tool == "nft" else ("iptables", saved)
+            for one in re.finditer(owned, text):
+                found[kind, one["name"]] = Filter(kind, one["name"], one["comment"], anything, False)
+        return list(found.values())
+
+    def undo(self, ctx: Context) -> Undo:
+        """An open path is what is wanted."""
+        return Undo.nothing("an open path is the wanted state")
