@@ -12,9 +12,8 @@ from drillbook.report import growth, pages
 def render(audit: Audit) -> str:
     """``audit.html``."""
     reports = PackageLoader("drillbook.report")
-    env = pages.environment()
-    env.loader = ChoiceLoader([PackageLoader("drillbook.audit"), reports, PrefixLoader({"report": reports})])
-    return env.get_template("audit.html.j2").render(
+    loader = ChoiceLoader([PackageLoader("drillbook.audit"), reports, PrefixLoader({"report": reports})])
+    return pages.environment().overlay(loader=loader).get_template("audit.html.j2").render(
         audit=audit, words=wording, title=wording.title(audit), state_line=wording.record_state(audit),
         facts=wording.facts(audit), width=trend.WIDTH, height=trend.HEIGHT, left=trend.LEFT, right=trend.RIGHT,
         ground=trend.HEIGHT - trend.BOTTOM, growth=growth.growth_rows([row.outlook for row in audit.capacity]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -21,8 +22,9 @@ def _printed(value: Any) -> Any:
     return figures.shown(value)
 
 
+@cache
 def environment() -> Environment:
-    """An environment with the filters and words that templates use."""
+    """The environment with the filters and words that templates use; it keeps what it has compiled."""
     env = Environment(loader=PackageLoader("drillbook.report"), autoescape=True, undefined=StrictUndefined,
                       trim_blocks=True, lstrip_blocks=True, finalize=_printed, keep_trailing_newline=True)
     for function in (figures.seconds, figures.took, figures.utc, figures.utc_time, figures.size, figures.count,
