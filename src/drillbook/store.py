@@ -13,7 +13,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import AfterValidator
 
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.host import Deadline
@@ -51,6 +53,15 @@ class Reference:
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}" + (f"#sha256={self.sha256}" if self.sha256 else "")
+
+
+def _checked(text: str) -> str:
+    Reference.parse(text)
+    return text
+
+
+Uri = Annotated[str, AfterValidator(_checked)]
+"""A field that holds a reference as it is written."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from drillbook.errors import StepFailed
 from drillbook.findings import Finding, finding
@@ -19,6 +19,15 @@ from drillbook.store import Reference, Store
 
 FILE = "manifest.json"
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class StoredFile(BaseModel):
+    """One file of a backup, as its manifest names it; ``size`` in bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 def read(store: Store, where: Reference, wanted: str | None, model: type[Model], form: str) -> Model:

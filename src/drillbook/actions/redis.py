@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from drillbook import stored
 from drillbook.action import Context, Facts, Fault, Place, Read, Undo, Write
@@ -20,18 +20,11 @@ from drillbook.keyspace.restore import Restore as Restoring
 from drillbook.keyspace.save import Backup, as_owner
 from drillbook.manager import manager_of
 from drillbook.services import Redis
-from drillbook.store import Reference, Store
+from drillbook.store import Reference, Store, Uri
 from drillbook.transfer import PART_LEAST, Carrier
 from drillbook.values import Size
 
-
-def _reference(text: str) -> str:
-    Reference.parse(text)
-    return text
-
-
 ServiceName = Annotated[str, Field(description="The Redis service in the inventory.")]
-Uri = Annotated[str, AfterValidator(_reference)]
 Location = Annotated[Uri, Field(alias="from", description="The `location` that a save gave.")]
 PartSize = Annotated[Size, Field(ge=PART_LEAST, description="A larger file is sent in parts of this size.")]
 Reason = Annotated[str, Field(min_length=1)]

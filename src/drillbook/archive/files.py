@@ -7,15 +7,16 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from drillbook.action import Context
 from drillbook.archive import programs
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.store import Reference, Store
+from drillbook.stored import StoredFile
 from drillbook.transfer import File
 from drillbook.values import canonical
 
@@ -47,15 +48,6 @@ class Entry(BaseModel):
     same_as: str | None = None
 
 
-class Packed(BaseModel):
-    """The archive's own file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    size: Annotated[int, Field(ge=0)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
 class Manifest(BaseModel):
     """Everything about an archive. It is written last: an archive without it is none."""
 
@@ -67,7 +59,7 @@ class Manifest(BaseModel):
     host: str
     path: str
     taken_at: str
-    archive: Packed
+    archive: StoredFile
     entries: dict[str, Entry]
 
     def encoded(self) -> bytes:

@@ -22,6 +22,7 @@ from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.host import Output
 from drillbook.store import Reference, Store
+from drillbook.stored import StoredFile
 from drillbook.transfer import File
 from drillbook.values import canonical
 
@@ -102,15 +103,6 @@ done
 """
 _INTO = 'umask 077; to=$1; shift; exec "$@" > "$to"'
 _FROM = 'from=$1; shift; exec "$@" < "$from"'
-
-
-class StoredFile(BaseModel):
-    """One file of the backup."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    size: Annotated[int, Field(ge=0)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Root(BaseModel):

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from drillbook import stored
 from drillbook.keyspace.content import ALGORITHM, Entry
 from drillbook.store import Reference, Store
-from drillbook.stored import FILE
+from drillbook.stored import FILE, StoredFile
 from drillbook.transfer import NAME, File
 from drillbook.values import canonical
 
@@ -20,13 +20,6 @@ RDB = "dump.rdb"
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class StoredFile(_Part):
-    """One file of the backup."""
-
-    size: Annotated[int, Field(ge=0)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Place(_Part):

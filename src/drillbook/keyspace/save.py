@@ -11,10 +11,11 @@ from drillbook.backupset import BackupSet, taking
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.keyspace import content, server, trial
 from drillbook.keyspace.connection import connected
-from drillbook.keyspace.manifest import RDB, Manifest, Place, StoredFile
+from drillbook.keyspace.manifest import RDB, Manifest, Place
 from drillbook.keyspace.proof import scratch
 from drillbook.services import Redis
 from drillbook.store import Reference, Store
+from drillbook.stored import StoredFile
 from drillbook.transfer import Carrier
 
 _COPY = 'umask 077; from=$1 to=$2; shift 2; exec "$@" cat -- "$from" > "$to"'

@@ -19,13 +19,12 @@ from drillbook.backupset import BackupSet, taking
 from drillbook.errors import StepFailed
 from drillbook.postgresql.connection import Connection, connected, one
 from drillbook.postgresql.dump import failing
-from drillbook.postgresql.manifest import StoredFile
 from drillbook.postgresql.proof import carry
 from drillbook.postgresql.stages import Stages
 from drillbook.postgresql.tools import Tools
 from drillbook.services import Postgres
 from drillbook.store import Reference, Store
-from drillbook.stored import FILE
+from drillbook.stored import FILE, StoredFile
 from drillbook.transfer import NAME, Carrier, File
 from drillbook.values import canonical
 

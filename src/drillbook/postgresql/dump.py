@@ -16,12 +16,12 @@ from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.host import Output
 from drillbook.postgresql import content, properties, schema
 from drillbook.postgresql.connection import reason
-from drillbook.postgresql.manifest import ALGORITHM, Manifest, StoredFile
+from drillbook.postgresql.manifest import ALGORITHM, Manifest
 from drillbook.postgresql.stages import Stages
 from drillbook.postgresql.tools import Tools
 from drillbook.services import Postgres
 from drillbook.store import Reference, Store
-from drillbook.stored import sha256
+from drillbook.stored import StoredFile, sha256
 from drillbook.transfer import Carrier
 
 COMPRESSION = "gzip:1"  # the only one of pg_dump's whose files carry a checksum of their own

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from drillbook import stored
 from drillbook.store import Reference, Store
-from drillbook.stored import FILE
+from drillbook.stored import FILE, StoredFile
 from drillbook.transfer import NAME, File
 from drillbook.values import canonical
 
@@ -63,13 +63,6 @@ class Database(_Part):
     locale: str
     connection_limit: int
     bytes: int
-
-
-class StoredFile(_Part):
-    """One file of the backup."""
-
-    size: Annotated[int, Field(ge=0)]
-    sha256: Hex
 
 
 class Manifest(_Part):

@@ -20,7 +20,7 @@ from drillbook.services import Qdrant
 from drillbook.store import Reference, Store
 from drillbook.stored import sha256
 from drillbook.vectors.collection import Session
-from drillbook.vectors.manifest import Manifest, StoredFile
+from drillbook.vectors.manifest import Manifest, PointsFile
 from drillbook.vectors.points import Point, Tally
 from drillbook.vectors.snapshot import Carrying
 
@@ -34,7 +34,7 @@ class Export:
 
     backup: BackupSet
     part: int = PART
-    files: dict[str, StoredFile] = field(default_factory=dict)
+    files: dict[str, PointsFile] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     left_out: str = ""
     """Why the server's own snapshot is not in it."""
@@ -75,7 +75,7 @@ class Export:
         text = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogatepass")
         data = gzip.compress(text, compresslevel=1, mtime=0)
         name = f"points-{len(self.files) + 1:05}.jsonl.gz"
-        self.files[name] = StoredFile(size=len(data), sha256=self.backup.put(name, data), points=len(lines))
+        self.files[name] = PointsFile(size=len(data), sha256=self.backup.put(name, data), points=len(lines))
 
 
 def parts(ctx: Context, store: Store, folder: Reference, manifest: Manifest) -> Iterator[list[Point]]:

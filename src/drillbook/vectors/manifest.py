@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from drillbook import stored
 from drillbook.store import Reference, Store
-from drillbook.stored import FILE
+from drillbook.stored import FILE, StoredFile
 from drillbook.values import canonical
 from drillbook.vectors.points import ALGORITHM
 
@@ -23,11 +23,9 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class StoredFile(_Part):
+class PointsFile(StoredFile):
     """One file of the backup; ``points`` is how many points it holds."""
 
-    size: Annotated[int, Field(ge=0)]
-    sha256: Hex
     points: Annotated[int, Field(ge=0)]
 
 
@@ -56,7 +54,7 @@ class Manifest(_Part):
     points: Annotated[int, Field(ge=0)]
     digest: Hex
     snapshot: ServerSnapshot | None = None
-    files: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")], StoredFile]
+    files: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")], PointsFile]
 
     def encoded(self) -> bytes:
         """Its canonical JSON."""

@@ -9,28 +9,22 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from drillbook import stored
 from drillbook.action import Context, Facts, Undo, Write
 from drillbook.actions.docker.fields import ServiceName
 from drillbook.backupset import BackupSet, taking
 from drillbook.containers.undo import tool
-from drillbook.containers.volumes import ARCHIVE, Digest, Manifest, StoredFile, Volume, read
+from drillbook.containers.volumes import ARCHIVE, Digest, Manifest, Volume, read
 from drillbook.errors import DrillbookError, StepFailed
 from drillbook.findings import finding
 from drillbook.host import Deadline
-from drillbook.store import Reference, Store
+from drillbook.store import Reference, Store, Uri
+from drillbook.stored import StoredFile
 from drillbook.transfer import PART_LEAST, Carrier
 from drillbook.values import Size
 
-
-def _reference(text: str) -> str:
-    Reference.parse(text)
-    return text
-
-
-Uri = Annotated[str, AfterValidator(_reference)]
 VolumeName = Annotated[str, Field(min_length=1, description=(
     "Name of the volume, or the path at which the container has it."))]
 PUT_BACK_S = 120.0

@@ -10,14 +10,15 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from drillbook.action import Context, Facts, Read, Undo, Write
-from drillbook.actions.files.fields import HostPath, Location, ServiceName, Uri, refuse_dangerous
+from drillbook.actions.files.fields import HostPath, Location, ServiceName, refuse_dangerous
 from drillbook.archive import files, programs
-from drillbook.archive.files import ARCHIVE, Entry, Manifest, Packed
+from drillbook.archive.files import ARCHIVE, Entry, Manifest
 from drillbook.backupset import BackupSet, taking
 from drillbook.errors import CommandFailed, CouldNotVerify, HostError, StepFailed
 from drillbook.findings import finding
 from drillbook.host import Deadline
-from drillbook.store import Reference, Store
+from drillbook.store import Reference, Store, Uri
+from drillbook.stored import StoredFile
 from drillbook.transfer import PART_LEAST, Carrier
 from drillbook.values import Size
 
@@ -57,7 +58,7 @@ class Archive(Write):
         found = carrier.survey(f"{scratch}/files", int(self.part_size))
         backup.send(carrier, f"{scratch}/files", found, int(self.part_size))
         manifest = Manifest(run=ctx.run_id, service=self.service, host=ctx.host.name, path=path, taken_at=taken,
-                            archive=Packed(size=found[0].size, sha256=found[0].sha256), entries=entries)
+                            archive=StoredFile(size=found[0].size, sha256=found[0].sha256), entries=entries)
         backup.seal(manifest.encoded())
         return manifest
 

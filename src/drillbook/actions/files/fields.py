@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from drillbook.errors import NotReady, StepFailed
-from drillbook.store import Reference
-
-
-def _reference(text: str) -> str:
-    Reference.parse(text)
-    return text
-
+from drillbook.store import Uri
 
 AbsolutePath = Annotated[str, Field(pattern=r"^/[^\x00]*$", description="Absolute path on the host.")]
 HostPath = Annotated[str, Field(
     pattern=r"^(/|~/)[^\x00\n]+$", description="Path on the host: absolute, or `~/...` in the home.")]
-Uri = Annotated[str, AfterValidator(_reference)]
 ServiceName = Annotated[str, Field(description="The service that the files belong to; they lie on its host.")]
 Location = Annotated[Uri, Field(alias="from", description="The `location` that `files.archive` gave.")]
 

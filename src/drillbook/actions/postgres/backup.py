@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, TypeVar
 
 import psycopg
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import Field, field_validator
 
 from drillbook import stored
 from drillbook.action import Context, Facts, Place, Read, Undo, Write
@@ -24,20 +24,14 @@ from drillbook.postgresql.restore import Restore as Restoring
 from drillbook.postgresql.tables import chosen
 from drillbook.postgresql.tools import Tools
 from drillbook.services import Postgres
-from drillbook.store import Reference, Store
+from drillbook.store import Reference, Store, Uri
 from drillbook.transfer import PART_LEAST, Carrier
 from drillbook.values import Size
 
 Named = TypeVar("Named", Table, content.Relation)
 
 
-def _reference(text: str) -> str:
-    Reference.parse(text)
-    return text
-
-
 Jobs = Annotated[int, Field(ge=1, le=64, description="Tables that are worked on at once.")]
-Uri = Annotated[str, AfterValidator(_reference)]
 PartSize = Annotated[Size, Field(ge=PART_LEAST, description="Larger files are sent in parts of this size.")]
 
 

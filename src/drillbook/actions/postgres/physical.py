@@ -10,7 +10,7 @@ from pydantic import Field
 
 from drillbook import stored
 from drillbook.action import Context, Facts, Place, Read, Undo, Write
-from drillbook.actions.postgres.backup import PartSize, Uri
+from drillbook.actions.postgres.backup import PartSize
 from drillbook.actions.postgres.fields import ServiceName, need_unit
 from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.findings import finding
@@ -21,7 +21,7 @@ from drillbook.postgresql.dump import failing
 from drillbook.postgresql.recovering import Recovery
 from drillbook.postgresql.tools import Tools
 from drillbook.services import Postgres
-from drillbook.store import Reference, Store
+from drillbook.store import Reference, Store, Uri
 from drillbook.transfer import Carrier
 from drillbook.values import Duration, Size
 

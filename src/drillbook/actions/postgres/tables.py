@@ -20,7 +20,7 @@ from drillbook.postgresql.single_rows import RowsRestore
 from drillbook.postgresql.tables import Name
 from drillbook.postgresql.tools import Tools
 from drillbook.services import Postgres
-from drillbook.store import Reference, Store
+from drillbook.store import Store, Uri
 from drillbook.transfer import Carrier
 
 LOCK_TIMEOUT = "10s"
@@ -37,16 +37,11 @@ def _condition(text: str) -> str:
     return text
 
 
-def _reference(text: str) -> str:
-    Reference.parse(text)
-    return text
-
-
 TableName = Annotated[str, AfterValidator(_table), Field(
     description="The table, as SQL writes it; without a schema it is `public`.")]
 Condition = Annotated[str, AfterValidator(_condition), Field(
     description="The rows, as behind SQL's WHERE. Choose rows that no client writes, or the fault cannot be proven.")]
-Uri = Annotated[str, AfterValidator(_reference), Field(alias="from", description="The `location` that a dump gave.")]
+Location = Annotated[Uri, Field(alias="from", description="The `location` that a dump gave.")]
 
 
 class DropTable(Fault):
@@ -179,7 +174,7 @@ class _OfOneTable(Write):
     TIMEOUT = 3600.0
 
     service: ServiceName
-    from_: Uri
+    from_: Location
     table: TableName
 
     def ready(self, ctx: Context) -> None:

@@ -9,11 +9,11 @@ from pydantic import Field
 
 from drillbook import stored
 from drillbook.action import Context, Facts, Place, Read, Undo, Write
-from drillbook.actions.qdrant.fields import Location, ServiceName, Uri, store_of
+from drillbook.actions.qdrant.fields import Location, ServiceName, store_of
 from drillbook.backupset import taking
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.services import Qdrant
-from drillbook.store import Reference, Store
+from drillbook.store import Reference, Store, Uri
 from drillbook.vectors import compare, export, manifest, snapshot
 from drillbook.vectors.collection import Session, connected, need_collection
 from drillbook.vectors.manifest import Manifest

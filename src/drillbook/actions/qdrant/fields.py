@@ -8,13 +8,8 @@ from pydantic import AfterValidator, Field
 
 from drillbook.action import Context
 from drillbook.services import S3
-from drillbook.store import Reference, Store
+from drillbook.store import Store, Uri
 from drillbook.vectors.points import id_of
-
-
-def _reference(text: str) -> str:
-    Reference.parse(text)
-    return text
 
 
 def _ids(values: list[int | str]) -> list[int | str]:
@@ -22,7 +17,6 @@ def _ids(values: list[int | str]) -> list[int | str]:
 
 
 ServiceName = Annotated[str, Field(description="The Qdrant service in the inventory.")]
-Uri = Annotated[str, AfterValidator(_reference)]
 Location = Annotated[Uri, Field(alias="from", description="The `location` that `qdrant.snapshot` gave.")]
 Database = Annotated[str, Field(description="The PostgreSQL service whose rows the vectors belong to.")]
 Query = Annotated[str, Field(min_length=1, description=(

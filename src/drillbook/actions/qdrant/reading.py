@@ -10,10 +10,11 @@ from pydantic import Field
 from drillbook import stored
 from drillbook.action import Context, Facts, Place, Read
 from drillbook.actions.qdrant import truth
-from drillbook.actions.qdrant.fields import Database, Query, ServiceName, Uri, store_of
+from drillbook.actions.qdrant.fields import Database, Query, ServiceName, store_of
 from drillbook.errors import StepFailed
 from drillbook.findings import Finding
 from drillbook.services import Qdrant
+from drillbook.store import Uri
 from drillbook.vectors import compare, export, manifest
 from drillbook.vectors.collection import Session, connected, need_collection
 from drillbook.vectors.manifest import Manifest

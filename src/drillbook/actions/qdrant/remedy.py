@@ -10,9 +10,10 @@ from pydantic import Field
 from drillbook import stored
 from drillbook.action import Context, Facts, Place, Undo, Write
 from drillbook.actions.qdrant import truth
-from drillbook.actions.qdrant.fields import Database, Query, ServiceName, Uri, store_of
+from drillbook.actions.qdrant.fields import Database, Query, ServiceName, store_of
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.services import Qdrant
+from drillbook.store import Uri
 from drillbook.stored import sha256
 from drillbook.vectors import compare, export, manifest, record
 from drillbook.vectors.collection import PAGE, Session, connected, need_collection, pieces

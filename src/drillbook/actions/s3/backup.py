@@ -12,12 +12,12 @@ from typing import Annotated
 from pydantic import Field
 
 from drillbook.action import Context, Facts, Read, Undo, Write
-from drillbook.actions.s3.fields import Location, Prefix, ServiceName, Uri, need_same_store
+from drillbook.actions.s3.fields import Location, Prefix, ServiceName, need_same_store
 from drillbook.archive import objects
 from drillbook.archive.objects import BODIES, FILE, WORKERS, Content, Entry, Manifest, Wanted
 from drillbook.errors import CouldNotVerify, DrillbookError, StepFailed
 from drillbook.services import S3
-from drillbook.store import Reference, Store, Version
+from drillbook.store import Reference, Store, Uri, Version
 
 ROUNDS = 4
 """How often an object that changes while it is copied is copied again."""

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from drillbook.action import Context
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.services import S3
-from drillbook.store import Reference, Store
+from drillbook.store import Store, Uri
 
-
-def _reference(text: str) -> str:
-    Reference.parse(text)
-    return text
-
-
-Uri = Annotated[str, AfterValidator(_reference)]
 ServiceName = Annotated[str, Field(description="The S3 service whose objects they are.")]
 Prefix = Annotated[str, Field(max_length=1024, description="Only objects whose key begins with this; empty: all.")]
 Key = Annotated[str, Field(min_length=1, max_length=1024, description="Key of the object.")]

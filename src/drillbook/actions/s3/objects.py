@@ -12,14 +12,14 @@ from pydantic import Field, model_validator
 from drillbook import stored
 from drillbook.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.actions.s3.backup import body_key
-from drillbook.actions.s3.fields import Key, Uri
+from drillbook.actions.s3.fields import Key
 from drillbook.archive import objects
 from drillbook.archive.objects import Entry, Manifest, Wanted
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.postgresql import manifest as manifests
 from drillbook.services import S3
-from drillbook.store import Reference, Store
+from drillbook.store import Reference, Store, Uri
 from drillbook.values import Size
 
 READERS = 4

@@ -11,13 +11,13 @@ from typing import Annotated
 from pydantic import Field, field_validator, model_validator
 
 from drillbook.action import Context, Facts, Undo, Write
-from drillbook.actions.s3.fields import Prefix, ServiceName, Uri, need_versions
+from drillbook.actions.s3.fields import Prefix, ServiceName, need_versions
 from drillbook.archive import objects
 from drillbook.archive.objects import WORKERS, Entry, Wanted
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.services import S3
-from drillbook.store import Store, Version
+from drillbook.store import Store, Uri, Version
 
 
 @dataclass(frozen=True, slots=True)
