@@ -70,11 +70,11 @@ def version(api: Any) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def made_with(one: Any, container: Any) -> str:
-    """The MAC address that a container was made with; empty: none. Asks the engine ``one``."""
-    if version(one.client.api) < tuple(map(int, TELLS_MAC.split("."))):
+def made_with(container: Any) -> str:
+    """The MAC address that a container was made with; empty: none. Asks its engine."""
+    api = container.client.api
+    if version(api) < tuple(map(int, TELLS_MAC.split("."))):
         return str(container.attrs["Config"].get("MacAddress") or "")
-    api = one.client.api
     said = api._result(api._get(f"{api.base_url}/v{TELLS_MAC}/containers/{container.id}/json"), True)
     return str(said["Config"].get("MacAddress") or "")
 

@@ -94,6 +94,14 @@ def engine(ctx: Context, where: Place) -> Iterator[Engine]:
             client.close()
 
 
+@contextmanager
+def container_of(ctx: Context, name: str) -> Iterator[Any]:
+    """The container of the service ``name``, the SDK's, while its engine is asked. Raises as ``place`` and ``engine`` do."""
+    where = place(ctx, name)
+    with engine(ctx, where) as one:
+        yield one.container(where.container)
+
+
 def _client(host: Host, url: str, deadline: Deadline) -> Any:
     import docker  # noqa: PLC0415  slow to import
 

@@ -21,13 +21,14 @@ KEPT = 16_000
 _OUT, _ERR = 1, 2
 
 
-def command(ctx: Context, api: Any, container: str, argv: list[str], user: str) -> tuple[int, bytes, bytes]:
+def command(ctx: Context, container: Any, argv: list[str], user: str) -> tuple[int, bytes, bytes]:
     """Run ``argv`` in a container: its exit status, and the end of both its streams.
 
-    ``api`` is the SDK's APIClient. Raises TimeoutError and Cancelled as the step's deadline does; the engine cannot end the
+    ``container`` is the SDK's. Raises TimeoutError and Cancelled as the step's deadline does; the engine cannot end the
     command then.
     """
-    number = api.exec_create(container, argv, user=user)["Id"]
+    api = container.client.api
+    number = api.exec_create(container.id, argv, user=user)["Id"]
     answer = api._post_json(api._url("/exec/{0}/start", number), data={"Tty": False, "Detach": False}, stream=True,
                             headers={"Connection": "Upgrade", "Upgrade": "tcp"})
     api._raise_for_status(answer)
@@ -38,12 +39,13 @@ def command(ctx: Context, api: Any, container: str, argv: list[str], user: str) 
     return int(seen["ExitCode"]), out, err
 
 
-def log(ctx: Context, api: Any, container: Any, lines: int, limit: int) -> bytes:
+def log(ctx: Context, container: Any, lines: int, limit: int) -> bytes:
     """The last ``lines`` of a container's log, both streams as they came, of it the first ``limit`` bytes.
 
     ``container`` is the SDK's. Raises CouldNotVerify when the log does not end within the step's time, whatever of it came,
     and Cancelled. The SDK itself waits for the next piece without limit, and takes a broken connection for the log's end.
     """
+    api = container.client.api
     answer = api._get(api._url("/containers/{0}/logs", container.id), stream=True,
                       params={"stdout": 1, "stderr": 1, "tail": lines})
     api._raise_for_status(answer)

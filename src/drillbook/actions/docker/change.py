@@ -10,7 +10,7 @@ from pydantic import Field
 from drillbook.action import Action, Context, Effect, Facts, Undo, Write
 from drillbook.actions.docker.fields import ServiceName, found, running, wait
 from drillbook.containers.endpoint import Endpoint
-from drillbook.containers.engine import engine, place, status_of
+from drillbook.containers.engine import container_of, place, status_of
 from drillbook.containers.streams import command
 from drillbook.containers.undo import put_back
 from drillbook.errors import StepFailed
@@ -42,9 +42,7 @@ class Start(_PutToWork):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``container``, ``was`` (its state before)."""
-        where = place(ctx, self.service)
-        with engine(ctx, where) as one:
-            container = one.container(where.container)
+        with container_of(ctx, self.service) as container:
             was = status_of(container)
             container.start()
             state = wait(ctx, container, ("running", "exited", "dead"))
@@ -65,9 +63,7 @@ class Unpause(_PutToWork):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``container``, ``was_paused``."""
-        where = place(ctx, self.service)
-        with engine(ctx, where) as one:
-            container = one.container(where.container)
+        with container_of(ctx, self.service) as container:
             paused = status_of(container) == "paused"
             if paused:
                 container.unpause()
@@ -89,14 +85,12 @@ class Connect(Write):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``container``, ``network``, ``connected`` (false: it was already)."""
-        where = place(ctx, self.service)
         wanted = Endpoint(list(self.aliases), self.address, self.address6, list(self.link_local), list(self.links),
                           self.options, self.mac)
-        with engine(ctx, where) as one:
-            container = one.container(where.container)
+        with container_of(ctx, self.service) as container:
             there = self.network in container.attrs["NetworkSettings"]["Networks"]
             if not there:
-                wanted.connect(one.client.networks.get(self.network), container)
+                wanted.connect(container.client.networks.get(self.network), container)
                 container.reload()
             has = container.attrs["NetworkSettings"]["Networks"][self.network].get("MacAddress")
             if self.mac and not there and has != self.mac:
@@ -118,9 +112,7 @@ class SetMemory(Write):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``container``, ``limit_bytes``."""
-        where = place(ctx, self.service)
-        with engine(ctx, where) as one:
-            container = one.container(where.container)
+        with container_of(ctx, self.service) as container:
             container.update(mem_limit=self.memory, memswap_limit=self.swap)
             container.start()
             return {"container": container.name, "limit_bytes": self.memory}
@@ -156,13 +148,12 @@ class Exec(Action):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``exit``, ``stdout`` and ``stderr`` (printable, the last 4,000 characters)."""
-        where = place(ctx, self.service)
-        with engine(ctx, where) as one:
-            status, out, err = command(ctx, one.client.api, one.container(where.container).id, list(self.argv), self.user)
+        with container_of(ctx, self.service) as container:
+            status, out, err = command(ctx, container, list(self.argv), self.user)
         facts: Facts = {"exit": status, "stdout": printable(out, limit=KEPT).rstrip("\n"),
                         "stderr": printable(err, limit=KEPT).rstrip("\n")}
         if status not in self.exit:
-            raise StepFailed(f"{where.container}: `{self.argv[0]}` ended with status {status}\n"
+            raise StepFailed(f"{container.name}: `{self.argv[0]}` ended with status {status}\n"
                              f"{(facts['stderr'] or facts['stdout'])[-1000:]}".rstrip(), facts=facts, findings=[finding(
                                  "step-failed", title=self.argv[0], measured=f"status {status}",
                                  wanted=f"status {', '.join(map(str, self.exit))}")])

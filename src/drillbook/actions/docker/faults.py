@@ -10,7 +10,7 @@ from pydantic import Field
 from drillbook.action import Context, Facts, Fault, Undo
 from drillbook.actions.docker.fields import ServiceName, found, lasting, running, wait
 from drillbook.containers.endpoint import Endpoint, lost, made_with
-from drillbook.containers.engine import PROJECT, engine, grace, place, status_of
+from drillbook.containers.engine import PROJECT, container_of, grace, place, status_of
 from drillbook.containers.undo import put_back
 from drillbook.errors import NotReady, StepFailed
 from drillbook.values import Duration, Size
@@ -77,9 +77,7 @@ class Stop(_Down):
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``container``, ``exit`` (its process's status)."""
-        where = place(ctx, self.service)
-        with engine(ctx, where) as one:
-            container = one.container(where.container)
+        with container_of(ctx, self.service) as container:
             container.stop(timeout=grace(ctx, float(self.grace)))
             wait(ctx, container, STOPPED)
             return {"container": container.name, "exit": container.attrs["State"]["ExitCode"]}
@@ -95,9 +93,7 @@ class Kill(_Down):
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``container``, ``exit``."""
-        where = place(ctx, self.service)
-        with engine(ctx, where) as one:
-            container = one.container(where.container)
+        with container_of(ctx, self.service) as container:
             container.kill(signal=self.signal)
             wait(ctx, container, STOPPED)
             return {"container": container.name, "exit": container.attrs["State"]["ExitCode"]}
@@ -108,9 +104,7 @@ class Pause(_OnContainer):
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``container``."""
-        where = place(ctx, self.service)
-        with engine(ctx, where) as one:
-            container = one.container(where.container)
+        with container_of(ctx, self.service) as container:
             container.pause()
             wait(ctx, container, ("paused",))
             return {"container": container.name}
@@ -139,12 +133,10 @@ class Disconnect(_OnContainer):
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``container``, ``network``, ``aliases``."""
-        where = place(ctx, self.service)
-        with engine(ctx, where) as one:
-            container = one.container(where.container)
+        with container_of(ctx, self.service) as container:
             name = self._name(container)
             aliases = Endpoint.of(container, name).aliases
-            one.client.networks.get(name).disconnect(container)
+            container.client.networks.get(name).disconnect(container)
             return {"container": container.name, "network": name, "aliases": aliases}
 
     def undo(self, ctx: Context) -> Undo:
@@ -160,10 +152,8 @@ class Disconnect(_OnContainer):
 
     def _endpoint(self, ctx: Context, name: str) -> Endpoint:
         """How the container is connected to the network ``name``."""
-        where = place(ctx, self.service)
-        with engine(ctx, where) as one:
-            container = one.container(where.container)
-            return Endpoint.of(container, name, made_with(one, container))
+        with container_of(ctx, self.service) as container:
+            return Endpoint.of(container, name, made_with(container))
 
     def _name(self, container: Any) -> str:
         """The engine's name of the network. Raises NotReady when the container is not on it."""
@@ -203,9 +193,7 @@ class LimitMemory(_OnContainer):
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``container``, ``was_bytes``, ``limit_bytes``."""
-        where = place(ctx, self.service)
-        with engine(ctx, where) as one:
-            container = one.container(where.container)
+        with container_of(ctx, self.service) as container:
             was, swap = _limits(container)
             limit = int(self.to)
             if not was:

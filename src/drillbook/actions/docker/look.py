@@ -10,7 +10,7 @@ from pydantic import Field
 
 from drillbook.action import Context, Facts, Read
 from drillbook.actions.docker.fields import ServiceName, found
-from drillbook.containers.engine import engine, place, status_of
+from drillbook.containers.engine import container_of, status_of
 from drillbook.containers.project import told
 from drillbook.containers.streams import log
 from drillbook.errors import CouldNotVerify, StepFailed
@@ -34,9 +34,8 @@ class Running(Read):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``container``, ``state``, ``exit``, ``health``, ``oom_killed``, ``started_at``, ``restarts``."""
-        where = place(ctx, self.service)
-        with engine(ctx, where) as one:
-            facts = told(one.container(where.container))
+        with container_of(ctx, self.service) as container:
+            facts = told(container)
         state = str(facts["state"])
         as_wanted = state == self.state or (self.state == "stopped" and state in ("exited", "dead", "created"))
         if as_wanted and (not self.healthy or facts["health"] == "healthy"):
@@ -45,9 +44,9 @@ class Running(Read):
         measured += f", status {facts['exit']}" if state == "exited" else ""
         measured += ", killed for memory" if facts["oom_killed"] and state != "running" else ""
         wanted = self.state + (" (healthy)" if self.healthy else "")
-        raise StepFailed(f"{where.container} is {measured}, not {wanted}", facts=facts, findings=[finding(
-            "service-state", title=where.container, wanted=wanted, measured=measured,
-            remedy=f"Read its log: docker logs --tail 50 {where.container}")])
+        raise StepFailed(f"{facts['container']} is {measured}, not {wanted}", facts=facts, findings=[finding(
+            "service-state", title=str(facts["container"]), wanted=wanted, measured=measured,
+            remedy=f"Read its log: docker logs --tail 50 {facts['container']}")])
 
 
 class Logs(Read):
@@ -58,9 +57,8 @@ class Logs(Read):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``lines``, ``errors`` (the last 20), ``last`` (the last 10), ``evidence``."""
-        where = place(ctx, self.service)
-        with engine(ctx, where) as one:
-            data = log(ctx, one.client.api, one.container(where.container), self.lines, LOG_LIMIT)
+        with container_of(ctx, self.service) as container:
+            data = log(ctx, container, self.lines, LOG_LIMIT)
         found_lines = data.splitlines()
         errors = [_line(line) for line in found_lines if _ERROR.search(line)]
         return {"lines": len(found_lines), "errors": errors[-20:], "last": [_line(line) for line in found_lines[-10:]],
@@ -78,11 +76,9 @@ class Stats(Read):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``cpu_percent`` (of one core), ``memory_bytes`` (without cached files), ``limit_bytes`` and others."""
-        where = place(ctx, self.service)
-        with engine(ctx, where) as one:
-            container = one.container(where.container)
+        with container_of(ctx, self.service) as container:
             if (status := status_of(container)) != "running":
-                raise CouldNotVerify(f"{where.container} is {status}: it uses nothing that could be measured")
+                raise CouldNotVerify(f"{container.name} is {status}: it uses nothing that could be measured")
             return _figures(container.stats(stream=False))
 
 
@@ -109,10 +105,8 @@ class Inspect(Read):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``image``, ``state``, ``restart``, ``limit_bytes``, ``networks``, ``mounts``, ``variables`` (names)."""
-        where = place(ctx, self.service)
-        with engine(ctx, where) as one:
-            container = one.container(where.container)
-        said = json.loads(json.dumps(container.attrs))
+        with container_of(ctx, self.service) as container:
+            said = json.loads(json.dumps(container.attrs))
         config = said["Config"]
         names = [str(one).partition("=")[0] for one in config.get("Env") or []]
         config["Env"] = [f"{name}=***" for name in names]
