@@ -93,7 +93,7 @@ class Connect(Write):
                 wanted.connect(container.client.networks.get(self.network), container)
                 container.reload()
             has = container.attrs["NetworkSettings"]["Networks"][self.network].get("MacAddress")
-            if self.mac and not there and has != self.mac:
+            if self.mac and has != self.mac:
                 raise StepFailed(f"{container.name} is on {self.network}, but its MAC address is {has}, not {self.mac}: "
                                  "this engine gives one to new containers alone; make the container anew")
             return {"container": container.name, "network": self.network, "connected": not there}
