@@ -27,16 +27,18 @@ def test_disk(ground):
     assert 0 <= found["used_percent"] <= 100
 
 
-def test_what_cannot_be_written_to_is_not_full(tmp_path):
-    """As an image of a CD or of a package is: always full, and nothing is wrong with it."""
+def test_what_no_service_writes_to_is_not_full(tmp_path):
+    """An image of a package is always full, and nothing is wrong with it; nor does a kernel in /boot hinder a service."""
     site = Site(tmp_path)
     host = site.hosts["controller"]
-    rows = {"-k": ("/dev/sda 1000 400 600 40% /", "/dev/loop0 500 500 0 100% /snap"), "-i": ("/dev/sda 10 2 8 20% /", "/dev/loop0 5 5 0 100% /snap")}
+    rows = {"-k": ("/dev/sda 1000 400 600 40% /", "/dev/loop0 500 500 0 100% /snap", "/dev/sdb 90 89 1 99% /boot", "shm 9 9 0 100% /dev/shm"),
+            "-i": ("/dev/sda 10 2 8 20% /", "/dev/loop0 5 5 0 100% /snap", "/dev/sdb 9 2 7 22% /boot")}
     for word, lines in rows.items():
         host.on(("env", "LC_ALL=C", "df", "-P", word), "\n".join(["heading", *lines]))
     host.on(("cat", "/proc/mounts"), "/dev/sda / ext4 rw,errors=remount-ro 0 0\n/dev/loop0 /snap squashfs ro,nodev 0 0\n")
     found = Disk().run(site.ctx())
-    assert [(one["mount"], one["read_only"]) for one in found["filesystems"]] == [("/", False), ("/snap", True)]
+    assert [(one["mount"], one["read_only"]) for one in found["filesystems"]] == [
+        ("/", False), ("/snap", True), ("/boot", False)]
     assert (found["fullest"], found["used_percent"], found["inodes_percent"]) == ("/", 40, 20)
 
 

@@ -15,7 +15,7 @@ from drillbook.hostfaults.target import as_root
 Where = Annotated[str | None, Field(description="A service: its host is looked at, where the step names no `hosts`.")]
 MOST_MOUNTS = 50
 MOST_LINES = 20
-_UNREAL = ("tmpfs", "devtmpfs", "proc", "sysfs", "squashfs", "efivarfs", "cgroup", "none", "udev")
+_UNREAL = ("tmpfs", "devtmpfs", "proc", "sysfs", "squashfs", "efivarfs", "cgroup", "none", "udev", "shm")
 _KILL = re.compile(r"(?:Out of memory|Memory cgroup out of memory|oom-kill:|Killed process) ?(.*)")
 # The kernel's own log, by whatever tool may read it.
 _KERNEL_LOG = """
@@ -37,7 +37,7 @@ class Disk(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``filesystems`` (``mount device bytes free_bytes used_percent inodes_percent read_only``), ``fullest``,
         ``used_percent`` and ``free_bytes`` of the one with the least left, ``inodes_percent`` of the one with the fewest
-        inodes left: of those that can be written to.
+        inodes left: of those that services write to, which are neither read-only nor below `/boot`.
         """
         only = ("--", self.path) if self.path else ()
         blocks = ctx.run("env", "LC_ALL=C", "df", "-P", "-k", *only)
@@ -52,7 +52,7 @@ class Disk(Read):
         if not found:
             blocks.check()
             raise CouldNotVerify(f"{ctx.host.name}: `df` shows no file system", hint="name a `path` that is on the disk")
-        kept = [one for one in found if not one["read_only"]] or found
+        kept = [one for one in found if not one["read_only"] and not f"{one['mount']}/".startswith("/boot/")] or found
         worst = max(kept, key=lambda one: (one["used_percent"], -int(str(one["free_bytes"]))))
         return {"filesystems": found, "fullest": worst["mount"], "used_percent": worst["used_percent"],
                 "free_bytes": worst["free_bytes"], "inodes_percent": max(int(str(one["inodes_percent"])) for one in kept)}
