@@ -173,6 +173,7 @@ def test_a_relapse_moves_the_recovery(tmp_path):
         ([(15.9, 16.9, False, "timeout"), *grid(17.0, 18.5, True)], "write", Verdict.PASSED),
         ([*grid(15.0, 15.5, False), *grid(17.0, 18.5, True)], "write", Verdict.FAILED),
         ([*grid(16.0, 17.0, False), *grid(17.0, 18.5, True)], "read", Verdict.FAILED),
+        (grid(15.0, 17.0, False), "write", Verdict.FAILED),
     ],
 )
 def test_what_a_cleanup_interrupts_is_no_relapse_when_it_is_good_again(tmp_path, after, cleanup, verdict):
@@ -183,6 +184,7 @@ def test_what_a_cleanup_interrupts_is_no_relapse_when_it_is_good_again(tmp_path,
     result = story.end().judge().result
     assert result.verdict is verdict, result.reason
     assert {one.code for one in result.findings} <= {"not-recovered", "objective-not-verified"}
+    assert sum(one.code == "not-recovered" for one in result.findings) == (verdict is Verdict.FAILED)
     if verdict is Verdict.PASSED:
         assert result.clocks["rto_s"] == pytest.approx(2.41)
 

@@ -149,9 +149,6 @@ def _availability(result: Figures, events: Sequence[Event], disruption: float | 
     limit = _limit(events, result.end)
     every = {event.data["probe"]: float(event.data["every_s"]) for event in events if event.kind == "probe.started"}
     cleaned = _cleaned(events)
-    if relapsed := [one for key, samples in probes.items() if (one := _left_bad(samples, cleaned, every[key]))]:
-        result.findings.append(finding("not-recovered", wanted="good again after the drill's own cleanup",
-                                       measured=f"the last bad sample began at {relapsed[0].start:.3f} s"))
     seen = [_outage(_until(samples, cleaned), disruption, limit, every[key]) for key, samples in probes.items()]
     never = [key for key, samples in probes.items() if not any(s.ok and s.end <= disruption for s in samples)]
     if never:
@@ -163,6 +160,8 @@ def _availability(result: Figures, events: Sequence[Event], disruption: float | 
         _none(result, f"{silent[0]} took no samples after the disruption")
         return
     bad = [outage for outage in seen if outage is not None]
+    if all(outage.recovered for outage in bad):
+        result.findings += _relapsed([_left_bad(samples, cleaned, every[key]) for key, samples in probes.items()])
     if not bad:
         _unseen(result, probes, disruption, limit)
         return
@@ -217,6 +216,12 @@ def _left_bad(samples: Sequence[Sample], cleaned: float, every: float) -> Sample
     good = [sample for sample in samples if sample.ok and sample.start > last.start]
     lasted = max((sample.end for sample in good), default=0.0) - min((sample.end for sample in good), default=0.0)
     return last if lasted < _enough(every) - every else None
+
+
+def _relapsed(left: Sequence[Sample | None]) -> list[Finding]:
+    """A finding when a service that was good before the cleanup was not after it."""
+    return [finding("not-recovered", wanted="good again after the drill's own cleanup",
+                    measured=f"the last bad sample began at {one.start:.3f} s") for one in left if one][:1]
 
 
 def _enough(every: float) -> float:
