@@ -62,7 +62,9 @@ def test_how_a_value_went(bench, watch):
 def test_the_alerts_of_now(bench, watch):
     bench.file.touch()
     watch.until(lambda: watch.query(f'ALERTS{{alertstate="firing",file="{bench.name}"}}'))
-    facts = bench.run(verify("alerts")).result.steps[0].facts
+    steps = verify("alerts") + "".join(f"  - prometheus.alerts: {{service: metrics, labels: {{file: {name}}}}}\n" for name in ("NAME", "other"))
+    facts, own, none = (step.facts for step in bench.run(steps).result.steps)
+    assert (own["firing"], own["count"], none["firing"], none["count"]) == (["FileThere"], 2, [], 0)
     assert "FileThere" in facts["firing"]
     assert "FileThereForLong" in facts["pending"]
     assert {"alert": "FileThere", "file": bench.name} in [{"alert": one["alert"], "file": one["labels"]["file"]}

@@ -100,11 +100,12 @@ class Alerts(Read):
     TIMEOUT = 30.0
 
     service: ServiceName
+    labels: Annotated[dict[str, str], Field(description="Only alerts that have these labels.")] = Field(default_factory=dict)
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``firing`` and ``pending`` (names), ``alerts`` (``alert state labels since value`` of the first 200)."""
         found = list(series.mappings(_api(ctx, self.service).get("/api/v1/alerts"), "alerts"))
-        told = [_told(one) for one in found]
+        told = [one for one in map(_told, found) if self.labels.items() <= one["labels"].items()]
         names = {state: sorted({one["alert"] for one in told if one["state"] == state}) for state in ("firing", "pending")}
         return {**names, "count": len(told), "alerts": told[:MOST_ALERTS]}
 
