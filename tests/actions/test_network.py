@@ -425,24 +425,30 @@ def test_a_delay_is_real_proven_and_undone(far):
     assert "noqueue 0:" in far.target.sh("tc", "qdisc", "show", "dev", "x0")
 
 
-def test_a_drill_with_it_passes(far, tmp_path):
-    """Through plan, journal, lease, proofs and undo."""
+@pytest.mark.parametrize("name", ["network.drop", "path.cut"])
+def test_a_drill_with_it_passes(far, tmp_path, name):
+    """Through plan, journal, lease, proofs and undo; by `path.cut` behind a relay that takes no orders, with its remedy."""
     (tmp_path / "drills").mkdir()
     (tmp_path / "hosts.yml").write_text(
         f"environment: lab\nhosts:\n  far: {{address: {TARGET}, port: {far.sshd.port}, user: {far.sshd.user}, "
         f"identity: {far.sshd.client_key}, known_hosts: {far.sshd.known_hosts}, scratch: {far.folder}, lease: {{boot: none}}}}\n"
-        "services: {app: {kind: process, host: far}}\n")
+        f"  peer: {{address: {PEER}}}\n"
+        "services:\n  app: {kind: process, host: far}\n"
+        f"  path: {{kind: relay, host: far, address: {PEER}, port: {PORT}, reach: ssh, to: behind}}\n"
+        f"  behind: {{kind: redis, host: peer, address: {PEER}, port: {PORT}}}\n")
     connect = f"command.run: {{argv: [timeout, '5', bash, -c, 'exec 3<>/dev/tcp/{PEER}/{PORT}']}}\n    hosts: far\n"
+    cut = {"network.drop": f"network.drop: {{peer: {PEER}, peer_port: {PORT}}}\n    hosts: far\n",
+           "path.cut": "path.cut: {service: path}\nrestore:\n  - path.open: {service: path}\n"}[name]
+    proof = connect if name == "path.cut" else "command.run: {argv: ['true']}\n    hosts: far\n"
     (tmp_path / "drills" / "cut.yml").write_text(
-        "drill: cut\ntitle: Cut off from a peer\nservice: app\n"
-        f"ready:\n  - {connect}inject:\n  - network.drop: {{peer: {PEER}, peer_port: {PORT}}}\n    hosts: far\n"
-        "verify:\n  - command.run: {argv: ['true']}\n    hosts: far\n")
+        f"drill: cut\ntitle: Cut off from a peer\nservice: app\nready:\n  - {connect}inject:\n  - {cut}verify:\n  - {proof}")
     found = inventory.load(tmp_path / "hosts.yml")
     made = plan.make(spec.load(tmp_path / "drills" / "cut.yml"), found)
     folder, view = Conductor(Project(tmp_path), found, lambda event: None).run(made)
     events = read(folder / FILE).events
     proofs = [(event.kind, event.data["active"]) for event in events if event.kind in ("fault.active", "fault.gone")]
-    assert proofs == [("fault.active", True), ("fault.gone", False)], view.result.reason
+    assert proofs == [("fault.active", True), ("fault.gone", False)], (view.result.reason, view.result.findings)
+    assert [event.data["what"] for event in events if event.kind == "lease.armed"] == [name]
     assert view.result.residue == ()
     assert view.result.verdict in (Verdict.PASSED, Verdict.FAILED), "nothing restored it, but the undo did"
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import time
-from typing import Annotated
+from contextlib import suppress
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -13,7 +15,7 @@ from drillbook.actions import relay as relays
 from drillbook.actions.network import faults as filters
 from drillbook.actions.network.fields import Traffic, root
 from drillbook.actions.network.filters import Filter
-from drillbook.errors import CouldNotVerify, PlanError, StepFailed
+from drillbook.errors import CouldNotVerify, NotReady, PlanError, StepFailed
 from drillbook.services import Relay
 
 ServiceName = Annotated[str, Field(description="Name of the relay service of the inventory that lies on the path.")]
@@ -33,8 +35,12 @@ class Cut(Fault):
     """Cut the path to the service behind a relay: packets vanish, and nobody is told.
 
     A relay with a `control` lets nothing pass (`relay.drop`). Behind one without, a chain of this step's own in the
-    packet filter of the relay's host drops what goes to the port behind it and comes from there (`network.drop`).
+    packet filter of the relay's host drops what goes to the service behind it and comes from there (`network.drop`): every
+    connection of that host to that address and port, or to that port anywhere where the address in the inventory is a name
+    or a loopback one.
     """
+
+    UNDO: ClassVar = ("commands",)
 
     service: ServiceName
 
@@ -42,10 +48,14 @@ class Cut(Fault):
         relay = ctx.service(self.service, Relay)
         if relay.control:
             return relay, relays.Drop(service=self.service)
-        port = getattr(ctx.services.get(relay.to), "port", None)
-        if not isinstance(port, int):
+        behind = ctx.services.get(relay.to)
+        port = getattr(behind, "port", None)
+        if behind is None or not isinstance(port, int):
             raise PlanError(f"the relay {relay.name!r} leads to {relay.to!r}, which has no port in the inventory")
-        return relay, filters.Drop(peer_port=port)
+        if behind.host == relay.host:
+            raise NotReady(f"the relay {relay.name!r} and {relay.to!r} share the host {relay.host}: its packet filter would cut "
+                           "everybody off", hint="give the relay a `control`, or break the path elsewhere with `network.drop`")
+        return relay, filters.Drop(peer_port=port, peer=_address(getattr(behind, "address", "")))
 
     def ready(self, ctx: Context) -> None:
         """The path works, nothing has broken it, and what is to break it can."""
@@ -79,6 +89,13 @@ class Cut(Fault):
                 state = "there" if there else "gone"
                 raise CouldNotVerify(f"{ctx.host.name}: its rules are {state}, and an exchange through {relay.name} {how}")
             ctx.deadline.wait(0.1)
+
+
+def _address(text: str) -> str | None:
+    """An address that means the same on every host; None for a name and for a loopback address."""
+    with suppress(ValueError):
+        return None if ipaddress.ip_address(text).is_loopback else text
+    return None
 
 
 class Open(Write):
