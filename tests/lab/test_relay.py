@@ -277,7 +277,7 @@ def proofs(events):
     return [(event.kind, event.data["active"]) for event in events if event.kind in ("fault.active", "fault.gone")]
 
 
-DROP = "relay.drop: {service: database_path}"
+DROP = "path.cut: {service: database_path}"
 
 
 def test_the_drill_passes_and_leaves_nothing(bench):

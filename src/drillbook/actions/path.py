@@ -53,8 +53,8 @@ class Cut(Fault):
         if behind is None or not isinstance(port, int):
             raise PlanError(f"the relay {relay.name!r} leads to {relay.to!r}, which has no port in the inventory")
         if behind.host == relay.host:
-            raise NotReady(f"the relay {relay.name!r} and {relay.to!r} share the host {relay.host}: its packet filter would cut "
-                           "everybody off", hint="give the relay a `control`, or break the path elsewhere with `network.drop`")
+            raise NotReady(f"{relay.host}: the relay {relay.name!r} and {relay.to!r} share this host: its packet filter "
+                           "would cut everybody off", hint="give the relay a `control`, or use `network.drop`")
         return relay, filters.Drop(peer_port=port, peer=_address(getattr(behind, "address", "")))
 
     def ready(self, ctx: Context) -> None:
