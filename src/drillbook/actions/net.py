@@ -186,8 +186,11 @@ class _Bounded(io.BytesIO):
 class Filters(_ToPeer):
     """Which rules of a host's packet filters (iptables, nft) drop or reject a TCP connection to a peer, or from a client.
 
-    As root, by `sudo -n` where the inventory has it for the host's manager. Two packets of the connection are led through
-    the rules on paper; nothing is sent. What other tools drop (eBPF, another machine on the way) is not seen.
+    As root, by `sudo -n` where the inventory has it for the host's manager. The connection's first packet and the
+    answer are led through the rules on paper, and nothing is sent. Where the host's own address is not known, so are both as
+    packets that it forwards; a rule that would stop these is never certain. A service in a container has a network namespace
+    of its own: its packets are forwarded, mostly under another source address, and the host's OUTPUT rules are not asked;
+    look inside of the container, too. What other tools drop (eBPF, another machine on the way) is not seen.
     """
 
     client: Annotated[str | None, Field(description=(

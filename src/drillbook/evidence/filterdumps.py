@@ -133,16 +133,30 @@ def _nft_rule(parts: list[dict[str, Any]], text: str) -> Rule:
         name, what = next(iter(part.items()))
         if name == "match":
             one = _match(what["left"], what["right"], what["op"])
-            conditions.append(pf.negated(one) if what["op"] == "!=" else one)
+            conditions += [*_headers(what["left"]), pf.negated(one) if what["op"] == "!=" else one]
         elif name in (pf.DROP, pf.REJECT, pf.ACCEPT, pf.RETURN):
             return Rule(text, name, "", tuple(conditions))
         elif name in (pf.JUMP, pf.GOTO):
             return Rule(text, name, what["target"], tuple(conditions))
         elif name in ("vmap", "queue", "tproxy", "synproxy"):
-            return Rule(text, pf.UNKNOWN, "", tuple(conditions))
+            asked = _headers(what["key"]) if name == "vmap" else []
+            return Rule(text, pf.UNKNOWN, "", (*conditions, *asked))
         elif name not in ("counter", "log", "mangle", "notrack", "meter"):
             conditions.append(pf.unknown)
     return Rule(text, pf.GO_ON, "", tuple(conditions))
+
+
+def _headers(left: Any) -> list[Condition]:
+    """What a look into a packet's header asks before it compares anything, also where that is negated: that header."""
+    if not isinstance(left, dict):
+        return []
+    kind, what = next(iter(left.items()))
+    if kind in ("&", "|", "^", "concat", "<<", ">>"):
+        return [one for part in _list(what) for one in _headers(part)]
+    header = what.get("protocol") if kind == "payload" and isinstance(what, dict) else None
+    if header in ("ip", "ip6"):
+        return [pf.version(4 if header == "ip" else 6)]
+    return [pf.protocol(frozenset({header}))] if header in _TRANSPORTS else []
 
 
 def _match(left: Any, right: Any, op: str) -> Condition:
@@ -150,7 +164,7 @@ def _match(left: Any, right: Any, op: str) -> Condition:
     if op not in ("==", "!=", "in") or not isinstance(left, dict) or (isinstance(right, str) and right.startswith("@")):
         return pf.unknown
     if "&" in left:
-        return pf.flags(_words(left["&"][1]), _words(right)) if _field(left["&"][0]) == "flags" else pf.unknown
+        return pf.flags(_words(left["&"][1]), _words(right)) if _field(left["&"][0]) == "payload flags" else pf.unknown
     known = _FIELDS.get(_field(left))
     try:
         return known(right["set"] if isinstance(right, dict) and "set" in right else right) if known else pf.unknown
@@ -173,9 +187,9 @@ def _list(value: Any) -> list[Any]:
 
 
 def _field(left: Any) -> str:
-    """The name of what is compared."""
-    what = next(iter(left.values())) if isinstance(left, dict) else None
-    return str(what.get("field") or what.get("key") or "") if isinstance(what, dict) else ""
+    """The name of what is compared, behind its kind: a connection tracked has addresses as a packet has."""
+    kind, what = next(iter(left.items())) if isinstance(left, dict) else ("", None)
+    return f"{kind} {what.get('field') or what.get('key') or ''}" if isinstance(what, dict) else ""
 
 
 def _words(value: Any) -> frozenset[str]:
@@ -193,12 +207,20 @@ def _nft_addresses(value: Any) -> Callable[[Address], bool]:
     return _in_network(value)
 
 
+def _versions(right: Any) -> Condition:
+    names = _words(right)
+    return lambda packet: bool(names & ({"ip", "ipv4"} if packet.version == 4 else {"ip6", "ipv6"}))
+
+
+_TRANSPORTS = ("tcp", "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "igmp", "esp", "ah", "comp", "gre")
+"""Headers behind that of the address; `th` stands for whichever has ports."""
 _FIELDS: dict[str, Callable[[Any], Condition]] = {
-    "saddr": lambda right: pf.address(_nft_network(right), source=True),
-    "daddr": lambda right: pf.address(_nft_network(right), source=False),
-    "sport": lambda right: pf.port(_nft_ports(right), source=True),
-    "dport": lambda right: pf.port(_nft_ports(right), source=False),
-    "state": lambda right: pf.state(_words(right)),
-    **{name: lambda right: pf.protocol(_words(right)) for name in ("l4proto", "protocol", "nexthdr")},
-    **{name: lambda right: pf.interface(str(right)) if not isinstance(right, list) else pf.unknown
+    "payload saddr": lambda right: pf.address(_nft_network(right), source=True),
+    "payload daddr": lambda right: pf.address(_nft_network(right), source=False),
+    "payload sport": lambda right: pf.port(_nft_ports(right), source=True),
+    "payload dport": lambda right: pf.port(_nft_ports(right), source=False),
+    "ct state": lambda right: pf.state(_words(right)),
+    **dict.fromkeys(("meta nfproto", "meta protocol"), _versions),
+    **{name: lambda right: pf.protocol(_words(right)) for name in ("meta l4proto", "payload protocol", "payload nexthdr")},
+    **{f"meta {name}": lambda right: pf.interface(str(right)) if not isinstance(right, list) else pf.unknown
        for name in ("iifname", "oifname", "iif", "oif")}}

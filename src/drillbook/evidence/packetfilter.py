@@ -1,14 +1,15 @@
 """Which rules of a packet filter stand in the way of a connection: two packets of it walk through the chains; pure.
 
 They walk as the kernel lets them (iptables(8), nft(8)): the first rule that decides, decides; the end of a chain that hangs
-at a hook is its policy. What a rule asks that cannot be told of the packet makes the rule a possible one.
+at a hook is its policy. What a rule asks that cannot be told of the packet makes the rule a possible one. So is one at the
+hook `forward`, where only connections of what lives behind the host pass, such as those of its containers.
 """
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -39,9 +40,12 @@ class Packet:
     flags: frozenset[str]
 
     @property
-    def loopback(self) -> bool:
-        """Does it stay on its host?"""
-        return any(one is not None and one.is_loopback for one in (self.source, self.target))
+    def loopback(self) -> bool | None:
+        """Does it stay on its host? None: neither end is known."""
+        ends = [one for one in (self.source, self.target) if one is not None]
+        if "forward" in self.hooks:
+            return False
+        return any(one.is_loopback for one in ends) or (len(ends) > 1 and ends[0] == ends[1]) if ends else None
 
 
 Condition = Callable[[Packet], bool | None]
@@ -60,6 +64,10 @@ class Rule:
         """True, False, or None: it depends on what is not known."""
         asked = [one(packet) for one in self.conditions]
         return False if False in asked else None if None in asked else True
+
+    def aims(self, packet: Packet) -> bool:
+        """Does it match for the packet's addresses or ports, and not whatever these are?"""
+        return self.matches(replace(packet, source=None, target=None, source_port=None, target_port=None)) is not True
 
 
 @dataclass(slots=True)
@@ -83,39 +91,48 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A rule that drops or rejects a packet, or may: the packet's hook, and whether it is certain."""
+    """A rule that drops or rejects a packet, or may: the packet's hook, whether it is certain, and whether meant for it."""
 
     table: Table
     chain: str
     hook: str
     rule: Rule
     certain: bool
+    aimed: bool
 
 
 def there_and_back(here: Address | None, peer: Address | None, peer_port: int, version: int, *, opens: bool) -> list[Packet]:
-    """What passes a host of a connection to ``peer_port``: its first packet and the answer, also as one that forwards them.
+    """What passes a host of a connection to ``peer_port``: its first packet and the answer.
 
-    ``opens``: the host is the one that connects; else the port is its own, and ``peer`` is who connects.
+    ``opens``: the host is the one that connects; else the port is its own, and ``peer`` is who connects. Where ``here``, its
+    own address, is not known, the connection may be that of something behind it: then the two come as forwarded ones, too.
     """
     first: dict[str, Any] = {"version": version, "source": here if opens else peer, "target": peer if opens else here,
                              "source_port": None, "target_port": peer_port, "state": "new", "flags": frozenset({"syn"})}
     answer = first | {"source": first["target"], "target": first["source"], "source_port": peer_port, "target_port": None,
                       "state": "established", "flags": frozenset({"syn", "ack"})}
     leaving, coming = ("output", "postrouting"), ("prerouting", "input")
-    return [Packet(leaving if opens else coming, **first), Packet(coming if opens else leaving, **answer),
-            Packet(("forward",), **first), Packet(("forward",), **answer)]
+    own = [Packet(leaving if opens else coming, **first), Packet(coming if opens else leaving, **answer)]
+    if here is not None or own[0].loopback:
+        return own
+    return [*own, Packet(("forward",), **first), Packet(("forward",), **answer)]
 
 
 def hits(tables: list[Table], packets: list[Packet]) -> list[Hit]:
-    """Every rule that drops or rejects one of ``packets``, or may do so; of forwarded ones those that certainly do."""
+    """Every rule that drops or rejects one of ``packets``, or may do so.
+
+    Whether a host forwards the connection is not known: a rule that would stop it there is told as one that may, where it is
+    meant for its addresses or ports, and else not at all.
+    """
     found: dict[tuple[str, str, str, str], Hit] = {}
     for packet in packets:
         for table in tables:
             for one in _of_table(table, packet):
-                if one.certain or one.hook != "forward":
+                if one.hook != "forward" or (one.certain and one.aimed):
                     key = table.tool, table.family + table.name, one.chain, one.rule.text
-                    if key not in found or one.certain:
-                        found[key] = one
+                    certain = one.certain and one.hook != "forward"
+                    if key not in found or certain:
+                        found[key] = replace(one, certain=certain)
     return sorted(found.values(), key=lambda one: not one.certain)
 
 
@@ -126,7 +143,8 @@ def _of_table(table: Table, packet: Packet) -> Iterator[Hit]:
         if chain.hook in packet.hooks:
             walk = _Walk(table, packet, chain.hook)
             if not walk.through(name) and chain.policy in (DROP, REJECT):
-                walk.hits.append(Hit(table, name, chain.hook, Rule(f"policy {chain.policy}", chain.policy), not walk.passed))
+                rule = Rule(f"policy {chain.policy}", chain.policy)
+                walk.hits.append(Hit(table, name, chain.hook, rule, certain=not walk.passed, aimed=False))
             yield from walk.hits
 
 
@@ -139,8 +157,11 @@ class _Walk:
         """True once a rule may have let the packet pass."""
         self.hits: list[Hit] = []
 
-    def through(self, name: str, depth: int = 0, *, sure: bool = True) -> bool:
-        """Walk through a chain, of which it is ``sure`` that the packet comes there; True when its way certainly ends."""
+    def through(self, name: str, depth: int = 0, *, sure: bool = True, aimed: bool = False) -> bool:
+        """Walk through a chain, of which it is ``sure`` that the packet comes there; True when its way certainly ends.
+
+        ``aimed``: it comes there for its addresses or ports.
+        """
         if name not in self.table.chains or depth > DEEPEST:
             self.passed = True
             return False
@@ -148,7 +169,8 @@ class _Walk:
             matched = rule.matches(self.packet)
             if matched is False or rule.verdict == GO_ON:
                 continue
-            if rule.verdict != RETURN and self._decides(name, rule, depth, certain=sure and matched is True):
+            certain, meant = sure and matched is True, aimed or rule.aims(self.packet)
+            if rule.verdict != RETURN and self._decides(name, rule, depth, certain=certain, aimed=meant):
                 return True
             if rule.verdict in (RETURN, GOTO):
                 if matched:
@@ -156,12 +178,12 @@ class _Walk:
                 sure = False
         return False
 
-    def _decides(self, chain: str, rule: Rule, depth: int, *, certain: bool) -> bool:
+    def _decides(self, chain: str, rule: Rule, depth: int, *, certain: bool, aimed: bool) -> bool:
         if rule.verdict in (DROP, REJECT):
-            self.hits.append(Hit(self.table, chain, self.hook, rule, certain and not self.passed))
+            self.hits.append(Hit(self.table, chain, self.hook, rule, certain and not self.passed, aimed))
             return certain
         if rule.verdict in (JUMP, GOTO):
-            return self.through(rule.target, depth + 1, sure=certain)
+            return self.through(rule.target, depth + 1, sure=certain, aimed=aimed)
         self.passed = self.passed or not certain or rule.verdict == UNKNOWN
         return certain and rule.verdict == ACCEPT
 
@@ -194,6 +216,11 @@ def interface(name: str) -> Condition:
 def protocol(names: frozenset[str]) -> Condition:
     """Asks for a protocol, by name or number."""
     return lambda packet: bool(names & {"tcp", "6", "all", "0", "ip"})
+
+
+def version(number: int) -> Condition:
+    """Asks for IPv4 or IPv6."""
+    return lambda packet: packet.version == number
 
 
 def state(names: frozenset[str]) -> Condition:
