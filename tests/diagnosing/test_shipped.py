@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.actions.host import OomKills
-from drillbook.actions.postgres.activity import is_upkeep
+from drillbook import template
+from drillbook.actions.host import Disk, OomKills
+from drillbook.actions.postgres.activity import _session_facts, is_upkeep
 from drillbook.diagnosing import ranking, source
 from drillbook.diagnosing.scope import Case
 from drillbook.host import ManagerConfig, Target
@@ -58,6 +59,7 @@ RULE = {"tool": "iptables", "table": "ip filter", "chain": "OUTPUT", "hook": "ou
      "on app: iptables, table ip filter, chain OUTPUT (made by a drill): -A OUTPUT -d 10.0.0.9/32 -j DROP"),
     ({"peer_filters": {**WELL, "dropping": 1, "rules": [{**RULE, "drillbook": False}]}}, 10, "on db: iptables, table ip filter, chain OUTPUT: -A"),
     ({"filters": {**WELL, "dropping": 0, "rules": [{**RULE, "certain": False}]}}, 9, "rules on app that may drop it: iptables"),
+    ({"peer_filters": {**WELL, "dropping": 0, "rules": [{**RULE, "certain": False}]}}, 9, "rules on db that may drop it: iptables"),
 ])
 def test_what_cuts_the_way_is_named(facts, weight, words):
     route = {**WELL, "reached": False, "how": "silence", "address": "10.0.0.9", "port": 5432}
@@ -66,6 +68,7 @@ def test_what_cuts_the_way_is_named(facts, weight, words):
     assert (score, words in text, "perhaps" in text) == (weight, True, False), text
 
 
+SILENT = {**WELL, "value": None}
 SLOW = {**WELL, "last_s": 10.0, "max_s": 2.0, "slowest_requests": [], "endpoints": [{"endpoint": "GET /x", "count": 9, "p50_s": 0.9}]}
 
 
@@ -73,13 +76,16 @@ SLOW = {**WELL, "last_s": 10.0, "max_s": 2.0, "slowest_requests": [], "endpoints
     ({"slowest": SLOW}, 4, "GET /x took 0.9 s (median of 9 requests in 10.0 s)"),
     ({"slowest": SLOW, "p95": {"ok": False, "message": "it hangs"}}, 4, "GET /x"),
     ({"slowest": SLOW, "p95": {**WELL, "value": None}}, 4, "GET /x"),
-    ({"slowest": SLOW, "p95": {**WELL, "value": 0.81234}}, 5, "one request in twenty took longer than 0.812 s"),
+    ({"slowest": SLOW, "p95": {**WELL, "value": 0.81234}}, 5, "longer than about 0.81 s within the last minute (an estimate within"),
     ({"slowest": SLOW, "p95": {**WELL, "value": 0.05}}, 3, "GET /x"),
     ({"slowest": SLOW, "process": {**WELL, "cpu_percent": 98.0, "cpu_error": 6.0, "processes": 3}}, 5, "98.0 % (± 6.0) of a processor"),
     ({"slowest": SLOW, "process": {**WELL, "cpu_percent": 55.0, "cpu_error": 6.0, "processes": 3}}, 4, "GET /x"),
     ({"slowest": SLOW, "container": {**WELL, "cpu_percent": 98.0, "memory_bytes": 5 << 20, "limit_bytes": 9 << 20}}, 5, "5 MiB of 9 MiB"),
-    ({"slowest": SLOW, "alerts": fires("firing")}, 5, "the alert A fires since 2026-01-01T00:00:00Z"),
-    ({"slowest": SLOW, "alerts": fires("pending")}, 4, "GET /x"),
+    ({"slowest": SLOW, "p95": SILENT, "alerts": fires("firing")}, 5, "the alert A fires since 2026-01-01T00:00:00Z"),
+    ({"slowest": SLOW, "p95": SILENT, "alerts": fires("pending")}, 4, "GET /x"),
+    ({"slowest": SLOW, "p95": {**WELL, "value": 0.81234}, "alerts": fires("firing")}, 5, "); the alert A fires since 2026-01"),
+    ({"slowest": SLOW, "p95": {**WELL, "value": 3.0}, "alerts": fires("firing"), "health": {**QUICK, "median_s": 1.5},
+      "process": {**WELL, "cpu_percent": 98.0, "cpu_error": 6.0, "processes": 3}}, 7, "the alert A fires since 2026-01"),  # all of it
     ({"health": {**QUICK, "median_s": 1.5}, "p95": {**WELL, "value": 1.25}}, 1, "1.5 s to say how it is"),
     ({"slowest": SLOW, "health": {**QUICK, "ok": False, "failing": ["postgresql"], "status": 503}}, 1, "GET /x"),
     ({"p95": {**WELL, "value": 3.0}}, 0, ""),             # by itself it may be of a minute ago
@@ -117,15 +123,25 @@ def test_memory_that_grows_and_grew():
 
 @pytest.mark.parametrize("tree", ["http", "postgres", "redis", "vectors", "unit"])
 @pytest.mark.parametrize(("used", "free", "inodes", "weight"), [
-    (97, 900 << 20, 5, 2), (100, 1 << 20, 5, 9), (97, 40 << 30, 5, 0), (50, 900 << 20, 5, 0), (20, 9 << 30, 100, 6)])
+    (97, 900 << 20, 5, 2), (100, 1 << 20, 5, 9), (91, 1 << 20, 5, 7), (60, 1 << 20, 5, 0), (97, 40 << 30, 5, 0), (50, 900 << 20, 5, 0), (20, 9 << 30, 100, 6)])
 def test_a_full_disk(tree, used, free, inodes, weight):
     disk = {**WELL, "fullest": "/srv", "used_percent": used, "free_bytes": free, "inodes_percent": inodes}
     score, text = said(tree, "disk-full", disk=disk)
     assert (score, bool(text)) == (weight, weight > 0)
 
 
+@pytest.mark.parametrize(("tree", "service", "path"), [
+    ("http", {"access_log": "/var/log/api/access.log", "env_file": "/etc/api.env"}, "/var/log/api"),
+    ("http", {"access_log": "", "env_file": "/etc/api/env"}, "/etc/api"), ("http", {"access_log": "", "env_file": ""}, None),
+    ("redis", {"data_directory": "/srv/redis"}, "/srv/redis"), ("redis", {"data_directory": ""}, None),
+    ("postgres", {"data_directory": "/srv/pg"}, "/srv/pg")])
+def test_the_disk_that_is_looked_at_is_that_of_its_files(tree, service, path):
+    check = next(one for one in TREES[tree].checks if one.id == "disk")
+    assert Disk.model_validate(template.evaluate(check.params, {"service": {"name": "it", **service}})).path == path
+
+
 @pytest.mark.parametrize(("state", "seconds", "cause"), [
-    ("active", 4.0, "lock-held"), ("active", 1.0, None), ("idle in transaction", 4.0, "idle-in-transaction"), ("unknown", 4.0, None)])
+    ("active", 4.0, "lock-held"), ("", 4.0, "lock-held"), ("active", 1.0, None), ("idle in transaction", 4.0, "idle-in-transaction"), ("unknown", 4.0, None)])
 def test_who_holds_others_up(state, seconds, cause):
     root = {"pid": 7, "state": state, "application": "report", "user": "u", "transaction_s": 9.0, "idle_s": 5.0, "holds_up": 1, "query": "ALTER"}
     blocked = {**WELL, "roots": [root], "waiting": [], "idle_in_transaction": []}
@@ -135,6 +151,28 @@ def test_who_holds_others_up(state, seconds, cause):
     _, text = said("postgres", cause or "lock-held", blocked=blocked, locks=locks)
     assert not cause or text.endswith("process 7 holds AccessExclusiveLock on documents; 9 waits 4.0 s for RowShareLock on documents")
     assert "process 8" not in text
+
+
+def test_a_remedy_names_the_session_of_its_own_cause():
+    """Also where one of another kind holds up more; of an autovacuum worker there is no user, and no state."""
+    one = {"application": "", "user": "", "transaction_s": 9.0, "idle_s": 5.0, "query": "", "holds_up": 1}
+    works, idle = {**one, "pid": 7, "state": ""}, {**one, "pid": 8, "user": "clerk", "state": "idle in transaction"}
+    lock = {"pid": 7, "mode": "AccessExclusiveLock", "type": "relation", "relation": "documents", "seconds": 4.0}
+    locks = {**WELL, "exclusive": [lock, {**lock, "pid": 8, "relation": "chunks"}], "waiting": [{**lock, "pid": 9}]}
+    for roots in ([works, idle], [idle, works]):
+        names = {"service": {"name": "it", "host": "h"}, "blocked": {**WELL, "roots": roots, "idle_in_transaction": [idle]}, "locks": locks}
+        found = {one.cause: one for one in ranking.suspects(Case(TREES["postgres"], "it"), names)}
+        assert "pg_cancel_backend(7)" in found["lock-held"].remedy
+        assert "pg_terminate_backend(8)" in found["idle-in-transaction"].remedy
+        text, lines = (one.says for one in found["lock-held"].supports)
+        assert text.startswith("process 7 (autovacuum), busy in a transaction for 9.0 s"), text
+        assert "process 8" not in lines
+
+
+@pytest.mark.parametrize(("user", "state", "told"), [("u", "", "unknown"), ("", "", ""), ("u", "active", "active")])
+def test_a_state_that_may_not_be_seen_is_not_told(tmp_path, user, state, told):
+    row = (7, user, "", "local", state, None, None, None, [], "")
+    assert _session_facts(Site(tmp_path).ctx(), row)["state"] == told
 
 
 def test_the_plan_of_a_statement_is_shown():

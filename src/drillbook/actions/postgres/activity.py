@@ -177,7 +177,8 @@ class Blocked(_Looking):
         """Facts: ``blocked`` (count), ``roots``, ``waiting``, ``idle_in_transaction``.
 
         A session is ``pid user application address state transaction_s idle_s query started blocked_by``; a root also
-        ``holds_up``: how many wait for it, directly or not. ``idle_in_transaction`` are those that hold nobody up, too.
+        ``holds_up``: how many wait for it, directly or not. The state is empty of an autovacuum worker, and `unknown` where
+        this role may not see it. ``idle_in_transaction`` are those that hold nobody up, too.
         """
         with self._session(ctx) as session:
             rows = session.execute(_SESSIONS.replace("%%", "%")).fetchall()
@@ -193,9 +194,10 @@ class Blocked(_Looking):
 
 
 def _session_facts(ctx: Context, row: tuple[Any, ...]) -> dict[str, Any]:
-    idle = row[4].startswith("idle")
+    state = row[4] or ("unknown" if row[1] else "")  # a user's session whose state this role may not see; workers have none
+    idle = state.startswith("idle")
     return {"pid": row[0], "user": printable(row[1], limit=100), "application": printable(row[2], limit=100),
-            "address": row[3], "state": row[4], "transaction_s": round(row[5] or 0.0, 3),
+            "address": row[3], "state": state, "transaction_s": round(row[5] or 0.0, 3),
             "idle_s": round(row[6] or 0.0, 3) if idle else 0.0, "query": said(ctx, row[7]),
             "blocked_by": sorted(set(row[8])), "started": row[9]}
 
