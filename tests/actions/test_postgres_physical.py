@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from drillbook.action import Effect
 from drillbook.backupset import taking
 from drillbook.errors import NotReady, StepFailed
 from drillbook.postgresql import timelines
@@ -179,7 +180,8 @@ def test_nobody_waits_for_a_log_that_is_not_received(place, primary):
 
 
 def test_a_receiver_that_lags_is_waited_for_and_named(place, primary):
-    ctx = place.context()
+    """The run's id is longer than what a server keeps of a name."""
+    ctx = place.context(run=f"{'database-lost-' * 4}20260101-000000-{os.urandom(4).hex()}")
     pid = place.run("postgres.stream_wal", service="primary", ctx=ctx)["pid"]
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -204,6 +206,13 @@ def test_without_the_log_only_the_base_backup_comes_back(place, base, target):
     with pytest.raises(StepFailed, match="is not empty") as failure:
         place.run("postgres.recover", service=name, **{"from": base["location"]})
     assert codes(failure) == ["restore-target"]
+    received = place.action("postgres.wal_received", service=name)
+    assert (received.EFFECT, received.ready(place.context())) == (Effect.WRITE, None)
+    target.kill()
+    (target.data / "standby.signal").touch()
+    target.start()
+    with pytest.raises(NotReady, match="is a standby, which takes no commit"):
+        received.ready(place.context())
 
 
 def test_the_receiver_is_ended_and_leaves_what_it_received(place, primary):

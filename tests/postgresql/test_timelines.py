@@ -1,9 +1,11 @@
 """The way of a recovery through a received log, over listings of files."""
 
+import re
+
 import pytest
 
 from drillbook.errors import StepFailed
-from drillbook.postgresql import timelines
+from drillbook.postgresql import recovering, timelines, wal
 from drillbook.postgresql.recovering import Least
 from drillbook.postgresql.timelines import Switch
 
@@ -118,3 +120,15 @@ def test_a_recovery_must_reach_what_was_asked_for_and_the_last_record_of_the_log
     assert Least(at(4)).missed(at(4)) == ""
     assert Least(at(2), at(4)).missed(at(4)) == "replayed beyond 0/4001000, where the log's last record begins"
     assert Least(at(2), at(4)).missed(at(4) + 1) == ""
+
+
+def test_the_history_is_read_as_every_supported_server_can():
+    """`pg_read_file(name, missing_ok)` came with PostgreSQL 16; with an offset and a length it is as old as 9.5."""
+    assert re.search(r"\.history', 0, 1048576, true\)", recovering._RECOVERED)
+
+
+def test_a_server_keeps_the_whole_name_of_a_receiver():
+    runs = [f"{'a-long-name-' * 8}{end}" for end in "ab"]
+    names = {wal.name_of(run) for run in runs}
+    assert len(names) == 2
+    assert all(len(name.encode()) < 64 for name in names)

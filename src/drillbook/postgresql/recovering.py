@@ -32,10 +32,10 @@ restore_command = 'false'
 recovery_target_timeline = 'latest'
 """
 # The new timeline's history ends with the place where the log did that was replayed; a server that was started again since
-# knows it from there alone.
+# knows it from there alone. Servers before PostgreSQL 16 read a file that may be missing only with an offset and a length.
 _RECOVERED = """
 SELECT ('x' || pg_catalog.substr(name, 1, 8))::bit(32)::int,
-       pg_catalog.pg_read_file('pg_wal/' || pg_catalog.substr(name, 1, 8) || '.history', true),
+       pg_catalog.pg_read_file('pg_wal/' || pg_catalog.substr(name, 1, 8) || '.history', 0, 1048576, true),
        pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.pg_last_xact_replay_timestamp()),
                           'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 FROM pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()) AS name

@@ -6,6 +6,7 @@ run's own, outside the data directory: it stands for the archive that a real ins
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from drillbook.errors import HostError, StepFailed
@@ -91,8 +92,12 @@ class Receiver:
 
 
 def name_of(run_id: str) -> str:
-    """What the server knows the receiver of a run by: the ``application_name`` in ``pg_stat_replication``."""
-    return f"drillbook-wal-{run_id}"
+    """What the server knows the receiver of a run by: the ``application_name`` in ``pg_stat_replication``.
+
+    A digest of the run's id, which may be long: a server keeps the first 63 bytes of a name
+    (PostgreSQL's manual, 20.8 "Error Reporting and Logging", application_name).
+    """
+    return f"drillbook-wal-{hashlib.sha256(run_id.encode()).hexdigest()[:16]}"
 
 
 def stop_quietly(receiver: Receiver) -> None:

@@ -194,11 +194,12 @@ class StopWal(Write):
         return Undo.nothing("the log was received only for this run")
 
 
-class WalReceived(Read):
+class WalReceived(Write):
     """Wait until all that is committed now is on the disk of the receiver that `postgres.stream_wal` of this run started.
 
     It is received a moment after it is written: without this step nobody knows which of the last commits a recovery must
-    bring back. A commit of its own, which leaves nothing, makes sure that the server has flushed those before it.
+    bring back. A commit of its own, a message in the log that changes no data, makes sure that the server has flushed those
+    before it. A standby takes no such commit: name the primary.
     """
 
     SERVICE = Postgres
@@ -206,6 +207,22 @@ class WalReceived(Read):
 
     service: ServiceName
     within: Annotated[Duration, Field(gt=0, description="The longest that it may take.")] = Duration(30)
+
+    def ready(self, ctx: Context) -> None:
+        """The server must take commits. Raises NotReady."""
+        service = ctx.service(self.service, Postgres)
+        try:
+            with connected(ctx, service) as session:
+                standby = one(session, "SELECT pg_catalog.pg_is_in_recovery()")[0]
+        except (psycopg.Error, HostError) as error:
+            raise NotReady(f"{service.name} cannot be reached as {service.admin.user}: {reason(error)}",
+                           hint="check address, port and `admin` of the service in the inventory") from error
+        if standby:
+            raise NotReady(f"{service.name} is a standby, which takes no commit", hint="name the primary as the `service`")
+
+    def undo(self, ctx: Context) -> Undo:
+        """A message in the log changes no data."""
+        return Undo.nothing("a message in the log changes no data")
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``lsn`` up to which the log is received, for `reach` of the recovery, and ``seconds`` that it took."""
