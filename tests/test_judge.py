@@ -189,6 +189,30 @@ def test_what_a_cleanup_interrupts_is_no_relapse_when_it_is_good_again(tmp_path,
         assert result.clocks["rto_s"] == pytest.approx(2.41)
 
 
+@pytest.mark.parametrize(
+    ("after", "verify", "verdict"),
+    [
+        ([*grid(16.0, 17.0, False), *grid(17.0, 18.5, True)], "done", Verdict.PASSED),
+        ([*grid(16.0, 17.0, False), *grid(17.0, 17.5, True)], "done", Verdict.FAILED),
+        (grid(16.0, 17.0, False), "done", Verdict.FAILED),
+        ([*grid(16.0, 17.0, False), *grid(17.0, 18.5, True), *grid(18.5, 18.6, False)], "done", Verdict.FAILED),
+        ([*grid(15.0, 15.5, False), *grid(15.5, 18.5, True)], "done", Verdict.FAILED),
+        ([*grid(16.0, 17.0, False), *grid(17.0, 18.5, True)], "failed", Verdict.FAILED),
+        (grid(16.0, 18.5, True), "done", Verdict.PASSED),
+    ],
+)
+def test_what_an_undo_at_the_end_interrupts_is_no_relapse_when_it_is_good_again(tmp_path, after, verify, verdict):
+    """As of a remedy for the time of the drill, whose undo restarts the service: what is bad at the end still counts."""
+    story = Story(tmp_path).fault().availability(*SAMPLES, *after).canary(ACKS, [[1, 400]]).recovery(verify=verify)
+    story.add(16.0, "undo", "restore.1", "app-1", intent=1, kind="commands", commands=[["restart"]])
+    result = story.end().judge().result
+    assert result.verdict is verdict, result.reason
+    if verify == "done":
+        assert sum(one.code == "not-recovered" for one in result.findings) == (verdict is Verdict.FAILED)
+    if verdict is Verdict.PASSED:
+        assert result.clocks["rto_s"] == pytest.approx(2.41)
+
+
 def test_hanging_samples_count_from_their_start(tmp_path):
     hanging = [*grid(5.0, 10.0, True), (9.98, 10.98, False, "timeout"), *grid(10.05, 12.0, False, takes=1.0), *grid(12.0, 15.0, True)]
     result = Story(tmp_path).fault().availability(*hanging).canary(ACKS, [[1, 400]]).recovery().end().judge().result

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,44 @@ def test_a_fault_is_proven_undone_and_proven_gone(bench):
     kinds = [event.kind for event in read(bench.folder / FILE).events if event.step == "inject.1"]
     begun = kinds[kinds.index("step.started"):]
     assert begun.index("intent") < begun.index("command"), "the intent is written before anything is done"
+
+
+@pytest.fixture
+def served(tmp_path):
+    """The address of a service that is bad while one of two files is there."""
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(503 if (tmp_path / "broken").exists() or (tmp_path / "restarting").exists() else 200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+REMEDY = """restore:
+  - command.run:
+      argv: [rm, DIR/broken]
+      effect: write
+      undo: [sh, -c, "touch DIR/restarting; { sleep 2; rm DIR/restarting; } > /dev/null 2>&1 &"]
+    hosts: controller
+"""
+
+
+def test_a_service_that_an_undo_restarts_at_the_end_is_waited_for(bench, served):
+    """A remedy for the time of the drill: the drill that was verified passes, and its probes saw the service good again."""
+    probes = f"probes:\n  - http.available: {{url: '{served}', every: 100ms, timeout: 3s}}\n"
+    view = bench.run(probes + FAULT % "[rm, -f, DIR/broken]" + REMEDY)
+    assert view.result.verdict is Verdict.PASSED, (view.result.reason, view.result.findings)
+    begun = bench.events("undo")[0].clock
+    samples = sorted(sample for event in bench.events("probe.samples") for sample in event.data["samples"])
+    assert [good for start, end, good, why in samples if start > begun and not good], "it was interrupted"
+    assert samples[-1][2] is True
 
 
 def test_an_undo_that_does_not_help_is_residue(bench):

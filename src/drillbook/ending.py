@@ -35,6 +35,8 @@ class Ending:
     cleanup: Callable[[], object] | None
     replay: Callable[[], object] | None = None
     """Carries out restore and verify, when the run ended before them."""
+    settle: Callable[[], object] | None = None
+    """Waits until a service that was well is so again: an undo at the end may have restarted it."""
     residue: list[Residue] = field(default_factory=list)
     _reach: Deadline | None = field(default=None, init=False)
 
@@ -60,7 +62,9 @@ class Ending:
             self._part("restore", partial(self._restore, self.replay))
         self._part("canary", self._read_back)
         self._part("cleanup", self._cleanup)
+        begun = self.stage.journal.clock()
         self._part("undo", self._undo)
+        self._part("settle", partial(self._settle, begun))
         self._part("probes", self._stop_probes)
         for canary in self.probes.canaries:
             self._part(canary.id, partial(clean_canary, self.stage, canary.id, canary.probe))
@@ -80,6 +84,13 @@ class Ending:
         """Undo what is not undone; what cannot be before the restore is tried once more after it, and told then."""
         left = put_back(self.stage, self._events(), restores=not before_restore, reach=self.reach)
         return [] if before_restore else left
+
+    def _settle(self, begun: float) -> list[Residue]:
+        """After an undo that was carried out since ``begun``; not where something could not be put back."""
+        if self.settle is not None and not self.residue and any(
+                event.kind == "undo" and event.clock >= begun for event in self._events()):
+            self.settle()
+        return []
 
     def _restore(self, replay: Callable[[], object]) -> list[Residue]:
         """Carry out the restore, once its hosts answer or the patience for that is over."""

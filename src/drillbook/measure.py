@@ -197,18 +197,28 @@ def _limit(events: Sequence[Event], end: float) -> float:
 
 
 def _cleaned(events: Sequence[Event]) -> float:
-    """When the cleanup began to change something: an interruption from then on is the drill's own."""
-    return next((event.clock for event in session(events) if event.kind == "step.started"
-                 and event.data["phase"] == "cleanup" and event.data["effect"] != "read"), math.inf)
+    """When the cleanup, or an undo after a verification that went well, began to change something.
+
+    An interruption from then on is the drill's own.
+    """
+    verified = False
+    for event in session(events):
+        if event.kind == "phase.ended" and event.data["phase"] == "verify":
+            verified = event.data["status"] == "done"
+        if event.kind == "undo" and verified:
+            return event.clock
+        if event.kind == "step.started" and event.data["phase"] == "cleanup" and event.data["effect"] != "read":
+            return event.clock
+    return math.inf
 
 
 def _until(samples: Sequence[Sample], cleaned: float) -> list[Sample]:
-    """Samples that say what was before the cleanup; one that was under way then says it when it is good."""
+    """Samples that say what was before the cleanup or the undo; one that was under way then says it when it is good."""
     return [sample for sample in samples if sample.end < cleaned or (sample.ok and sample.start < cleaned)]
 
 
 def _left_bad(samples: Sequence[Sample], cleaned: float, every: float) -> Sample | None:
-    """The last bad sample since the cleanup, unless good ones followed for long enough."""
+    """The last bad sample since the cleanup or the undo, unless good ones followed for long enough."""
     bad = [sample for sample in samples if not sample.ok and sample.end >= cleaned]
     if not bad:
         return None
@@ -219,8 +229,8 @@ def _left_bad(samples: Sequence[Sample], cleaned: float, every: float) -> Sample
 
 
 def _relapsed(left: Sequence[Sample | None]) -> list[Finding]:
-    """A finding when a service that was good before the cleanup was not after it."""
-    return [finding("not-recovered", wanted="good again after the drill's own cleanup",
+    """A finding when a service that was good before the cleanup or the undo was not after it."""
+    return [finding("not-recovered", wanted="good again after the drill's own cleanup and undo",
                     measured=f"the last bad sample began at {one.start:.3f} s") for one in left if one][:1]
 
 

@@ -33,6 +33,7 @@ class _Track:
         self._last_bad = -math.inf
         self._first_good: float | None = None
         self._last_good = -math.inf
+        self._last_begun = -math.inf
         self._threads = [threading.Thread(target=work, name=f"{probe_id}-{work.__name__}", daemon=True)
                          for work in (self._keep_schedule, self._flush_often)]
 
@@ -58,15 +59,17 @@ class _Track:
             if good and start > self._last_bad:
                 self._first_good = start if self._first_good is None else self._first_good
                 self._last_good = max(self._last_good, end)
+                self._last_begun = max(self._last_begun, start)
             elif not good:
                 self._last_bad = max(self._last_bad, end)
                 self._first_good = None
             self.beat.notify_all()
 
-    def good_for(self, seconds: float) -> bool:
-        """Was it good without a break for ``seconds`` until now?"""
+    def good_for(self, seconds: float, since: float = -math.inf) -> bool:
+        """Was it good without a break for ``seconds`` until now, and in a sample that began after ``since``?"""
         with self.beat:
-            return self._first_good is not None and self._last_good - self._first_good >= seconds
+            return (self._first_good is not None and self._last_begun > since
+                    and self._last_good - self._first_good >= seconds)
 
     def bad_since(self, clock: float) -> bool:
         """Was there a bad sample that ended after ``clock``?"""

@@ -5,6 +5,7 @@ The runner decides what happens next; it judges nothing. What a run showed is re
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -91,7 +92,8 @@ class Runner:
                 self.watch.stop()
                 stage.cancel = threading.Event()
                 cleanup = self._cleanup if self.underway else None
-                residue = Ending(stage, self.probes, self.stop, cleanup, self._replay if self.replays else None).run()
+                residue = Ending(stage, self.probes, self.stop, cleanup, self._replay if self.replays else None,
+                                 self._settle_anew).run()
         self._remember()
         stage.journal.append("run.finished", {"residue": [one.model_dump(mode="json") for one in residue],
                                               "unwritten": stage.journal.failure}, sync=True)
@@ -319,16 +321,22 @@ class Runner:
         self.recovered = done
         self.stage.journal.append("phase.ended", {"phase": "verify", "status": "done" if done else "failed"}, sync=True)
 
-    def _settle(self, tracks: Sequence[AvailabilityTrack | CanaryTrack], cancel: threading.Event) -> None:
+    def _settle(self, tracks: Sequence[AvailabilityTrack | CanaryTrack], cancel: threading.Event,
+                since: float = -math.inf) -> None:
         for track in tracks:
             enough = max(SETTLE_S, 5 * track.every)
-            self.probes.wait(partial(track.good_for, enough), SETTLE_LIMIT_S, cancel)
+            self.probes.wait(partial(track.good_for, enough, since), SETTLE_LIMIT_S, cancel)
 
     def _cleanup(self) -> None:
-        """Carry out the cleanup; what it interrupts of a service that was well must be well again before the run ends."""
+        """Carry out the cleanup."""
         changes = any(step.effect is not Effect.READ for step in self.plan.phase("cleanup"))
-        if self._phase("cleanup") and changes and self.recovered:
-            self._settle(self.probes.availability, self.stop.hurry)
+        if self._phase("cleanup") and changes:
+            self._settle_anew()
+
+    def _settle_anew(self) -> None:
+        """What the drill's own cleanup or undo interrupted, of a service that was well, has time to be well again."""
+        if self.recovered:
+            self._settle(self.probes.availability, self.stop.hurry, self.stage.journal.clock())
 
     def _look_on(self, steps: Sequence[PlannedStep]) -> bool:
         """Verify: after a failure the steps that only read go on, to see all that is wrong; the first other one ends it."""

@@ -198,7 +198,8 @@ class Apply(_Settings, Write):
 
     The unit must come up with them. At the end of the drill, or when its controller dies, the file that was there takes its
     place again, as with `settings.change`, and the unit is restarted; unless a `cleanup` has put other settings there, which
-    stay. Whether the service really works with the new settings is for `verify` to show.
+    stay. That restart comes after `verify`: the drill passes only when its probes are good again after it. Whether the
+    service really works with the new settings is for `verify` to show.
     """
 
     LEASED = True
