@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -9,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from drillbook.actions.settings import Apply, Keep, PutBack
 from drillbook.errors import StepFailed
 from drillbook.host import Deadline, ManagerConfig, Target
 from drillbook.hosts.local import LocalHost
 from drillbook.manager import manager_of
+from drillbook.services import Http
+from tests.actions.ground import Ground
 
 PROGRAM = """
 [program:{name}]
@@ -32,7 +36,8 @@ def host(tmp_path, monkeypatch):
     config = tmp_path / "supervisord.conf"
     again = f"sh -c 'test -e {tmp_path}/again && exec sleep 600; touch {tmp_path}/again; exit 3'"
     units = {"steady": ("sleep 600", "false"), "ends": ("sh -c 'echo why >&2; exit 3'", "false"),
-             "missing": ("/nonexistent/program", "false"), "restarted": (again, "true")}
+             "missing": ("/nonexistent/program", "false"), "restarted": (again, "true"),
+             "reads": (f"sh -c 'cp {tmp_path}/api.env {tmp_path}/read; exec sleep 600'", "true")}
     config.write_text(
         f"[supervisord]\nnodaemon=true\nlogfile={tmp_path}/log\npidfile={tmp_path}/pid\n[unix_http_server]\nfile={tmp_path}/sock\n"
         f"[supervisorctl]\nserverurl=unix://{tmp_path}/sock\n[rpcinterface:supervisor]\n"
@@ -67,3 +72,47 @@ def test_a_unit_that_is_started_again_is_waited_for(host):
     assert manager.ensure(host, "steady", "running", deadline).state == "running"
     assert manager.ensure(host, "steady", "stopped", deadline).word == "STOPPED"
     manager.ensure(host, "restarted", "running", deadline)
+
+
+def test_a_unit_that_read_settings_of_the_drill_is_restarted_whoever_started_it(host, tmp_path):
+    """Its manager did, after it died; a restore then put the good file back, and nobody restarted the unit since.
+
+    One that somebody did restart since runs on.
+    """
+    env, read = tmp_path / "api.env", tmp_path / "read"
+    env.write_text("LEVEL=info\n")
+    root = tmp_path / "ground"
+    root.mkdir()
+    ground = Ground(root, host.target.manager, {
+        "api": Http(name="api", host="here", url="http://127.0.0.1:1", env_file=str(env), unit="reads")})
+    ground.tools = {"PATH": os.environ["PATH"]}
+    manager, deadline = manager_of(host), Deadline.after(120)
+
+    def pid():
+        return manager.state(host, "reads", deadline).pid
+
+    first = manager.ensure(host, "reads", "running", deadline).pid
+    assert host.run(manager.main("reads"), deadline=deadline).check().text.strip() == str(first)
+    kept = Keep(service="api").run(ground.ctx("backup.1"))
+    put_back = PutBack.model_validate({"service": "api", "from": kept["kept"], "sha256": kept["sha256"]})
+
+    def applied(step):
+        remedy = Apply.model_validate({"service": "api", "set": {"LEVEL": "debug"}})
+        undo, facts = remedy.undo(ground.ctx(step)), remedy.run(ground.ctx(step))
+        ground.until(lambda: "debug" in read.read_text(), 60)
+        return undo, facts["pid"]
+
+    undo, reader = applied("restore.1")
+    read.write_text("")
+    os.kill(reader, signal.SIGKILL)
+    ground.until(lambda: pid() not in (None, reader) and "debug" in read.read_text(), 60)
+    put_back.run(ground.ctx("cleanup.1"))
+    ground.undo(undo)
+    ground.until(lambda: pid() and read.read_text() == "LEVEL=info\n", 60)
+
+    undo, _ = applied("restore.2")
+    put_back.run(ground.ctx("cleanup.2"))
+    manager.ensure(host, "reads", "stopped", deadline)
+    restarted = manager.ensure(host, "reads", "running", deadline).pid
+    ground.undo(undo)
+    assert pid() == restarted

@@ -21,6 +21,7 @@ def test_the_life_of_a_unit(box, deadline):
     first = manager.ensure(box.host, unit, "running", deadline)
     assert first.word == "running"
     assert "sleep" in Path(f"/proc/{first.pid}/cmdline").read_text(), "its number on this machine"
+    assert box.host.run(manager.main(unit), deadline=deadline).check().text.strip() == str(first.pid)
     assert "hello" in box.host.run(manager.log(unit), deadline=deadline).text
     assert manager.ensure(box.host, unit, "stopped", deadline).state == "stopped"
     box.host.run(manager.start(unit), deadline=deadline).check()

@@ -23,16 +23,31 @@ LIMIT = 64 << 10
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=")
 # KEPT PID: remember the process that reads the changed file, by its number and its start.
 _REMEMBER = 'printf "%s %s\\n" "$2" "$(sed "s/.*) //" "/proc/$2/stat" | cut -d " " -f 20)" > "$1/reader"'
-# KEPT COMMAND...: stop the unit where the original came back, or where the process lives that read the changed file: a
-# restore put another one there, and nobody restarted the unit.
-_STOP_IF_STALE = """
-kept=$1; shift
-if read -r pid start 2>/dev/null < "$kept/reader" && test -e "/proc/$pid/stat"; then
-  test "$(sed "s/.*) //" "/proc/$pid/stat" | cut -d " " -f 20)" != "$start" || : > "$kept/back"
+# KEPT PATH COMMAND...: note that the unit must be restarted: where the process lives that read the changed file, or where
+# the unit's own, whose number COMMAND prints, is not known to have begun after the file that is there now took its place.
+# Its manager may have started the unit anew with the changed file; then a restore put another there, and nobody restarted
+# the unit. When the file took its place is told by its inode's change, to a clock tick; a process that began within 0.05 s
+# of it is taken for older. A link, whose own change tells nothing, is too.
+_FIND_STALE = """
+kept=$1 path=$2; shift 2
+test -d "$kept" && test ! -e "$kept/back" || exit 0
+export LC_ALL=C
+begun() { sed "s/.*) //" "/proc/$1/stat" 2>/dev/null | cut -d " " -f 20; }
+newer() {
+  start=$(begun "$1") hz=$(getconf CLK_TCK) now=$(date +%s.%N) changed=$(stat -c %.3Z -- "$path")
+  read -r up _ < /proc/uptime
+  for one in "$start" "$hz" "$now" "$up" "$changed"; do
+    case $one in ''|*[!0-9.]*) return 1 ;; esac
+  done
+  awk "BEGIN { exit !($now - $up + $start / $hz > $changed + 0.05) }"
+}
+if read -r pid start 2>/dev/null < "$kept/reader" && test "$(begun "$pid")" = "$start"; then
+  : > "$kept/back"; exit
 fi
-test -e "$kept/back" || exit 0
-"$@" || true
+pid=$("$@" 2>/dev/null) && test ! -L "$path" && newer "$pid" || : > "$kept/back"
 """
+# KEPT COMMAND...: stop the unit where the original came back, or it was found to be stale.
+_STOP_IF_STALE = 'test -e "$1/back" || exit 0; shift; "$@" || true'
 # KEPT COMMAND...: start the unit, which ran before the change, unless there was none.
 _START = 'test -d "$1" || exit 0; shift; "$@"'
 # FROM TO [DIGEST]: a copy with the same owner and permissions takes the place of TO at once, when it is on the disk whole.
@@ -156,12 +171,13 @@ class _Settings(Action):
             ctx.run(*as_root(ctx), "sh", "-c", _REMEMBER, "sh", kept, str(seen.pid))
 
     def undo(self, ctx: Context) -> Undo:
-        """The original takes its place again; a unit that ended, or that still runs with the changed file, is restarted."""
+        """The original takes its place again; a unit that ended, or may still run with the changed file, is restarted."""
         path = _file(ctx, self.service)
         kept, root, commands = self._kept(ctx, path), as_root(ctx), []
         if unit := self._unit(ctx):
             manager = manager_of(ctx.host)
-            commands = [(*root, "sh", "-c", _STOP_IF_STALE, "sh", kept, *manager.stop(unit)),
+            commands = [(*root, "sh", "-c", _FIND_STALE, "sh", kept, path, *manager.main(unit)),
+                        (*root, "sh", "-c", _STOP_IF_STALE, "sh", kept, *manager.stop(unit)),
                         (*root, "sh", "-c", _START, "sh", kept, *manager.start(unit))]
         return Undo.by_commands((*root, "sh", "-c", swap.RETURN, "sh", path, kept), *commands,
                                 (*root, "rm", "-rf", "--", kept))

@@ -29,6 +29,18 @@ for file in $(grep -ls -- "${seen%% *}" /proc/[0-9]*/cgroup); do
 done
 exit 0
 """
+# UNIT DOCKER...: the number of the container's main process as the host has it: the engine's, where the host has that one,
+# else that of the container's oldest process.
+_MAIN = """
+unit=$1; shift
+seen=$("$@" inspect --type container --format '{{.State.Pid}} {{.Id}}' -- "$unit") || exit 1
+for file in $(grep -ls -- "${seen#* }" /proc/[0-9]*/cgroup); do
+  one=${file#/proc/} one=${one%/cgroup}
+  test "$one" != "${seen%% *}" || { echo "0 $one"; break; }
+  start=$(sed "s/.*) //" "/proc/$one/stat" 2>/dev/null | cut -d " " -f 20)
+  test -z "$start" || echo "$start $one"
+done | sort -n | head -n 1 | cut -d " " -f 2
+"""
 
 
 class Docker(Manager):
@@ -72,6 +84,10 @@ class Docker(Manager):
             word = f"running ({said['Health']['Status']})" if said.get("Health") else status
         there = status in ("running", "paused")
         return UnitState(unit, state, word, _main(lines[2:], int(said.get("Pid", 0))) if there else None)
+
+    def main(self, unit: str) -> Argv:
+        """See Manager."""
+        return ("sh", "-c", _MAIN, "sh", unit, *self._tool())
 
     def kill(self, seen: UnitState) -> Argv:
         """The command that kills the container: by the engine, which otherwise may start it again by itself."""

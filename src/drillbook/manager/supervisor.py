@@ -36,6 +36,10 @@ class Supervisor(Manager):
             return None
         return UnitState(unit, _STATES.get(match[1], "failed"), match[1], int(match[2]) if match[2] else None)
 
+    def main(self, unit: str) -> Argv:
+        """See Manager."""
+        return (*self._tool(), "pid", unit)
+
     def log(self, unit: str) -> Argv:
         """See Manager."""
         return (*self._tool(), "tail", unit, "stderr")

@@ -35,6 +35,10 @@ class Systemd(Manager):
         why = ", out of memory" if values.get("Result") == "oom-kill" and active != "active" else ""
         return UnitState(unit, _STATES.get(active, active), f"{active} ({values.get('SubState', '')}{why})", pid or None)
 
+    def main(self, unit: str) -> Argv:
+        """See Manager."""
+        return (*self._tool(), "show", "-p", "MainPID", "--value", unit)
+
     def log(self, unit: str) -> Argv:
         """See Manager."""
         return (*self.sudo, "journalctl", *(("--user",) if self.config.user else ()), "-n", "50", "-u", unit)

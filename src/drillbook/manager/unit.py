@@ -56,6 +56,10 @@ class Manager(ABC):
         """The state that the output of ``query`` tells; None when the manager does not know the unit."""
 
     @abstractmethod
+    def main(self, unit: str) -> Argv:
+        """The command that prints the number of the unit's main process, as the host has it; 0 or nothing: there is none."""
+
+    @abstractmethod
     def log(self, unit: str) -> Argv:
         """The command that shows a person the end of the unit's log."""
 
