@@ -199,6 +199,8 @@ def test_what_a_cleanup_interrupts_is_no_relapse_when_it_is_good_again(tmp_path,
         ([*grid(15.0, 15.5, False), *grid(15.5, 18.5, True)], "done", Verdict.FAILED),
         ([*grid(16.0, 17.0, False), *grid(17.0, 18.5, True)], "failed", Verdict.FAILED),
         (grid(16.0, 18.5, True), "done", Verdict.PASSED),
+        # A slow first answer counts from when it was asked for, as it does for the run, which ends then.
+        ([*grid(16.0, 17.0, False), (17.0, 17.3, True, None), *grid(17.3, 18.0, True)], "done", Verdict.PASSED),
     ],
 )
 def test_what_an_undo_at_the_end_interrupts_is_no_relapse_when_it_is_good_again(tmp_path, after, verify, verdict):

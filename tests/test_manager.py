@@ -116,3 +116,12 @@ def test_a_unit_that_read_settings_of_the_drill_is_restarted_whoever_started_it(
     restarted = manager.ensure(host, "reads", "running", deadline).pid
     ground.undo(undo)
     assert pid() == restarted
+
+    undo, _ = applied("restore.3")
+    reader, = tmp_path.glob("*-settings/reader")
+    reader.write_text("999999999 \n")  # the process was gone before its start could be read
+    put_back.run(ground.ctx("cleanup.3"))
+    manager.ensure(host, "reads", "stopped", deadline)
+    restarted = manager.ensure(host, "reads", "running", deadline).pid
+    ground.undo(undo)
+    assert pid() == restarted

@@ -224,7 +224,7 @@ def _left_bad(samples: Sequence[Sample], cleaned: float, every: float) -> Sample
         return None
     last = max(bad, key=lambda sample: sample.start)
     good = [sample for sample in samples if sample.ok and sample.start > last.start]
-    lasted = max((sample.end for sample in good), default=0.0) - min((sample.end for sample in good), default=0.0)
+    lasted = max((sample.end for sample in good), default=0.0) - min((sample.start for sample in good), default=0.0)
     return last if lasted < _enough(every) - every else None
 
 

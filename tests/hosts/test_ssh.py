@@ -12,6 +12,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import fabric
 import pytest
 
 from drillbook.errors import (
@@ -25,7 +26,7 @@ from drillbook.errors import (
     UsageError,
 )
 from drillbook.host import Target
-from drillbook.hosts import files, open_host
+from drillbook.hosts import files, link, open_host
 from drillbook.hosts.capture import Capture, MarkedCapture
 from drillbook.hosts.channel import Exec
 from drillbook.hosts.session import Ending, open_session
@@ -229,6 +230,19 @@ def test_alias_of_the_home(server, opened, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     alias(server, tmp_path / ".ssh" / "config")
     assert opened(Target(name="db")).run(["true"], deadline=soon()).ok
+
+
+def test_opening_leaves_the_configuration_that_all_threads_share(server, opened, monkeypatch):
+    """Each write to it empties it for a moment, in which other connections find nothing."""
+    merged = []
+    link.shared_config()
+
+    def merge(config):
+        merged.append(config)
+
+    monkeypatch.setattr(fabric.Config, "merge", merge)
+    opened(server.target()).run(["true"], deadline=soon()).check()
+    assert merged == []
 
 
 def test_configuration_that_is_missing(opened, tmp_path):

@@ -41,7 +41,7 @@ newer() {
   done
   awk "BEGIN { exit !($now - $up + $start / $hz > $changed + 0.05) }"
 }
-if read -r pid start 2>/dev/null < "$kept/reader" && test "$(begun "$pid")" = "$start"; then
+if read -r pid start 2>/dev/null < "$kept/reader" && test -n "$start" && test "$(begun "$pid")" = "$start"; then
   : > "$kept/back"; exit
 fi
 pid=$("$@" 2>/dev/null) && test ! -L "$path" && newer "$pid" || : > "$kept/back"

@@ -24,6 +24,8 @@ from drillbook.values import canonical
 
 GRACE_S = 1.0
 """Seconds in which a check that ran into its time may still say so itself."""
+WEIGHING_S = 1.0
+"""Seconds, at most a twentieth of all, that are kept for what comes after the checks: with it the whole ends in its time."""
 LISTEN_S = 0.2
 """Seconds after which one who waits for answers looks again whether the diagnosis was stopped."""
 Status = Literal["made", "left out", "not made"]
@@ -59,7 +61,8 @@ class Gathering:
     def __init__(self, ctx: Context, inventory: Inventory, cases: Sequence[Case], within_s: float) -> None:
         """``ctx`` is where actions act; all ends ``within_s`` seconds from now, whatever hangs."""
         self.ctx, self.inventory = ctx, inventory
-        self.deadline = Deadline(min(time.monotonic() + within_s, ctx.deadline.at), ctx.deadline.cancel)
+        end = min(time.monotonic() + within_s, ctx.deadline.at) - min(WEIGHING_S, within_s / 20)
+        self.deadline = Deadline(end, ctx.deadline.cancel)
         self.static = {case: scope.names(inventory, case) for case in cases}
         self.made: dict[tuple[Case, str], Made] = {}
         self._waiting = [(case, check) for case in cases for check in case.tree.checks]

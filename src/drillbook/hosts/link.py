@@ -21,6 +21,15 @@ CONNECT_SECONDS = 10
 KEEPALIVE_SECONDS = 15
 
 
+class _Connection(fabric.Connection):  # type: ignore[misc]
+    """Sets an attribute of its own where Fabric writes into the configuration, which all threads share.
+
+    Each such write empties the configuration for a moment, in which another connection finds nothing in it.
+    """
+
+    inline_ssh_env = None
+
+
 def shared_config(ssh_config: str = "") -> fabric.Config:
     """The one Fabric configuration of all connections, with ~/.ssh/config or the file ``ssh_config`` in it.
 
@@ -68,7 +77,7 @@ def open_link(target: Target, *, ssh_config: str = "", gateway: Link | None = No
     Raises HostUnreachable, HostKeyUnknown, HostKeyChanged, AuthenticationFailed, and HostError for an unusable identity.
     """
     config = shared_config(ssh_config)
-    connection = fabric.Connection(
+    connection = _Connection(
         target.address or target.name, user=target.user or None, port=target.port, config=config,
         # "" and not None: Fabric would make jump connections of its own, which accept any host key.
         gateway=gateway.connection if gateway else proxy_command(target, ssh_config), connect_timeout=CONNECT_SECONDS,
