@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from drillbook.errors import NotReady, StepFailed
+from drillbook.postgresql.connection import connected
 from tests.actions.ground import PLAIN, marked
 from tests.postgresql import fixtures
 
@@ -216,3 +217,22 @@ def test_what_is_not_meant_is_refused(place, small):
     with pytest.raises(NotReady, match="in use already"):
         place.action("postgres.hold_connections", service="small", leave=11).ready(ctx)
     assert small.sql("SELECT count(*) FROM goods") == [(20000,)]
+
+
+def test_a_superuser_waits_for_a_moment_while_all_its_connections_are_in_use(place, small):
+    """Monitoring and probes use the few that are kept for superusers too; who may not have those is told at once."""
+    ctx, held = place.context(step="restore.1"), []
+    with contextlib.suppress(psycopg.OperationalError):
+        while True:
+            held.append(small.connect())
+    gone = threading.Timer(1.0, lambda: held.pop().close())
+    gone.start()
+    try:
+        with pytest.raises(psycopg.OperationalError, match="too many clients"), connected(ctx, small.service, as_user=True):
+            pass
+        with connected(ctx, small.service, database="postgres") as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+    finally:
+        gone.join()
+        for one in held:
+            one.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -16,6 +17,8 @@ from drillbook.host import Deadline, printable
 from drillbook.services import Postgres
 
 CONNECT_S = 5
+FULL_S = 5.0
+"""Seconds in which the connections kept for superusers (`superuser_reserved_connections`) may all be in use for a moment."""
 _ENCRYPTION_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -31,8 +34,20 @@ def connected(
     with ctx.reach(service) as (address, port):
         options = parameters(service, address, port, as_user=as_user, timeout=CONNECT_S)
         options["dbname"] = service.database if database is None else database
-        with psycopg.connect(**options) as connection, watched(connection, ctx.deadline):
+        with _connect(options, ctx.deadline, again=not as_user) as connection, watched(connection, ctx.deadline):
             yield connection
+
+
+def _connect(options: dict[str, Any], deadline: Deadline, *, again: bool) -> Connection:
+    """A new connection; a superuser's is tried ``again`` while the few that are kept for superusers are all in use."""
+    until = time.monotonic() + FULL_S
+    while True:
+        try:
+            return psycopg.connect(**options)
+        except psycopg.OperationalError as error:
+            if not again or "too many clients" not in str(error) or time.monotonic() > until:
+                raise
+        deadline.wait(0.2)
 
 
 def parameters(service: Postgres, address: str, port: int, *, as_user: bool, timeout: float) -> dict[str, Any]:
