@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 import time
 from contextlib import suppress
 from typing import Annotated, ClassVar
@@ -13,22 +12,12 @@ from pydantic import Field
 from drillbook.action import Context, Facts, Fault, Undo, Write
 from drillbook.actions import relay as relays
 from drillbook.actions.network import faults as filters
-from drillbook.actions.network.fields import Traffic, root
-from drillbook.actions.network.filters import Filter
+from drillbook.actions.network.fields import root
+from drillbook.actions.network.filters import HELD, of_run
 from drillbook.errors import CouldNotVerify, NotReady, PlanError, StepFailed
 from drillbook.services import Relay
 
 ServiceName = Annotated[str, Field(description="Name of the relay service of the inventory that lies on the path.")]
-
-# Everything that the packet filters hold; a tool that is not there holds nothing.
-_HELD = """
-for tool in iptables-save ip6tables-save; do
-  command -v "$tool" >/dev/null || continue
-  echo "--- $tool"; "$tool" || exit 1
-done
-command -v nft >/dev/null || exit 0
-echo "--- nft"; exec nft list ruleset
-"""
 
 
 class Cut(Fault):
@@ -63,7 +52,8 @@ class Cut(Fault):
             return
         relay, means = self._means(ctx)
         means.ready(ctx)
-        relays.healthy(ctx, relay)
+        if not relay.control:  # `relay.drop` has looked already
+            relays.healthy(ctx, relay)
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``means`` (relay or filter), and those of `relay.drop` or `network.drop`."""
@@ -109,28 +99,13 @@ class Open(Write):
         if relay.control:
             return {"means": "relay", "rules": [], "seconds": relays.Open(service=self.service).run(ctx)["seconds"]}
         removed = []
-        for rules in self._ours(ctx):
+        for rules in of_run(root(ctx, HELD).check().text, ctx.run_id):
             output = root(ctx, *rules.undo)
             if not output.ok:
                 said = output.stderr.decode("utf-8", "replace").strip()[-300:]
                 raise StepFailed(f"{ctx.host.name}: the rules {rules.name} cannot be removed: {said}")
             removed.append(rules.name)
         return {"means": "filter", "rules": removed, "seconds": round(relays.opened(ctx, relay), 6)}
-
-    def _ours(self, ctx: Context) -> list[Filter]:
-        """The rules of this run that the packet filters hold: of each, name and comment as `network.drop` gives them."""
-        held = root(ctx, _HELD).check().text
-        mark = rf'comment "?(?P<comment>drillbook {re.escape(ctx.run_id)} [^\s"]+)'
-        saved = rf"{mark}.* -j (?P<name>drillbook-\w+)-(?:in|out)\b"
-        listed = rf"table inet (?P<name>drillbook-\w+) \{{[^}}]*?{mark}"
-        anything = Traffic(None, None, None, "tcp", True, True)
-        pieces = re.split(r"^--- (\S+)\n", held, flags=re.MULTILINE)[1:]
-        found = {}
-        for tool, text in zip(pieces[::2], pieces[1::2], strict=True):
-            kind, owned = ("nft", listed) if tool == "nft" else ("iptables", saved)
-            for one in re.finditer(owned, text):
-                found[kind, one["name"]] = Filter(kind, one["name"], one["comment"], anything, False)
-        return list(found.values())
 
     def undo(self, ctx: Context) -> Undo:
         """An open path is what is wanted."""

@@ -108,10 +108,13 @@ def opened(ctx: Context, relay: Relay) -> float:
         if how == "answers" and not left:
             return seconds
         if time.monotonic() > until or left:
-            said = f"{relay.control} says {' '.join(left)!r}" if left else f"an exchange {how}"
-            raise StepFailed(f"the path through {relay.name} is not open: {said}", findings=[finding(
-                "port-state", title=relay.name, wanted="open", measured=said)])
+            raise _not_open(relay, f"{relay.control} says {' '.join(left)!r}" if left else f"an exchange {how}")
         ctx.deadline.wait(0.05)
+
+
+def _not_open(relay: Relay, said: str, facts: Facts | None = None) -> StepFailed:
+    return StepFailed(f"the path through {relay.name} is not open: {said}", facts=facts, findings=[finding(
+        "port-state", title=relay.name, wanted="open", measured=said)])
 
 
 class _Broken(Fault):
@@ -266,6 +269,5 @@ class Status(Read):
         if left or how not in ("answers", "not tried"):
             said = f"{relay.control} says {' '.join(left)!r}; " if left else ""
             said += f"an exchange {how}" if self.exchange else "no exchange was tried"
-            raise StepFailed(f"the path through {relay.name} is not open: {said}", facts=facts, findings=[finding(
-                "port-state", title=relay.name, wanted="open", measured=said)])
+            raise _not_open(relay, said, facts)
         return facts

@@ -16,7 +16,7 @@ from drillbook.hostfaults import swap
 from drillbook.hostfaults.target import as_root, need
 from drillbook.manager import UnitState, manager_of
 from drillbook.services import Http
-from drillbook.values import digest
+from drillbook.stored import sha256
 
 LIMIT = 64 << 10
 """Bytes of an env file that is changed; a larger one is refused."""
@@ -282,7 +282,7 @@ class PutBack(Write):
         found = _bytes(ctx, self.copy_)
         if found is None:
             raise StepFailed(f"{ctx.host.name}: {self.copy_} cannot be read")
-        if digest(found).removeprefix("sha256:") != self.sha256:
+        if sha256(found) != self.sha256:
             raise StepFailed(f"{ctx.host.name}: {self.copy_} is not what was kept; nothing was changed")
         output = ctx.run(*as_root(ctx), "sh", "-c", _COPY, "sh", self.copy_, path, self.sha256)
         if output.exit == 4:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from drillbook import plan, spec
+from drillbook import plan, spec, stored
 from drillbook.errors import PlanError, SpecError, UsageError
 from drillbook.journal import FILE as JOURNAL
 from drillbook.journal import read
@@ -24,7 +24,6 @@ from drillbook.project import Project
 from drillbook.report import figures
 from drillbook.report.folders import RUN_ID, alive, drill_of, first_event
 from drillbook.result import Objective, Verdict
-from drillbook.values import digest
 
 FILE = "handbook-results.json"
 NOT_RUN = "not run"
@@ -116,7 +115,7 @@ def write(project: Project, names: Iterable[str]) -> list[str]:
 
 def sha256(path: Path) -> str:
     """SHA-256 of a file in hex."""
-    return digest(path.read_bytes()).removeprefix("sha256:")
+    return stored.sha256(path.read_bytes())
 
 
 def cell(record: Record, name: str, now_sha256: str) -> str:

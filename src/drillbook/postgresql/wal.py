@@ -6,12 +6,12 @@ run's own, outside the data directory: it stands for the archive that a real ins
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 from drillbook.errors import HostError, StepFailed
 from drillbook.host import Deadline
 from drillbook.postgresql.tools import Tools, passfile
+from drillbook.stored import sha256
 
 FOLDER = "wal"
 """Name of the folder below the run's."""
@@ -97,7 +97,7 @@ def name_of(run_id: str) -> str:
     A digest of the run's id, which may be long: a server keeps the first 63 bytes of a name
     (PostgreSQL's manual, 20.8 "Error Reporting and Logging", application_name).
     """
-    return f"drillbook-wal-{hashlib.sha256(run_id.encode()).hexdigest()[:16]}"
+    return f"drillbook-wal-{sha256(run_id.encode())[:16]}"
 
 
 def stop_quietly(receiver: Receiver) -> None:

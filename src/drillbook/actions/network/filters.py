@@ -5,6 +5,7 @@ iptables: a direction has an own chain and one jump to it. nft: an own table. Bo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -60,6 +61,15 @@ test "$there" = 1 || exit 3
 test "$missing" = 0 || exit 4
 """
 ABSENT, PARTLY = 3, 4
+# Everything that the packet filters hold; a tool that is not there holds nothing.
+HELD = """
+for tool in iptables-save ip6tables-save; do
+  command -v "$tool" >/dev/null || continue
+  echo "--- $tool"; "$tool" || exit 1
+done
+command -v nft >/dev/null || exit 0
+echo "--- nft"; exec nft list ruleset
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,3 +183,18 @@ class Filter:
         if traffic.protocol != "all" and traffic.peer_port is None and traffic.own_port is None:
             words.append(f"meta l4proto {traffic.protocol}")
         return " ".join(words)
+
+
+def of_run(held: str, run_id: str) -> list[Filter]:
+    """The rules of one run in what ``HELD`` printed, to be undone: each by its tool, name and comment."""
+    mark = rf'comment "?(?P<comment>drillbook {re.escape(run_id)} [^\s"]+)'
+    saved = rf"{mark}.* -j (?P<name>drillbook-\w+)-(?:in|out)\b"
+    listed = rf"table inet (?P<name>drillbook-\w+) \{{[^}}]*?{mark}"
+    anything = Traffic(None, None, None, "tcp", True, True)
+    pieces = re.split(r"^--- (\S+)\n", held, flags=re.MULTILINE)[1:]
+    found = {}
+    for tool, text in zip(pieces[::2], pieces[1::2], strict=True):
+        kind, owned = ("nft", listed) if tool == "nft" else ("iptables", saved)
+        for one in re.finditer(owned, text):
+            found[kind, one["name"]] = Filter(kind, one["name"], one["comment"], anything, False)
+    return list(found.values())
