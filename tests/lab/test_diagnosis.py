@@ -122,7 +122,7 @@ def test_no_false_alarm_in_twenty_tries(ward):
     A machine that is too busy makes some unknown: those are looked at again. None may ever name a cause.
     """
     everything = scope.everything(ward.inventory.services)
-    with incident.looking(ward.book) as look, ThreadPoolExecutor(4) as pool:
+    with incident.looking(ward.book) as look, ThreadPoolExecutor(2) as pool:
         tries = [[name for name in everything if name != "vectors" or not number] for number in range(20)]
         found = list(pool.map(lambda names: until_known(lambda: look(names, PATIENCE)), tries))
     assert [(one.found, one.why) for one in found] == [("healthy", ())] * 20
@@ -420,7 +420,7 @@ def test_hosts_that_hang_hold_nobody(ward):
         os.kill(pid, signal.SIGSTOP)
     try:
         begun = time.monotonic()
-        done = subprocess.run([sys.executable, "-m", "invoke", "diagnose", "--within", "3s"], cwd=ROOT, capture_output=True, text=True,
+        done = subprocess.run([sys.executable, "-m", "invoke", "diagnose", "--within", "8s"], cwd=ROOT, capture_output=True, text=True,
                               timeout=PATIENCE, check=False)
         took = time.monotonic() - begun
     finally:

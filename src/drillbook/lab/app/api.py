@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -14,7 +13,7 @@ from fastapi.responses import JSONResponse
 from psycopg_pool import PoolTimeout
 from pydantic import BaseModel, Field
 
-from drillbook.lab.app import allocations, documents
+from drillbook.lab.app import allocations, documents, promptly
 from drillbook.lab.app.access import Access
 from drillbook.lab.app.backends import Backends
 from drillbook.lab.app.metrics import Metrics
@@ -77,8 +76,8 @@ def _add_operations(app: FastAPI, backends: Backends, metrics: Metrics) -> None:
     async def show_metrics() -> Response:
         total: int | None
         try:
-            async with asyncio.timeout(backends.settings.health_within):  # whoever asks once a second waits no longer
-                total = await documents.count(backends.pool)
+            # Whoever asks once a second waits no longer.
+            total = await promptly.within(backends.settings.health_within, documents.count(backends.pool))
         except (psycopg.Error, PoolTimeout, TimeoutError):
             total = None
         stats = backends.pool.get_stats()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from typing import Any
 
@@ -10,6 +9,8 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
+
+from drillbook.lab.app import promptly
 
 Row = dict[str, Any]
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[Row]]
@@ -34,10 +35,12 @@ def pool(url: str, size: int) -> Pool:
 
 async def check(url: str, within: float) -> str | None:
     """None when the database answers a real query, else why not. On a connection of its own: no pool is in the way."""
+    async def ask() -> None:
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+            await connection.execute("SELECT id FROM documents ORDER BY id LIMIT 1")
+
     try:
-        async with asyncio.timeout(within):
-            async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-                await connection.execute("SELECT id FROM documents ORDER BY id LIMIT 1")
+        await promptly.within(within, ask())
         return None
     except TimeoutError:
         return f"no answer within {within:g} s"
