@@ -8,11 +8,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator
@@ -82,6 +83,18 @@ def base64_of(sha256: str) -> str:
     return base64.b64encode(bytes.fromhex(sha256)).decode("ascii")
 
 
+_MAKING = threading.Lock()
+"""Held while a client is made: a session is not made for several threads, the clients are."""
+
+
+@cache
+def _session() -> Any:
+    """One session for all stores, which reads the description of the service once; credentials are each client's own."""
+    import boto3  # noqa: PLC0415  slow to import
+
+    return boto3.session.Session()
+
+
 class Store:
     """The bucket of one S3 service, as the controller reaches it.
 
@@ -94,17 +107,16 @@ class Store:
 
     @cached_property
     def _client(self) -> Any:
-        import boto3  # noqa: PLC0415  slow to import
-        from botocore.config import Config  # noqa: PLC0415
+        from botocore.config import Config  # noqa: PLC0415  slow to import
 
         config = Config(
             signature_version="s3v4", proxies={}, connect_timeout=3, read_timeout=30, tcp_keepalive=True,
             retries={"max_attempts": 3, "mode": "standard"}, s3={"addressing_style": "path"}, max_pool_connections=16,
             request_checksum_calculation="when_required", response_checksum_validation="when_required")
-        session = boto3.session.Session(
-            aws_access_key_id=self.service.access_key.reveal(), aws_secret_access_key=self.service.secret_key.reveal(),
-            region_name=self.service.region)
-        return session.client("s3", endpoint_url=self.service.endpoint, config=config)
+        with _MAKING:
+            return _session().client(
+                "s3", endpoint_url=self.service.endpoint, region_name=self.service.region, config=config,
+                aws_access_key_id=self.service.access_key.reveal(), aws_secret_access_key=self.service.secret_key.reveal())
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:
