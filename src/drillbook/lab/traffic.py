@@ -1,4 +1,4 @@
-"""Background traffic, as users would cause it: about eight reads and one new document a second.
+"""Background traffic, as users would cause it: about four reads and nearly one new document a second.
 
 ``python -m drillbook.lab.traffic URL``
 """
@@ -12,8 +12,8 @@ import sys
 import time
 from urllib.parse import urlsplit
 
-PERIOD = 0.11
-CYCLE = 9
+PERIOD = 0.2
+CYCLE = 6
 SEEDED = 24_000
 
 
@@ -34,7 +34,7 @@ def _next(number: int) -> tuple[str, str, bytes | None]:
     if number % CYCLE == 0:
         content = f"Document of the background traffic, number {number}. " * 30
         return "POST", "/api/v1/documents", json.dumps({"title": f"Traffic {number}", "content": content}).encode()
-    if number % CYCLE == 5:
+    if number % CYCLE == 4:
         return "GET", "/api/v1/duplicates?limit=500", None
     if number % 3 == 0:
         return "GET", f"/api/v1/documents?limit=20&offset={number * 20 % 2000}", None
