@@ -44,15 +44,17 @@ def pretended(monkeypatch):
     and list the same folders again.
     """
     drillbook.actions.__path__.append(ACTIONS)
-    monkeypatch.setattr(journal, "_event", lru_cache(4096)(journal._event))
+    parse = journal._event
+    parsed = lru_cache(1 << 15)(lambda number, line: parse(Path("its journal"), number, line))
+    monkeypatch.setattr(journal, "_event", lambda path, number, line: parsed(number, line))
     monkeypatch.setattr(action, "families", lru_cache(8)(action.families))
     yield
     drillbook.actions.__path__.remove(ACTIONS)
     sys.modules.pop("drillbook.actions.pretend", None)
 
 
-DRILLS = 300
-"""How many drills there are: a run takes longer than a recovery, so each is run once, and then dies at many moments."""
+DRILLS = 100
+"""How many drills each part has: a run takes longer than a recovery, so each is run once, and then dies at many moments."""
 PLACES = st.tuples(st.sampled_from(HOSTS), st.sampled_from(["1", "2", "3", LOST, "door"]))
 
 
@@ -98,13 +100,15 @@ class Machine(RuleBasedStateMachine):
     """One drill, run once, dead at a random moment, then recovered again and again while undos fail and work again."""
 
     runs: ClassVar[dict[int, Ran]] = {}
+    first: ClassVar[int]
+    """Number of the first of this part's drills."""
     inventory: ClassVar[Inventory]
 
     @initialize(number=st.integers(0, DRILLS - 1), moment=st.integers(0, 80))
     def a_run_that_died(self, number, moment):
         self.folder = Path(tempfile.mkdtemp(dir=MEMORY, prefix="drillbook-machine-"))
         self.world = World()
-        kinds, self.world.stuck = drawn(number)
+        kinds, self.world.stuck = drawn(self.first + number)
         note(f"{kinds}, failing: {self.world.stuck}")
         self.controller = Controller(planned(kinds, self.inventory), self.world, self.folder)
         if number not in self.runs:
@@ -238,6 +242,7 @@ def test_recovery_is_complete_and_idempotent(pretended, tmp_path, part):
                     "services: {app: {kind: process, host: a}}\n")
     Machine.inventory = inventory.load(path)
     Machine.runs.clear()
+    Machine.first = part * DRILLS
     run_state_machine_as_test(seed(part)(Machine), settings=settings(
         max_examples=-(-EXAMPLES // PARTS), stateful_step_count=3, deadline=None, database=None,
         suppress_health_check=list(HealthCheck)))

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from drillbook import tasks
 from drillbook.action import Effect
 from drillbook.conduct import connect, redactor_for
 from drillbook.errors import DrillbookError
@@ -27,21 +25,14 @@ from drillbook.recovery import Recovery
 from drillbook.redact import Redactor
 from drillbook.spec import Drill, load
 from drillbook.steps import Stage
+from tests.matrix import dying
 from tests.matrix.picture import Camera, Picture
 from tests.matrix.points import Point
+from tests.matrix.programs import Ended, started
 
 ROOT = Path(__file__).parents[2]
 OWN = Path(__file__).parent / "drills"
-PROGRAM = "import sys; sys.argv[0] = 'drillbook'; from drillbook.tasks import main; main()"
 DEATH_S, RECOVERY_S, SETTLE_S = 120.0, 180.0, 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a process ended, and what it said."""
-
-    status: int
-    output: str
 
 
 HANDBOOK = ("api-down", "cache-lost", "network-cut")
@@ -73,7 +64,7 @@ class Ground:
         shutil.copytree(ROOT / "drills" / "diagnosis", self.root / "drills" / "diagnosis")
         quicker(self.root / "drills" / "diagnosis" / "postgres.yml")
         self.camera = Camera(lab)
-        self.environment = {**os.environ, "DRILLBOOK_LAB": str(lab), "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+        self.environment = {"DRILLBOOK_LAB": str(lab)}
 
     def close(self) -> None:
         """Nothing is open between two points."""
@@ -89,23 +80,17 @@ class Ground:
         path.write_text(text, encoding="utf-8")
         return path
 
-    def program(self, folder: Path, *argv: str, limit: float) -> Ended:
-        """Run Python with ``argv`` in a project's folder."""
-        done = subprocess.run([sys.executable, *argv], cwd=folder, env=self.environment, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=limit, check=False)
-        return Ended(done.returncode, done.stdout)
-
     def die(self, drill: Path, point: Point | None) -> tuple[Path, Ended]:
         """Run a drill whose controller dies after ``point``; the run's folder."""
         words = [str(part) for part in point] if point else []
-        ended = self.program(self.root, "-m", "tests.matrix.dying", str(drill), *words, limit=DEATH_S)
+        ended = started(dying.main, [str(drill), *words], self.root, self.environment, DEATH_S)
         found = list(Project(self.root).runs())
         assert found, ended.output
         return found[-1], ended
 
     def recover(self, run: Path) -> Ended:
         """Recover a run with the program, in the project where its folder lies."""
-        return self.program(run.parent.parent, "-c", PROGRAM, "drill.recover", run.name, limit=RECOVERY_S)
+        return started(tasks.main, ["drill.recover", run.name], run.parent.parent, self.environment, RECOVERY_S)
 
     def carried(self, run: Path) -> Path:
         """Move a run's folder into a project that has neither the drill nor the inventory."""
@@ -146,29 +131,36 @@ class Ground:
             return [f"the lab cannot be read: {type(error).__name__}: {error}"]
 
 
-def active_faults(run: Path, kinds: Collection[str] = ("commands", "action")) -> list[str]:
-    """The faults of a run that can be taken back and are active now, by the actions' own word; ``kinds`` of their undo."""
+@contextmanager
+def watching(run: Path, kinds: Collection[str] = ("commands", "action")) -> Iterator[Callable[[], list[str]]]:
+    """Tells, whenever it is asked, which faults of a run are active, by the actions' own word; ``kinds`` of their undo."""
     history = read(run / FILE)
     plan = checked(history.events[0].data["plan"])
     found = [intent for intent in intents(history.events, plan.steps)
              if intent.effect is Effect.FAULT and intent.undo.kind in kinds]
-    if not found:
-        return []
     hosts = Hosts(lambda name: connect(plan.inventory, name))
-    try:
-        stage = Stage(plan, _silent(run), hosts.get, run, {"id": run.name, "started": "", "operator": ""}, Redactor(()))
-        active = []
+    stage = Stage(plan, _silent(run), hosts.get, run, {"id": run.name, "started": "", "operator": ""}, Redactor(()))
+
+    def active() -> Iterator[str]:
         for intent in found:
             try:
                 answer: object = intent.action().active(stage.context(intent.step.id, intent.host, Deadline.after(20)))
             except DrillbookError as error:
                 answer = error
             if answer is not False:
-                active.append(f"{intent.step.id} {intent.step.action} on {intent.host}: active is {answer}")
-        return active
+                yield f"{intent.step.id} {intent.step.action} on {intent.host}: active is {answer}"
+
+    try:
+        yield lambda: list(active())
     finally:
         stage.journal.close()
         hosts.close()
+
+
+def active_faults(run: Path) -> list[str]:
+    """The faults of a run that can be taken back and are active now."""
+    with watching(run) as active:
+        return active()
 
 
 def _silent(run: Path) -> Journal:

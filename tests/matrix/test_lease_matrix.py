@@ -14,7 +14,7 @@ import pytest
 
 from drillbook.host import Target
 from drillbook.spec import Drill, load
-from tests.matrix.ground import active_faults, again, drills, last_word, result, story
+from tests.matrix.ground import again, drills, last_word, result, story, watching
 from tests.matrix.points import Point, points_of, sampled
 from tests.matrix.test_kill_matrix import KILLED, note
 
@@ -81,8 +81,9 @@ def killed_and_left(ground, drill, point) -> tuple[list[str], float]:
     died = time.monotonic()
     if ended.status != KILLED:
         return [f"the controller was not killed: {ended}: {last_word(run)}"], 0.0
-    while (still := active_faults(run, ("commands",))) and time.monotonic() < died + LIMIT_S:
-        time.sleep(0.2)
+    with watching(run, ("commands",)) as active:
+        while (still := active()) and time.monotonic() < died + LIMIT_S:
+            time.sleep(0.2)
     seconds = time.monotonic() - died
     wrong = [f"nobody put back: {still}"] if still else []
     recovered = ground.recover(run)
