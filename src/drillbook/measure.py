@@ -16,7 +16,7 @@ from drillbook.findings import Finding, finding
 from drillbook.journal import Event
 from drillbook.plan import Plan
 from drillbook.result import ProbeTrack, Span
-from drillbook.tracks import CanaryRecord, Sample, canaries, probe_tracks, ranges, samples_of
+from drillbook.tracks import CanaryRecord, Sample, canaries, enough_s, probe_tracks, ranges, samples_of
 
 CLOCKS = ("disruption_s", "detection_s", "outage_s", "rto_s", "restore_s", "verified_s", "waiting_s", "rpo_s")
 
@@ -225,7 +225,7 @@ def _left_bad(samples: Sequence[Sample], cleaned: float, every: float) -> Sample
     last = max(bad, key=lambda sample: sample.start)
     good = [sample for sample in samples if sample.ok and sample.start > last.start]
     lasted = max((sample.end for sample in good), default=0.0) - min((sample.start for sample in good), default=0.0)
-    return last if lasted < _enough(every) - every else None
+    return last if lasted < enough_s(every) - every else None
 
 
 def _relapsed(left: Sequence[Sample | None]) -> list[Finding]:
@@ -234,15 +234,10 @@ def _relapsed(left: Sequence[Sample | None]) -> list[Finding]:
                     measured=f"the last bad sample began at {one.start:.3f} s") for one in left if one][:1]
 
 
-def _enough(every: float) -> float:
-    """How long a service must be good without a break to count as recovered; the runner waits as long."""
-    return max(1.0, 5 * every)
-
-
 def _silent(samples: Sequence[Sample], disruption: float, limit: float, every: float) -> bool:
     """Did a probe stop sampling long before the end, so that it says nothing of what came then?"""
     after = [sample.end for sample in samples if sample.end >= disruption]
-    return not after or limit - max(after) > _enough(every) + 2.0
+    return not after or limit - max(after) > enough_s(every) + 2.0
 
 
 def _unseen(result: Figures, probes: dict[str, list[Sample]], disruption: float, limit: float) -> None:
@@ -283,7 +278,7 @@ def _outage(samples: Sequence[Sample], disruption: float, limit: float, every: f
     start = max(first.start, disruption)
     recovered = min(good, key=lambda s: s.end, default=None)
     lasted = max((s.end for s in good), default=0.0) - (recovered.start if recovered else 0.0)
-    if recovered and (recovered.end > limit or lasted < _enough(every) - every):
+    if recovered and (recovered.end > limit or lasted < enough_s(every) - every):
         recovered = None
     return _Outage(_Bad(start, first.end, min(before, start)), last, recovered)
 

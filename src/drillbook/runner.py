@@ -27,12 +27,13 @@ from drillbook.result import Residue
 from drillbook.revert import needs_restore
 from drillbook.steps import Stage, carry_out, for_ready, groups
 from drillbook.stopping import Stop, by_signals
+from drillbook.tracks import enough_s
 from drillbook.watching import Watch
 
 BASELINE_S = 15.0
 """Time in which every probe must be good once before anything is broken."""
-SETTLE_S = 1.0
-"""A service counts as recovered when it was good without a break for this long, or for five intervals."""
+FIT_S = 1.0
+"""A probe is ready once it was good without a break for this long, or for five intervals where these are shorter."""
 SETTLE_LIMIT_S = 60.0
 DETECT_LIMIT_S = 10.0
 READY_S = 30.0
@@ -236,7 +237,7 @@ class Runner:
 
     def _baseline(self) -> None:
         for track in self.probes.all():
-            enough = min(SETTLE_S, 5 * track.every)
+            enough = min(FIT_S, 5 * track.every)
             if not self.probes.wait(partial(track.good_for, enough), BASELINE_S, self.stage.cancel):
                 self._stopped()
                 self._end("inconclusive", f"the probe {track.id} was never good, so nothing was broken", [
@@ -324,8 +325,7 @@ class Runner:
     def _settle(self, tracks: Sequence[AvailabilityTrack | CanaryTrack], cancel: threading.Event,
                 since: float = -math.inf) -> None:
         for track in tracks:
-            enough = max(SETTLE_S, 5 * track.every)
-            self.probes.wait(partial(track.good_for, enough, since), SETTLE_LIMIT_S, cancel)
+            self.probes.wait(partial(track.good_for, enough_s(track.every), since), SETTLE_LIMIT_S, cancel)
 
     def _cleanup(self) -> None:
         """Carry out the cleanup."""

@@ -13,6 +13,11 @@ MOST_REASONS = 3
 """Different reasons of bad samples that a finding names."""
 
 
+def enough_s(every_s: float) -> float:
+    """Seconds for which a service must be good without a break to count as recovered; its probe asks every ``every_s``."""
+    return max(1.0, 5 * every_s)
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One question of an availability probe; seconds on the run's clock."""

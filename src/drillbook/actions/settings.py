@@ -34,7 +34,8 @@ test -d "$kept" && test ! -e "$kept/back" || exit 0
 export LC_ALL=C
 begun() { sed "s/.*) //" "/proc/$1/stat" 2>/dev/null | cut -d " " -f 20; }
 newer() {
-  start=$(begun "$1") hz=$(getconf CLK_TCK) now=$(date +%s.%N) changed=$(stat -c %.3Z -- "$path")
+  start=$(begun "$1") hz=$(getconf CLK_TCK) changed=$(stat -c %.3Z -- "$path")
+  now=$(date +%s.%N)
   read -r up _ < /proc/uptime
   for one in "$start" "$hz" "$now" "$up" "$changed"; do
     case $one in ''|*[!0-9.]*) return 1 ;; esac
