@@ -194,6 +194,12 @@ def test_a_single_file(place, tree):
     run(place, "files.matches", manifest=facts["manifest"])
 
 
+def test_folders_without_a_file_are_no_archive(place, tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    with pytest.raises(StepFailed, match="holds no file: there is nothing to archive"):
+        run(place, "files.archive", path=str(tmp_path / "a"), to=f"s3://{BUCKET}/hollow")
+
+
 def test_files_that_change_all_the_time_are_no_archive(place, tree):
     script = 'while test -e "$1"; do date +%N >> "$1"; sleep 0.01; done'
     (tree / "log").write_text("")

@@ -348,6 +348,30 @@ def test_a_comparison_sees_that(place, backup, restored, change):
         assert diff.startswith("--- backup\n+++ now\n")
 
 
+def test_a_comparison_of_no_table_is_none(place, backup, restored):
+    """Rows are missing, and nobody would see it."""
+    manifest = json.loads(place.s3().get_object(Bucket=BUCKET, Key="rich/manifest.json")["Body"].read())
+    names = [table["name"] for table in manifest["tables"]]
+    with pytest.raises(CouldNotVerify, match="no table's rows would be compared"):
+        place.run("postgres.matches", service="spare", manifest=backup["manifest"], ignore=dict.fromkeys(names, "busy"))
+    with pytest.raises(ValueError, match="cannot be in `tables` and in `ignore`"):
+        place.action("postgres.matches", service="spare", manifest=backup["manifest"], tables=["public.orders"],
+                     ignore={"public.orders": "busy"})
+
+
+def test_a_database_without_a_table_is_no_backup(place, primary):
+    primary.sql("CREATE DATABASE hollow")
+    try:
+        place.extra["hollow"] = primary.service.model_copy(update={"name": "hollow", "database": "hollow"})
+        with pytest.raises(StepFailed, match="the database hollow holds no table"):
+            place.run("postgres.dump", service="hollow", to=f"s3://{BUCKET}/hollow")
+    finally:
+        place.extra.pop("hollow", None)
+        primary.sql("DROP DATABASE hollow")
+    assert place.keys("hollow/") == []
+    assert leftovers(place) == []
+
+
 def test_a_sequence_that_went_on_is_no_difference(place, backup, restored):
     restored.sql("SELECT nextval('orders_id_seq'), nextval('untouched')")
     place.run("postgres.matches", service="spare", manifest=backup["manifest"])

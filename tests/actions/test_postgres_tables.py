@@ -1,5 +1,6 @@
 """One table dropped, emptied and brought back beside writers, against real servers and a real store."""
 
+import re
 import threading
 import time
 import uuid
@@ -263,6 +264,17 @@ def test_the_newest_backup_is_told_by_what_it_says(place, primary, backup):
         place.run("postgres.newest_backup", service="primary", store="store", prefix="nothing/")
     none = place.run("postgres.newest_backup", service="primary", store="store", prefix="nothing/", required=False)
     assert none["found"] is False
+
+
+def test_a_backup_of_tomorrow_is_not_the_newest(place, primary, backup):
+    """Taken while the server's clock was wrong, it would hide that no other is taken any more."""
+    body = place.s3().get_object(Bucket=BUCKET, Key="tables/manifest.json")["Body"].read()
+    ahead = re.sub(rb'"server_time":"[0-9]+', b'"server_time":"2999', body)
+    assert ahead != body
+    place.s3().put_object(Bucket=BUCKET, Key="ahead/a/manifest.json", Body=ahead)
+    place.s3().put_object(Bucket=BUCKET, Key="ahead/b/manifest.json", Body=body)
+    with pytest.raises(CouldNotVerify, match=r"says that it is of 2999.* s from now: s3://.*/ahead/a"):
+        place.run("postgres.newest_backup", service="primary", store="store", prefix="ahead/")
 
 
 def test_a_cluster_of_one_run_is_removed_by_that_run_alone(place, backup, target):

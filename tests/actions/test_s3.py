@@ -66,7 +66,7 @@ def test_objects_are_compared_one_by_one(place):
 
 
 @pytest.mark.parametrize("fields", [{}, {"store": "store"}, {"objects": {}}, {"store": "store", "manifest": "s3://bucket/x"},
-                                    {"store": "store", "objects": {"a": "short"}}, {"manifest": "not-a-uri"}])
+                                    {"store": "store", "objects": {}}, {"store": "store", "objects": {"a": "short"}}, {"manifest": "not-a-uri"}])
 def test_a_comparison_needs_one_source(place, fields):
     with pytest.raises(ValueError):
         place.action("s3.matches", **fields)

@@ -108,6 +108,19 @@ def test_a_copy_never_overwrites_and_of_nothing_is_none(place, plain):
         copied(place, plain, prefix="none/")
 
 
+def test_a_prefix_that_selects_nothing_restores_and_proves_nothing(place, versioned):
+    facts = copied(place, versioned)
+    place.s3().delete_object(Bucket=versioned, Key="a/one")
+    said = r"none of the 5 objects of the copy begins with 'A/'; the first is 'a/one'"
+    with pytest.raises(StepFailed, match=said):
+        matches(place, versioned, facts, prefix="A/")
+    for name, fields in (("s3.restore", {"from": facts["location"]}), ("s3.versions_restore", {"manifest": facts["manifest"]})):
+        with pytest.raises(StepFailed, match=said):
+            act(place, versioned, name, prefix="A/", **fields)
+    with pytest.raises(StepFailed, match="never held an object whose key begins with 'A/'"):
+        act(place, versioned, "s3.versions_restore", at=datetime.now(UTC).isoformat(timespec="seconds"), prefix="A/")
+
+
 @pytest.mark.parametrize(("change", "code"), [
     (lambda place, key: place.s3().put_object(Bucket=BUCKET, Key=key, Body=b"A" + b"/one" + b"a/one" * 99), "backup-digest"),
     (lambda place, key: place.s3().put_object(Bucket=BUCKET, Key=key, Body=b"short"), "backup-size"),

@@ -71,6 +71,14 @@ def test_a_volume_is_saved_and_comes_back(box, volume, store):
     assert [path for path in box.scratch.rglob("*") if path.is_file()] == []
 
 
+def test_an_empty_volume_is_no_backup(box, volume, store):
+    _, made = volume
+    assert made.exec_run(["sh", "-c", "rm -rf /data/* /data/.[!.]*"]).exit_code == 0
+    backup = VolumeBackup(service="box", volume="/data", to=f"s3://dr-backups/test-{uuid.uuid4().hex[:8]}/v")
+    with pytest.raises(StepFailed, match="is empty: there is nothing to back up"):
+        backup.run(box.ctx("backup.1"))
+
+
 def test_the_folder_itself_is_compared_where_the_backup_knows_it(box, volume, store):
     name, made = volume
     before, facts = listed(made), saved(box, name)

@@ -123,6 +123,15 @@ def read(store: Store, text: str) -> tuple[Reference, Manifest]:
     return folder, parsed(manifest_bytes(store, folder), folder)
 
 
+def below(manifest: Manifest, prefix: str) -> dict[str, Entry]:
+    """Its objects whose keys begin with ``prefix``, by key. Raises StepFailed when there is none: nothing would be shown."""
+    found = {key: one for key, one in sorted(manifest.objects.items()) if key.startswith(prefix)}
+    if not found:
+        raise StepFailed(f"none of the {len(manifest.objects)} objects of the copy begins with {prefix!r}; the first is "
+                         f"{min(manifest.objects, default='nothing')!r}")
+    return found
+
+
 def contents(ctx: Context, store: Store, wanted: Sequence[Wanted]) -> list[Content | None]:
     """Read every object and give its content's size and digest, or None for one that is not there (any more).
 

@@ -45,6 +45,9 @@ class Backup:
         with failing("the backup failed"), taking(self.store, self.folder) as backup, self.ctx.temporary("dump") as scratch:
             self.ctx.run("mkdir", "-m", "700", "--", f"{scratch}/files").check()
             draft, warnings = self._collect(f"{scratch}/files")
+            if not any(table.rows or table.name != content.LARGE_OBJECTS for table in draft.tables):
+                raise StepFailed(f"the database {self.service.database} holds no table: there is nothing to back up, and "
+                                 "nothing that a restore could prove; is `database` of the service right?")
             manifest = self._send(draft, scratch, backup)
             return {**backup.facts(self.ctx), **self._facts(manifest, warnings)}
 

@@ -73,6 +73,9 @@ class VolumeBackup(Write):
         """Bring the archive and then the manifest into the store."""
         taken_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         before = volume.digest()
+        if not before.entries:
+            raise StepFailed(f"the volume {volume.name} is empty: there is nothing to back up, and nothing that a restore "
+                             "could prove")
         volume.save(f"{scratch}/files/{ARCHIVE}")
         if volume.digest() != before:
             raise StepFailed(f"the volume {volume.name} changed while it was copied", findings=[finding(

@@ -65,6 +65,9 @@ class Archive(Write):
     def _pack(self, ctx: Context, path: str, archive: str) -> dict[str, Entry]:
         """Archive what is there; what changed between a look before and a look after is archived again."""
         before = _there(ctx, path)
+        if all(one.type == "folder" for one in before.values()):
+            raise StepFailed(f"{ctx.host.name}: {path} holds no file: there is nothing to archive, and nothing "
+                             "that a restore could prove")
         said = ""
         for _ in range(ROUNDS):
             ctx.run("rm", "-f", "--", archive).check()

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, TypeVar
 
 import psycopg
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from drillbook import stored
 from drillbook.action import Context, Facts, Place, Read, Undo, Write
@@ -211,6 +211,12 @@ class Matches(Read):
     ignore: Annotated[dict[str, str], Field(description="Tables whose rows are not compared, with the reason.")] = Field(
         default_factory=dict)
 
+    @model_validator(mode="after")
+    def _either(self) -> Matches:
+        if {"tables", "ignore"} <= self.__dict__.keys() and (both := sorted(set(self.tables) & self.ignore.keys())):
+            raise ValueError(f"{both[0]} cannot be in `tables` and in `ignore`")
+        return self
+
     @field_validator("ignore")
     @classmethod
     def _reasons(cls, value: dict[str, str]) -> dict[str, str]:
@@ -233,6 +239,9 @@ class Matches(Read):
         except (psycopg.Error, HostError) as error:
             raise CouldNotVerify(f"{self.service} could not be compared: {reason(error)}") from error
         wanted: list[Table] = self._scope(backup.tables, backup)
+        if not any(table.digest is not None and (table.rows or table.name != content.LARGE_OBJECTS) for table in wanted):
+            raise CouldNotVerify("no table's rows would be compared",
+                                 hint="the backup holds none, or `tables` and `ignore` leave none of them")
         named = {table.name for table in wanted}
         tables = tables if not self.tables else [table for table in tables if table.name in named]
         wrong = [*compare.tables(wanted, tables), *compare.sequences(backup.sequences, sequences),

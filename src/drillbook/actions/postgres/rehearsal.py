@@ -9,7 +9,7 @@ from pydantic import Field
 
 from drillbook.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.actions.postgres.fields import ServiceName
-from drillbook.errors import StepFailed
+from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
 from drillbook.postgresql import cluster, newest, temporary
 from drillbook.postgresql.tools import Tools
@@ -17,6 +17,9 @@ from drillbook.services import S3, Postgres
 from drillbook.store import Store
 from drillbook.stored import FILE
 from drillbook.values import Duration
+
+AHEAD_S = 60.0
+"""How far the clock of a database server may be ahead of the controller's."""
 
 
 class NewestBackup(Read):
@@ -48,6 +51,12 @@ class NewestBackup(Read):
         else:
             best, searched = newest.of(store, self.prefix, service, ctx.deadline)
         age = best.age(datetime.now(UTC))
+        if age < -AHEAD_S:
+            raise CouldNotVerify(
+                f"the newest backup of {service.database} says that it is of {best.manifest.server_time}, {-age:.0f} s from "
+                f"now: {str(best.folder).partition('#')[0]}",
+                hint="compare the clocks of the database server and of this machine; a backup that was taken while one was "
+                     "wrong hides all later ones until it is removed")
         facts: Facts = {
             "found": True, "location": str(best.folder), "manifest": str(best.folder.below(FILE, best.folder.sha256)),
             "snapshot_at": best.manifest.server_time, "age_s": round(age, 3), "count": searched.count,

@@ -167,7 +167,7 @@ class Restore(Write):
         source, target = Store(ctx.bucket(self.from_)), Store(ctx.service(self.service, S3))
         need_same_store(source.service, target.service)
         folder, manifest = objects.read(source, self.from_)
-        wanted = {key: one for key, one in manifest.objects.items() if key.startswith(self.prefix)}
+        wanted = objects.below(manifest, self.prefix)
         there = sorted(target.live(self.prefix).keys() & wanted.keys())
         contents = objects.contents(ctx, target, [Wanted(key) for key in there])
         right = {key for key, content in zip(there, contents, strict=True)

@@ -107,7 +107,7 @@ class Matches(Read):
     TIMEOUT = 1800.0
 
     store: Annotated[str | None, Field(description="The S3 service that holds `objects`.")] = None
-    objects: Annotated[dict[str, Digest] | None, Field(description="Wanted SHA-256 by key.")] = None
+    objects: Annotated[dict[str, Digest] | None, Field(min_length=1, description="Wanted SHA-256 by key.")] = None
     manifest: Annotated[Uri | None, Field(
         description="The `manifest` of a dump or of a copy: all its files or objects are compared.")] = None
     service: Annotated[str | None, Field(description="The S3 service whose objects must be as in the copy.")] = None
@@ -144,7 +144,7 @@ class Matches(Read):
             if self.service is not None:
                 return self._live(ctx, objects.parsed(data, folder))
             if objects.is_objects(data):
-                wanted = {body_key(folder, key): one for key, one in objects.parsed(data, folder).objects.items()}
+                wanted = {body_key(folder, key): one for key, one in objects.below(objects.parsed(data, folder), "").items()}
                 return self._entries(ctx, store, wanted)
         store, references = self._wanted(ctx)
         with ThreadPoolExecutor(READERS) as pool:
@@ -162,7 +162,7 @@ class Matches(Read):
         store = Store(ctx.service(self.service or "", S3))
         if manifest.bucket != store.service.bucket:
             raise StepFailed(f"the manifest is of the bucket {manifest.bucket}, not of {store.service.bucket}")
-        wanted = {key: one for key, one in sorted(manifest.objects.items()) if key.startswith(self.prefix)}
+        wanted = objects.below(manifest, self.prefix)
         facts, wrong = self._entries(ctx, store, wanted)
         extra = sorted(key for key in store.live(self.prefix or manifest.prefix).keys() - wanted.keys()
                        if key.startswith(manifest.prefix))

@@ -76,7 +76,7 @@ class VersionsRestore(Write):
         _, manifest = objects.read(Store(ctx.bucket(str(self.manifest))), str(self.manifest))
         if manifest.bucket != store.service.bucket:
             raise StepFailed(f"the manifest is of the bucket {manifest.bucket}, not of {store.service.bucket}")
-        wanted = {key: one for key, one in sorted(manifest.objects.items()) if key.startswith(self.prefix)}
+        wanted = objects.below(manifest, self.prefix)
         latest = {key: next((one for one in history.get(key, ()) if one.latest), None) for key in wanted}
         odd = [key for key, one in latest.items() if one is None or one.marker or one.id != wanted[key].version]
         live = {key: [one] for key in odd if (one := latest[key]) is not None and not one.marker}
@@ -101,6 +101,8 @@ class VersionsRestore(Write):
         return found
 
     def _by_time(self, history: Mapping[str, list[Version]]) -> Choice:
+        if not history:
+            raise StepFailed(f"the bucket never held an object whose key begins with {self.prefix!r}")
         at = datetime.fromisoformat(str(self.at))
         back, unchanged = [], 0
         for _, versions in sorted(history.items()):
