@@ -115,6 +115,14 @@ def test_what_is_due(shelf, capsys):
     assert max(map(len, text.splitlines())) <= 100
 
 
+@pytest.mark.parametrize(("text", "said"), [
+    ("drill: [", "broken.yml:2:1: did not find expected node content"), ("drill: broken\n", "broken.yml: it has no title")])
+def test_a_file_that_cannot_be_read_says_why(shelf, capsys, text, said):
+    (shelf.root / "drills" / "broken.yml").write_text(text)
+    assert overview.drills(Project(shelf.root)) == 0
+    assert f"✗ cannot be read: {said}" in " ".join(capsys.readouterr().out.split())
+
+
 def test_a_plan_does_not_depend_on_how_often_it_is_run(shelf):
     hosts = inventory.load(shelf.root / "hosts.yml")
     path = shelf.root / "drills" / "sample.yml"

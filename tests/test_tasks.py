@@ -111,9 +111,15 @@ def test_the_answer_to_manual_steps(folder):
     (["drill", "sample", "--inventory", "lba"], "did you mean"), (["audit", "--since", "2026-01-01"], "--until"),
     (["drill", "sample", "--quiet", "--json"], "exclude"), (["report", "no-such-run"], "no-such-run"),
     (["--help", "nonsense"], "nonsense"), (["--help", "dril.plan"], "did you mean 'drill.plan'"),
-    (["actions", "http.respond"], "did you mean")])
+    (["actions", "http.respond"], "did you mean"),
+    (["drill", "all"], "drills/all.yml:3:18: there is no drill 'sampel'"), (["drill.plan", "all"], "did you mean 'sample'"),
+    (["drill", "sample", "--inventory", "other"], "services.app.admin.password of the inventory: the environment variable")])
 def test_mistakes_end_with_2_and_a_message(folder, argv, said, monkeypatch, capsys):
     folder.write("restore:\n" + step(["true"]))
+    (folder.root / "drills" / "all.yml").write_text("suite: all\ntitle: All\ndrills: [sample, sampel]\n")
+    (folder.root / "inventory" / "other.yml").write_text(
+        f"environment: lab\nhosts: {{{here(folder.root)}}}\nservices:\n  app: {{kind: postgres, host: controller, database: a, "
+        "user: a, password: !file /dev/null, data_directory: /pg, admin: {user: b, password: !env DRILLBOOK_NONE}}\n")
     monkeypatch.chdir(folder.root)
     with pytest.raises(SystemExit) as end:
         tasks.program().run(["drillbook", *argv])

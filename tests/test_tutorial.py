@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,28 +14,27 @@ ROOT = Path(__file__).parent.parent
 @pytest.mark.long(60)
 def test_the_tutorial_works(tmp_path):
     text = (ROOT / "docs" / "tutorial.md").read_text()
-    (tmp_path / "drills").mkdir()
-    (tmp_path / "inventory").mkdir()
-    shutil.copy(ROOT / "inventory" / "lab.yml", tmp_path / "inventory")
-    shutil.copy(ROOT / "drills" / "postgres-lost.yml", tmp_path / "drills")
-    environment = {**os.environ, "DRILLBOOK_LAB": f"/var/tmp/drillbook-tutorial-{os.getpid()}"}
+    folder, environment = tmp_path, {**os.environ, "DRILLBOOK_LAB": f"/var/tmp/drillbook-tutorial-{os.getpid()}"}
     ran = []
     try:
         for kind, block in re.findall(r"^```(yaml|console)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
             if kind == "yaml":
-                (tmp_path / "drills" / f"{re.search(r'drill: (.+)', block)[1]}.yml").write_text(block)
+                (folder / "drills" / f"{re.search(r'drill: (.+)', block)[1]}.yml").write_text(block)
                 continue
             command, _, comment = block.strip().removeprefix("$ ").partition("  # exit ")
             ran.append(command)
-            done = run(command, tmp_path, environment)
+            if command.startswith("cd "):
+                folder = folder / command.removeprefix("cd ")
+                continue
+            done = run(command, folder, environment)
             assert done.returncode == int(comment or 0), f"{command}\n{done.stdout}{done.stderr}"
             if command.endswith("cache-stopped") and "plan" not in command:
                 assert "no-outage-seen" in done.stdout
             if comment:
                 assert "objective-missed" in done.stdout
     finally:
-        run("drillbook lab.down", tmp_path, environment)
-    assert len(ran) == 7
+        run("drillbook lab.down", folder, environment)
+    assert len(ran) == 10
 
 
 def run(command, folder, environment):

@@ -188,7 +188,7 @@ def connect(inventory: Inventory, name: str) -> Host:
 
 def redactor_for(one: Plan) -> Redactor:
     """What hides the plan's secrets. Raises SecretError, and UsageError when a secret stands in the plan in plain text."""
-    redactor = Redactor([*(secret.reveal() for secret in one.inventory.secrets()), *one.inventory.ways()])
+    redactor = Redactor([*one.inventory.revealed(), *one.inventory.ways()])
     plain = one.model_dump(mode="json")
     if redactor.value(plain) != plain:
         raise UsageError("a secret of the inventory also stands in plain text in the drill or the inventory, "

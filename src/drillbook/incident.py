@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from drillbook.diagnosing.tree import Tree
 from drillbook.errors import SecretError, UsageError
 from drillbook.host import Deadline
 from drillbook.hosting import Hosts
-from drillbook.inventory import CONTROLLER, Inventory
+from drillbook.inventory import CONTROLLER, Inventory, read_secret
 from drillbook.project import Project
 from drillbook.redact import Redactor
 from drillbook.report.figures import one_line
@@ -53,7 +53,10 @@ def diagnose(project: Project, service: str, inventory_name: str, within: str, *
     inventory = project.inventory(inventory_name)
     book = Book(trees(project), inventory)
     names = scope.around(inventory.services, service) if service else scope.everything(inventory.services)
-    late = _unread(inventory.secrets(), deadline)
+    if not names:
+        raise UsageError(f"the inventory {inventory_name} has no service that could be examined",
+                         hint=f"describe your services in inventory/{inventory_name}.yml; see docs/inventories.md")
+    late = _unread(inventory.secrets_by_place(), deadline)
     with looking(book, redacted=not late) as look:
         found = look(names, 0.0 if late else deadline.remaining())
     found = found.model_copy(update={"why": (*late, *found.why), "seconds": round(time.monotonic() - begun, 3)})
@@ -85,28 +88,28 @@ def _seconds(within: str) -> float:
     return seconds
 
 
-def _unread(secrets: Sequence[Secret], deadline: Deadline) -> list[str]:
+def _unread(secrets: Mapping[str, Secret], deadline: Deadline) -> list[str]:
     """Read all ``secrets`` at once; what is to be said of those that hang until the deadline. Raises SecretError."""
-    read: list[Secret] = []
+    read: list[str] = []
     failed: list[SecretError] = []
 
-    def reveal(secret: Secret) -> None:
+    def reveal(place: str, secret: Secret) -> None:
         try:
-            secret.reveal(min(PATIENCE_S, deadline.remaining()))
-            read.append(secret)
+            read_secret(place, secret, min(PATIENCE_S, deadline.remaining()))
+            read.append(place)
         except SecretError as error:
             if deadline.remaining():
                 failed.append(error)
 
-    threads = [threading.Thread(target=reveal, args=(one,), name="secret", daemon=True) for one in secrets]
+    threads = [threading.Thread(target=reveal, args=pair, name="secret", daemon=True) for pair in secrets.items()]
     for thread in threads:
         thread.start()
-    for secret, thread in zip(secrets, threads, strict=True):  # a command that hangs is ended at the deadline
+    for secret, thread in zip(secrets.values(), threads, strict=True):  # a command that hangs is ended at the deadline
         thread.join(max(0.0, deadline.at + (KILL_S if secret.source == "command" else 0.0) - time.monotonic()))
     if failed:
         raise failed[0]
     return [f"the secret {one.of} could not be read in time; nothing was asked, since nothing could be redacted"
-            for one in secrets if one not in read]
+            for place, one in secrets.items() if place not in read]
 
 
 @contextmanager
@@ -115,7 +118,7 @@ def looking(book: Book, *, redacted: bool = True) -> Iterator[Look]:
 
     Unless ``redacted``, no secret is read, and nothing may be asked.
     """
-    redactor = Redactor([secret.reveal() for secret in book.inventory.secrets()] if redacted else ())
+    redactor = Redactor(book.inventory.revealed() if redacted else ())
     hosts = Hosts(lambda name: conduct.connect(book.inventory, name))
     with tempfile.TemporaryDirectory(prefix="drillbook-diagnose-") as folder:
         def look(names: Sequence[str], within_s: float) -> Diagnosis:

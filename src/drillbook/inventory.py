@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -11,13 +11,13 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from drillbook import reading, strict
-from drillbook.errors import PlanError, SecretError
+from drillbook.errors import LabError, PlanError, SecretError
 from drillbook.host import Target
 from drillbook.patterns import PatternError
 from drillbook.patterns import expand as pattern_hosts
 from drillbook.reading import AnsibleSource
 from drillbook.services import AnyService, Service
-from drillbook.values import Secret
+from drillbook.values import PATIENCE_S, Secret
 
 CONTROLLER = "controller"
 """The name of the machine that Drillbook itself runs on; every inventory has it."""
@@ -143,10 +143,15 @@ class Inventory(BaseModel):
 
     def secrets(self) -> list[Secret]:
         """Every secret in the inventory."""
-        found: list[Secret] = []
-        for service in self.services.values():
-            _collect(service, found)
-        return found
+        return list(self.secrets_by_place().values())
+
+    def secrets_by_place(self) -> dict[str, Secret]:
+        """Every secret in the inventory by its keys, such as ``services.cache.password``."""
+        return dict(pair for key, service in self.services.items() for pair in _secrets(service, f"services.{key}"))
+
+    def revealed(self) -> list[str]:
+        """The value of every secret. Raises SecretError, which names the secret by its keys."""
+        return [read_secret(place, secret) for place, secret in self.secrets_by_place().items()]
 
     def ways(self) -> list[str]:
         """The service URLs of the contacts, those that can be read without running a program: no drill waits for them."""
@@ -157,12 +162,20 @@ class Inventory(BaseModel):
         return found
 
 
-def _collect(value: Any, found: list[Secret]) -> None:
+def _secrets(value: Any, place: str) -> Iterator[tuple[str, Secret]]:
     if isinstance(value, Secret):
-        found.append(value)
+        yield place, value
     elif isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            _collect(getattr(value, name), found)
+        for name, field in type(value).model_fields.items():
+            yield from _secrets(getattr(value, name), f"{place}.{field.alias or name}")
+
+
+def read_secret(place: str, secret: Secret, within_s: float = PATIENCE_S) -> str:
+    """The value of the secret at the keys ``place`` of an inventory. Raises SecretError, which names them."""
+    try:
+        return secret.reveal(within_s)
+    except SecretError as error:
+        raise SecretError(f"{place} of the inventory: {error.message}", hint=error.hint) from None
 
 
 def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
@@ -199,7 +212,10 @@ def _tags(folder: Path, lab: LabLookup | None) -> Mapping[str, strict.TagReader]
     def of_lab(value: Any) -> str | int:
         if lab is None or not isinstance(value, str):
             raise ValueError("only a lab's inventory has values of the lab")
-        return lab(value)
+        try:
+            return lab(value)
+        except LabError as error:
+            raise ValueError(f"{error.message}; {error.hint}".removesuffix("; ")) from None
 
     def lab_secret(value: Any) -> Secret:
         return Secret(source="file", name=str(of_lab(f"secrets.{value}")))

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import yaml
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -27,6 +28,7 @@ from drillbook.values import Duration
 
 WORDS = {"passed": "green", "failed": "red", "inconclusive": "yellow", "refused": "yellow", "aborted": "yellow",
          "unfinished": "bold red", "running": "cyan"}
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 HEAD = 4096
 """Bytes at the beginning of a result that hold its verdict."""
 MOST_RUNS = 30
@@ -41,6 +43,8 @@ class Wanted:
     title: str
     suite: bool
     every: Duration | None
+    broken: str = ""
+    """Why the file cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,10 @@ def drills(project: Project) -> int:
 def _row(table: Table, wanted: Wanted, standing: Standing, now: datetime) -> None:
     last, passed = standing.last, standing.passed
     name = Text(wanted.name + (" (suite)" if wanted.suite else ""))
-    name.append(f"\n{one_line(wanted.title)}", style="dim")
+    if wanted.broken:
+        name.append(f"\n✗ cannot be read: {one_line(wanted.broken)}", style="bold red")
+    else:
+        name.append(f"\n{one_line(wanted.title)}", style="dim")
     verdict = f"{last['verdict']}{' + residue' if last['exit'] == 5 else ''}" if last else "never run"
     shape = Text(verdict, style=WORDS.get(last["verdict"], "") if last else "dim")
     when = Text(_day(str(last["started"])) if last else "-")
@@ -118,15 +125,30 @@ def _wanted(name: str, path: Path) -> Wanted:
     """What the file of ``name`` says: only these lines are read, so that the list stays fast."""
     title, suite, every = "", False, None
     try:
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        text = path.read_text(encoding="utf-8", errors="replace")
+        for line in text.splitlines():
             if line.startswith("title:"):
                 title = line.removeprefix("title:").strip().strip("\"'")
             elif line.startswith("every:"):
                 every = _duration(line.removeprefix("every:"))
             suite = suite or line.startswith("suite:")
     except OSError as error:
-        title = f"cannot be read: {error.strerror}"
-    return Wanted(name, title, suite, every)
+        return Wanted(name, title, suite, every, f"{path.name}: {error.strerror}")
+    return Wanted(name, title, suite, every, _broken(text, path))
+
+
+def _broken(text: str, path: Path) -> str:
+    """Why a file is no YAML with a title; whether all in it is right is not looked at, so that the list stays fast."""
+    try:
+        for _ in yaml.parse(text, Loader=_LOADER):
+            pass
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        return f"{path.name}{where}: {error.problem}"
+    except yaml.YAMLError as error:
+        return f"{path.name}: {error}"
+    return "" if re.search(r"^title:", text, re.MULTILINE) else f"{path.name}: it has no title"
 
 
 def _duration(text: str) -> Duration | None:

@@ -60,7 +60,7 @@ class Project:
         if name not in known:
             raise UnknownName(f"there is no drill or suite {name!r} in {self.root / 'drills'}",
                               hint=f"{did_you_mean(name, known)}there are: {', '.join(known) or 'none'}")
-        return spec.load(known[name])
+        return spec.load(known[name], known=known)
 
     def inventory(self, name: str) -> Inventory:
         """The inventory ``name``: a file in ``inventory/``, or a path. Raises UnknownName, InventoryError."""

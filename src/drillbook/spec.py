@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -188,15 +189,19 @@ class Suite(_Part):
                                                                    "when it is due.")
 
 
-def load(path: Path, trees: Path | None = None) -> Drill | Suite:
+def load(path: Path, trees: Path | None = None, known: Collection[str] | None = None) -> Drill | Suite:
     """Read a drill or a suite; ``trees`` is the folder of its diagnosis trees, where that is not beside it.
 
-    Raises SpecError with file, line and column.
+    With ``known``, the names of all drills, those of a suite must be among them. Raises SpecError with its place.
     """
     document = strict.load(path, error_type=SpecError)
     if "suite" in document.value and "drill" not in document.value:
         suite = document.validate(Suite, document.value)
         _same_name(document, "suite", suite.suite, path)
+        for index, name in enumerate(suite.drills if known is not None else ()):
+            if name == suite.suite or name not in (known or ()):
+                near = strict.did_you_mean(name, sorted(set(known or ()) - {suite.suite}))
+                raise document.error(("drills", index), f"there is no drill {name!r}", hint=near)
         return suite
     return _drill(document, path, trees)
 
@@ -330,4 +335,4 @@ def names_in(folder: Path) -> dict[str, Path]:
             raise SpecError(f"two drills are named {path.stem!r}: {found[path.stem]} and {path}",
                             hint="give one of them another name, in its file and in its `drill:`")
         found[path.stem] = path
-    return found
+    return dict(sorted(found.items()))

@@ -175,7 +175,7 @@ def test_wrong_without_a_cause_is_unknown(tmp_path):
     made.unit("app", DEAD)
     found = made.look("api")
     assert (found.found, found.ranked) == ("unknown", ())
-    assert "api: not true: unit.ok" in found.why
+    assert "api: not true: unit.ok; its unit: api is inactive (dead), not running" in found.why
 
 
 def test_nothing_looked_at_is_not_healthy(tmp_path):
@@ -183,6 +183,20 @@ def test_nothing_looked_at_is_not_healthy(tmp_path):
     found = made.look("api")
     assert found.found == "unknown"
     assert found.why == ("api: nothing that was looked at shows that it is well",)
+
+
+def test_no_service_at_all_is_not_healthy(site):
+    found = examine(site.ctx(), site.book, (), 20.0)
+    assert (found.found, found.why) == ("unknown", ("the inventory has no service that could be examined",))
+
+
+def test_what_depends_on_a_check_that_failed_says_why_that_one_did(tmp_path):
+    made = Site(tmp_path, TREE.replace("when: not unit.ok}", 'name: its rows}').replace(
+        'memory: {host.memory: {service: "{{ service.name }}"}', 'memory: {host.memory: {service: "{{ unit.rows }}"}'))
+    made.unit("app", DEAD)
+    made.hosts["app"].on(("cat", "/proc/meminfo"), MEMINFO.format(free=900))
+    doubt, = [one for one in made.look("api").why if "its rows" in one]
+    assert doubt.startswith("api: its rows could not be looked at: unit said: api is inactive (dead)")
 
 
 def test_what_a_target_says_never_becomes_an_expression(site):

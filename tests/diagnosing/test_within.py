@@ -54,4 +54,14 @@ def test_a_secret_that_fails_is_an_error_as_ever(tmp_path):
         "  cache: {kind: redis, host: controller, address: 127.0.0.1, port: 1, password: !env DRILLBOOK_NONE}\n")
     done = folder.run("diagnose", "--within", "3s")
     assert done.returncode == 2
-    assert "the environment variable DRILLBOOK_NONE is not set" in done.stderr + done.stdout
+    assert "services.cache.password of the inventory: the environment variable DRILLBOOK_NONE is not set" in done.stderr
+
+
+def test_an_inventory_without_a_service_is_not_healthy(tmp_path):
+    folder = Folder(tmp_path)
+    (tmp_path / "drills" / "diagnosis").mkdir()
+    (tmp_path / "drills" / "diagnosis" / "cache.yml").write_text(TREE)
+    (tmp_path / "inventory" / "lab.yml").write_text("environment: lab\nhosts: {}\nservices: {}\n")
+    done = folder.run("diagnose")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the inventory lab has no service that could be examined" in done.stderr

@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict
 from drillbook import template
 from drillbook.action import Context
 from drillbook.diagnosing import ranking, scope
-from drillbook.diagnosing.gather import Gathering
+from drillbook.diagnosing.gather import Gathering, Made
 from drillbook.diagnosing.ranking import HEALTHY, UNKNOWN, Suspect
 from drillbook.diagnosing.scope import Case
-from drillbook.diagnosing.tree import Tree
+from drillbook.diagnosing.tree import Check, Tree
 from drillbook.errors import Cancelled
 from drillbook.inventory import Inventory
 from drillbook.services import kind_of
@@ -91,7 +91,7 @@ def _reachable(suspect: Suspect, inventory: Inventory) -> Suspect:
 
 def _doubts(gathering: Gathering, cases: Sequence[Case], book: Book, services: Sequence[str]) -> tuple[str, ...]:
     """Why it cannot be said that all is well: checks that were not made, signs of health that are missing."""
-    doubts: list[str] = []
+    doubts: list[str] = [] if services else ["the inventory has no service that could be examined"]
     shown: set[str] = set()
     for case in cases:
         for check in case.tree.checks:
@@ -105,7 +105,10 @@ def _doubts(gathering: Gathering, cases: Sequence[Case], book: Book, services: S
             if held:
                 shown.add(case.service)
             else:
-                doubts.append(f"{case.subject}: {'not known' if held is None else 'not true'}: {text}")
+                behind = _behind(gathering, case, text)
+                said = "".join(f"; {check.words.name or check.id}: {one.message}" for check, one in behind
+                               if one.status == "made" and not one.ok and one.message)
+                doubts.append(f"{case.subject}: {'not known' if held is None else 'not true'}: {text}{said}")
     for name in services:
         if name not in {case.service for case in cases}:
             doubts.append(f"{name}: no tree examines services of kind {kind_of(book.inventory.services[name])}")
@@ -114,8 +117,12 @@ def _doubts(gathering: Gathering, cases: Sequence[Case], book: Book, services: S
     return tuple(dict.fromkeys(doubts))
 
 
+def _behind(gathering: Gathering, case: Case, text: str) -> list[tuple[Check, Made]]:
+    """The checks that ``text`` refers to, with what became of them."""
+    names = {reference[0] for reference in template.references(text, bare=True)}
+    return [(check, gathering.made[case, check.id]) for check in case.tree.checks if check.id in names]
+
+
 def _left_out(gathering: Gathering, case: Case, text: str) -> bool:
     """Does ``text`` refer to a check that does not fit this inventory, or was not called for?"""
-    names = {reference[0] for reference in template.references(text, bare=True)}
-    return any(one.status == "left out" for check in case.tree.checks
-               if check.id in names and (one := gathering.made[case, check.id]))
+    return any(one.status == "left out" for _, one in _behind(gathering, case, text))

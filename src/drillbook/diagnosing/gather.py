@@ -115,7 +115,9 @@ class Gathering:
             params = template.evaluate(check.params, names)
             action = find(check.action).model_validate(params)
         except (ValidationError, ValueError) as error:
-            return self._settle(case, check, "not made", printable(str(error), limit=300))
+            seen = [self.made[case, other] for other in sorted(_sees(check))]
+            failed = [f"{one.check.id} said: {one.message}" for one in seen if not one.ok]
+            return self._settle(case, check, "not made", printable("; ".join(failed) or str(error), limit=300))
         return self._ask(case, check, action, self._host(case, action, params))
 
     def _host(self, case: Case, action: Action, params: Mapping[str, Any]) -> str:
