@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 import subprocess
+import time
 
 import pytest
 from rich.console import Console
@@ -12,7 +13,7 @@ from drillbook import desk, verifying
 from drillbook.attesting import keys
 from drillbook.attesting.lines import walk
 from drillbook.errors import UnknownName
-from drillbook.journal import FILE
+from drillbook.journal import FILE, alive
 from drillbook.project import Project
 from drillbook.values import canonical, digest
 from tests.needs import need
@@ -261,6 +262,10 @@ def test_a_killed_run_has_no_ending_until_it_is_recovered(tmp_path):
                 program.kill()
                 break
     assert (status, said["ending"]) == (3, "UNKNOWN the run is still going on")
+    end = time.monotonic() + 30
+    while alive(run):  # a command that it was about to start holds the journal until that has begun
+        assert time.monotonic() < end
+        time.sleep(0.05)
     status, said = checked(run)
     assert status == 3
     assert f"the run has no ending: its controller died; put back what it left: invoke drill.recover {run.name}" in said["ending"]
