@@ -99,7 +99,10 @@ class TryStart(Write):
 
 
 class Restart(Write):
-    """Stop a service's unit if it runs, start it, and wait until it runs: it reads its settings anew."""
+    """Stop a service's unit if it runs, start it, and wait until it runs: it reads its settings anew.
+
+    What its manager stops together with it, such as units of systemd that require it, is started again as well.
+    """
 
     service: ServiceName
 
@@ -110,9 +113,11 @@ class Restart(Write):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``unit``, ``pid``, ``pid_before`` (of the process that was stopped, or none)."""
         manager, unit = manager_of(ctx.host), _unit(ctx, self.service)
-        before = _state(ctx, self.service)
+        before, others = _state(ctx, self.service), manager.together(ctx.host, unit, ctx.deadline)
         manager.ensure(ctx.host, unit, "stopped", ctx.deadline)
         seen = manager.ensure(ctx.host, unit, "running", ctx.deadline)
+        for other in others:
+            manager.ensure(ctx.host, other, "running", ctx.deadline)
         return {"unit": seen.unit, "pid": seen.pid, "pid_before": before.pid}
 
     def undo(self, ctx: Context) -> Undo:
@@ -132,12 +137,16 @@ class _Down(Fault):
         if seen.state != "running":
             raise NotReady(f"{ctx.host.name}: {seen.unit} is {seen.word} before the drill; it must run",
                            hint=f"start the unit {seen.unit} and find out why it was down")
-        if why := manager_of(ctx.host).passing(ctx.host, seen.unit, ctx.deadline):
+        manager = manager_of(ctx.host)
+        if why := manager.passing(ctx.host, seen.unit, ctx.deadline):
             raise NotReady(f"{ctx.host.name}: {seen.unit}: {why}", hint="make it so that it can be started again")
+        if others := manager.reviving(ctx.host, seen.unit, ctx.deadline):
+            raise NotReady(f"{ctx.host.name}: {seen.unit} would be started again by {', '.join(others)}, which runs",
+                           hint="break something that stays broken, or stop that before the drill")
 
     def undo(self, ctx: Context) -> Undo:
-        """Start the unit."""
-        return Undo.by_commands(manager_of(ctx.host).start(_unit(ctx, self.service)))
+        """Start the unit, and what its manager stops together with it."""
+        return Undo.by_commands(*manager_of(ctx.host).back(ctx.host, _unit(ctx, self.service), ctx.deadline))
 
     def active(self, ctx: Context) -> bool:
         """True while the unit does not run, also while it is on its way there or back."""

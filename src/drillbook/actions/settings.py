@@ -49,7 +49,7 @@ pid=$("$@" 2>/dev/null) && test ! -L "$path" && newer "$pid" || : > "$kept/back"
 """
 # KEPT COMMAND...: stop the unit where the original came back, or it was found to be stale.
 _STOP_IF_STALE = 'test -e "$1/back" || exit 0; shift; "$@" || true'
-# KEPT COMMAND...: start the unit, which ran before the change, unless there was none.
+# KEPT COMMAND...: start the unit, which ran before the change, or one that was stopped with it, unless there was no change.
 _START = 'test -d "$1" || exit 0; shift; "$@"'
 # FROM TO [DIGEST]: a copy with the same owner and permissions takes the place of TO at once, when it is on the disk whole.
 _COPY = """
@@ -179,7 +179,8 @@ class _Settings(Action):
             manager = manager_of(ctx.host)
             commands = [(*root, "sh", "-c", _FIND_STALE, "sh", kept, path, *manager.main(unit)),
                         (*root, "sh", "-c", _STOP_IF_STALE, "sh", kept, *manager.stop(unit)),
-                        (*root, "sh", "-c", _START, "sh", kept, *manager.start(unit))]
+                        *((*root, "sh", "-c", _START, "sh", kept, *argv)
+                          for argv in manager.back(ctx.host, unit, ctx.deadline))]
         return Undo.by_commands((*root, "sh", "-c", swap.RETURN, "sh", path, kept), *commands,
                                 (*root, "rm", "-rf", "--", kept))
 
@@ -202,8 +203,10 @@ class Change(_Settings, Fault):
         facts = self._swapped(ctx)
         if unit := self._unit(ctx):
             manager = manager_of(ctx.host)
+            starts = manager.back(ctx.host, unit, ctx.deadline)
             manager.ensure(ctx.host, unit, "stopped", ctx.deadline)
-            ctx.run(*manager.start(unit))
+            for argv in starts:
+                ctx.run(*argv)
             seen = manager.state(ctx.host, unit, ctx.deadline)
             self._remember(ctx, seen)
             facts["word"] = seen.word
@@ -226,8 +229,11 @@ class Apply(_Settings, Write):
         facts = self._swapped(ctx)
         if unit := self._unit(ctx):
             manager = manager_of(ctx.host)
+            others = manager.together(ctx.host, unit, ctx.deadline)
             manager.ensure(ctx.host, unit, "stopped", ctx.deadline)
             seen = manager.ensure(ctx.host, unit, "running", ctx.deadline)
+            for other in others:
+                manager.ensure(ctx.host, other, "running", ctx.deadline)
             self._remember(ctx, seen)
             facts["pid"] = seen.pid
         return facts

@@ -17,9 +17,10 @@ ENDED_S = 2.5
 
 @dataclass(frozen=True, slots=True)
 class UnitState:
-    """State of a unit: ``state`` is ``running``, ``stopped`` or ``failed``; ``word`` is the manager's own word for it.
+    """State of a unit: ``state`` is ``running``, ``stopped`` or ``failed``, or the way there, such as ``starting``.
 
-    ``pid`` is its main process as the host numbers it, None when there is none or the host does not see it.
+    ``word`` is the manager's own word for it; ``pid`` is its main process as the host numbers it, None when there is none or
+    the host does not see it.
     """
 
     unit: str
@@ -76,6 +77,18 @@ class Manager(ABC):
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
         """Why ``unit`` could not be started again once it is stopped; empty: it could."""
         return ""
+
+    def reviving(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
+        """What runs now and would start ``unit`` again by itself after it was stopped."""
+        return ()
+
+    def together(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
+        """Units that run now, and that the manager stops when ``unit`` is stopped but does not start again with it."""
+        return ()
+
+    def back(self, host: Host, unit: str, deadline: Deadline) -> tuple[Argv, ...]:
+        """The commands that put back what runs now, once ``unit`` was stopped or has ended. Raises HostError."""
+        return (self.start(unit), *(self.start(one) for one in self.together(host, unit, deadline)))
 
     def state(self, host: Host, unit: str, deadline: Deadline) -> UnitState:
         """The state of ``unit`` now. Raises CouldNotVerify when the manager does not know it or does not answer."""

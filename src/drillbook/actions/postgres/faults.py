@@ -78,7 +78,7 @@ class Stop(Fault):
         """Start it again."""
         service = ctx.service(self.service, Postgres)
         if service.unit:
-            return Undo.by_commands(manager_of(ctx.host).start(service.unit))
+            return Undo.by_commands(*manager_of(ctx.host).back(ctx.host, service.unit, ctx.deadline))
         return Undo.by_commands(cluster.start_command(Tools.of(ctx, service, ctx.host)))
 
     def active(self, ctx: Context) -> bool:

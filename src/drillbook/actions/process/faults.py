@@ -196,7 +196,7 @@ class Kill(_OnProcess):
         """Start the unit; without one, run `start` unless the service is there again."""
         if unit := self._unit(ctx):
             forget = ("rm", "-rf", "--", state_folder(ctx))
-            return Undo.by_commands(manager_of(ctx.host).start(unit), (*as_root(ctx), *forget))
+            return Undo.by_commands(*manager_of(ctx.host).back(ctx.host, unit, ctx.deadline), (*as_root(ctx), *forget))
         return self._undone_by(ctx, _REVIVE, *self._place(), *self.start)
 
     def _place(self) -> Argv:
@@ -290,7 +290,7 @@ class Limit(_OnProcess):
         """Give that process its soft limits back; start it again when it ended under them."""
         if unit := self._unit(ctx):
             back = self._undone_by(ctx, _RAISE + 'rm -rf -- "$folder"')
-            return Undo.by_commands(*back.commands, manager_of(ctx.host).start(unit))
+            return Undo.by_commands(*back.commands, *manager_of(ctx.host).back(ctx.host, unit, ctx.deadline))
         place = ("file", str(self.pid_file)) if self.pid_file is not None else ("port", f":{self.port:04X}")
         return self._undone_by(ctx, _RAISE + _REVIVE, *place, *self.start)
 

@@ -47,7 +47,7 @@ def ready(files: Path, progress: Progress) -> str:
     """Have every image, and return their tag. Raises LabError."""
     wanted = tag(files)
     if not _all_there(wanted):
-        with _alone():
+        with alone():
             if not _all_there(wanted):
                 _build(files, wanted, progress)
     return wanted
@@ -58,7 +58,7 @@ def _all_there(wanted: str) -> bool:
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
     """One build at a time of this user: who comes second finds the images made."""
     path = Path(tempfile.gettempdir()) / f"drillbook-lab-images-{os.getuid()}.lock"
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -70,14 +70,14 @@ def _alone() -> Iterator[None]:
 
 
 def _build(files: Path, wanted: str, progress: Progress) -> None:
-    base = _base(progress)
-    progress(f"images are built on {base}: some minutes, once")
+    on = base(progress)
+    progress(f"images are built on {on}: some minutes, once")
     with tempfile.TemporaryDirectory(prefix="drillbook-lab-") as folder:
         context = Path(folder)
         _fill(context, files)
         (context / "compose.env").write_text(_PLACEHOLDERS, encoding="utf-8")
         engine.composed(context, files, "drillbook-lab", "build", within=BUILD_WITHIN,
-                        more={"CONTEXT": folder, "BASE": base, "TAG": wanted, "DOCKER_BUILDKIT": "1"})
+                        more={"CONTEXT": folder, "BASE": on, "TAG": wanted, "DOCKER_BUILDKIT": "1"})
     progress("the images are built")
 
 
@@ -112,8 +112,8 @@ def _fill(context: Path, files: Path) -> None:
         shutil.copy(path, target)
 
 
-def _base(progress: Progress) -> str:
-    """The image to build on: the chosen one, one made here before, Debian's own, or one that is made now."""
+def base(progress: Progress) -> str:
+    """The image to build on: the chosen one, an earlier one, Debian's own, or one that is made now. Raises LabError."""
     if chosen := os.environ.get(CHOICE):
         return chosen
     for image in (BASE, OFFICIAL):

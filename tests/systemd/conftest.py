@@ -1,0 +1,203 @@
+"""A machine that a real systemd rules: a container of its own, reached by SSH as three users.
+
+It is no privileged container: systemd needs to mount, so it gets CAP_SYS_ADMIN, and its own view of the control groups.
+"""
+
+import contextlib
+import subprocess
+import time
+import uuid
+
+import pytest
+
+from drillbook.action import Context
+from drillbook.errors import HostError, LabError
+from drillbook.host import Deadline, ManagerConfig, Target
+from drillbook.hosts.open import open_host
+from drillbook.manager import manager_of
+from drillbook.services import Http
+from tests.hosts.servers import free_port, new_key
+from tests.needs import docker_engine, missing
+from tests.systemd import image
+
+PATIENCE = 60
+MANAGERS = {"root": ManagerConfig(), "ops": ManagerConfig(sudo=True), "app": ManagerConfig(user=True)}
+OPTIONS = ("--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
+           "--cgroupns", "private", "--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp")
+# What Drillbook may leave nothing of: units, their links, files, processes.
+LEFT = """
+find / -xdev -name '*drillbook*' -not -path '/proc/*' 2>/dev/null
+find /run -name '*drillbook*' 2>/dev/null
+systemctl list-units --all --plain --no-legend 'drillbook*'
+systemctl --user -M app@ list-units --all --plain --no-legend 'drillbook*'
+grep -l drillbook /proc/[0-9]*/cmdline 2>/dev/null | grep -v "/$$/"
+exit 0
+"""
+
+
+def until(held, what="the condition"):
+    end = time.monotonic() + PATIENCE
+    while not (value := held()):
+        assert time.monotonic() < end, f"{what} did not come true within {PATIENCE} s"
+        time.sleep(0.1)
+    return value
+
+
+class Machine:
+    """The container; hosts of it are opened anew for each test."""
+
+    def __init__(self, folder):
+        self.name, self.folder, self.port = f"drillbook-test-{uuid.uuid4().hex[:8]}", folder, free_port()
+        keys = folder / "keys"
+        keys.mkdir()
+        host_key, self.client_key = new_key(keys / "host_key"), new_key(folder / "client_key")
+        (keys / "authorized_keys").write_text(self.client_key.with_suffix(".pub").read_text())
+        self.known_hosts = folder / "known_hosts"
+        self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {host_key.with_suffix('.pub').read_text()}")
+        self.opened = []
+        docker("run", "--detach", "--name", self.name, *OPTIONS, "--volume", f"{keys}:/mnt/keys:ro",
+               "--publish", f"127.0.0.1:{self.port}:22", image.ready())
+
+    def root(self, script):
+        """What a script of root prints on the machine, without Drillbook."""
+        return docker("exec", self.name, "sh", "-c", script)
+
+    def host(self, user, manager=None, **more):
+        """An SSH connection of its own as ``user``, with the manager that fits."""
+        target = Target(name=user, address="127.0.0.1", port=self.port, user=user, identity=str(self.client_key),
+                        known_hosts=str(self.known_hosts), manager=manager or MANAGERS[user], **more)
+        host = open_host(target, targets={user: target})
+        self.opened.append(host)
+        return host
+
+    def up(self):
+        """Wait until the machine has started and every user can be answered by its own systemd."""
+        def answered(user):
+            with contextlib.suppress(HostError):
+                host = self.host(user)
+                return host.run(manager_of(host).query("steady"), deadline=Deadline.after(20)).ok
+            return False
+
+        until(lambda: docker("exec", self.name, "systemctl", "is-system-running", check=False).strip() in (
+            "running", "degraded"), "the start of the machine")
+        for user in MANAGERS:
+            until(lambda user=user: answered(user), f"an answer for {user}")
+        self.disconnect()
+
+    def reboot(self):
+        """As `reboot` does: systemd stops everything in its order, and starts again."""
+        self.disconnect()
+        docker("restart", "--time", "60", self.name)
+        self.up()
+
+    def lose_power(self):
+        """Everything ends at once, and starts again."""
+        self.disconnect()
+        docker("kill", "--signal", "KILL", self.name)
+        docker("start", self.name)
+        self.up()
+
+    def disconnect(self):
+        for host in self.opened:
+            host.close()
+        self.opened.clear()
+
+    def left(self):
+        return self.root(LEFT)
+
+    def clear(self):
+        """Stop the units of the tests, whatever a test left."""
+        names = "steady needs again ends reads woken.socket woken quick"
+        self.root(f"systemctl stop {names}; systemctl reset-failed; systemctl --user -M app@ stop {names}; "
+                  "systemctl --user -M app@ reset-failed; true")
+
+    def remove(self):
+        self.disconnect()
+        docker("rm", "--force", "--volumes", self.name, check=False)
+
+
+def docker(*words, check=True):
+    done = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0 or not check, (words, done.stdout, done.stderr)
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def container(tmp_path_factory):
+    docker_engine()
+    try:
+        image.ready()
+    except LabError as error:
+        missing(error.message)
+    made = Machine(tmp_path_factory.mktemp("systemd"))
+    try:
+        made.up()
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture
+def machine(container):
+    """The machine without anything of another test."""
+    yield container
+    container.disconnect()
+    container.clear()
+
+
+@pytest.fixture(params=list(MANAGERS))
+def user(request):
+    return request.param
+
+
+class Unit:
+    """A unit of the machine as a service of the inventory, for one user."""
+
+    def __init__(self, machine, user, name, folder):
+        self.machine, self.name, self.folder = machine, name, folder
+        self.host = machine.host(user)
+        self.manager = manager_of(self.host)
+        self.run = f"run-{uuid.uuid4().hex[:8]}"
+        self.services = {"it": Http(name="it", host=user, url="http://127.0.0.1:1", unit=name, env_file=f"/var/tmp/{user}.env")}
+
+    def ctx(self, step="inject.1"):
+        return Context(run_id=self.run, step=step, host=self.host, services=self.services, host_named=lambda name: self.host,
+                       deadline=Deadline.after(PATIENCE), folder=self.folder)
+
+    def state(self, name=""):
+        return self.manager.state(self.host, name or self.name, Deadline.after(PATIENCE))
+
+    def systemctl(self, *words):
+        """What the user's own systemctl prints."""
+        argv = (*MANAGERS[self.host.name].sudo * ("sudo", "-n"), "systemctl",
+                *MANAGERS[self.host.name].user * ("--user",), *words)
+        return self.host.run(argv, deadline=Deadline.after(PATIENCE)).text
+
+    def undo(self, undo):
+        """As the lease does: each command in turn."""
+        for argv in undo.commands:
+            self.host.run(argv, deadline=Deadline.after(PATIENCE)).check()
+
+    def cycle(self, fault, while_active=lambda: None):
+        """Ready, injected, proven, undone, proven gone, undone again."""
+        ctx = self.ctx()
+        fault.ready(ctx)
+        undo = fault.undo(ctx)
+        fault.inject(ctx)
+        until(lambda: fault.active(ctx), "the fault")
+        while_active()
+        for _ in range(2):
+            self.undo(undo)
+            until(lambda: not fault.active(ctx), "the end of the fault")
+
+
+@pytest.fixture
+def unit(machine, user, tmp_path):
+    """``unit(NAME)`` is a running unit of the user, or with ``started=False`` one as it is."""
+    def made(name, *, started=True):
+        one = Unit(machine, user, name, tmp_path)
+        if started:
+            one.manager.ensure(one.host, name, "running", Deadline.after(PATIENCE))
+        return one
+
+    return made
