@@ -1,7 +1,7 @@
 """What reverts after a reboot, and the unit that watches where there is systemd.
 
 systemd and cron do not run where these tests do: programs of the same names stand in their place, write down what they
-are told, and do of it what can be done. What systemd itself makes of the units is not shown here.
+are told, and do of it what can be done. What systemd itself makes of the units is shown in ``tests/systemd``.
 """
 
 import os

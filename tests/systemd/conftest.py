@@ -22,6 +22,8 @@ from tests.systemd import image
 
 PATIENCE = 60
 MANAGERS = {"root": ManagerConfig(), "ops": ManagerConfig(sudo=True), "app": ManagerConfig(user=True)}
+SCRATCH = "/var/tmp/100% $HOME of {}'s"
+"""No user may enter what is another's; and systemd reads some signs in words of commands."""
 OPTIONS = ("--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
            "--cgroupns", "private", "--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp")
 # What Drillbook may leave nothing of: units, their links, files, processes.
@@ -30,7 +32,7 @@ find / -xdev -name '*drillbook*' -not -path '/proc/*' 2>/dev/null
 find /run -name '*drillbook*' 2>/dev/null
 systemctl list-units --all --plain --no-legend 'drillbook*'
 systemctl --user -M app@ list-units --all --plain --no-legend 'drillbook*'
-grep -l drillbook /proc/[0-9]*/cmdline 2>/dev/null | grep -v "/$$/"
+grep -a '[d]rillbook' /proc/[0-9]*/cmdline 2>/dev/null | tr '\\000' ' '
 exit 0
 """
 
@@ -60,12 +62,13 @@ class Machine:
 
     def root(self, script):
         """What a script of root prints on the machine, without Drillbook."""
-        return docker("exec", self.name, "sh", "-c", script)
+        return docker("exec", "--interactive", self.name, "sh", "-s", stdin=script)
 
     def host(self, user, manager=None, **more):
         """An SSH connection of its own as ``user``, with the manager that fits."""
         target = Target(name=user, address="127.0.0.1", port=self.port, user=user, identity=str(self.client_key),
-                        known_hosts=str(self.known_hosts), manager=manager or MANAGERS[user], **more)
+                        known_hosts=str(self.known_hosts), manager=manager or MANAGERS[user],
+                        **{"scratch": SCRATCH.format(user), **more})
         host = open_host(target, targets={user: target})
         self.opened.append(host)
         return host
@@ -116,8 +119,8 @@ class Machine:
         docker("rm", "--force", "--volumes", self.name, check=False)
 
 
-def docker(*words, check=True):
-    done = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=600, check=False)
+def docker(*words, check=True, stdin=""):
+    done = subprocess.run(["docker", *words], input=stdin, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0 or not check, (words, done.stdout, done.stderr)
     return done.stdout
 

@@ -26,7 +26,7 @@ pause() { sleep 0.1 2>/dev/null || sleep 1; }
 beat() { printf '%-40.40s %12d\n' "$boot" "$up"; }
 
 enter() { # ROOT [make] ; goes there and locks it; status 1 when it is not there
-  root=$1
+  root=$1 barred=0
   command -v flock >/dev/null || fail 90 "flock is missing (package util-linux, or busybox)"
   while :; do
     if [ "${2:-}" = make ] && ! [ -d "$root" ]; then
@@ -34,9 +34,13 @@ enter() { # ROOT [make] ; goes there and locks it; status 1 when it is not there
       mkdir -- "$root" 2>/dev/null || [ -d "$root" ] || fail 92 "cannot make $root"
     fi
     if ! cd -- "$root" 2>/dev/null; then
-      [ "${2:-}" = make ] && continue
-      ! [ -e "$root" ] || fail 91 "$root cannot be entered"
-      return 1
+      if [ -e "$root" ]; then # or it was made just now
+        barred=$((barred + 1))
+        [ "$barred" -lt 10 ] || fail 91 "$root cannot be entered"
+        continue
+      fi
+      [ "${2:-}" = make ] || return 1
+      continue
     fi
     { command exec 9<. && flock 9; } 2>/dev/null || fail 92 "cannot lock $root"
     # Somebody may have removed the folder, as its last user, while this waited.

@@ -27,7 +27,9 @@ resolve() { # KIND BOOT MANAGER ; sets kind, hook and ctl, or says why not; MANA
   if [ "$kind" = watcher ]; then
     has setsid || has nohup || fail 90 "neither setsid nor nohup is there"
     if [ -d "${DRILLBOOK_SYSTEMD:-/run/systemd/system}" ] &&
-      cat /etc/systemd/logind.conf /etc/systemd/logind.conf.d/*.conf 2>/dev/null |
+      cat /etc/systemd/logind.conf /usr/lib/systemd/logind.conf /etc/systemd/logind.conf.d/*.conf \
+        /run/systemd/logind.conf.d/*.conf /usr/local/lib/systemd/logind.conf.d/*.conf \
+        /usr/lib/systemd/logind.conf.d/*.conf 2>/dev/null |
       grep -qi '^KillUserProcesses *= *\(yes\|true\|1\|on\)'; then
       fail 90 "logind ends this user's processes at logout (KillUserProcesses): let the lease use systemd (manager: sudo or user)"
     fi
