@@ -3,6 +3,7 @@
 import pytest
 
 from drillbook.actions.service import Kill, Log, Restart, Start, Status, Stop, TryStart
+from drillbook.actions.settings import Change
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.host import Deadline, ManagerConfig
 from drillbook.manager import manager_of
@@ -79,7 +80,7 @@ def test_a_masked_unit_and_one_without_a_file_are_not_broken(unit, machine):
 
 
 @pytest.mark.parametrize("user", ["ops"])
-def test_what_is_stopped_together_with_a_unit_comes_back_with_it(unit):
+def test_what_is_stopped_together_with_a_unit_comes_back_with_it(unit, machine):
     it = unit("steady")
     unit("needs")
     running = lambda: it.state("needs").state == "running"  # noqa: E731
@@ -92,6 +93,11 @@ def test_what_is_stopped_together_with_a_unit_comes_back_with_it(unit):
     before = it.state("needs").pid
     it.cycle(Kill(service="it"), lambda: it.state("needs"))
     assert it.state("needs").pid == before, "a crash does not stop what requires it"
+    machine.root("echo LEVEL=info > /var/tmp/ops.env")
+    it.cycle(Change.model_validate({"service": "it", "set": {"LEVEL": "wrong"}}))
+    until(running, "the start of what requires it")
+    assert it.state("needs").pid != before
+    machine.root("rm /var/tmp/ops.env")
 
 
 @pytest.mark.parametrize("user", ["app"])
