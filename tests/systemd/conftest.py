@@ -109,10 +109,11 @@ class Machine:
         return self.root(LEFT)
 
     def clear(self):
-        """Stop the units of the tests, whatever a test left."""
+        """Stop the units of the tests, and take away what a test that failed has left."""
         names = "steady needs again ends reads woken.socket woken quick"
         self.root(f"systemctl stop {names}; systemctl reset-failed; systemctl --user -M app@ stop {names}; "
-                  "systemctl --user -M app@ reset-failed; true")
+                  "systemctl --user -M app@ reset-failed; "
+                  "find /etc/systemd /home/app/.config /var/tmp -name '*drillbook*' -exec rm -rf {} + 2>/dev/null; true")
 
     def remove(self):
         self.disconnect()
@@ -138,6 +139,18 @@ def container(tmp_path_factory):
         yield made
     finally:
         made.remove()
+
+
+@pytest.fixture(autouse=True)
+def settled(request, monkeypatch):
+    """Units of these tests work or do not at once; ``own_time`` is for a test of the second that they are given."""
+    if "own_time" not in request.fixturenames:
+        monkeypatch.setattr("drillbook.manager.systemd.SETTLED_S", 0.1)
+
+
+@pytest.fixture
+def own_time():
+    """As long as in a drill."""
 
 
 @pytest.fixture

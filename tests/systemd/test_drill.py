@@ -25,7 +25,7 @@ title: A unit and what requires it are stopped
 service: it
 guard:
   environments: [lab]
-  lease: 5s
+  lease: 10s
 inject:
   - service.stop: {service: it}
 restore:

@@ -7,21 +7,24 @@ from drillbook.host import Deadline, LeaseConfig, ManagerConfig
 from drillbook.leases import Lease
 from tests.systemd.conftest import PATIENCE, Unit, until
 
-SHORT, LONG = 5, 3600
+SHORT, LONG = 10, 3600
+UNITS = {"root": "steady", "ops": "again", "app": "steady"}
 
 
 def soon():
     return Deadline.after(PATIENCE)
 
 
-def armed(machine, user, folder, seconds, unit="steady"):
+def armed(machine, user, folder, seconds):
     """A unit that is stopped, and the lease of its start: of a controller that then falls silent."""
+    unit = UNITS[user]
     it = Unit(machine, user, unit, folder)
     it.manager.ensure(it.host, unit, "running", soon())
+    back = it.manager.back(it.host, unit, soon())
+    it.manager.ensure(it.host, unit, "stopped", soon())
     lease = Lease(it.host, it.run, seconds)
     assert lease.ready(deadline=soon()) == ("systemd", "systemd")
-    lease.arm(1, "x", it.manager.back(it.host, unit, soon()), deadline=soon())
-    it.manager.ensure(it.host, unit, "stopped", soon())
+    lease.arm(1, "x", back, deadline=soon())
     return it, lease
 
 
@@ -38,49 +41,56 @@ def reverted(lease):
     return until(over, "the revert")
 
 
-def test_a_unit_watches_and_puts_back_when_the_controller_is_gone(machine, user, tmp_path):
-    """It lives in a unit of its own, not in the session of the controller, which ends with its connection."""
-    it, lease = armed(machine, user, tmp_path, SHORT)
-    unit = f"drillbook-{it.run}.service"
-    assert "active" in it.systemctl("is-active", unit)
-    pid = it.systemctl("show", "-p", "MainPID", "--value", unit).strip()
-    assert machine.root(f"cat /proc/{pid}/cgroup").strip().endswith(f"/{unit}")
-    owner = machine.root(f"stat -c %U /proc/{pid}").strip()
-    assert owner == user
+def runs_again(machine, user, folder):
+    it = Unit(machine, user, UNITS[user], folder)
+    until(lambda: it.state().state == "running", "the unit")
+
+
+def test_a_unit_watches_and_puts_back_when_the_controller_is_gone(machine, tmp_path):
+    """Of root, through sudo, and of a user's own manager."""
+    runs = {user: armed(machine, user, tmp_path, SHORT)[0].run for user in UNITS}
     machine.disconnect()
-    lease = of(machine, user, it.run)
-    state = reverted(lease)
-    assert (state.undone, state.failed, state.boot) == ((1,), (), "systemd")
-    after = Unit(machine, user, "steady", tmp_path)
-    until(lambda: after.state().state == "running", "the unit")
-    assert b"all reverted" in lease.end(deadline=soon())
+    for user, run in runs.items():
+        lease = of(machine, user, run)
+        state = reverted(lease)
+        assert (state.undone, state.failed, state.boot) == ((1,), (), "systemd")
+        runs_again(machine, user, tmp_path)
+        assert b"no renewal" in lease.end(deadline=soon())
     assert machine.left() == ""
 
 
-@pytest.mark.parametrize("user", ["ops"])
-def test_a_watcher_that_was_killed_is_replaced_at_the_next_renewal(machine, user, tmp_path):
+def test_a_watcher_has_a_unit_of_its_own_and_is_replaced_when_it_was_killed(machine, user, tmp_path):
+    """It is not in the session of the controller, which ends with its connection."""
     it, lease = armed(machine, user, tmp_path, LONG)
-    it.systemctl("kill", "--signal=KILL", f"drillbook-{it.run}.service")
+    unit = f"drillbook-{it.run}.service"
+
+    def watcher():
+        pid = it.systemctl("show", "-p", "MainPID", "--value", unit).strip()
+        cgroup, owner = machine.root(f"cat /proc/{pid}/cgroup; stat -c %U /proc/{pid}").split()[-2:]
+        assert cgroup.endswith(f"/{unit}")
+        assert owner == user
+        return pid
+
+    first = watcher()
+    it.systemctl("kill", "--signal=KILL", unit)
     until(lambda: not lease.state(deadline=soon()).watcher, "the end of the watcher")
     lease.renew(deadline=soon())
     assert lease.state(deadline=soon()).watcher
-    assert "active" in it.systemctl("is-active", f"drillbook-{it.run}.service")
+    assert watcher() != first
     lease.end(deadline=soon())
     assert machine.left() == ""
 
 
 def test_systemd_puts_back_at_boot_what_is_armed(machine, tmp_path):
     """Once after a power loss, once after an ordinary reboot; of root, through sudo, and of a user's own manager."""
-    units = {"root": "steady", "ops": "needs", "app": "steady"}
     for begin in (machine.lose_power, machine.reboot):
-        runs = {user: armed(machine, user, tmp_path, LONG, unit)[0].run for user, unit in units.items()}
+        runs = {user: armed(machine, user, tmp_path, LONG)[0].run for user in UNITS}
         begin()
         for user, run in runs.items():
             lease = of(machine, user, run)
             state = reverted(lease)
             assert (state.undone, state.age_s) == ((1,), None)
-            after = Unit(machine, user, units[user], tmp_path)
-            until(lambda after=after: after.state().state == "running", "the unit")
+            runs_again(machine, user, tmp_path)
             assert b"the host was started again: reverting" in lease.end(deadline=soon())
         assert machine.left() == ""
 

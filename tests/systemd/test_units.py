@@ -38,6 +38,7 @@ def test_a_unit_that_its_manager_would_start_again_stays_down(unit):
 
 
 @pytest.mark.parametrize("user", ["root"])
+@pytest.mark.usefixtures("own_time")
 def test_a_unit_that_cannot_work_is_not_taken_for_running(unit):
     """systemd calls it active as soon as its process was begun."""
     it = unit("ends", started=False)
