@@ -12,7 +12,7 @@ LAYERS = [
     {"store"}, {"action"}, {"carry"}, {"transfer", "stored"}, {"backupset"}, {"probe"}, {"template", "placeholders"}, {"postgresql", "archive", "keyspace", "vectors", "hostfaults", "monitoring", "containers"}, {"patterns"}, {"ansible"}, {"reading"}, {"window"}, {"inventory", "entries"}, {"diagnosing"}, {"spec"}, {"planned"}, {"plan", "guard", "approval"}, {"journal"},
     {"sampling"}, {"evidence", "capacity", "tracing"},
     {"intents"}, {"remedy"}, {"hosts", "actions", "probes", "lab"}, {"result"}, {"tracks", "notes", "detection"}, {"recording", "stopping", "reaching"}, {"holding"}, {"steps", "probing"}, {"revert"}, {"ending"}, {"hosting", "departed"}, {"watching"}, {"runner", "recovery"},
-    {"measure", "diagnosed"}, {"judge"}, {"report", "earlier"}, {"attesting", "contacting"}, {"project", "reference", "schema", "views", "verifying"}, {"conduct", "handbook", "listing", "audit", "scaffold", "overview"}, {"checking", "showing", "halting", "incident", "labs"}, {"desk"}, {"tasks"},
+    {"figures"}, {"availability"}, {"measure", "diagnosed"}, {"judge"}, {"report", "earlier"}, {"attesting", "contacting"}, {"project", "reference", "schema", "views", "verifying"}, {"conduct", "handbook", "listing", "audit", "scaffold", "overview"}, {"checking", "showing", "halting", "incident", "labs"}, {"desk"}, {"tasks"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -44,7 +44,7 @@ def test_imports_point_to_the_left(path):
         assert other == name or RANK[other] < RANK[name], f"{path.name}:{line}: {name} may not import {other}"
 
 
-@pytest.mark.parametrize("name", ["judge", "measure", "tracks", "result", "report"])
+@pytest.mark.parametrize("name", ["judge", "measure", "availability", "figures", "tracks", "result", "report"])
 def test_the_judge_and_the_reports_never_see_a_host(name):
     seen, todo = set(), [name]
     while todo:

@@ -12,11 +12,11 @@ from drillbook import detection, diagnosed, measure, notes
 from drillbook.capacity.outlook import Outlook, outlooks
 from drillbook.capacity.points import Point, of_run
 from drillbook.errors import JournalError
+from drillbook.figures import Figures, phase_spans, session
 from drillbook.findings import Finding, finding
 from drillbook.intents import intents
 from drillbook.inventory import Inventory
 from drillbook.journal import Event, History
-from drillbook.measure import Figures
 from drillbook.plan import Plan, PlannedStep, checked
 from drillbook.remedy import by_hand
 from drillbook.result import (
@@ -43,7 +43,7 @@ def judge(history: History) -> RunView:
     if first.kind != "run.started":
         raise JournalError(f"the journal begins with {first.kind!r}, not with run.started")
     plan = checked(first.data["plan"])
-    own = measure.session(events)  # a later recovery changes what is left, never what the run showed
+    own = session(events)  # a later recovery changes what is left, never what the run showed
     figures = measure.figures(events, plan)
     steps = _steps(own, events, plan)
     residue = _residue(events, plan)
@@ -59,7 +59,7 @@ def judge(history: History) -> RunView:
         phases=_phases(own), steps=tuple(view.result for view in steps), findings=tuple(findings),
         diagnosis=diagnosed.diagnosis(own, plan))
     result = result.model_copy(update={"capacity": _capacity(result, own, plan)})
-    timeline = Timeline(seconds=figures.end, phases=measure.phase_spans(own), probes=figures.tracks,
+    timeline = Timeline(seconds=figures.end, phases=phase_spans(own), probes=figures.tracks,
                         marks={**figures.marks, **notes.marks(own)})
     return RunView(result=result, plan=first.data["plan"], contacts=_contacts(plan.inventory), owner=plan.owner,
                    timeline=timeline, steps=tuple(steps), journal_events=len(events), journal_head=history.head,

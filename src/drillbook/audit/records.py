@@ -14,9 +14,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from drillbook.errors import JournalError
+from drillbook.figures import session
 from drillbook.journal import FILE, Event, History, read
 from drillbook.judge import judge
-from drillbook.measure import session
 from drillbook.planned import digest_of
 from drillbook.report.rows import contradictions
 from drillbook.report.wording import NOT_VERIFIED
