@@ -55,9 +55,9 @@ class Story:
         self.add(0.0, "probe.started", probe="probe.1", name="http.available", kind="availability", every_s=0.1, timeout_s=1.0)
         return self.add(20.0, "probe.samples", probe="probe.1", samples=[list(sample) for sample in samples], late=0)
 
-    def canary(self, acknowledged, survivors, error=None, doubt=()):
+    def canary(self, acknowledged, survivors, error=None, doubt=(), lost=()):
         self.add(0.0, "probe.started", probe="probe.2", name="postgres.canary", kind="canary", every_s=0.05, timeout_s=1.0)
-        self.add(20.0, "canary.writes", probe="probe.2", acknowledged=acknowledged, in_doubt=list(doubt), lost=[])
+        self.add(20.0, "canary.writes", probe="probe.2", acknowledged=acknowledged, in_doubt=list(doubt), lost=list(lost))
         if error:
             return self.add(20.0, "canary.survivors", probe="probe.2", error=error)
         return self.add(20.0, "canary.survivors", probe="probe.2", ranges=survivors, count=0)
@@ -309,6 +309,141 @@ def test_a_probe_that_fell_silent_says_nothing(tmp_path):
     result = Story(tmp_path).fault().availability(*grid(5.0, 9.9, True)).canary(ACKS, [[1, 400]]).recovery().end().judge().result
     assert result.objectives["rto"].measured_s is None
     assert result.verdict is Verdict.INCONCLUSIVE
+
+
+def codes(result):
+    return {one.code for one in result.findings}
+
+
+TWO_CHECKS = DRILL.replace("verify:\n", "verify:\n  - http.responds: {url: \"{{ services.api.url }}/all\"}\n    when: environment == 'x'\n")
+
+
+def test_a_verification_that_was_left_out_is_not_passed(tmp_path):
+    story = Story(tmp_path, TWO_CHECKS).fault().availability(*SAMPLES).canary(ACKS, [[1, 400]])
+    story.phase(11.0, 12.0, "restore").add(12.0, "phase.started", phase="verify")
+    story.add(12.1, "skipped", "verify.1", why="when: environment == 'x'").step(12.5, 13.0, "verify.2", "controller")
+    result = story.add(14.0, "phase.ended", phase="verify", status="done").end().judge().result
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "verify.1 was skipped (when: environment == 'x')" in result.reason
+    assert "verification-skipped" in codes(result)
+    assert result.objectives["rto"].met is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ([*grid(3.0, 6.0, True), *grid(6.0, 10.1, False)], grid(10.1, 12.4, False), True),
+        (grid(3.0, 7.0, True), grid(10.1, 12.4, False), True),
+        ([*grid(3.0, 9.9, True), *grid(9.9, 10.0, False)], grid(10.1, 12.4, False), True),
+        # Good again before the fault, also when a sample that hung was answered late.
+        ([*grid(3.0, 8.0, True), *grid(8.0, 8.5, False), *grid(8.5, 10.1, True)], grid(10.1, 12.4, False), False),
+        ([*grid(3.0, 10.1, True), (9.0, 9.95, False, "timeout")], grid(10.1, 12.4, False), False),
+        # A little late on a busy machine, and good when the fault came.
+        (grid(3.0, 9.1, True), grid(10.1, 12.4, False), False),
+    ],
+)
+def test_an_outage_that_began_before_the_fault_is_not_measured_as_its_own(tmp_path, before, after, told):
+    story = Story(tmp_path).fault().availability(*before, *after, *grid(12.4, 16.0, True)).canary(ACKS, [[1, 400]])
+    result = story.recovery().end().judge().result
+    assert ("probe-bad-before" in codes(result)) is told
+    assert result.verdict is (Verdict.INCONCLUSIVE if told else Verdict.PASSED), result.reason
+    for clock in ("rto_s", "outage_s", "detection_s"):
+        assert (result.clocks[clock] is None) is told
+    if told:
+        assert "bad already before the fault" in result.objectives["rto"].reason
+
+
+def test_an_outage_before_the_fault_is_told_also_where_no_objective_asks(tmp_path):
+    drill = DRILL.replace("{rto: 5s, rpo: 1s, detect: 1s}", "{}")
+    story = Story(tmp_path, drill).fault().availability(*grid(3.0, 9.0, True), *grid(9.0, 12.4, False), *grid(12.4, 16.0, True))
+    result = story.canary(ACKS, [[1, 400]]).recovery().end().judge().result
+    assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, "A probe was bad already before the fault")
+
+
+def refused(first, last, ended=True):
+    return [[n, n * 0.05, "permission denied", *([n * 0.05 + 0.002] if ended else [])] for n in range(first, last)]
+
+
+def test_a_canary_that_is_refused_to_the_end_is_not_recovered(tmp_path):
+    story = Story(tmp_path).fault().availability(*SAMPLES)
+    result = story.canary([a for a in ACKS if a[0] <= 199], [[1, 199]], lost=refused(200, 400)).recovery().end().judge().result
+    assert result.verdict is Verdict.FAILED
+    lasting = next(one for one in result.findings if one.code == "not-recovered")
+    assert lasting.step == "probe.2"
+    assert "permission denied" in lasting.measured
+
+
+def test_a_canary_alone_tells_that_the_service_is_not_back(tmp_path):
+    drill = DRILL.replace("  - http.available: {url: \"{{ services.api.url }}\"}\n", "  - redis.canary: {service: api}\n")
+    story = Story(tmp_path, drill.replace("rto: 5s, ", "").replace(", detect: 1s", "")).fault()
+    result = story.canary([a for a in ACKS if a[0] <= 199], [[1, 199]], doubt=refused(200, 400)).recovery().end().judge().result
+    assert result.verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_canary_that_is_acknowledged_last_ends_the_outage(tmp_path, ended):
+    story = Story(tmp_path).fault().availability(*SAMPLES)
+    acks = [a for a in ACKS if not 201 <= a[0] < 260]
+    result = story.canary(acks, [[1, 400]], lost=refused(201, 260, ended)).recovery().end().judge().result
+    assert result.verdict is Verdict.PASSED, result.reason
+    assert result.clocks["rto_s"] == pytest.approx(3.003)
+    assert result.clocks["rto_error_s"] == pytest.approx(0.053)
+
+
+def test_a_canary_that_never_was_acknowledged_says_nothing_of_the_recovery(tmp_path):
+    story = Story(tmp_path).fault().availability(*SAMPLES)
+    result = story.canary([], [], doubt=refused(1, 400)).recovery().end().judge().result
+    assert "not-recovered" not in codes(result)
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "no write was acknowledged before" in result.objectives["rpo"].reason
+
+
+def test_a_canary_that_fell_silent_says_nothing(tmp_path):
+    story = Story(tmp_path).fault().availability(*SAMPLES)
+    result = story.canary([a for a in ACKS if a[0] <= 199], [[1, 199]]).recovery().end().judge().result
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "probe-failed" in codes(result)
+
+
+@pytest.mark.parametrize(
+    ("good", "rto", "error"),
+    [
+        # One good sample and then nothing for three seconds: it may have been bad all the while.
+        ([(10.5, 10.51, True, None), *grid(13.7, 16.0, True)], 3.71, 3.31),
+        # A little late is no hole, nor is one where it had been good for long enough.
+        ([(10.5, 10.51, True, None), *grid(11.6, 16.0, True)], 0.51, 0.11),
+        ([*grid(10.5, 11.6, True), *grid(14.1, 16.0, True)], 0.51, 0.11),
+        # So long a silence is one all the same.
+        ([*grid(10.5, 11.6, True), *grid(14.8, 16.0, True)], 4.81, 4.41),
+    ],
+)
+def test_a_hole_after_the_recovery_widens_its_error(tmp_path, good, rto, error):
+    story = Story(tmp_path, DRILL.replace("rto: 5s", "rto: 20s")).fault()
+    story.availability(*grid(5.0, 10.1, True), *grid(10.1, 10.5, False), *good).canary(ACKS, [[1, 400]])
+    story.phase(11.0, 12.0, "restore").add(12.0, "phase.started", phase="verify").step(12.5, 13.0, "verify.1", "controller")
+    result = story.add(15.5, "phase.ended", phase="verify", status="done").end().judge().result
+    assert result.clocks["rto_s"] == pytest.approx(rto)
+    assert result.clocks["rto_error_s"] == pytest.approx(error)
+    assert result.verdict is Verdict.PASSED, result.reason
+
+
+def test_a_hole_until_after_the_verification_leaves_the_recovery_unmeasured(tmp_path):
+    story = Story(tmp_path).fault().canary(ACKS, [[1, 400]])
+    story.availability(*grid(5.0, 10.1, True), *grid(10.1, 10.5, False), *grid(10.5, 10.8, True), *grid(13.95, 16.0, True))
+    story.recovery()
+    story.events[-1] = story.events[-1].model_copy(update={"clock": 13.5})
+    result = story.end().judge().result
+    assert result.clocks["rto_s"] is None
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "took no samples from 10.710 s to 13.950 s" in result.objectives["rto"].reason
+
+
+def test_figures_of_a_phase_that_failed_are_not_told(tmp_path):
+    result = Story(tmp_path).fault().availability(*SAMPLES).canary(ACKS, [[1, 400]]).recovery(verify="failed").end().judge().result
+    assert (result.clocks["verified_s"], result.unmeasured["verified_s"]) == (None, "the verification failed")
+    assert result.clocks["restore_s"] == pytest.approx(1.0)
+    result = Story(tmp_path).fault().availability(*SAMPLES).canary(ACKS, [[1, 400]]).recovery("failed").end().judge().result
+    assert (result.clocks["restore_s"], result.unmeasured["restore_s"]) == (None, "the restore failed")
 
 
 def test_a_canary_that_stalled_before_the_disruption_widens_the_error(tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook import inventory, plan, spec
+from drillbook import inventory, plan, runner, spec
 from drillbook.conduct import Conductor
 from drillbook.errors import PlanError, UsageError
 from drillbook.journal import FILE, read
@@ -208,7 +208,7 @@ REMEDY = """restore:
   - command.run:
       argv: [rm, DIR/broken]
       effect: write
-      undo: [sh, -c, "touch DIR/restarting; { sleep 2; rm DIR/restarting; } > /dev/null 2>&1 &"]
+      undo: [sh, -c, "touch DIR/restarting; { sleep 3; rm DIR/restarting; } > /dev/null 2>&1 &"]
     hosts: controller
 """
 
@@ -222,6 +222,35 @@ def test_a_service_that_an_undo_restarts_at_the_end_is_waited_for(bench, served)
     samples = sorted(sample for event in bench.events("probe.samples") for sample in event.data["samples"])
     assert [good for start, end, good, why in samples if start > begun and not good], "it was interrupted"
     assert samples[-1][2] is True
+
+
+def interrupting(then):
+    """A backup that leaves the service interrupted, as one that stops what it copies."""
+    script = f"touch DIR/restarting; {then}"
+    return f"backup:\n  - command.run: {{argv: [sh, -c, {json.dumps(script)}], effect: write}}\n    hosts: controller\n"
+
+
+def test_what_the_backup_interrupted_is_waited_for_before_anything_is_broken(bench, served):
+    probes = f"probes:\n  - http.available: {{url: '{served}', every: 100ms, timeout: 3s}}\n"
+    view = bench.run(probes + interrupting("{ sleep 3; rm DIR/restarting; } > /dev/null 2>&1 &") + FAULT % "[rm, -f, DIR/broken]" + REMEDY)
+    assert view.result.verdict is Verdict.PASSED, (view.result.reason, view.result.findings)
+    samples = sorted(sample for event in bench.events("probe.samples") for sample in event.data["samples"])
+    injected = next(event.clock for event in bench.events("intent") if event.step == "inject.1")
+    before = [good for start, end, good, why in samples if end < injected]
+    assert False in before, "the backup interrupted it"
+    assert before[-1] is True
+    assert view.result.clocks["rto_s"] is not None
+    assert "probe-bad-before" not in {one.code for one in view.result.findings}
+
+
+def test_nothing_is_broken_while_a_probe_is_bad_after_the_backup(bench, served, monkeypatch):
+    monkeypatch.setattr(runner, "BASELINE_S", 2.0)
+    probes = f"probes:\n  - http.available: {{url: '{served}', every: 100ms, timeout: 3s}}\n"
+    view = bench.run(probes + interrupting("true") + FAULT % "[rm, -f, DIR/broken]" + REMEDY)
+    assert view.result.verdict is Verdict.INCONCLUSIVE
+    assert "not good right before the fault" in view.result.reason
+    assert "503" in next(one.measured for one in view.result.findings if one.code == "probe-bad-before")
+    assert "inject.1" not in {event.step for event in bench.events("intent")}
 
 
 def test_an_undo_that_does_not_help_is_residue(bench):

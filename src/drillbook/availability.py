@@ -6,60 +6,99 @@ Every figure carries its error: how far the truth can lie from it. The clocks ar
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from drillbook.figures import Figure, Figures, phase_spans, session
 from drillbook.findings import Finding, finding
 from drillbook.journal import Event
-from drillbook.tracks import Sample, enough_s, samples_of
+from drillbook.tracks import Sample, canaries, enough_s, hole_s, samples_of, silent_s
 
 
 def availability(result: Figures, events: Sequence[Event], disruption: float | None) -> None:
-    """RTO, outage and detection: of the probe that recovered last."""
+    """RTO, outage and detection: of the probe that recovered last, a canary too where it was refused."""
     probes = samples_of(events)
     why = "nothing was injected" if disruption is None else "the drill has no availability probe" if not probes else None
+    looks = _looks(events, result.end)
+    lasting = [] if disruption is None else _refused(result, events, disruption, looks)
     if disruption is None or why:
         _none(result, why or "")
         return
-    limit = _limit(events, result.end)
-    every = {event.data["probe"]: float(event.data["every_s"]) for event in events if event.kind == "probe.started"}
-    cleaned = _cleaned(events)
-    seen = [_outage(_until(samples, cleaned), disruption, limit, every[key]) for key, samples in probes.items()]
     never = [key for key, samples in probes.items() if not any(s.ok and s.end <= disruption for s in samples)]
     if never:
         result.findings.append(finding("probe-never-good", step=never[0]))
         _none(result, f"{never[0]} was never good before the disruption")
         return
-    if silent := [key for key, samples in probes.items() if _silent(samples, disruption, limit, every[key])]:
+    if silent := [key for key, samples in probes.items() if looks[key].silent(samples, disruption)]:
         result.findings.append(finding("probe-failed", step=silent[0], measured="it took no samples after the disruption"))
         _none(result, f"{silent[0]} took no samples after the disruption")
         return
+    seen = [looks[key].outage(samples, disruption) for key, samples in probes.items()]
     bad = [outage for outage in seen if outage is not None]
     if all(outage.recovered for outage in bad):
-        result.findings += _relapsed([_left_bad(samples, cleaned, every[key]) for key, samples in probes.items()])
+        result.findings += _relapsed([looks[key].left_bad(samples) for key, samples in probes.items()])
     if not bad:
-        _unseen(result, probes, disruption, limit)
+        _unseen(result, probes, disruption, looks)
+        return
+    _measured(result, bad, lasting, disruption)
+
+
+def _measured(result: Figures, bad: Sequence[_Outage], lasting: Sequence[_Outage], disruption: float) -> None:
+    """The figures of outages that availability probes saw, as long as those that canaries saw last."""
+    both = [*bad, *lasting]
+    open_ended = [outage for outage in both if outage.recovered is None]
+    result.findings += [_not_recovered(outage) for outage in bad if outage.recovered is None][:1]
+    if earlier := [outage for outage in both if outage.earlier]:
+        result.findings.append(finding("probe-bad-before", step=earlier[0].probe, measured=earlier[0].earlier,
+                                       wanted="good when the fault was injected"))
+        _none(result, f"{earlier[0].probe} was bad already before the fault")
         return
     first_bad = min(outage.first_bad for outage in bad)
     result.marks["first_bad"] = first_bad.start
     result.objectives["detect"] = result.keep("detection_s", Figure(
         first_bad.end - disruption, first_bad.end - max(first_bad.before, disruption)))
-    if (open_ended := [outage for outage in bad if outage.recovered is None]):
-        result.findings.append(finding("not-recovered", wanted="good without a break before the verification ended",
-                                       measured=f"the last bad sample began at {open_ended[0].last_bad.start:.3f} s"))
-        why = "the service was not back for good by the end of the verification"
-        for clock in ("rto_s", "outage_s"):
-            figure = result.keep(clock, Figure(None, None, why))
-        result.objectives["rto"] = figure
+    why = "the service was not back for good by the end of the verification" if open_ended else ""
+    if blind := [outage for outage in both if outage.blind and not open_ended]:
+        why = f"{blind[0].probe} {blind[0].blind}"
+        result.findings.append(finding("probe-failed", step=blind[0].probe, measured=blind[0].blind))
+    if why:
+        result.keep("outage_s", Figure(None, None, why))
+        result.objectives["rto"] = result.keep("rto_s", Figure(None, None, why))
         return
-    last = max(bad, key=lambda outage: outage.recovered.end if outage.recovered else 0.0)
+    last = max(both, key=lambda outage: outage.recovered.end if outage.recovered else 0.0)
     assert last.recovered is not None  # noqa: S101  open-ended outages were handled above
     error = last.recovered.end - last.last_bad.start
     result.marks["recovered"] = last.recovered.end
     result.objectives["rto"] = result.keep("rto_s", Figure(last.recovered.end - disruption, error))
     result.keep("outage_s", Figure(last.recovered.end - first_bad.start, error + first_bad.start - first_bad.before))
+
+
+def _refused(result: Figures, events: Sequence[Event], disruption: float, looks: Mapping[str, _Look]) -> list[_Outage]:
+    """What canaries that had been acknowledged saw of the outage; a finding for one that was not again by the end.
+
+    Nothing where no verification ended: nobody has then waited for them.
+    """
+    if not any(event.kind == "phase.ended" and event.data["phase"] == "verify" for event in events):
+        return []
+    found = []
+    for record in canaries(events):
+        samples = record.samples
+        if not any(write.acknowledged <= disruption for write in record.acknowledged):
+            continue
+        if looks[record.probe].silent(samples, disruption):
+            result.findings.append(finding("probe-failed", step=record.probe,
+                                           measured="it wrote nothing after the disruption, or not until the end"))
+        elif outage := looks[record.probe].outage(samples, disruption):
+            found.append(outage)
+    result.findings += [_not_recovered(outage) for outage in found if outage.recovered is None][:1]
+    return found
+
+
+def _not_recovered(outage: _Outage) -> Finding:
+    last = outage.last_bad
+    return finding("not-recovered", step=outage.probe, wanted="good without a break before the verification ended",
+                   measured=f"the last bad sample began at {last.start:.3f} s" + (f": {last.why}" if last.why else ""))
 
 
 def _none(result: Figures, why: str) -> None:
@@ -89,20 +128,11 @@ def _cleaned(events: Sequence[Event]) -> float:
     return math.inf
 
 
-def _until(samples: Sequence[Sample], cleaned: float) -> list[Sample]:
-    """Samples that say what was before the cleanup or the undo; one that was under way then says it when it is good."""
-    return [sample for sample in samples if sample.end < cleaned or (sample.ok and sample.start < cleaned)]
-
-
-def _left_bad(samples: Sequence[Sample], cleaned: float, every: float) -> Sample | None:
-    """The last bad sample since the cleanup or the undo, unless good ones followed for long enough."""
-    bad = [sample for sample in samples if not sample.ok and sample.end >= cleaned]
-    if not bad:
-        return None
-    last = max(bad, key=lambda sample: sample.start)
-    good = [sample for sample in samples if sample.ok and sample.start > last.start]
-    lasted = max((sample.end for sample in good), default=0.0) - min((sample.start for sample in good), default=0.0)
-    return last if lasted < enough_s(every) - every else None
+def _looks(events: Sequence[Event], end: float) -> dict[str, _Look]:
+    limit, cleaned = _limit(events, end), _cleaned(events)
+    return {event.data["probe"]: _Look(event.data["probe"], float(event.data["every_s"]),
+                                       float(event.data.get("timeout_s") or 0.0), limit, cleaned)
+            for event in events if event.kind == "probe.started"}
 
 
 def _relapsed(left: Sequence[Sample | None]) -> list[Finding]:
@@ -111,14 +141,9 @@ def _relapsed(left: Sequence[Sample | None]) -> list[Finding]:
                     measured=f"the last bad sample began at {one.start:.3f} s") for one in left if one][:1]
 
 
-def _silent(samples: Sequence[Sample], disruption: float, limit: float, every: float) -> bool:
-    """Did a probe stop sampling long before the end, so that it says nothing of what came then?"""
-    after = [sample.end for sample in samples if sample.end >= disruption]
-    return not after or limit - max(after) > enough_s(every) + 2.0
-
-
-def _unseen(result: Figures, probes: dict[str, list[Sample]], disruption: float, limit: float) -> None:
+def _unseen(result: Figures, probes: dict[str, list[Sample]], disruption: float, looks: Mapping[str, _Look]) -> None:
     """The fault was there and every sample was good: an outage can only have been shorter than the probe's grid."""
+    limit = max(look.limit for look in looks.values())
     grid = max(b.end - a.start for samples in probes.values()
                for a, b in pairwise(samples) if b.end >= disruption and a.start <= limit)
     result.findings.append(finding("no-outage-seen", measured=f"no bad sample; an outage up to {grid:.3f} s goes unseen"))
@@ -136,25 +161,94 @@ class _Bad:
 
 @dataclass(frozen=True, slots=True)
 class _Outage:
+    probe: str
     first_bad: _Bad
     last_bad: Sample
     recovered: Sample | None
+    earlier: str
+    """What shows that it was bad already before the disruption; empty when it was good."""
+    blind: str
+    """Why it cannot be told when it was good again for long enough, though it was good; empty when it can."""
 
 
-def _outage(samples: Sequence[Sample], disruption: float, limit: float, every: float) -> _Outage | None:
-    """The outage after ``disruption``: a sample under way at that moment already counts when it ends bad.
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """How one probe looks: every so often, and until when what it sees counts. Seconds on the run's clock."""
 
-    The recovery is the first good sample after the last bad one, when it ends before ``limit`` and the good ones last.
-    """
-    bad = [sample for sample in samples if not sample.ok and sample.end >= disruption]
-    if not bad:
-        return None
-    first, last = min(bad, key=lambda s: s.end), max(bad, key=lambda s: s.start)
-    before = max((s.start for s in samples if s.ok and s.start < first.start), default=disruption)
-    good = [sample for sample in samples if sample.ok and sample.start > last.start]
-    start = max(first.start, disruption)
-    recovered = min(good, key=lambda s: s.end, default=None)
-    lasted = max((s.end for s in good), default=0.0) - (recovered.start if recovered else 0.0)
-    if recovered and (recovered.end > limit or lasted < enough_s(every) - every):
-        recovered = None
-    return _Outage(_Bad(start, first.end, min(before, start)), last, recovered)
+    probe: str
+    every: float
+    timeout: float
+    limit: float
+    """The end of the verification."""
+    cleaned: float
+    """From then on interruptions are the drill's own."""
+
+    @property
+    def enough(self) -> float:
+        """How long good samples must last; the runner waits for an interval more."""
+        return enough_s(self.every) - self.every
+
+    def silent(self, samples: Sequence[Sample], disruption: float) -> bool:
+        """Did it stop sampling long before the end, so that it says nothing of what came then?"""
+        after = [sample.end for sample in samples if sample.end >= disruption]
+        return not after or self.limit - max(after) > enough_s(self.every) + 2.0
+
+    def left_bad(self, samples: Sequence[Sample]) -> Sample | None:
+        """The last bad sample since the cleanup or the undo, unless good ones followed for long enough."""
+        bad = [sample for sample in samples if not sample.ok and sample.end >= self.cleaned]
+        if not bad:
+            return None
+        last = max(bad, key=lambda sample: sample.start)
+        good = [sample for sample in samples if sample.ok and sample.start > last.start]
+        lasted = max((sample.end for sample in good), default=0.0) - min((sample.start for sample in good), default=0.0)
+        return last if lasted < self.enough else None
+
+    def outage(self, all_of_it: Sequence[Sample], disruption: float) -> _Outage | None:
+        """The outage after ``disruption``: a sample under way at that moment already counts when it ends bad.
+
+        The recovery is the first good sample after the last bad one, when it ends before the limit and the good ones
+        last. Samples say what was before the cleanup or the undo; one that was under way then says it when it is good.
+        """
+        samples = [one for one in all_of_it if one.end < self.cleaned or (one.ok and one.start < self.cleaned)]
+        bad = [sample for sample in samples if not sample.ok and sample.end >= disruption]
+        if not bad:
+            return None
+        first, last = min(bad, key=lambda s: s.end), max(bad, key=lambda s: s.start)
+        good = [sample for sample in samples if sample.ok and sample.start > last.start]
+        recovered, blind = min(good, key=lambda s: s.end, default=None), ""
+        if recovered is None or recovered.end > self.limit or max(s.end for s in good) - recovered.start < self.enough:
+            recovered = None
+        else:
+            again = self._after_holes(good)
+            if again.end > self.limit:
+                hole = max(sample.end for sample in good if sample.start < again.start)
+                blind = f"took no samples from {hole:.3f} s to {again.start:.3f} s"
+            recovered = again
+        start = max(first.start, disruption)
+        before = max((s.start for s in samples if s.ok and s.start < first.start), default=disruption)
+        return _Outage(self.probe, _Bad(start, first.end, min(before, start)), last, recovered,
+                       self._earlier(samples, first, disruption), blind)
+
+    def _after_holes(self, good: Sequence[Sample]) -> Sample:
+        """The first good sample behind every hole that was too long for what had been seen until then.
+
+        Nothing is known of a hole: the service may have been bad in it.
+        """
+        begin = good[0]
+        for one, following in pairwise(good):
+            hole = min(following.start, self.limit) - one.start
+            lasted = one.end - begin.start >= self.enough
+            if hole > (silent_s if lasted else hole_s)(self.every, self.timeout):
+                begin = following
+        return min((one for one in good if one.start >= begin.start), key=lambda one: one.end)
+
+    def _earlier(self, samples: Sequence[Sample], first: Sample, disruption: float) -> str:
+        """Why the outage is not the fault's: there was no good sample between what was bad before it and ``first``."""
+        good = max((s for s in samples if s.ok and s.start < first.start), key=lambda s: s.start, default=None)
+        bad = [s for s in samples if not s.ok and s.end < disruption and (good is None or s.start > good.start)]
+        if bad:
+            why = f": {bad[0].why}" if bad[0].why else ""
+            return f"bad from {bad[0].start:.3f} s on, {disruption - bad[0].start:.3f} s before the fault{why}"
+        if good is not None and disruption - good.end > hole_s(self.every, self.timeout):
+            return f"it took no sample in the last {disruption - good.end:.3f} s before the fault"
+        return ""

@@ -70,6 +70,7 @@ _ENDS = ("run.finished", "recovery.finished")
 CLOCK_OF = {"rto": "disruption to sustained recovery", "rpo": "acknowledged writes",
             "detect": "disruption to first bad probe"}
 BY_ALERT = "disruption to the expected alert"
+_DOUBTS = ("fault-unproven", "probe-failed", "probe-never-good", "probe-bad-before")
 _BAD = ("failed", "unverified", "error", "unknown", "cancelled")
 
 
@@ -172,7 +173,8 @@ def _verified(steps: Sequence[StepView], events: Sequence[Event]) -> str | None:
     bad = [view.result.id for view in checks if view.result.status in (*_BAD, "allowed")]
     if bad:
         return f"the verification did not pass ({', '.join(bad)})"
-    return None if any(view.result.status == "done" for view in checks) else "every verification was skipped"
+    left_out = next((view for view in checks if view.result.status == "skipped"), None)
+    return f"the verification {left_out.result.id} was skipped ({left_out.message})" if left_out else None
 
 
 def _objectives(plan: Plan, figures: Figures, unverified: str | None) -> dict[str, Objective]:
@@ -206,7 +208,10 @@ def _mended(one: Finding, events: Sequence[Event]) -> Finding:
 def _findings(events: Sequence[Event], plan: Plan, figures: Figures, objectives: dict[str, Objective],
               residue: Sequence[Residue]) -> list[Finding]:
     found: list[Finding] = _unproven(events, plan)
+    left_out = {step.id for step in plan.phase("verify")}
     for event in events:
+        if event.kind == "skipped" and event.step in left_out and event.data["why"].startswith("when: "):
+            found.append(finding("verification-skipped", step=event.step, measured=event.data["why"]))
         if event.kind in ("failed", "ended.early"):
             found += _of_event(event)
         elif event.kind == "done":
@@ -237,7 +242,7 @@ def _findings(events: Sequence[Event], plan: Plan, figures: Figures, objectives:
 
 def _with_cause(one: Finding, events: Sequence[Event]) -> Finding:
     """A probe that was never good, with what it was answered last."""
-    if one.code != "probe-never-good" or one.measured or not one.step:
+    if one.code not in ("probe-never-good", "probe-bad-before") or one.measured or not one.step:
         return one
     return one.model_copy(update={"wanted": "a good sample before the disruption",
                                   "measured": last_reasons(events, one.step)})
@@ -304,7 +309,7 @@ def _why_failed(steps: Sequence[StepView], objectives: dict[str, Objective], fin
 
 def _why_unknown(steps: Sequence[StepView], objectives: dict[str, Objective], findings: Sequence[Finding],
                  unverified: str | None) -> str:
-    doubtful = [one for one in findings if one.code in ("fault-unproven", "probe-failed", "probe-never-good")]
+    doubtful = [one for one in findings if one.code in _DOUBTS]
     if doubtful:
         return doubtful[0].title
     open_steps = [view for view in steps if view.result.status in _BAD]

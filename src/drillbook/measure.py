@@ -70,14 +70,20 @@ def _disruption(events: Sequence[Event], plan: Plan) -> float | None:
 
 def _phases(result: Figures, events: Sequence[Event], disruption: float | None) -> None:
     spans = {span.label: span for span in phase_spans(events)}
+    done = {event.data["phase"]: event.data["status"] == "done" for event in events if event.kind == "phase.ended"}
     restore, verify = spans.get("restore"), spans.get("verify")
-    result.keep("restore_s", Figure(restore.end - restore.start, 0.0) if restore and restore.end is not None
-                else Figure(None, None, "there was no restore phase that ended"))
-    if disruption is not None and verify and verify.end is not None:
+    if restore is None or restore.end is None:
+        figure = Figure(None, None, "there was no restore phase that ended")
+    else:
+        figure = Figure(restore.end - restore.start, 0.0) if done["restore"] else Figure(None, None, "the restore failed")
+    result.keep("restore_s", figure)
+    if disruption is None or verify is None or verify.end is None:
+        result.keep("verified_s", Figure(None, None, "there was no verification that ended after a disruption"))
+    elif not done["verify"]:
+        result.keep("verified_s", Figure(None, None, "the verification failed"))
+    else:
         result.keep("verified_s", Figure(verify.end - disruption, 0.0))
         result.marks["verified"] = verify.end
-    else:
-        result.keep("verified_s", Figure(None, None, "there was no verification that ended after a disruption"))
     result.keep("waiting_s", Figure(sum(event.data["seconds"] for event in events if event.kind == "waiting"), 0.0))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from drillbook.action import Context
 from drillbook.journal import Journal
 from drillbook.probe import Availability, Canary, CanaryWriter, Lost
-from drillbook.tracks import ranges
+from drillbook.tracks import hole_s, ranges
 from drillbook.web import traced
 
 FLUSH_S = 0.5
@@ -26,8 +26,9 @@ WORKERS = 32
 class _Track:
     """What availability and canary share: a thread on a schedule, a buffer, and a thread that flushes it."""
 
-    def __init__(self, probe_id: str, every: float, journal: Journal, beat: threading.Condition) -> None:
+    def __init__(self, probe_id: str, every: float, timeout: float, journal: Journal, beat: threading.Condition) -> None:
         self.id, self.every, self.journal, self.beat = probe_id, every, journal, beat
+        self._hole = hole_s(every, timeout)
         self.halt = threading.Event()
         self.error: str | None = None
         self._last_bad = -math.inf
@@ -57,7 +58,8 @@ class _Track:
     def _saw(self, *, good: bool, start: float, end: float) -> None:
         with self.beat:
             if good and start > self._last_bad:
-                self._first_good = start if self._first_good is None else self._first_good
+                if self._first_good is None or start - self._last_begun > self._hole:
+                    self._first_good = start
                 self._last_good = max(self._last_good, end)
                 self._last_begun = max(self._last_begun, start)
             elif not good:
@@ -66,7 +68,7 @@ class _Track:
             self.beat.notify_all()
 
     def good_for(self, seconds: float, since: float = -math.inf) -> bool:
-        """Was it good without a break for ``seconds`` until now, and in a sample that began after ``since``?"""
+        """Was it good without a break or a hole for ``seconds`` until now, and in a sample that began after ``since``?"""
         with self.beat:
             return (self._first_good is not None and self._last_begun > since
                     and self._last_good - self._first_good >= seconds)
@@ -112,7 +114,7 @@ class AvailabilityTrack(_Track):
     def __init__(self, probe_id: str, probe: Availability, context: Context, journal: Journal,
                  beat: threading.Condition) -> None:
         """A probe on its schedule; call ``start``."""
-        super().__init__(probe_id, float(probe.every), journal, beat)
+        super().__init__(probe_id, float(probe.every), float(probe.timeout), journal, beat)
         self.probe, self.context = probe, context
         self._samples: list[list[Any]] = []
         self._late = 0
@@ -156,7 +158,7 @@ class CanaryTrack(_Track):
     def __init__(self, probe_id: str, probe: Canary, context: Context, journal: Journal,
                  beat: threading.Condition) -> None:
         """A canary on its schedule; call ``start``."""
-        super().__init__(probe_id, float(probe.every), journal, beat)
+        super().__init__(probe_id, float(probe.every), float(probe.timeout), journal, beat)
         self.probe, self.context = probe, context
         self._lock = threading.Lock()
         self._kept: dict[str, list[list[Any]]] = {"acknowledged": [], "in_doubt": [], "lost": []}
@@ -179,7 +181,7 @@ class CanaryTrack(_Track):
         end = time.monotonic() - origin
         kind = "acknowledged" if lost is None else "in_doubt" if lost.doubt else "lost"
         with self._lock:
-            self._kept[kind].append([number, round(sent, 6), round(end, 6) if lost is None else lost.reason])
+            self._kept[kind].append([number, round(sent, 6), *([] if lost is None else [lost.reason]), round(end, 6)])
         self._saw(good=lost is None, start=sent, end=end)
 
     def flush(self) -> None:
@@ -203,6 +205,10 @@ def read_back(journal: Journal, probe_id: str, probe: Canary, context: Context) 
         journal.append("canary.survivors", {"probe": probe_id, "error": str(error)})
 
 
+Track = AvailabilityTrack | CanaryTrack
+"""A probe that runs."""
+
+
 class Probes:
     """All probes of a run."""
 
@@ -215,7 +221,7 @@ class Probes:
 
     def add(self, probe_id: str, probe: Availability | Canary, context: Context) -> None:
         """Prepare and start a probe. Raises NotReady when a canary has nowhere to write."""
-        track: AvailabilityTrack | CanaryTrack
+        track: Track
         if isinstance(probe, Canary):
             track = CanaryTrack(probe_id, probe, context, self.journal, self.beat)
             self.journal.append("probe.prepared", {"probe": probe_id}, sync=True)
@@ -228,7 +234,7 @@ class Probes:
                                               "every_s": float(probe.every), "timeout_s": float(probe.timeout)})
         track.start()
 
-    def all(self) -> list[AvailabilityTrack | CanaryTrack]:
+    def all(self) -> list[Track]:
         """Every probe that was started."""
         return [*self.availability, *self.canaries]
 

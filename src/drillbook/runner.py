@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from drillbook import guard, template
+from drillbook import guard, readiness
 from drillbook.action import Effect
 from drillbook.ending import Ending
 from drillbook.errors import DrillbookError, HostError, HostUnreachable, Locked
@@ -20,12 +20,11 @@ from drillbook.findings import Finding, finding
 from drillbook.host import Deadline
 from drillbook.inventory import CONTROLLER
 from drillbook.journal import read
-from drillbook.plan import Plan, PlannedProbe, PlannedStep
-from drillbook.probe import Availability, Canary, find_probe
-from drillbook.probing import AvailabilityTrack, CanaryTrack, Probes
+from drillbook.plan import Plan, PlannedStep
+from drillbook.probing import Probes, Track
 from drillbook.result import Residue
 from drillbook.revert import needs_restore
-from drillbook.steps import Stage, carry_out, for_ready, groups
+from drillbook.steps import Stage, carry_out, groups
 from drillbook.stopping import Stop, by_signals
 from drillbook.tracks import enough_s
 from drillbook.watching import Watch
@@ -36,7 +35,6 @@ FIT_S = 1.0
 """A probe is ready once it was good without a break for this long, or for five intervals where these are shorter."""
 SETTLE_LIMIT_S = 60.0
 DETECT_LIMIT_S = 10.0
-READY_S = 30.0
 
 
 class _EndedEarly(Exception):
@@ -59,6 +57,8 @@ class Runner:
     watch: Watch = field(init=False)
     injected: bool = field(default=False, init=False)
     injected_at: float = field(default=0.0, init=False)
+    changed_at: float = field(default=-math.inf, init=False)
+    """When the last step ended that may have changed something."""
     underway: bool = field(default=False, init=False)
     """True once the drill was found ready: before that nothing was touched, and there is nothing to clean up."""
     replays: bool = field(default=False, init=False)
@@ -135,18 +135,7 @@ class Runner:
                                                             for one in held])
 
     def _sample(self) -> None:
-        wrong: list[Finding] = []
-        for planned in self.plan.probes:
-            try:
-                probe = self._probe(planned)
-                context = self.stage.context(planned.id, CONTROLLER, Deadline.after(READY_S))
-                bad = probe.check(context) if isinstance(probe, Availability) else None
-            except Exception as error:  # noqa: BLE001  a driver may raise anything
-                bad = str(error)
-            if bad is not None:
-                wrong.append(finding("not-ready", title=f"probe {planned.name}", wanted="a good sample", measured=bad,
-                                     step=planned.id))
-        if wrong:
+        if wrong := readiness.of_probes(self.stage):
             self._end("refused", "a probe is not good before anything was broken", wrong)
 
     def _unforeseen(self, error: Exception) -> None:
@@ -198,50 +187,41 @@ class Runner:
     def _start_probes(self) -> None:
         for planned in self.plan.probes:
             try:
-                context = self.stage.context(planned.id, CONTROLLER, Deadline.after(READY_S))
-                self.probes.add(planned.id, self._probe(planned), context)
+                context = self.stage.context(planned.id, CONTROLLER, Deadline.after(readiness.READY_S))
+                self.probes.add(planned.id, readiness.made(self.stage, planned), context)
             except Exception as error:  # noqa: BLE001  a driver may raise anything; the drill then never begins
                 self._end("refused", f"{planned.line}: the probe {planned.name} cannot start: {error}",
                           [finding("not-ready", title=f"probe {planned.name}", measured=str(error), step=planned.id)])
 
-    def _probe(self, planned: PlannedProbe) -> Availability | Canary:
-        params = template.evaluate(planned.params, self.stage.names())
-        probe: Availability | Canary = find_probe(planned.name).model_validate(params)
-        return probe
-
     def _ready(self) -> None:
         self._must("ready", "refused", "the system is not ready; nothing was touched")
-        wrong = [problem for step in self.plan.steps for host in step.hosts if (problem := self._not_ready(step, host))]
-        wrong += self._no_lease()
-        if wrong:
+        if wrong := [*readiness.of_steps(self.stage), *readiness.of_leases(self.stage)]:
             self._end("refused", "the system is not ready; nothing was touched", wrong)
 
-    def _no_lease(self) -> list[Finding]:
-        try:
-            if self.stage.hold:
-                self.stage.hold.ready()
-        except (DrillbookError, TimeoutError) as error:
-            return [finding("not-ready", title="lease", measured=getattr(error, "message", str(error)),
-                            remedy=getattr(error, "hint", ""))]
-        return []
-
-    def _not_ready(self, step: PlannedStep, host: str) -> Finding | None:
-        try:
-            context = self.stage.context(step.id, host, self.stage.deadline(READY_S))
-            for_ready(step, self.stage.names()).ready(context)
-        except Exception as error:  # noqa: BLE001  whatever keeps a step from being ready refuses the drill
-            hint = getattr(error, "hint", "")
-            return finding("not-ready", title=step.action, measured=getattr(error, "message", str(error)), step=step.id,
-                           host=host, remedy=hint)
-        return None
-
     def _baseline(self) -> None:
+        """Wait until every probe is good."""
+        if track := self._not_good(lambda track: -math.inf):
+            self._end("inconclusive", f"the probe {track.id} was never good, so nothing was broken", [
+                finding("probe-never-good", title=f"{track.id} {track.probe.name()}", step=track.id)])
+
+    def _good_still(self) -> None:
+        """Every probe must be good right before the injection too, or what it sees is not the fault's.
+
+        It takes no time where they are, and were since the last step that changed something.
+        """
+        begun = self.stage.journal.clock()
+        if track := self._not_good(lambda track: max(self.changed_at, begun - enough_s(track.every))):
+            self._end("inconclusive", f"the probe {track.id} was not good right before the fault, so nothing was broken", [
+                finding("probe-bad-before", title=f"{track.id} {track.probe.name()}", step=track.id)])
+
+    def _not_good(self, since: Callable[[Track], float]) -> Track | None:
+        """The first probe that does not become good in time; ``since`` tells from when on a sample must be of it."""
         for track in self.probes.all():
-            enough = min(FIT_S, 5 * track.every)
-            if not self.probes.wait(partial(track.good_for, enough), BASELINE_S, self.stage.cancel):
+            enough = partial(track.good_for, min(FIT_S, 5 * track.every), since(track))
+            if not self.probes.wait(enough, BASELINE_S, self.stage.cancel):
                 self._stopped()
-                self._end("inconclusive", f"the probe {track.id} was never good, so nothing was broken", [
-                    finding("probe-never-good", title=f"{track.id} {track.probe.name()}", step=track.id)])
+                return track
+        return None
 
     def _watch(self) -> None:
         """Look at what must stay good, and from now on beside everything; when it is not good now, nothing is touched."""
@@ -256,8 +236,10 @@ class Runner:
     def _inject(self) -> None:
         steps = self.plan.phase("inject")
         self._gate(steps)
-        self.injected_at = self.stage.journal.clock()
         self.injected = any(step.effect is Effect.FAULT for step in steps)
+        if self.injected:
+            self._good_still()
+        self.injected_at = self.stage.journal.clock()
         if not self._phase("inject"):
             self._stopped()
             self._note_early("inconclusive", "the fault could not be injected as planned; it is put back")
@@ -322,10 +304,12 @@ class Runner:
         self.recovered = done
         self.stage.journal.append("phase.ended", {"phase": "verify", "status": "done" if done else "failed"}, sync=True)
 
-    def _settle(self, tracks: Sequence[AvailabilityTrack | CanaryTrack], cancel: threading.Event,
-                since: float = -math.inf) -> None:
-        for track in tracks:
-            self.probes.wait(partial(track.good_for, enough_s(track.every), since), SETTLE_LIMIT_S, cancel)
+    def _settle(self, tracks: Sequence[Track], cancel: threading.Event, since: float = -math.inf) -> None:
+        """Wait until each probe was good for long enough, and in the end all at once: one may relapse meanwhile."""
+        waits = [partial(track.good_for, enough_s(track.every), since) for track in tracks]
+        waited = [self.probes.wait(good, SETTLE_LIMIT_S, cancel) for good in waits]
+        if all(waited):
+            self.probes.wait(lambda: all(good() for good in waits), SETTLE_LIMIT_S, cancel)
 
     def _cleanup(self) -> None:
         """Carry out the cleanup."""
@@ -367,7 +351,10 @@ class Runner:
 
     def _steps(self, steps: Sequence[PlannedStep]) -> bool:
         for number, group in enumerate(found := groups(steps)):
-            if self.stage.cancel.is_set() or not carry_out(self.stage, group):
+            done = not self.stage.cancel.is_set() and carry_out(self.stage, group)
+            if any(step.effect is not Effect.READ for step in group):
+                self.changed_at = self.stage.journal.clock()
+            if not done:
                 self._skip([step for later in found[number + 1:] for step in later], "a step before it failed")
                 return False
         return True

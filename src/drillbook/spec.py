@@ -103,7 +103,8 @@ class Keywords(_Part):
     hosts: str | tuple[str, ...] | None = Field(default=None, description="Hosts or groups; default: the service's host.")
     save: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] | None = Field(
         default=None, description="Name under which later steps see the facts.")
-    when: str | None = Field(default=None, description="Expression; the step is skipped when it is false.")
+    when: str | None = Field(default=None, description=(
+        "Expression; the step is skipped when it is false. A verification that was skipped was not passed."))
     timeout: Duration | None = Field(
         default=None, gt=0, description="Time for one attempt, or for all of them with `every`.")
     retries: int = Field(default=0, ge=0, le=100, description="Further attempts after a failure.")

@@ -18,9 +18,22 @@ def enough_s(every_s: float) -> float:
     return max(1.0, 5 * every_s)
 
 
+def hole_s(every_s: float, timeout_s: float) -> float:
+    """Seconds from the start of a sample to that of the next from which on nothing is known of what lay between them.
+
+    A probe whose samples all hang may lag behind by their timeout.
+    """
+    return max(enough_s(every_s), timeout_s + 2 * every_s)
+
+
+def silent_s(every_s: float, timeout_s: float) -> float:
+    """Seconds without a sample after which a probe has fallen silent, also where it was good for long before."""
+    return max(enough_s(every_s) + 2.0, timeout_s + 2 * every_s)
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One question of an availability probe; seconds on the run's clock."""
+    """One question of an availability probe, or one write of a canary; seconds on the run's clock."""
 
     start: float
     end: float
@@ -66,9 +79,16 @@ class CanaryRecord:
     probe: str
     every: float
     acknowledged: tuple[Write, ...]
-    refused: tuple[tuple[int, float], ...]
+    refused: tuple[Sample, ...]
+    """Writes that were not acknowledged; an older journal does not tell when they ended, only when they were sent."""
     survivors: Numbers | None
     error: str | None
+
+    @property
+    def samples(self) -> list[Sample]:
+        """Its writes as an availability probe would have seen them, in the order in which they were sent."""
+        good = [Sample(write.sent, write.acknowledged, ok=True, why=None) for write in self.acknowledged]
+        return sorted([*good, *self.refused], key=lambda one: one.start)
 
 
 def _started(events: Sequence[Event], kind: str) -> dict[str, dict[str, Any]]:
@@ -92,19 +112,21 @@ def canaries(events: Sequence[Event]) -> list[CanaryRecord]:
 
 def _canary(probe: str, started: Mapping[str, Any], events: Sequence[Event]) -> CanaryRecord:
     acknowledged: list[Write] = []
-    refused: list[tuple[int, float]] = []
+    refused: list[Sample] = []
     survivors, error = None, None
     for event in events:
         if event.data.get("probe") != probe:
             continue
         if event.kind == "canary.writes":
             acknowledged += [Write(*write) for write in event.data["acknowledged"]]
-            refused += [(write[0], write[1]) for write in (*event.data["in_doubt"], *event.data["lost"])]
+            refused += [Sample(write[1], write[3] if len(write) > 3 else write[1], ok=False, why=write[2])
+                        for write in (*event.data["in_doubt"], *event.data["lost"])]
         elif event.kind == "canary.survivors":
             error = event.data.get("error")
             survivors = None if error else Numbers(event.data["ranges"])
     acknowledged.sort(key=lambda write: write.number)
-    return CanaryRecord(probe, started["every_s"], tuple(acknowledged), tuple(sorted(refused)), survivors, error)
+    return CanaryRecord(probe, started["every_s"], tuple(acknowledged),
+                        tuple(sorted(refused, key=lambda one: one.start)), survivors, error)
 
 
 def last_reasons(events: Sequence[Event], probe: str) -> str:
@@ -153,7 +175,7 @@ def _canary_track(data: Mapping[str, Any], record: CanaryRecord, error: str | No
     known = record.survivors
     points = [(write.sent, write.acknowledged, "unproven" if known is None else "kept" if write.number in known else "lost")
               for write in record.acknowledged]
-    points += [(sent, sent, "refused") for _, sent in record.refused]
+    points += [(one.start, one.start, "refused") for one in record.refused]
     latencies = sorted(write.acknowledged - write.sent for write in record.acknowledged)
     return ProbeTrack(
         probe=data["probe"], name=data["name"], kind="canary", every_s=data["every_s"], timeout_s=data["timeout_s"],

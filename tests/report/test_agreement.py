@@ -78,6 +78,7 @@ def test_an_objective_without_a_measurement_is_never_met(more: dict[str, object]
         {"objectives": {"rto": Objective(target_s=1, measured_s=2, error_s=0.1, met=False)}},
         {"residue": (Residue(step="s", host="h", what="w", why="y", by_hand="b"),)},
         {"steps": tuple(samples.step("verify.1", "x", status=s).result for s in ("unknown",))},
+        {"steps": (samples.step("verify.1", "x", status="done").result, samples.step("verify.2", "x", status="skipped").result)},
     ],
 )
 def test_a_pass_that_is_none_is_shown_as_a_contradiction(change: dict[str, object]) -> None:

@@ -168,6 +168,8 @@ def contradictions(view: RunView) -> list[str]:
     found = [f"{row.name} is {row.state}" for row in objective_rows(result.objectives) if row.state != MET]
     found += [f"{step.id} on {step.host} is {step.status}" for step in result.steps
               if step.status in ("failed", "error", "unverified", "unknown", "cancelled")]
+    found += [f"the verification {step.id} was skipped" for step in result.steps
+              if step.status == "skipped" and step.id.startswith("verify.")]
     found += ["something could not be put back"] if result.residue else []
     return [one_line(text) for text in found]
 
