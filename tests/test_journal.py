@@ -3,9 +3,11 @@
 import json
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from drillbook import journal as journal_module
 from drillbook.errors import JournalError
 from drillbook.journal import FILE, Journal, read
 from drillbook.redact import Redactor
@@ -132,3 +134,23 @@ def test_lines_are_canonical_and_private(tmp_path):
     content = json.loads(path.read_bytes())
     assert list(content) == sorted(content)
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_events_tell_for_how_long_the_controller_was_suspended(tmp_path, monkeypatch):
+    asleep = 40.0
+    clocks = SimpleNamespace(monotonic=lambda: 7.0, CLOCK_BOOTTIME=7, clock_gettime=lambda clock: 7.0 + asleep)
+    monkeypatch.setattr(journal_module, "time", clocks)
+    journal = Journal(tmp_path, Redactor([]), origin=0.0)
+    journal.append("phase.started", {"phase": "restore"})
+    asleep = 340.0
+    journal.append("probe.samples", {"samples": []})
+    journal.append("note")
+    journal.close()
+    assert [event.data.get("slept_s") for event in read(tmp_path / FILE).events] == [0.0, 300.0, None]
+
+
+def test_a_system_that_does_not_tell_is_not_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal_module, "time", SimpleNamespace(monotonic=lambda: 7.0))
+    journal = Journal(tmp_path, Redactor([]), origin=0.0)
+    assert journal.append("phase.started", {"phase": "restore"}).data == {"phase": "restore"}
+    journal.close()

@@ -57,7 +57,7 @@ def _measured(result: Figures, bad: Sequence[_Outage], lasting: Sequence[_Outage
     first_bad = min(outage.first_bad for outage in bad)
     result.marks["first_bad"] = first_bad.start
     result.objectives["detect"] = result.keep("detection_s", Figure(
-        first_bad.end - disruption, first_bad.end - max(first_bad.before, disruption)))
+        first_bad.end - disruption, first_bad.end - max(first_bad.before, disruption)), (disruption, first_bad.end))
     why = "the service was not back for good by the end of the verification" if open_ended else ""
     if blind := [outage for outage in both if outage.blind and not open_ended]:
         why = f"{blind[0].probe} {blind[0].blind}"
@@ -70,8 +70,9 @@ def _measured(result: Figures, bad: Sequence[_Outage], lasting: Sequence[_Outage
     assert last.recovered is not None  # noqa: S101  open-ended outages were handled above
     error = last.recovered.end - last.last_bad.start
     result.marks["recovered"] = last.recovered.end
-    result.objectives["rto"] = result.keep("rto_s", Figure(last.recovered.end - disruption, error))
-    result.keep("outage_s", Figure(last.recovered.end - first_bad.start, error + first_bad.start - first_bad.before))
+    span = (min(disruption, first_bad.before), last.recovered.end)
+    result.objectives["rto"] = result.keep("rto_s", Figure(last.recovered.end - disruption, error), span)
+    result.keep("outage_s", Figure(last.recovered.end - first_bad.start, error + first_bad.start - first_bad.before), span)
 
 
 def _refused(result: Figures, events: Sequence[Event], disruption: float, looks: Mapping[str, _Look]) -> list[_Outage]:

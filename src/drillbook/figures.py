@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from drillbook.findings import Finding
 from drillbook.journal import Event
 from drillbook.result import ProbeTrack, Span
+
+SLEEP_S = 0.1
+"""A suspension that is longer counts; less is within what two clocks differ in when they are read one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,15 @@ class Figure:
     reason: str | None = None
     missed: bool = False
     """True when what was waited for did not come: the objective is missed, although there is no time to tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """The controller was suspended for so many seconds, at some time between two moments of the run's clock."""
+
+    before: float
+    after: float
+    seconds: float
 
 
 @dataclass(slots=True)
@@ -35,9 +48,20 @@ class Figures:
     lost_writes: int | None = None
     acknowledged: int | None = None
     lost_numbers: list[tuple[int, int]] = field(default_factory=list)
+    sleeps: tuple[Sleep, ...] = ()
+    slept: float = 0.0
+    """Seconds of sleep that a figure spans."""
 
-    def keep(self, clock: str, figure: Figure) -> Figure:
-        """Note ``figure`` under ``clock`` with its error, or with the reason why it is missing."""
+    def keep(self, clock: str, figure: Figure, span: tuple[float, float] | None = None) -> Figure:
+        """Note ``figure`` under ``clock`` with its error, or with the reason why it is missing.
+
+        None of a figure is measured whose ``span``, first and last moment on the run's clock, the controller slept in.
+        """
+        asleep = [one for one in self.sleeps if span and one.before < span[1] and one.after > span[0]]
+        if asleep and (figure.seconds is not None or figure.missed):
+            seconds = sum(one.seconds for one in asleep)
+            figure = Figure(None, None, f"the controller was suspended for {seconds:.3f} s")
+            self.slept = max(self.slept, seconds)
         self.clocks[clock] = _round(figure.seconds)
         self.clocks[clock.removesuffix("_s") + "_error_s"] = _round(figure.error)
         if figure.seconds is None:
@@ -47,6 +71,13 @@ class Figures:
 
 def _round(value: float | None) -> float | None:
     return None if value is None else round(value, 6)
+
+
+def sleeps(events: Sequence[Event]) -> tuple[Sleep, ...]:
+    """When the controller was suspended: its clock stood still meanwhile. Older journals do not tell."""
+    told = [(event.clock, float(event.data["slept_s"])) for event in events if "slept_s" in event.data]
+    return tuple(Sleep(one[0], following[0], following[1] - one[1]) for one, following in pairwise(told)
+                 if following[1] - one[1] > SLEEP_S)
 
 
 def session(events: Sequence[Event]) -> list[Event]:

@@ -26,6 +26,30 @@ SAFE_INTEGER = 2**53 - 1
 """Larger numbers are not exact in JSON (RFC 8785, section 3.2.2.3); they are written as text."""
 
 
+STAMPED = ("phase.started", "phase.ended", "probe.samples", "canary.writes")
+"""Kinds of events that say for how long the controller was suspended since the journal was opened."""
+READS = 5
+"""Readings of two clocks, of which the one that took least time counts."""
+
+
+def suspended() -> float | None:
+    """Seconds for which this machine was suspended since it booted; None where the system does not tell.
+
+    Linux has two clocks for it: CLOCK_BOOTTIME goes on while the machine sleeps, CLOCK_MONOTONIC does not; see
+    clock_gettime(2).
+    """
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    if clock is None:
+        return None
+    found = []
+    for _ in range(READS):
+        before = time.monotonic()
+        boot = time.clock_gettime(clock)
+        after = time.monotonic()
+        found.append((after - before, boot - (before + after) / 2))
+    return min(found)[1]
+
+
 class Event(BaseModel):
     """One line of the journal."""
 
@@ -74,6 +98,7 @@ class Journal:
         """True while things are put back: what cannot be written is then left out and told by ``failure``."""
         self.failure = ""
         self.redactor = redactor
+        self._asleep = suspended()
         self._observers = [observer] if observer else []
         self._seq, self._prev = 0, prev
         self._lock = threading.Lock()
@@ -106,7 +131,7 @@ class Journal:
     def append(self, kind: str, data: dict[str, Any] | None = None, *, step: str | None = None, host: str | None = None,
                sync: bool = False) -> Event:
         """Write one event; with ``sync`` it is on the disk when this returns. Raises JournalError when it cannot be."""
-        clean = self.redactor.value(_jsonable(data or {}))
+        clean = self.redactor.value(_jsonable({**(data or {}), **self._slept(kind)}))
         with self._lock:
             content: dict[str, Any] = {
                 "seq": self._seq, "at": _now(), "clock": round(time.monotonic() - self.origin, 6), "kind": kind,
@@ -122,6 +147,10 @@ class Journal:
     def also(self, observer: Observer) -> None:
         """Show each event from now on to ``observer`` too; one that breaks does not end the others."""
         self._observers = [*self._observers, observer]
+
+    def _slept(self, kind: str) -> dict[str, float]:
+        now = suspended() if kind in STAMPED else None
+        return {} if now is None or self._asleep is None else {"slept_s": round(now - self._asleep, 3)}
 
     def _tell(self, event: Event) -> None:
         """Show ``event`` to the observers; one that breaks (a closed terminal) is dropped: the run matters more."""

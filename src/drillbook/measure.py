@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from drillbook import detection
 from drillbook.availability import availability
-from drillbook.figures import Figure, Figures, phase_spans, session
+from drillbook.figures import Figure, Figures, phase_spans, session, sleeps
 from drillbook.findings import finding
 from drillbook.journal import Event
 from drillbook.plan import Plan
@@ -22,7 +22,7 @@ CLOCKS = ("disruption_s", "detection_s", "outage_s", "rto_s", "restore_s", "veri
 def figures(events: Sequence[Event], plan: Plan) -> Figures:
     """All figures of a run."""
     own = session(events)
-    result = Figures(end=_end(own))
+    result = Figures(end=_end(own), sleeps=sleeps(own))
     disruption = _disruption(own, plan)
     if disruption is not None:
         result.marks["disruption"] = disruption
@@ -32,6 +32,9 @@ def figures(events: Sequence[Event], plan: Plan) -> Figures:
     _alerts(result, own, plan, disruption)
     _loss(result, [*own, *_read_back_later(events, own)], plan, disruption)
     _phases(result, own, disruption)
+    if result.slept:
+        result.findings.append(finding("controller-suspended", wanted="a clock that goes on all the time",
+                                       measured=f"it was suspended for {result.slept:.3f} s"))
     result.tracks = probe_tracks(own)
     for event in own:
         if event.kind == "probe.ended" and event.data["error"]:
@@ -50,8 +53,10 @@ def _alerts(result: Figures, own: Sequence[Event], plan: Plan, disruption: float
     if found is None or disruption is None:
         return
     result.unmeasured.pop("detection_s", None)
-    result.objectives["detect"] = result.keep("detection_s", Figure(found.seconds, found.error, found.reason, found.missed))
-    if found.seconds is not None:
+    figure = Figure(found.seconds, found.error, found.reason, found.missed)
+    asked = max((event.clock for event in own if event.kind in detection.SEEN), default=result.end)
+    result.objectives["detect"] = figure = result.keep("detection_s", figure, (disruption, asked))
+    if figure.seconds is not None and found.seconds is not None:
         result.marks["alerted"] = disruption + found.seconds
 
 
@@ -76,15 +81,17 @@ def _phases(result: Figures, events: Sequence[Event], disruption: float | None) 
         figure = Figure(None, None, "there was no restore phase that ended")
     else:
         figure = Figure(restore.end - restore.start, 0.0) if done["restore"] else Figure(None, None, "the restore failed")
-    result.keep("restore_s", figure)
+    result.keep("restore_s", figure, (restore.start, restore.end) if restore and restore.end is not None else None)
     if disruption is None or verify is None or verify.end is None:
         result.keep("verified_s", Figure(None, None, "there was no verification that ended after a disruption"))
     elif not done["verify"]:
         result.keep("verified_s", Figure(None, None, "the verification failed"))
     else:
-        result.keep("verified_s", Figure(verify.end - disruption, 0.0))
+        result.keep("verified_s", Figure(verify.end - disruption, 0.0), (disruption, verify.end))
         result.marks["verified"] = verify.end
-    result.keep("waiting_s", Figure(sum(event.data["seconds"] for event in events if event.kind == "waiting"), 0.0))
+    waited = [event for event in events if event.kind == "waiting"]
+    span = (min(one.clock - one.data["seconds"] for one in waited), max(one.clock for one in waited)) if waited else None
+    result.keep("waiting_s", Figure(sum(one.data["seconds"] for one in waited), 0.0), span)
 
 
 def _loss(result: Figures, events: Sequence[Event], plan: Plan, disruption: float | None) -> None:
@@ -97,7 +104,9 @@ def _loss(result: Figures, events: Sequence[Event], plan: Plan, disruption: floa
     figures_of = [_rpo(result, record, disruption) for record in records]
     unknown = [figure for figure in figures_of if figure.seconds is None]
     worst = unknown[0] if unknown else max(figures_of, key=lambda figure: figure.seconds or 0.0)
-    result.objectives["rpo"] = result.keep("rpo_s", worst)
+    span = (min(result.marks.get("recovery_point", disruption), disruption),
+            max(result.marks.get("last_acknowledged", disruption), disruption))
+    result.objectives["rpo"] = result.keep("rpo_s", worst, span)
     if result.lost_writes:
         target = plan.objectives.get("rpo")
         wanted = f"at most {target:g} s of writes" if target is not None else "none"
