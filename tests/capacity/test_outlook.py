@@ -47,6 +47,19 @@ def test_the_restore_outgrows_the_rto():
     assert outlook(points, 15.0).outgrows.reason == "already now, by the restores so far"
 
 
+def test_already_now_is_said_only_where_the_restores_agree():
+    """By their mean it outgrew the RTO, and the newest two were far within it: nothing is certain of that."""
+    points = [point(day, size, rto=rto, restore=rto) for day, size, rto in [(0, 10**10, 240.0), (31, 11 * 10**9, 80.0), (59, 12 * 10**9, 85.0)]]
+    found = outlook(points, 120.0)
+    assert (found.outgrows.days, found.outgrows.earliest, found.outgrows.latest, found.outgrows.reason) == (0, 0, None, None)
+    assert "perhaps never" in growth_rows([found])[0].outgrows
+    close = [point(day, (100 + 10 * day) * MIB, rto=16 + day + day % 2, restore=10 + day) for day in range(5)]
+    now = outlook(close, 20.2).outgrows
+    assert (now.days, now.earliest, now.reason) == (0, 0, None)
+    assert 0 < now.latest < 5
+    assert outlook(close, 18.0).outgrows.reason == "already now, by the restores so far"
+
+
 def test_scatter_widens_the_interval():
     sizes = [100, 112, 118, 133, 139, 151, 158]
     restores = [10.0, 11.5, 11.5, 13.0, 14.5, 14.5, 16.0]

@@ -103,9 +103,12 @@ def _outgrows(now: Point, line: Line | None, flat: str | None, restores: Sequenc
     scatter = math.sqrt(sum((one - mean) ** 2 for one in per_byte) / (len(per_byte) - 1))
     error = student(len(per_byte) - 1) * scatter / math.sqrt(len(per_byte))
     size, smallest = (target - sum(rest) / len(rest)) / mean, (target - max(rest)) / (mean + error)
-    if size <= now.bytes:
+    surest = (target - min(rest)) / (mean - error) if mean > error else None
+    if surest is not None and surest <= now.bytes:
         return When(days=0.0, earliest=0.0, latest=0.0, date=now.at[:10], reason="already now, by the restores so far")
-    latest = line.reaches((target - min(rest)) / (mean - error))[2] if mean > error else None
+    latest = line.reaches(surest)[2] if surest is not None else None
+    if size <= now.bytes:
+        return _when(now, 0.0, 0.0, latest)
     return _when(now, line.reaches(size)[0], line.reaches(smallest)[1] if smallest > now.bytes else 0.0, latest)
 
 
