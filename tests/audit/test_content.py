@@ -7,7 +7,7 @@ import json
 import pytest
 
 from drillbook.audit import content, records
-from drillbook.audit.controls import CONTROLS
+from drillbook.audit.controls import CONTROLS, bearing
 from drillbook.audit.coverage import NO_RUN
 from drillbook.audit.period import Period
 from drillbook.audit.wording import TITLES
@@ -199,3 +199,32 @@ def test_reading_changes_nothing(book):
     before = {path: path.read_bytes() for path in book.reports.rglob("*") if path.is_file()}
     records.find(book.reports)
     assert {path: path.read_bytes() for path in book.reports.rglob("*") if path.is_file()} == before
+
+
+LOOKS = """\
+drill: looks
+title: It looks
+service: api
+verify:
+  - http.responds: {url: "{{ services.api.url }}"}
+"""
+
+
+def test_what_nobody_broke_was_not_recovered(book):
+    run = book.run("2026-01-10T09:00:00", drill="looks", text=LOOKS)
+    run.add(2.0, "phase.started", phase="verify").step(2.1, 2.2, "verify.1", "controller")
+    run.add(3.0, "phase.ended", phase="verify", status="done").end().close()
+    audit = audited(book)
+    assert audit.verdicts == {"passed": 1}
+    assert "0 of 2 services recovered in at least one run that passed. 1 more was only looked at" in audit.sentence
+    assert [row.recovered for row in audit.coverage if row.service == "api"] == [0]
+    assert next(one.shows for one in audit.controls if one.id == "A1.2").startswith("Nothing: ")
+
+
+def test_a_backup_was_compared_only_where_a_verification_did(book):
+    book.run("2026-01-10T09:00:00").good().close()
+    audit = audited(book)
+    assert [row.recovered for row in audit.coverage if row.service == "api"] == [1]
+    assert next(one.shows for one in audit.controls if one.id == "A1.2").startswith("Nothing: ")
+    shows = [one.shows for one in bearing(["postgres-lost", "table-dropped"]) if one.id == "A1.2"]
+    assert shows == ["That a backup was restored and its content compared, in runs that passed: postgres-lost, table-dropped."]

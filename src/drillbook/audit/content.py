@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 from drillbook.audit import chain, coverage, trend
 from drillbook.audit.chain import Problem
-from drillbook.audit.controls import CONTROLS, Control
+from drillbook.audit.controls import CONTROLS, Control, bearing
 from drillbook.audit.coverage import CoverageRow, FindingRow, PlanRow, ProvenRow
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record, Stray
@@ -129,7 +129,7 @@ def make(records: Sequence[Record], strays: Sequence[Stray], period: Period) -> 
         coverage=tuple(covered), proven=tuple(coverage.proven(runs, earlier)), plots=tuple(trend.plots(runs, period)),
         findings=tuple(coverage.findings(runs)), operators=tuple(_operators(kept, period)),
         plans=tuple(coverage.plan_changes(runs, earlier)), evidence=evidence,
-        capacity=_capacity(runs),
+        capacity=_capacity(runs), controls=bearing(sorted({one.drill for one in runs if coverage.compared(one)})),
         evidence_digest=digest(canonical([[row.folder, row.sha256, row.head] for row in evidence])))
 
 
@@ -138,10 +138,13 @@ def _sentence(rows: Sequence[RunRow], verdicts: dict[str, int], covered: Sequenc
         text = "No run began in this period, so nothing was shown."
     else:
         drills = len({(row.environment, row.drill) for row in rows})
-        shown = sum(row.passed > 0 for row in covered)
+        shown = sum(row.recovered > 0 for row in covered)
+        looked = sum(row.passed > 0 and not row.recovered for row in covered)
         text = (f"{count(len(rows), 'run')} of {count(drills, 'drill')}: "
                 f"{', '.join(f'{number} {verdict}' for verdict, number in verdicts.items())}. "
                 f"{shown} of {count(len(covered), 'service')} recovered in at least one run that passed.")
+        text += (f" {looked} more {'was' if looked == 1 else 'were'} only looked at or rehearsed: in no run that passed was "
+                 "a fault proven and restored.") if looked else ""
     left = sum(bool(row.residue) for row in rows)
     text += f" {count(left, 'run')} left something that could not be put back." if left else ""
     return text if whole else f"{text} The record of the period is not whole, so more may have happened than it shows."

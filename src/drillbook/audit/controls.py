@@ -5,7 +5,8 @@ Only ids and titles are cited; the texts belong to their publishers. Nothing her
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ GBT, DORA = "GB/T 22239-2019, level 3", "DORA, Regulation (EU) 2022/2554"
 
 CONTROLS = (
     Control(SOC, "A1.2", "Environmental protections, software, data backup processes and recovery infrastructure",
-            "For each drill that took a backup and passed: the backup was restored and its content compared.",
+            "That a backup was restored and its content compared, in runs that passed.",
             ("coverage", "proven", "findings"),
             "Environmental protections, capacity, and that production backups run on their schedule."),
     Control(SOC, "A1.3", "Testing of recovery plan procedures",
@@ -72,3 +73,10 @@ CONTROLS = (
             ("proven", "trend", "evidence"),
             "That restoration uses systems that are physically and logically segregated, unless the inventory shows it."),
 )
+
+
+def bearing(compared: Sequence[str]) -> tuple[Control, ...]:
+    """The controls for a period in whose passed runs the drills ``compared`` restored something and compared its content."""
+    shows = (f"That a backup was restored and its content compared, in runs that passed: {', '.join(compared)}." if compared
+             else "Nothing: in no run of the period that passed was a backup restored and its content compared.")
+    return tuple(replace(one, shows=shows) if one.id == "A1.2" else one for one in CONTROLS)

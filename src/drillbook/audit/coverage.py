@@ -42,6 +42,8 @@ class CoverageRow:
     """Spans without any run."""
     unproven: tuple[str, ...]
     """Spans with runs of which none passed."""
+    recovered: int = 0
+    """Runs that passed in which a fault was proven and a restore was carried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,23 @@ def _row(environment: str, service: str, runs: Sequence[Record], period: Period)
                   for span in period.spans())
     return CoverageRow(environment, service, cells, len(runs), sum(one.verdict == Verdict.PASSED for one in runs),
                        tuple(cell.span for cell in cells if not cell.runs),
-                       tuple(cell.span for cell in cells if cell.runs and not cell.passed))
+                       tuple(cell.span for cell in cells if cell.runs and not cell.passed), sum(map(recovered, runs)))
+
+
+def recovered(one: Record) -> bool:
+    """Did the run pass, and show a recovery: was something broken, proven so, and restored?"""
+    result = one.result
+    return (result is not None and one.verdict == Verdict.PASSED and result.clocks.get("disruption_s") is not None
+            and not any(item.code == "fault-unproven" for item in result.findings)
+            and any(phase.phase == "restore" and phase.status == "done" for phase in result.phases))
+
+
+def compared(one: Record) -> bool:
+    """Did the run pass, with a restore whose content a verification after it compared?"""
+    steps = one.result.steps if one.result and one.verdict == Verdict.PASSED else ()
+    done = [step for step in steps if step.status == "done"]
+    return any(step.id.startswith("restore.") for step in done) and any(
+        step.id.startswith("verify.") and step.action.endswith(".matches") for step in done)
 
 
 def _cell(label: str, runs: Sequence[Record]) -> Cell:
