@@ -20,6 +20,10 @@ def test_a_unit_that_read_settings_of_the_drill_is_restarted_whoever_started_it(
     def pid():
         return it.state().pid
 
+    def aged():
+        now, changed = machine.root(f"date +%s.%N; stat -c %.9Z {env}").split()
+        return float(now) - float(changed) > 0.2
+
     assert has("info")
     kept = Keep(service="it").run(it.ctx("backup.1"))
     put_back = PutBack.model_validate({"service": "it", "from": kept["kept"], "sha256": kept["sha256"]})
@@ -40,6 +44,7 @@ def test_a_unit_that_read_settings_of_the_drill_is_restarted_whoever_started_it(
     undo = remedy.undo(it.ctx("restore.2"))
     remedy.run(it.ctx("restore.2"))
     put_back.run(it.ctx("cleanup.2"))
+    until(aged, "a file that is older than what is started now, beyond doubt")
     it.systemctl("restart", "reads")
     until(lambda: it.state().state == "running", "the unit")
     restarted = pid()

@@ -11,6 +11,7 @@ from drillbook.manager.unit import Argv, Manager, UnitState
 SETTLED_S = 1.0
 """How long a unit that does not say when it is ready must have been active to be called running."""
 _STATES = {"active": "running", "reloading": "running", "refreshing": "running", "inactive": "stopped", "failed": "failed"}
+YOUNG = "starting"
 _SILENT = ("simple", "exec", "idle")
 """Types of service that are active from the moment when their process was begun, also one that cannot work."""
 # UNIT SYSTEMCTL...: what systemd says of the unit, and the time by the clock of its stamps.
@@ -94,10 +95,18 @@ class Systemd(Manager):
         active, pid = values["ActiveState"], int(values.get("MainPID", "0"))
         state = _STATES.get(active, active)
         if state == "running" and values.get("Type") in _SILENT and 0 <= _age(values) < SETTLED_S:
-            state = "starting"
+            state = YOUNG
         more = ", masked" if values["LoadState"] == "masked" else ""
         more += ", out of memory" if values.get("Result") == "oom-kill" and active != "active" else ""
         return UnitState(unit, state, f"{active} ({values.get('SubState', '')}{more})", pid or None)
+
+    def state(self, host: Host, unit: str, deadline: Deadline) -> UnitState:
+        """See Manager; one that has only just become active is looked at again once it can be told whether it runs."""
+        seen = super().state(host, unit, deadline)
+        if seen.state == YOUNG and deadline.remaining() > 2 * SETTLED_S:
+            deadline.wait(SETTLED_S)
+            seen = super().state(host, unit, deadline)
+        return seen
 
     def main(self, unit: str) -> Argv:
         """See Manager."""
