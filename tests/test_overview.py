@@ -56,7 +56,7 @@ class Shelf:
 
     def open(self, name, ago=timedelta(0)):
         """A run whose controller died right after it said what it would do."""
-        folder = Project(self.root).reports / self.run_id(name, ago)
+        folder = Project(self.root).ready_reports() / self.run_id(name, ago)
         folder.mkdir(mode=0o700)
         made = plan.make(spec.load(self.root / "drills" / f"{name}.yml"), inventory.load(self.root / "hosts.yml"))
         self.append(folder, "run.started", {"run": folder.name, "plan": made.model_dump(mode="json"),

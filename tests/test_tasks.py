@@ -1,6 +1,7 @@
 """The program as people and pipelines use it: exit statuses, streams, mistakes, and terminals that go away."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -255,3 +256,69 @@ def test_completion(folder):
         assert "sample" in folder.run("--complete", "--", *words.split()).stdout.split()
     assert "sample" not in folder.run("--complete", "--", "drillbook", "lab.").stdout.split()
     assert "complete" in folder.run("--print-completion-script", "bash").stdout
+
+
+def blocked_by_a_file(reports):
+    reports.write_text("")
+
+
+def blocked_by_a_link(reports):
+    reports.symlink_to("nowhere/at/all")
+
+
+@pytest.mark.parametrize("block", [blocked_by_a_file, blocked_by_a_link])
+def test_reports_that_cannot_be_made_are_said_before_anything_is_touched(folder, block):
+    folder.write(BREAK + "restore:\n" + step(["rm", "-f", "DIR/broken"]))
+    block(folder.root / "reports")
+    done = folder.run("drill", "sample", "--json")
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert f"error: {folder.root}/reports cannot be " in done.stderr
+    assert "hint: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (folder.root / "broken").exists()
+
+
+def status_of(*argv):
+    """Run the program in this process, in the current folder."""
+    try:
+        tasks.program().run(["drillbook", *argv])
+    except SystemExit as ended:
+        return ended.code or 0
+    return 0
+
+
+AUDIT = ("audit", "--since", "2020-01-01", "--until", "2999-12-31", "--out")
+
+
+def test_what_only_reads_makes_no_reports(folder, monkeypatch, capsys):
+    folder.write(BREAK + "restore:\n" + step(["true"]))
+    monkeypatch.chdir(folder.root)
+    for argv in (["drill.list"], ["report.list"], ["drill.recover"], ["drill.plan", "sample"], ["drill.check", "sample"]):
+        assert status_of(*argv) == 0
+        assert not (folder.root / "reports").exists(), argv
+    (folder.root / "reports").write_text("")
+    for argv in (["drill.list"], ["report.list"], ["drill.recover"], ["report.verify"], [*AUDIT, str(folder.root / "audit")]):
+        assert status_of(*argv) == 2, argv
+        assert f"{folder.root}/reports cannot be read: Not a directory" in capsys.readouterr().err
+
+
+def test_an_auditor_needs_nothing_but_the_reports(folder, tmp_path_factory, monkeypatch, capsys):
+    folder.write("restore:\n" + step(["true"]))
+    assert folder.run("drill", "sample").returncode == 0
+    run = folder.latest.name
+    inside = folder.root / "evidence"
+    for alone in (tmp_path_factory.mktemp("auditor"), inside):  # also below a project: what lies nearest is meant
+        alone.mkdir(exist_ok=True)
+        shutil.copytree(folder.root / "reports", alone / "reports", symlinks=True)
+        for place in (alone, alone / "reports" / run):
+            monkeypatch.chdir(place)
+            for argv in (["report.list"], ["report.verify", run], ["report.open"], ["drill.recover"], [*AUDIT, str(alone)]):
+                assert status_of(*argv) == 0, (argv, capsys.readouterr())
+        assert "1 run" in (alone / "audit.md").read_text()
+    monkeypatch.chdir(inside)
+    capsys.readouterr()
+    status_of("report.open")
+    assert capsys.readouterr().out.startswith(str(inside))
+    monkeypatch.chdir(tmp_path_factory.mktemp("nothing"))
+    assert status_of("report.verify") == 2
+    assert "no folder `reports` or `drills`" in capsys.readouterr().err

@@ -76,7 +76,7 @@ class Conductor:
         """Run a plan; returns the run's folder and what the judge says. The reports are written."""
         redactor = redactor_for(one)
         run_id, suite = new_run_id(one.drill), parent.name if parent else ""
-        folder = new_folder((parent or self.project.reports) / run_id)
+        folder = new_folder((parent or self.project.ready_reports()) / run_id)
         journal = Journal(folder, redactor, origin=time.monotonic(), prev=previous_head(self.project, run_id),
                           observer=self.observer)
         messenger = Messenger(one, run_id, str(folder / "report.html"), journal.append)
@@ -128,7 +128,7 @@ class Conductor:
         Goes on after a failed drill, not after one that was aborted or left residue; ``between`` sees each view.
         """
         run_id = new_run_id(suite.suite)
-        folder = new_folder(self.project.reports / run_id)
+        folder = new_folder(self.project.ready_reports() / run_id)
         started, began_ns, began = datetime.now(UTC), time.time_ns() // 1_000_000 * 1_000_000, time.monotonic()
         views: list[RunView] = []
         for one in plans:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,12 +30,36 @@ class Project:
         raise UsageError(f"there is no folder `drills` in {Path.cwd()} or above it",
                          hint="change to your project's folder")
 
+    @classmethod
+    def of_runs(cls) -> Project:
+        """As ``here``, for what needs no more than ``reports/``: the nearest folder that holds runs counts as well.
+
+        Raises UsageError.
+        """
+        around = (Path.cwd(), *Path.cwd().parents)
+        for folder in around:
+            if (folder / "drills").is_dir() or next(_journals(folder / "reports"), None):
+                return cls(folder)
+        for folder in around:
+            if (folder / "reports").is_dir():
+                return cls(folder)
+        raise UsageError(f"there is no folder `reports` or `drills` in {Path.cwd()} or above it",
+                         hint="change to the folder that holds `reports`")
+
     @property
     def reports(self) -> Path:
-        """The folder of all runs; made when it is missing."""
-        folder = self.root / "reports"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        return folder
+        """The folder of all runs; it may be missing, see ``ready_reports``."""
+        return self.root / "reports"
+
+    def ready_reports(self) -> Path:
+        """The folder of all runs, made when it is missing. Raises UsageError."""
+        try:
+            self.reports.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{self.reports} cannot be made: {error.strerror}; nothing was touched",
+                             hint=f"a run keeps its journal there: let {self.root} be written, or make the folder yourself"
+                             ) from None
+        return self.reports
 
     @property
     def lab(self) -> Path:
@@ -80,10 +105,22 @@ class Project:
         return control.lookup(self.lab, path)
 
     def runs(self) -> Iterator[Path]:
-        """Folders of all runs of drills, oldest first, those inside suites too."""
-        found = [path.parent for pattern in (f"*/{FILE}", f"*/*/{FILE}") for path in self.reports.glob(pattern)
+        """Folders of all runs of drills, oldest first, those inside suites too. Raises UsageError."""
+        self.look_into_reports()
+        found = [path.parent for path in _journals(self.reports)
                  if not any((self.reports / part).is_symlink() for part in path.relative_to(self.reports).parents)]
         yield from sorted(found, key=lambda folder: folder.name)
+
+    def look_into_reports(self) -> None:
+        """Make sure that the folder of all runs can be looked into, or is not there. Raises UsageError."""
+        try:
+            with os.scandir(self.reports):
+                pass
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise UsageError(f"{self.reports} cannot be read: {error.strerror}",
+                             hint="it is the folder that holds a folder for each run") from None
 
     def run(self, name: str = "", *, suites: bool = False) -> Path:
         """The folder of one run. Raises UnknownName.
@@ -116,3 +153,7 @@ class Project:
         """The folders that ``name`` means, see ``run``: one, or for a suite those of its drills. Raises UnknownName."""
         folder = self.run(name, suites=bool(name))
         return [folder] if (folder / FILE).exists() else sorted(path.parent for path in folder.glob(f"*/{FILE}"))
+
+
+def _journals(reports: Path) -> Iterator[Path]:
+    return (path for pattern in (f"*/{FILE}", f"*/*/{FILE}") for path in reports.glob(pattern))

@@ -148,7 +148,7 @@ def recover(_: Context, run: str | None = None) -> int:
     """Put back what a dead run left, from its journal alone."""
     from drillbook import desk  # noqa: PLC0415  keeps start-up fast
 
-    return desk.recover(Project.here(), run or "")
+    return desk.recover(Project.of_runs(), run or "")
 
 
 @task(klass=FreeTask, positional=["run"], help={"run": "name of a run; default: every run", **INVENTORY})
@@ -166,7 +166,7 @@ def report(_: Context, run: str | None = None) -> int:
     """Render a run's reports again from its journal."""
     from drillbook import desk  # noqa: PLC0415  keeps start-up fast
 
-    return desk.report(Project.here(), run or "")
+    return desk.report(Project.of_runs(), run or "")
 
 
 @task(klass=FreeTask, positional=["run"], help={"run": f"{RUN}, or a suite; default: the newest"})
@@ -175,7 +175,7 @@ def verify(_: Context, run: str | None = None) -> int:
     """Check all that a run left: chain, signature, files, reports. Exit 0, 1 (wrong), 3 (could not be verified)."""
     from drillbook import desk  # noqa: PLC0415  keeps start-up fast
 
-    return desk.verify(Project.here(), run or "")
+    return desk.verify(Project.of_runs(), run or "")
 
 
 @task(name="list", help={"all": "list every run, not only the newest"})
@@ -184,7 +184,7 @@ def list_runs(_: Context, all: bool = False) -> int:  # noqa: A002  the name of 
     """Every run, newest first: when it began, its verdict, its name."""
     from drillbook import overview  # noqa: PLC0415  keeps start-up fast
 
-    return overview.runs(Project.here(), everything=all)
+    return overview.runs(Project.of_runs(), everything=all)
 
 
 @task(klass=FreeTask, name="open", positional=["run"], help={"run": f"{RUN}; default: the newest"})
@@ -193,7 +193,7 @@ def open_(_: Context, run: str | None = None) -> int:
     """Show a run's report in the browser; prints its path where there is none."""
     from drillbook import desk  # noqa: PLC0415  keeps start-up fast
 
-    return desk.open_report(Project.here(), run or "")
+    return desk.open_report(Project.of_runs(), run or "")
 
 
 @task(help={"since": "first day, such as 2026-01-01", "until": "last day", "out": "folder for the report"})
@@ -204,7 +204,7 @@ def audit(_: Context, since: str = "", until: str = "", out: str = "") -> int:
 
     if not since or not until:
         raise UsageError("an audit needs --since and --until", hint="audit --since 2026-01-01 --until 2026-12-31")
-    return desk.audit(Project.here(), since, until, out)
+    return desk.audit(Project.of_runs(), since, until, out)
 
 
 @task(klass=FreeTask, positional=["service"], help={

@@ -87,7 +87,7 @@ class Book:
     def __init__(self, root):
         self.root, self.runs = Path(root), []
         (self.root / "drills").mkdir(exist_ok=True)
-        self.reports = Project(self.root).reports
+        self.reports = Project(self.root).ready_reports()
 
     def run(self, begun, **how):
         return Run(self, begun, **how)

@@ -94,7 +94,7 @@ class Ground:
 
     def carried(self, run: Path) -> Path:
         """Move a run's folder into a project that has neither the drill nor the inventory."""
-        reports = Project(self.elsewhere).reports
+        reports = Project(self.elsewhere).ready_reports()
         return Path(shutil.move(run, reports / run.name))
 
     def forget(self, run: Path) -> None:

@@ -29,6 +29,7 @@ def audit(project: Project, since: str, until: str, out: str = "") -> int:
     Returns 0, or 3 when the record of the period is not whole. Raises UsageError for dates or a folder that cannot be.
     """
     period = Period.parse(since, until)
+    project.look_into_reports()
     made = content.make(*records.find(project.reports), period)
     folder = Path(out) if out else project.reports / f"audit-{period.since}-{period.until}"
     try:
