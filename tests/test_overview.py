@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from drillbook import conduct, departed, desk, inventory, overview, plan, spec
+from drillbook import conduct, departed, desk, inventory, overview, plan, recovery, spec
 from drillbook.journal import FILE, Journal, read
 from drillbook.project import Project
 from drillbook.recovery import needs_recovery
@@ -227,3 +227,61 @@ def test_the_newest_runs_are_listed_first(shelf, capsys):
     assert "3 older runs" in text
     text = listed(shelf, capsys, lambda project: overview.runs(project, everything=True))
     assert runs[-1] in text
+
+
+def plan_of(shelf, hosts="hosts.yml"):
+    return plan.make(spec.load(shelf.root / "drills" / "sample.yml"), inventory.load(shelf.root / hosts))
+
+
+def in_the_way(shelf, hosts="hosts.yml"):
+    project = Project(shelf.root)
+    return recovery.in_the_way(plan_of(shelf, hosts), [*project.runs(), *project.lost()])
+
+
+def killed(shelf):
+    """A run on a lab that is there whose controller died after its fault."""
+    shelf.lab(ago=DAY)
+    dead = shelf.open("sample")
+    shelf.append(dead, "intent", {"action": "command.run", "params": {"argv": ["touch", "/x"]}, "effect": "fault",
+                                  "undo": {"kind": "commands", "commands": [["rm", "-f", "/x"]], "action": "", "params": {},
+                                           "why": ""}}, step="restore.1", host="app-1")
+    shelf.append(dead, "done", {"facts": {}, "seconds": 0.5, "attempts": 1}, step="restore.1", host="app-1")
+    return dead
+
+
+def change(path, number):
+    """Change one digit of a line."""
+    lines = path.read_bytes().split(b"\n")
+    lines[number - 1] = lines[number - 1].replace(b'"clock":0', b'"clock":1', 1)
+    path.write_bytes(b"\n".join(lines))
+
+
+@pytest.mark.parametrize(("number", "elsewhere"), [(3, False), (2, False), (1, True)])
+def test_a_damaged_journal_of_a_killed_run_is_in_the_way(shelf, number, elsewhere):
+    (shelf.root / "other.yml").write_text((shelf.root / "hosts.yml").read_text().replace(
+        "{app-1: {address: 127.0.0.1", "{controller: {local: true, scratch: /elsewhere}, app-1: {address: 127.0.0.2"))
+    dead = killed(shelf)
+    assert "not finished" in in_the_way(shelf)[0].measured
+    change(dead / FILE, number)
+    (one,) = in_the_way(shelf)
+    assert f"{dead / FILE}:{number}: the line was changed" in one.measured
+    assert f"invoke drill.recover {dead.name}" in one.remedy
+    assert f"move {dead} out of reports/" in one.remedy
+    assert bool(in_the_way(shelf, "other.yml")) == elsewhere, "the first line names the hosts; without it they are not known"
+    assert ("hosts are not known" in one.measured) == elsewhere
+    dead.rename(shelf.root / "kept")
+    assert not in_the_way(shelf)
+
+
+def test_a_journal_that_was_emptied_or_taken_away_is_in_the_way(shelf):
+    never = shelf.open("sample")
+    (never / FILE).write_bytes(b"")
+    empty = Project(shelf.root).reports / shelf.run_id("sample", timedelta(0))
+    empty.mkdir()
+    assert not in_the_way(shelf), "a controller that died before its first word has touched nothing"
+    (never / "evidence").mkdir()
+    assert "the journal is empty" in in_the_way(shelf)[0].measured
+    (never / FILE).unlink()
+    assert "the journal is gone" in in_the_way(shelf)[0].measured
+    (never / "result.json").write_text('{"residue": []}')
+    assert not in_the_way(shelf), "it ended, and left nothing"

@@ -118,7 +118,7 @@ class Conductor:
         now = datetime.now(UTC)
         look = approval.look(one, self.project.root, now=now, operator=operator()) if guard.needs_approval(one) else None
         refusals = guard.check(one, now=now, confirm=self.confirm, approval=look)
-        others = [other for other in self.project.runs() if other != folder]
+        others = [other for other in (*self.project.runs(), *self.project.lost()) if other != folder]
         return [*refusals, *in_the_way(one, others)], look.facts() if look else None
 
     def run_suite(self, suite: Suite, plans: Sequence[Plan],

@@ -213,22 +213,43 @@ def read(path: Path) -> History:
     A torn last line is left out and reported by ``torn``. Raises JournalError that names the first line which was
     changed, removed or moved.
     """
+    history, wrong = salvage(path)
+    if wrong:
+        raise JournalError(wrong)
+    return history
+
+
+def salvage(path: Path) -> tuple[History, str]:
+    """A journal as far as it is whole, and what is wrong with the line behind that; '' when nothing is.
+
+    Raises JournalError when it cannot be read at all.
+    """
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
         raise JournalError(f"{path} cannot be read: {error.strerror}") from None
     torn = lines.pop() != b""
     events: list[Event] = []
+    wrong = ""
     for number, line in enumerate(lines, 1):
-        event = _event(path, number, line)
-        if events and event.prev != events[-1].hash:
-            raise JournalError(f"{path}:{number}: the chain is broken: a line before this one was changed, removed or moved")
-        if event.seq != len(events):
-            raise JournalError(f"{path}:{number}: the line numbers itself {event.seq}, expected {len(events)}")
-        events.append(event)
-    if not events:
-        raise JournalError(f"{path} holds no event")
-    return History(tuple(events), torn)
+        try:
+            events.append(_next(path, number, line, events))
+        except JournalError as error:
+            wrong = error.message
+            break
+    if not events and not wrong:
+        wrong = f"{path} holds no event"
+    return History(tuple(events), torn), wrong
+
+
+def _next(path: Path, number: int, line: bytes, events: list[Event]) -> Event:
+    """The event of ``line``, which must continue ``events``. Raises JournalError."""
+    event = _event(path, number, line)
+    if events and event.prev != events[-1].hash:
+        raise JournalError(f"{path}:{number}: the chain is broken: a line before this one was changed, removed or moved")
+    if event.seq != len(events):
+        raise JournalError(f"{path}:{number}: the line numbers itself {event.seq}, expected {len(events)}")
+    return event
 
 
 def _event(path: Path, number: int, line: bytes) -> Event:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from drillbook import inventory, spec
+from drillbook import inventory, remains, spec
 from drillbook.errors import UnknownName, UsageError
 from drillbook.inventory import Inventory
 from drillbook.journal import FILE
-from drillbook.report.folders import drill_of
+from drillbook.report.folders import RUN_ID, drill_of
 from drillbook.strict import did_you_mean
 
 
@@ -111,6 +111,22 @@ class Project:
                  if not any((self.reports / part).is_symlink() for part in path.relative_to(self.reports).parents)]
         yield from sorted(found, key=lambda folder: folder.name)
 
+    def lost(self) -> list[Path]:
+        """Folders of runs whose journal is gone although they hold more, those inside suites too, oldest first.
+
+        A run that never began leaves a folder that is empty. Raises UsageError.
+        """
+        self.look_into_reports()
+        found: list[Path] = []
+        for folder in _run_folders(self.reports):
+            if (folder / FILE).exists():
+                continue
+            inner = list(_run_folders(folder))
+            found += [one for one in inner if not (one / FILE).exists() and remains.lost(one)]
+            if not inner and not remains.is_suite(folder) and remains.lost(folder):
+                found.append(folder)
+        return sorted(found, key=lambda folder: folder.name)
+
     def look_into_reports(self) -> None:
         """Make sure that the folder of all runs can be looked into, or is not there. Raises UsageError."""
         try:
@@ -157,3 +173,13 @@ class Project:
 
 def _journals(reports: Path) -> Iterator[Path]:
     return (path for pattern in (f"*/{FILE}", f"*/*/{FILE}") for path in reports.glob(pattern))
+
+
+def _run_folders(folder: Path) -> Iterator[Path]:
+    """Folders in ``folder`` that have the name of a run."""
+    try:
+        with os.scandir(folder) as found:
+            names = [one.name for one in found if RUN_ID.fullmatch(one.name) and one.is_dir(follow_symlinks=False)]
+    except OSError:
+        names = []
+    return (folder / name for name in names)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drillbook import template
+from drillbook import remains, template
 from drillbook.action import find
 from drillbook.departed import lab_gone
 from drillbook.ending import release
@@ -21,7 +19,7 @@ from drillbook.host import Deadline, Host
 from drillbook.hosting import Hosts
 from drillbook.intents import intents
 from drillbook.inventory import CONTROLLER
-from drillbook.journal import FILE, Event, History, Journal, Observer, alive, read
+from drillbook.journal import FILE, Event, History, Journal, Observer, alive, read, salvage
 from drillbook.leases import Owner
 from drillbook.plan import Plan, PlannedProbe, checked
 from drillbook.probe import find_probe
@@ -34,7 +32,8 @@ from drillbook.stopping import Stop
 
 LATE_S = 10.0
 READ_BACK_S = 30.0
-RESULT = "result.json"
+Place = tuple[str, int | None, str]
+"""Address, port and scratch folder: what makes two hosts of inventories the same one."""
 
 
 def needs_recovery(history: History) -> bool:
@@ -43,41 +42,49 @@ def needs_recovery(history: History) -> bool:
     return last is None or bool(last.data["residue"])
 
 
-def unfinished(folders: Iterable[Path]) -> Iterator[tuple[Path, History]]:
-    """Those of ``folders`` whose run died or left something, and is not running now. Raises nothing for damaged ones."""
-    for folder in folders:
-        try:
-            result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-            settled = isinstance(result, dict) and result.get("residue") == []
-        except (OSError, ValueError):
-            settled = False
-        if settled or alive(folder):
-            continue
-        with suppress(JournalError):
-            history = read(folder / FILE)
-            if needs_recovery(history):
-                yield folder, history
-
-
 def in_the_way(plan: Plan, folders: Iterable[Path]) -> list[Finding]:
-    """Runs that left something on hosts of ``plan``: they must be recovered before anything else is broken there."""
+    """Runs that left something on hosts of ``plan``: they must be recovered before anything else is broken there.
+
+    A run whose journal is damaged may have left anything on the hosts of its plan, which the first line names; where
+    even that one is damaged, or the journal is gone, on any host.
+    """
     targets = {_place(plan, name) for name in plan.hosts()}
-    found = []
-    for folder, history in unfinished(folders):
-        if lab_gone(history.events[0].model_dump()):
-            continue
-        try:
-            other = checked(history.events[0].data["plan"])
-        except (PlanError, KeyError):
-            continue
-        if targets & {_place(other, name) for name in other.hosts()}:
-            found.append(finding("unfinished-run", title=folder.name, wanted="no run that died or left something",
-                                 measured=f"{folder.name} is not finished on the same hosts",
-                                 remedy=f"Recover it first: invoke drill.recover {folder.name}"))
-    return found
+    found = [_in_the_way(targets, folder) for folder in folders if not remains.settled(folder) and not alive(folder)]
+    return [one for one in found if one is not None]
 
 
-def _place(plan: Plan, name: str) -> tuple[str, int | None, str]:
+def _in_the_way(targets: set[Place], folder: Path) -> Finding | None:
+    """Why the run in ``folder`` keeps ``targets`` from being broken; None when it does not."""
+    wrong = remains.damage(folder)
+    try:
+        events = salvage(folder / FILE)[0].events
+    except JournalError:
+        events = ()
+    if not events:
+        return _refusal(folder, wrong, "so its hosts are not known: they may be the same") if wrong else None
+    if not needs_recovery(History(events, torn=False)) or lab_gone(events[0].model_dump()):
+        return None
+    try:
+        other = checked(events[0].data["plan"])
+    except (PlanError, KeyError):
+        return None
+    if not targets & {_place(other, name) for name in other.hosts()}:
+        return None
+    if wrong:
+        return _refusal(folder, wrong, "so it is not known what it left on the same hosts")
+    return finding("unfinished-run", title=folder.name, wanted="no run that died or left something",
+                   measured=f"{folder.name} is not finished on the same hosts",
+                   remedy=f"Recover it first: invoke drill.recover {folder.name}")
+
+
+def _refusal(folder: Path, wrong: str, so: str) -> Finding:
+    return finding("unfinished-run", title=folder.name, wanted="no run that died or left something",
+                   measured=f"the journal of {folder.name} is damaged, {so}: {wrong}",
+                   remedy=f"`invoke drill.recover {folder.name}` says what is known and what to do by hand. When that is "
+                          f"done, move {folder} out of reports/.")
+
+
+def _place(plan: Plan, name: str) -> Place:
     target = plan.inventory.target(name)
     return target.address, target.port, target.scratch
 

@@ -21,12 +21,13 @@ from drillbook.attesting import keys
 from drillbook.attesting.keys import KeyProblem
 from drillbook.attesting.lines import walk
 from drillbook.journal import FILE as JOURNAL
+from drillbook.remains import ATTESTATION
 from drillbook.report import publish
 from drillbook.result import RunView, SuiteResult
 from drillbook.values import digest
 
 SCHEMA = "drillbook/attestation/1"
-FILE = "attestation.json"
+FILE = ATTESTATION
 SIGNATURE = "attestation.json.sig"
 TOOL = f"drillbook {__version__}"
 OWN = ("at", "attested_by", "tool", "occasion", "key", "unsigned", "previous_attestation")
