@@ -9,7 +9,7 @@ import time
 import pytest
 from rich.console import Console
 
-from drillbook import desk, verifying
+from drillbook import desk, overview, verifying
 from drillbook.attesting import keys
 from drillbook.attesting.lines import walk
 from drillbook.errors import UnknownName
@@ -233,6 +233,54 @@ def test_evidence_that_was_changed_is_named_also_without_an_attestation(run):
 def test_a_folder_that_was_renamed_is_named(run):
     other = run.rename(run.with_name("20200101T000000.000Z-sample-0000"))
     assert "holds the journal of the run" in checked(other)[1]["identity"]
+
+
+def emptied(run):
+    (run / FILE).write_bytes(b"")
+    return "is empty"
+
+
+def taken_away(run):
+    (run / FILE).unlink()
+    return "is gone"
+
+
+@pytest.mark.parametrize("take", [emptied, taken_away])
+def test_a_journal_that_was_emptied_or_taken_away_is_wrong(run, capsys, take):
+    events = len(lines_of(run))
+    state = take(run)
+    project = Project(run.parent.parent)
+    (project.root / "drills").mkdir()
+    status, said = checked(run)
+    assert (status, said["journal"]) == (1, f"WRONG {events} events were signed, the journal {state}")
+    assert "GOOD" in said["signature"]
+    for name in ("", run.name, "sample"):
+        assert desk.verify(project, name) == 1
+    capsys.readouterr()
+    assert overview.drills(project) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"its journal is lost: {run.name} {events} events were signed, the journal {state}: invoke report.verify" in text
+    assert overview.runs(project) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if run.name in line)
+    assert "journal lost" in row
+    assert "passed" not in row
+
+
+def test_a_run_of_a_suite_whose_journal_was_taken_away_is_wrong(run, capsys):
+    suite = run.parent / "20260101T000000.000Z-all-0000"
+    suite.mkdir()
+    run.rename(suite / run.name)
+    project = Project(run.parent.parent)
+    (suite / run.name / FILE).unlink()
+    assert project.lost() == [suite / run.name]
+    assert project.run(suite.name, suites=True, lost=True) == suite
+    found = verifying.verify(suite, project.root)
+    assert [one.name for one in found.inner] == [run.name]
+    assert verifying.EXIT[found.mark] == 1
+    with pytest.raises(UnknownName, match=r"the journal of .* is gone"):
+        project.run(run.name)
+    assert overview.runs(project) == 0
+    assert "journal lost" in capsys.readouterr().out
 
 
 def test_names_of_runs(tmp_path):

@@ -230,6 +230,6 @@ def audit(project: Project, since: str, until: str, out: str) -> int:
 
 def verify(project: Project, run: str) -> int:
     """Verify what a run or a suite left: 0 when all of it was, 1 when something is wrong, 3 when it could not be shown."""
-    found = verifying.verify(project.run(run, suites=True), project.root)
+    found = verifying.verify(project.run(run, suites=True, lost=True), project.root)
     verifying.show(found, console())
     return verifying.EXIT[found.mark]

@@ -19,6 +19,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from drillbook import remains
 from drillbook.console import console
 from drillbook.journal import FILE
 from drillbook.project import Project
@@ -27,7 +28,7 @@ from drillbook.report.figures import count, moment, one_line
 from drillbook.values import Duration
 
 WORDS = {"passed": "green", "failed": "red", "inconclusive": "yellow", "refused": "yellow", "aborted": "yellow",
-         "unfinished": "bold red", "running": "cyan"}
+         "unfinished": "bold red", "journal lost": "bold red", "running": "cyan"}
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 HEAD = 4096
 """Bytes at the beginning of a result that hold its verdict."""
@@ -57,7 +58,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A run that is not settled: ``state`` is ``unfinished``, ``running``, ``residue``, ``gone`` or ``empty``."""
+    """A run that is not settled: ``state`` is ``unfinished``, ``running``, ``residue``, ``gone``, ``lost`` or ``empty``."""
 
     run: str
     state: str
@@ -68,7 +69,7 @@ def drills(project: Project) -> int:
     """Every drill and suite: how it last ended, when it last passed, when it is due; then what is not settled."""
     out = console()
     runs = list(project.runs())
-    standings = _standings(runs, project)
+    standings = _standings([folder for folder in runs if not remains.lost(folder)], project)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("drill", overflow="fold")
     for column in ("last run (UTC)", "verdict", "due"):
@@ -77,8 +78,12 @@ def drills(project: Project) -> int:
     for name, path in project.drill_names().items():
         _row(table, _wanted(name, path), standings.get(name, Standing(None, None)), now)
     out.print(table)
-    _print_open(_unsettled(runs), out)
+    _print_open(_unsettled(_with_lost(runs, project)), out)
     return 0
+
+
+def _with_lost(runs: Sequence[Path], project: Project) -> list[Path]:
+    return sorted([*runs, *project.lost()], key=lambda folder: folder.name)
 
 
 def _row(table: Table, wanted: Wanted, standing: Standing, now: datetime) -> None:
@@ -208,6 +213,8 @@ def _unsettled(runs: Sequence[Path]) -> list[Open]:
 def _open(folder: Path, *, ended: bool) -> Open:
     if folders.alive(folder):
         return Open(folder.name, "running", "it is going on")
+    if not ended and (gone := remains.lost(folder)):
+        return Open(folder.name, "lost", gone)
     if not ended and not (folder / FILE).stat().st_size:
         return Open(folder.name, "empty", "its controller died before its first word: nothing was touched")
     from drillbook import departed  # noqa: PLC0415  loads the plan's models; most projects have no such run
@@ -224,6 +231,9 @@ def _print_open(unsettled: Sequence[Open], out: Console) -> None:
             what = "unfinished" if one.state == "unfinished" else "it left something behind"
             out.print(Text(f"✗ {what}: {one.run}", style="bold red"), soft_wrap=True)
             out.print(Text(f"  put it back: invoke drill.recover {one.run}"), soft_wrap=True)
+        elif one.state == "lost":
+            out.print(Text(f"✗ its journal is lost: {one.run}", style="bold red"), soft_wrap=True)
+            out.print(Padding(Text(f"{one.said}: invoke report.verify {one.run}"), (0, 0, 0, 2), expand=False))
         elif one.state == "gone":
             out.print(Text(f"- {one.run}"), soft_wrap=True)
             out.print(Padding(Text(f"{one.said}. Nothing is left to put back; to write that down: invoke drill.recover"),
@@ -237,7 +247,7 @@ def _print_open(unsettled: Sequence[Open], out: Console) -> None:
 def runs(project: Project, *, everything: bool = False) -> int:
     """Every run, newest first: when, verdict, name; the drills of a suite below it."""
     out = console()
-    found = list(project.runs())
+    found = _with_lost(list(project.runs()), project)
     tops = {folder if folder.parent == project.reports else folder.parent for folder in found}
     listed = sorted(tops, key=lambda folder: folder.name, reverse=True)
     shown = listed if everything else listed[:MOST_RUNS]
@@ -260,13 +270,15 @@ def runs(project: Project, *, everything: bool = False) -> int:
 def _run_row(table: Table, folder: Path, *, inner: bool) -> None:
     result = _result(folder)
     verdict = result["verdict"] if result else "unfinished"
-    if (folder / FILE).exists() and folders.last_word(folder) is None:
+    if remains.lost(folder):
+        verdict = "journal lost"
+    elif (folder / FILE).exists() and folders.last_word(folder) is None:
         verdict = "running" if folders.alive(folder) else "unfinished"
     shape = Text(verdict, style=WORDS.get(verdict, ""))
-    if result and result["exit"] == 5:
+    if result and result["exit"] == 5 and verdict != "journal lost":
         shape.append(" + residue", style="bold red")
     started = result["started"] if result else folders.begun(folder.name)
     name = one_line(folder.name)
     text = Text("  " if inner else "")
-    text.append(name, style="bold red" if verdict == "unfinished" else "")
+    text.append(name, style="bold red" if verdict in ("unfinished", "journal lost") else "")
     table.add_row(Text(_day(started) or "-"), shape, text)

@@ -11,7 +11,8 @@ from drillbook import inventory, remains, spec
 from drillbook.errors import UnknownName, UsageError
 from drillbook.inventory import Inventory
 from drillbook.journal import FILE
-from drillbook.report.folders import RUN_ID, drill_of
+from drillbook.remains import RUN_ID
+from drillbook.report.folders import drill_of
 from drillbook.strict import did_you_mean
 
 
@@ -138,17 +139,21 @@ class Project:
             raise UsageError(f"{self.reports} cannot be read: {error.strerror}",
                              hint="it is the folder that holds a folder for each run") from None
 
-    def run(self, name: str = "", *, suites: bool = False) -> Path:
+    def run(self, name: str = "", *, suites: bool = False, lost: bool = False) -> Path:
         """The folder of one run. Raises UnknownName.
 
         ``name`` is a run, the beginning or a part of its name that no other has, a drill (its newest run), or
-        ``latest``, which is also what an empty one means. With ``suites`` it may be a suite, or a run of one.
+        ``latest``, which is also what an empty one means. With ``suites`` it may be a suite, or a run of one; with
+        ``lost`` a run whose journal is gone.
         """
-        found = {folder.name: folder for folder in self.runs()}
+        gone = {folder.name: folder for folder in self.lost()}
+        found = {folder.name: folder for folder in self.runs()} | (gone if lost else {})
         latest = max(found, default="")
         if suites:
             found |= {folder.parent.name: folder.parent for folder in found.values() if folder.parent != self.reports}
             latest = max((run for run, folder in found.items() if folder.parent == self.reports), default="")
+        if name in gone and name not in found:
+            raise UnknownName(f"the journal of {name} is gone", hint=f"see what is left of it: invoke report.verify {name}")
         if not found:
             raise UnknownName(f"there is no run {name!r} in {self.reports}" if name else
                               f"there is no run in {self.reports} yet", hint="see `invoke drill.list`")

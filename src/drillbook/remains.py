@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from drillbook.errors import JournalError
 from drillbook.journal import FILE, salvage
 
+RUN_ID = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)\.(\d{3})Z-(.+)-[0-9a-f]{4}")
+"""The name of a run: when it began, its drill or suite, and four random digits."""
 ATTESTATION = "attestation.json"
 RESULT = "result.json"
 MOST_NAMES = 3
@@ -56,6 +59,12 @@ def settled(folder: Path) -> bool:
 def is_suite(folder: Path) -> bool:
     """Does a folder without a journal say that it is of a suite?"""
     return any("suite" in _object(folder / name) for name in (ATTESTATION, RESULT))
+
+
+def drills_in(folder: Path) -> list[Path]:
+    """The folders of runs inside the folder of a suite, oldest first; also those whose journal was taken away."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()
+                  and ((path / FILE).exists() or (RUN_ID.fullmatch(path.name) and lost(path))))
 
 
 def _begun(folder: Path) -> bool:

@@ -18,6 +18,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from drillbook import remains
 from drillbook.attesting import keys, statement
 from drillbook.attesting.keys import KeyProblem
 from drillbook.attesting.lines import Walk, walk
@@ -69,17 +70,21 @@ class Verified:
 
 def verify(folder: Path, root: Path) -> Verified:
     """Verify the folder of a run, or of a suite with every run in it."""
-    return _run(folder, root) if (folder / FILE).exists() else _suite(folder, root)
+    if (folder / FILE).exists() or not (remains.is_suite(folder) or remains.drills_in(folder)):
+        return _run(folder, root)
+    return _suite(folder, root)
 
 
 def _run(folder: Path, root: Path) -> Verified:
     try:
         data = (folder / FILE).read_bytes()
+    except FileNotFoundError:
+        return _without_journal(folder, root)
     except OSError as error:
         return Verified(folder.name, (Check("journal", Mark.UNKNOWN, f"cannot be read: {error.strerror}"),))
     found = walk(data)
     sealed = statement.load(folder)
-    checks = [_journal(found), _ending(found, folder), *_signed(folder, root, sealed)]
+    checks = [_journal(found, folder), _ending(found, folder), *_signed(folder, root, sealed)]
     if sealed is not None:
         checks += [_head(found, sealed), _attested_files(folder, sealed)]
     checks.append(_evidence(folder, found))
@@ -90,7 +95,16 @@ def _run(folder: Path, root: Path) -> Verified:
     return Verified(folder.name, tuple(checks))
 
 
-def _journal(found: Walk) -> Check:
+def _without_journal(folder: Path, root: Path) -> Verified:
+    """A run whose journal was taken away: all that is left to check is what was signed."""
+    sealed = statement.load(folder)
+    checks = [Check("journal", Mark.WRONG, remains.lost(folder)), *_signed(folder, root, sealed)]
+    return Verified(folder.name, (*checks, *([_attested_files(folder, sealed)] if sealed is not None else [])))
+
+
+def _journal(found: Walk, folder: Path) -> Check:
+    if found.line and (gone := remains.lost(folder)):
+        return Check("journal", Mark.WRONG, gone)
     if found.line and not found.lines:
         return Check("journal", Mark.UNKNOWN, "it holds no event: its controller died before its first word, "
                                               "or its lines were removed")
@@ -302,7 +316,7 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _suite(folder: Path, root: Path) -> Verified:
-    inner = tuple(_run(path.parent, root) for path in sorted(folder.glob(f"*/{FILE}")))
+    inner = tuple(_run(one, root) for one in remains.drills_in(folder))
     sealed = statement.load(folder)
     checks = [*_signed(folder, root, sealed)]
     if sealed is not None:
@@ -348,7 +362,6 @@ def _suite_reports(folder: Path, sealed: Statement | None) -> Check:
     wanted = {"report.html": html.render_suite(suite, views), "report.md": markdown.render_suite(suite, views),
               "junit.xml": junit.render_suite(suite, views)}
     return _compared(folder, wanted, sealed)
-
 
 
 SHAPES = {Mark.GOOD: ("✓", "green"), Mark.UNKNOWN: ("?", "yellow"), Mark.WRONG: ("✕", "bold red")}

@@ -21,8 +21,9 @@ from drillbook.journal import read
 from drillbook.judge import judge
 from drillbook.planned import checked
 from drillbook.project import Project
+from drillbook.remains import RUN_ID
 from drillbook.report import figures
-from drillbook.report.folders import RUN_ID, alive, drill_of, first_event
+from drillbook.report.folders import alive, drill_of, first_event
 from drillbook.result import Objective, Verdict
 
 FILE = "handbook-results.json"

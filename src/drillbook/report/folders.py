@@ -5,14 +5,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from drillbook.journal import FILE
+from drillbook.remains import RUN_ID
 
-RUN_ID = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)\.(\d{3})Z-(.+)-[0-9a-f]{4}")
 ENDS = ("run.finished", "recovery.finished")
 TAIL = 8192
 """Bytes at the end of a journal that nearly always hold its last word."""
