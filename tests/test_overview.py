@@ -1,5 +1,6 @@
 """What the lists show: what is due, what never ended, and runs whose lab is gone."""
 
+import contextlib
 import json
 import os
 import time
@@ -7,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from drillbook import conduct, departed, desk, inventory, overview, plan, recovery, spec
+from drillbook import conduct, departed, desk, inventory, overview, plan, recovery, spec, tasks
 from drillbook.journal import FILE, Journal, read
 from drillbook.project import Project
 from drillbook.recovery import needs_recovery
@@ -285,3 +286,36 @@ def test_a_journal_that_was_emptied_or_taken_away_is_in_the_way(shelf):
     assert "the journal is gone" in in_the_way(shelf)[0].measured
     (never / "result.json").write_text('{"residue": []}')
     assert not in_the_way(shelf), "it ended, and left nothing"
+
+
+def recovered(shelf, capsys, *argv):
+    """Exit status of `drill.recover` in the project, and what it says, in one line."""
+    with contextlib.chdir(shelf.root):
+        try:
+            tasks.program().run(["drillbook", "drill.recover", *argv])
+            status = 0
+        except SystemExit as ended:
+            status = ended.code
+    told = capsys.readouterr()
+    return status, " ".join((told.out + told.err).split())
+
+
+@pytest.mark.parametrize("number", [3, 1])
+def test_recovering_from_a_damaged_journal_says_what_to_do_by_hand(shelf, capsys, number):
+    dead = killed(shelf)
+    change(dead / FILE, number)
+    text = listed(shelf, capsys)
+    assert f"its journal is damaged: {dead.name}" in text
+    assert "put it back" not in text
+    for argv in ((), (dead.name,)):
+        status, said = recovered(shelf, capsys, *argv)
+        assert status == 5
+        assert f"{dead / FILE}:{number}: the line was changed" in said
+        assert "docs/safety.md, `What lies on a target, and clearing it by hand`" in said
+        assert f"move {dead} out of reports/" in said
+        assert f"drillbook/leases/{dead.name}" in said
+        assert ("its hosts: controller" in said) == (number > 1)
+        assert ("on app-1, in this order: rm -f /x" in said) == (number > 1)
+        assert (f"on controller: rm -rf /var/tmp/drillbook-{dead.name}" in said) == (number > 1)
+    dead.rename(shelf.root / "kept")
+    assert recovered(shelf, capsys)[0] == 0

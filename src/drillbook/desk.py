@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from drillbook import conduct, departed, labs, notes, verifying
+from drillbook import clearing, conduct, departed, labs, notes, remains, verifying
 from drillbook.attesting import statement
 from drillbook.conduct import Conductor
 from drillbook.console import console
@@ -102,14 +102,15 @@ def _shown(path: Path) -> str:
 def recover(project: Project, run: str) -> int:
     """Recover one run, or every unfinished one; one that cannot be recovered does not keep the others waiting."""
     out = console()
-    if run and len(found := project.runs_of(run)) == 1:
+    if run and len(found := project.runs_of(run, lost=True)) == 1:
         return _recover(project, found[0], out)
     statuses = []
-    for folder in reversed(found if run else list(project.runs())):
+    for folder in reversed(found if run else sorted([*project.runs(), *project.lost()], key=lambda one: one.name)):
         try:
-            if not (folder / FILE).stat().st_size:
-                continue  # its controller died before its first word: nothing was touched
-            if needs_recovery(read(folder / FILE)):
+            if remains.damage(folder):
+                if not remains.settled(folder):
+                    statuses.append(_recover(project, folder, out))
+            elif (folder / FILE).stat().st_size and needs_recovery(read(folder / FILE)):  # of 0 bytes: nothing was touched
                 statuses.append(_recover(project, folder, out))
         except DrillbookError as error:
             out.print(Text(f"{folder.name}: {shown(error)}", style="bold red"))
@@ -121,6 +122,11 @@ def recover(project: Project, run: str) -> int:
 
 def _recover(project: Project, folder: Path, out: Console) -> int:
     out.print(f"{folder.name}", style="bold")
+    if (wrong := remains.damage(folder)) and not folders.alive(folder):
+        out.print(Text(f"✗ {clearing.TITLE}", style="bold red"))
+        for line in clearing.steps(folder, wrong):
+            out.print(Text(shown(f"  {line}")), soft_wrap=True)
+        return EXIT_RESIDUE
     doubt = statement.doubt(folder)
     gone = departed.lab_gone(folders.first_event(folder))
     if gone and needs_recovery(read(folder / FILE)):

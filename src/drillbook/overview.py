@@ -58,7 +58,8 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A run that is not settled: ``state`` is ``unfinished``, ``running``, ``residue``, ``gone``, ``lost`` or ``empty``."""
+    """A run that is not settled: ``state`` is ``unfinished``, ``damaged``, ``running``, ``residue``, ``gone``,
+    ``lost`` or ``empty``."""
 
     run: str
     state: str
@@ -221,6 +222,8 @@ def _open(folder: Path, *, ended: bool) -> Open:
 
     if gone := departed.lab_gone(folders.first_event(folder)):
         return Open(folder.name, "gone", gone)
+    if remains.damage(folder):
+        return Open(folder.name, "damaged", "what is known, and what to do by hand")
     return Open(folder.name, "residue" if ended else "unfinished", "")
 
 
@@ -231,6 +234,9 @@ def _print_open(unsettled: Sequence[Open], out: Console) -> None:
             what = "unfinished" if one.state == "unfinished" else "it left something behind"
             out.print(Text(f"✗ {what}: {one.run}", style="bold red"), soft_wrap=True)
             out.print(Text(f"  put it back: invoke drill.recover {one.run}"), soft_wrap=True)
+        elif one.state == "damaged":
+            out.print(Text(f"✗ unfinished, and its journal is damaged: {one.run}", style="bold red"), soft_wrap=True)
+            out.print(Text(f"  {one.said}: invoke drill.recover {one.run}"), soft_wrap=True)
         elif one.state == "lost":
             out.print(Text(f"✗ its journal is lost: {one.run}", style="bold red"), soft_wrap=True)
             out.print(Padding(Text(f"{one.said}: invoke report.verify {one.run}"), (0, 0, 0, 2), expand=False))

@@ -170,9 +170,11 @@ class Project:
         what = f"{len(near)} runs are named like {name!r}" if near else f"there is no run {name!r} in {self.reports}"
         raise UnknownName(what, hint=f"{'did you mean one of' if near else 'the newest are'}: {', '.join(reversed(newest))}")
 
-    def runs_of(self, name: str) -> list[Path]:
+    def runs_of(self, name: str, *, lost: bool = False) -> list[Path]:
         """The folders that ``name`` means, see ``run``: one, or for a suite those of its drills. Raises UnknownName."""
-        folder = self.run(name, suites=bool(name))
+        folder = self.run(name, suites=bool(name), lost=lost)
+        if lost and not (folder / FILE).exists():
+            return remains.drills_in(folder) or [folder]
         return [folder] if (folder / FILE).exists() else sorted(path.parent for path in folder.glob(f"*/{FILE}"))
 
 
