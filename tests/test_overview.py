@@ -242,7 +242,11 @@ def in_the_way(shelf, hosts="hosts.yml"):
 def killed(shelf):
     """A run on a lab that is there whose controller died after its fault."""
     shelf.lab(ago=DAY)
-    dead = shelf.open("sample")
+    return announce(shelf, shelf.open("sample"))
+
+
+def announce(shelf, dead):
+    """A fault that was announced and carried out."""
     shelf.append(dead, "intent", {"action": "command.run", "params": {"argv": ["touch", "/x"]}, "effect": "fault",
                                   "undo": {"kind": "commands", "commands": [["rm", "-f", "/x"]], "action": "", "params": {},
                                            "why": ""}}, step="restore.1", host="app-1")
@@ -319,3 +323,14 @@ def test_recovering_from_a_damaged_journal_says_what_to_do_by_hand(shelf, capsys
         assert (f"on controller: rm -rf /var/tmp/drillbook-{dead.name}" in said) == (number > 1)
     dead.rename(shelf.root / "kept")
     assert recovered(shelf, capsys)[0] == 0
+
+
+def test_what_was_announced_behind_the_damage_is_told_too(shelf, capsys):
+    shelf.lab(ago=DAY)
+    dead = shelf.open("sample")
+    shelf.append(dead, "note", {})
+    announce(shelf, dead)
+    change(dead / FILE, 2)
+    _, said = recovered(shelf, capsys)
+    assert "whole: 1 up to the damage, 2 behind it" in said
+    assert "rm -f /x" in said

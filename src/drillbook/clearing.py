@@ -1,4 +1,4 @@
-"""What a person does by hand after a run whose journal is damaged: told from the lines that are whole, and nothing else."""
+"""What a person does by hand after a run whose journal is damaged: told from the lines that are whole."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from drillbook.departed import lab_gone
 from drillbook.errors import JournalError, PlanError
 from drillbook.host import Target
 from drillbook.intents import intents
-from drillbook.journal import FILE, Event, salvage
+from drillbook.journal import FILE, Event, legible, salvage
 from drillbook.plan import Plan, checked
 from drillbook.remedy import by_hand
 
@@ -33,8 +33,8 @@ def steps(folder: Path, wrong: str) -> list[str]:
     elif gone := lab_gone(events[0].model_dump()):
         return [*lines, f"{gone}: nothing is left to put back. Move {folder} out of reports/ and keep it"]
     else:
-        lines += [f"lines 1 to {len(events)} are whole; what the run did after them is not known",
-                  f"its hosts: {', '.join(sorted(plan.hosts()))}", *_changes(plan, events)]
+        lines += [_how_whole(events, legible(folder / FILE)), f"its hosts: {', '.join(sorted(plan.hosts()))}",
+                  *_changes(plan, legible(folder / FILE))]
     lines += _leases(plan, folder.name)
     return [*lines, f"all of it is explained in {PAGE}",
             (f"when every host is as it should be, move {folder} out of reports/ and keep it; until then drills on "
@@ -48,13 +48,19 @@ def _whole(folder: Path) -> Sequence[Event]:
         return ()
 
 
+def _how_whole(events: Sequence[Event], readable: Sequence[Event]) -> str:
+    behind = len(readable) - len(events)
+    return (f"lines that are whole: {len(events)} up to the damage, {behind} behind it; what the others said is not known, "
+            "and some may be gone")
+
+
 def _changes(plan: Plan, events: Sequence[Event]) -> Iterator[str]:
-    """Every change that the whole lines announce and do not tell to be put back, newest first."""
+    """Every change that these lines announce and do not tell to be put back, newest first."""
     left = [one for one in reversed(intents(events, plan.steps)) if not one.settled]
     if not left:
-        yield "these lines tell of no change that was not put back; the lines after them may"
+        yield "these lines tell of no change that was not put back; the damaged ones may have"
     for number, intent in enumerate(left, 1):
-        yield (f"{number}. {intent.host}: {intent.step.action} ({intent.step.id}) was announced, no whole line says that "
+        yield (f"{number}. {intent.host}: {intent.step.action} ({intent.step.id}) was announced, and no line says that "
                "it was put back; is it there? Then")
         yield from (f"   {line}" for line in by_hand(intent).splitlines())
 
