@@ -2,6 +2,7 @@
 
 import pytest
 
+from drillbook.actions.service import Restart
 from drillbook.actions.settings import Apply, Change, Keep, PutBack
 from drillbook.host import Deadline
 from tests.systemd.conftest import PATIENCE, until
@@ -45,9 +46,7 @@ def test_a_unit_that_read_settings_of_the_drill_is_restarted_whoever_started_it(
     remedy.run(it.ctx("restore.2"))
     put_back.run(it.ctx("cleanup.2"))
     until(aged, "a file that is older than what is started now, beyond doubt")
-    it.systemctl("restart", "reads")
-    until(lambda: it.state().state == "running", "the unit")
-    restarted = pid()
+    restarted = Restart(service="it").run(it.ctx("cleanup.2"))["pid"]
     it.undo(undo)
     assert pid() == restarted, "it has the good settings already"
     it.undo(Keep(service="it").undo(it.ctx("backup.1")))
