@@ -1,5 +1,7 @@
 """Units of a real systemd: of the system as root and through sudo, and of a user's own manager."""
 
+from dataclasses import replace
+
 import pytest
 
 from drillbook.actions.service import Kill, Log, Restart, Start, Status, Stop, TryStart
@@ -49,6 +51,12 @@ def test_a_unit_that_cannot_work_is_not_taken_for_running(unit):
     assert "error: no database" in Log(service="it").run(it.ctx())["last_error"]
     with pytest.raises(NotReady, match="must run"):
         Stop(service="it").ready(it.ctx())
+    over_and_over = ("Restart=always", "RestartSec=50ms", "StartLimitIntervalSec=0")
+    it.host.run(("systemd-run", "--quiet", "--unit=quick", *(f"--property={one}" for one in over_and_over), "sh", "-c", "exit 3"),
+                deadline=Deadline.after(PATIENCE)).check()
+    quick = unit("quick", started=False)
+    facts = TryStart(service="it").run(replace(quick.ctx(), deadline=Deadline.after(6)))
+    assert (facts["started"], facts["state"] in ("starting", "activating")) == (False, True)
 
 
 @pytest.mark.parametrize("user", ["app"])
