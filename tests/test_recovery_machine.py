@@ -72,9 +72,11 @@ def drawn(number: int):
     A step: what it does, how it is put back, where, whether it fails, whether it is carried out beside the one before.
     """
     chance = random.Random(number)
-    kinds = [{"action": chance.choice(["break", "lose", "change"]), "how": chance.choice(["commands", "action"]),
-              "hosts": chance.choice([("a",), ("b",), HOSTS]), "trouble": chance.choice(["", "", "", "before", "after"]),
-              "beside": chance.random() < 0.4} for _ in range(1 + number % 4)]
+    kinds = [{"action": action, "how": chance.choice(["commands", "action"]),
+              "hosts": chance.choice([("a",), ("b",), HOSTS]),
+              "trouble": chance.choice(["", "", "", "before", "after", *(["half"] if action == "lose" else [])]),
+              "beside": chance.random() < 0.4}
+             for action in (chance.choice(["break", "lose", "change"]) for _ in range(1 + number % 4))]
     stuck = chance.sample([(host, name) for host in HOSTS for name in ("1", "2", "3", LOST, "door")], chance.choice([0, 0, 1, 2]))
     return kinds, set(stuck)
 

@@ -147,15 +147,18 @@ class Context:
             with suppress(HostError):
                 self.host.run(("rm", "-rf", "--", path), deadline=Deadline.after(60))
 
-    def evidence(self, name: str, content: bytes | str) -> Facts:
-        """Keep ``content`` in the run's folder; returns ``{"file", "sha256", "bytes"}`` for the facts."""
+    def evidence(self, name: str, content: bytes | str, *, sync: bool = False) -> Facts:
+        """Keep ``content`` in the run's folder; returns ``{"file", "sha256", "bytes"}`` for the facts.
+
+        With ``sync`` it is on disk before this returns: for what a recovery must know after a power loss.
+        """
         data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
-        with self.evidence_stream(name) as (writer, facts):
+        with self.evidence_stream(name, sync=sync) as (writer, facts):
             writer.write(data)
         return facts
 
     @contextmanager
-    def evidence_stream(self, name: str) -> Iterator[tuple[RedactingWriter, Facts]]:
+    def evidence_stream(self, name: str, *, sync: bool = False) -> Iterator[tuple[RedactingWriter, Facts]]:
         """A sink that streams into a file of the run's folder, and the facts about it, complete when it is closed."""
         folder = self.folder / "evidence"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -169,6 +172,8 @@ class Context:
                 yield writer, facts
             finally:
                 facts |= {"sha256": writer.finish(), "bytes": writer.bytes}
+                if sync:
+                    _on_disk(target.fileno(), folder)
 
     @contextmanager
     def reach(self, service: Any) -> Iterator[tuple[str, int]]:
@@ -178,6 +183,15 @@ class Context:
                 yield "127.0.0.1", port
         else:
             yield service.address, service.port
+
+
+def _on_disk(file: int, folder: Path) -> None:
+    os.fsync(file)
+    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def scratch_of(host: Host | Target, run_id: str) -> str:
@@ -289,7 +303,15 @@ class Fault(Action):
 
     @abstractmethod
     def active(self, ctx: Context) -> bool | None:
-        """Proof that the fault is there, and later that it is gone."""
+        """Proof that the fault is there, and later that it is gone. Half of it is neither: ``None``, or an error."""
+
+    def untouched(self, ctx: Context) -> bool | None:
+        """Is it proven that ``inject`` changed nothing? Only for what only a restore mends; only reads.
+
+        Asked after an injection that failed or died, before any restore: True means that none is needed. That the fault
+        is not ``active`` is no such proof, since half of the damage may be done. ``None``: nobody can tell.
+        """
+        return None
 
 
 def _check_declaration(cls: type[Action]) -> None:
@@ -304,6 +326,8 @@ def _check_declaration(cls: type[Action]) -> None:
         raise TypeError(f"{cls.name()} declares no undo")
     if issubclass(cls, Fault) and cls.active is Fault.active:
         raise TypeError(f"{cls.name()} declares no proof (`active`)")
+    if issubclass(cls, Fault) and cls.RESTORE_ONLY and cls.untouched is Fault.untouched:
+        raise TypeError(f"{cls.name()} declares no proof that nothing was changed (`untouched`)")
 
 
 def name_of(cls: type[Any]) -> str:

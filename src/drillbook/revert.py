@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from functools import partial
 
-from drillbook.action import Effect, find, scratch_of
+from drillbook.action import Effect, Fault, find, scratch_of
 from drillbook.errors import DrillbookError
 from drillbook.host import Deadline
 from drillbook.intents import Intent, intents
@@ -55,7 +55,8 @@ def put_back(stage: Stage, events: Sequence[Event], *, restores: bool = True,
 def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
     """Is there anything that only the drill's restore phase mends?
 
-    A fault that is proven not there, and that no restore has touched, never happened: that is written down.
+    A fault that proves that it changed nothing, and that no restore has touched, never happened: that is written down.
+    That it is not active proves nothing here: it may have done half of its damage.
     """
     steps = {step.id for step in stage.plan.phase("restore")}
     begun = any(event.kind == "step.started" and event.step in steps for event in events)
@@ -72,7 +73,9 @@ def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
 
 def _never_happened(stage: Stage, intent: Intent) -> bool:
     try:
-        return fault_gone(stage, intent.step, intent.action(), intent.host, patience=0.0) is True
+        action = intent.action()
+        return isinstance(action, Fault) and action.untouched(
+            stage.context(intent.step.id, intent.host, stage.deadline(UNDO_S))) is True
     except Exception:  # noqa: BLE001  what cannot be looked at may have happened
         return False
 
@@ -105,7 +108,8 @@ def _one(stage: Stage, intent: Intent, *, reach: Deadline | None, restored: bool
         acts = undo.kind in ("commands", "action")
         # An undo of a fault that can be carried out always is: "not active" may only mean "not yet".
         looks = undo.kind != "nothing" if not fault else not acts
-        gone = looks and patiently(partial(_seen_gone, stage, intent), None if acts else reach)
+        patience = PROOF_S if undo.kind == "restore" and restored else 0.0
+        gone = looks and patiently(partial(_seen_gone, stage, intent, patience), None if acts else reach)
         if undo.kind == "restore" and not (gone and restored):
             return _left(stage, intent, f"{undo.why}; {why or 'the fault is not proven gone'}")
         if gone or (undo.kind == "nothing" and not fault):
@@ -123,10 +127,10 @@ def _one(stage: Stage, intent: Intent, *, reach: Deadline | None, restored: bool
     return None
 
 
-def _seen_gone(stage: Stage, intent: Intent) -> bool:
+def _seen_gone(stage: Stage, intent: Intent, patience: float) -> bool:
     """Is it gone? What can be undone is then undone although its host does not answer: the undo may go another way."""
     try:
-        return fault_gone(stage, intent.step, intent.action(), intent.host, patience=0.0) is True
+        return fault_gone(stage, intent.step, intent.action(), intent.host, patience=patience) is True
     except LOST:
         if intent.undo.kind in ("commands", "action"):
             return False

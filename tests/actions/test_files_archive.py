@@ -10,8 +10,9 @@ import pytest
 
 from drillbook.action import find
 from drillbook.archive import files as knowledge
-from drillbook.errors import NotReady, StepFailed
+from drillbook.errors import CommandFailed, CouldNotVerify, NotReady, StepFailed
 from drillbook.services import Process
+from tests.needs import need
 from tests.postgresql import fixtures
 from tests.postgresql.site import BUCKET
 
@@ -57,8 +58,8 @@ def run(place, name, *, ctx=None, **fields):
     return place.run(name, ctx=ctx, service="app", **fields)
 
 
-def context(place):
-    ctx = place.context()
+def context(place, step="backup.1"):
+    ctx = place.context(step=step)
     ctx.services["app"] = Process(name="app", host="db-1")
     return ctx
 
@@ -292,3 +293,93 @@ def test_what_cannot_be_damaged_is_not_ready(place, tree):
     for path in (tree / "sub", tree / "nothing"):
         with pytest.raises(NotReady, match="no file with content"):
             corrupt(place, path).ready(ctx)
+
+
+@pytest.fixture
+def immutable(tree):
+    """A file that not even root may delete, until the test has ended."""
+    if not ROOT:
+        pytest.skip("only root makes files immutable")
+    need("chattr")
+    (tree / "sub" / "fixed").write_text("stays")
+    if subprocess.run(["chattr", "+i", str(tree / "sub" / "fixed")], check=False, capture_output=True).returncode:
+        pytest.skip("this file system knows no immutable files")
+    yield tree / "sub" / "fixed"
+    for path in tree.parent.rglob("fixed"):
+        subprocess.run(["chattr", "-i", str(path)], check=False)
+
+
+def lose_of(place, tree, facts):
+    return place.action("files.lose", service="app", path=str(tree), **{"from": facts["location"]})
+
+
+def test_a_deletion_that_ends_half_way_is_neither_there_nor_gone_until_its_rest_is_removed(place, tree, immutable):
+    facts, ctx = archived(place, tree), context(place, tree.parent.name)
+    lose = lose_of(place, tree, facts)
+    assert lose.untouched(ctx) is True
+    with pytest.raises(StepFailed, match=r"not all of .* could be deleted; what is left lies in "):
+        lose.run(ctx)
+    assert not tree.exists(), "out of its place in one step"
+    assert lose.untouched(ctx) is False
+    run(place, "files.extract", ctx=ctx, **{"from": facts["location"]})
+    assert run(place, "files.matches", manifest=facts["manifest"])["entries"] == 12
+    rest = [one for one in tree.parent.iterdir() if one != tree]
+    assert len(rest) == 1
+    with pytest.raises(CouldNotVerify, match="still holds some of what was deleted"):
+        lose.active(ctx)
+    assert lose.untouched(ctx) is False
+    subprocess.run(["chattr", "-i", str(rest[0] / "sub" / "fixed")], check=True)
+    assert run(place, "files.extract", ctx=ctx, **{"from": facts["location"]})["already"] is True
+    assert lose.active(ctx) is False
+    assert [one.name for one in tree.parent.iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize("where", [".", "sub/mnt point"])
+def test_a_folder_on_or_in_which_something_is_mounted_is_not_deleted(place, tree, where):
+    need("mount")
+    point = tree / where
+    point.mkdir(exist_ok=True)
+    if not ROOT or subprocess.run(["mount", "-t", "tmpfs", "none", str(point)], check=False, capture_output=True).returncode:
+        pytest.skip("nothing may be mounted here")
+    try:
+        (point / "other").write_text("of another file system")
+        facts, ctx = archived(place, tree), context(place, tree.parent.name)
+        lose = lose_of(place, tree, facts)
+        with pytest.raises(StepFailed, match="a file system is mounted on"):
+            lose.run(ctx)
+        assert run(place, "files.matches", manifest=facts["manifest"])
+        assert lose.untouched(ctx) is True
+    finally:
+        subprocess.run(["umount", str(point)], check=True)
+
+
+def test_half_a_folder_is_not_untouched_and_what_was_refused_is(place, tree):
+    facts, ctx = archived(place, tree), context(place, tree.parent.name)
+    lose = lose_of(place, tree, facts)
+    assert lose.untouched(ctx) is True
+    shutil.rmtree(tree / "sub")
+    assert lose.untouched(ctx) is False, "as after a deletion that was cut off"
+    with pytest.raises(StepFailed, match="not as the archive holds it"):
+        lose.run(ctx)
+    assert lose.untouched(ctx) is True, "the step itself deleted nothing"
+    ctx.evidence("losing.txt", "as a second attempt notes it")
+    assert lose.untouched(ctx) is False
+
+
+def test_a_deletion_that_is_killed_is_told_and_mended(place, tree, monkeypatch):
+    """The program that deletes is killed for real, at the moment at which rm begins."""
+    facts, ctx = archived(place, tree), context(place, tree.parent.name)
+    lose = lose_of(place, tree, facts)
+    wrapper = place.folder / f"killing-{tree.parent.name}"
+    wrapper.mkdir()
+    (wrapper / "rm").write_text(f'#!/bin/sh\n{shutil.which("rm")} -rf -- "$4/plain"\nkill -KILL "$PPID"\n')
+    (wrapper / "rm").chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", f"{wrapper}:{os.environ['PATH']}")
+        with pytest.raises(CommandFailed):
+            lose.run(ctx)
+    assert lose.untouched(ctx) is False
+    assert lose.active(ctx) is True
+    run(place, "files.extract", ctx=ctx, **{"from": facts["location"]})
+    assert lose.active(ctx) is False
+    assert [one.name for one in tree.parent.iterdir()] == ["data"]

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -13,9 +14,10 @@ import psycopg
 import pytest
 
 from drillbook.action import Effect
-from drillbook.errors import Cancelled, CouldNotVerify, NotReady, PlanError, StepFailed
+from drillbook.errors import Cancelled, CommandFailed, CouldNotVerify, NotReady, PlanError, StepFailed
 from drillbook.transfer import Carrier
 from drillbook.values import Secret
+from tests.needs import need
 from tests.postgresql import fixtures
 from tests.postgresql.site import ADMIN_PASSWORD, BUCKET, USER_PASSWORD, secret
 
@@ -630,6 +632,51 @@ def test_losing_data_refuses_what_is_no_data_directory(place, target):
     with pytest.raises(NotReady):
         place.action("postgres.lose_data", service=target.service.name).ready(place.context())
     assert (target.data / "thesis.txt").exists()
+
+
+def test_a_cluster_whose_server_is_dead_is_neither_lost_nor_untouched(place, primary, target):
+    """As when the host dies between the two: the data is there, and nobody serves it."""
+    target.create()
+    target.start()
+    ctx = place.context()
+    lose = place.action("postgres.lose_data", service=target.service.name)
+    assert (lose.active(ctx), lose.untouched(ctx)) == (False, True)
+    target.kill()
+    assert lose.untouched(ctx) is False
+    with pytest.raises(CouldNotVerify, match=r"is cluster, and target-.* does not answer"):
+        lose.active(ctx)
+    target.start()
+    assert (lose.active(ctx), lose.untouched(ctx)) == (False, True)
+
+
+def test_half_a_data_directory_is_never_started_and_never_untouched(place, primary, target):
+    """A data directory that cannot be moved, because it is a link, and of which a file cannot be deleted."""
+    if os.geteuid() != 0:
+        pytest.skip("only root makes files immutable")
+    need("chattr")
+    real = target.data.with_name("elsewhere")
+    real.mkdir()
+    subprocess.run(["chown", "--reference", str(target.data.parent), str(real)], check=True)
+    target.data.symlink_to(real)
+    target.create()
+    target.start()
+    fixed = real / "pg_xact" / "0000"
+    if subprocess.run(["chattr", "+i", str(fixed)], check=False, capture_output=True).returncode:
+        pytest.skip("this file system knows no immutable files")
+    ctx = place.context()
+    lose = place.action("postgres.lose_data", service=target.service.name)
+    try:
+        with pytest.raises(CommandFailed):
+            lose.run(ctx)
+        assert lose.untouched(ctx) is False
+        with pytest.raises(CouldNotVerify):
+            lose.active(ctx)
+        with pytest.raises(subprocess.CalledProcessError):
+            target.start()
+    finally:
+        subprocess.run(["chattr", "-i", str(fixed)], check=True)
+        target.data.unlink()
+        shutil.rmtree(real)
 
 
 def test_losing_data_spares_another_process_with_the_old_pid(place, primary, target):

@@ -203,6 +203,53 @@ def test_deleted_rows(place, primary, backup):
     assert other.active(place.context(step="inject.8")) is False, "nothing was deleted, so nothing is active"
 
 
+def test_deleted_rows_are_known_as_deleted_whatever_a_client_writes_since(place, primary, backup):
+    ctx = place.context(step="inject.71")
+    delete = place.action("postgres.delete_rows", service="primary", table="lines", where="order_id <= 100")
+    assert delete.untouched(ctx) is True
+    delete.run(ctx)
+    primary.sql("INSERT INTO lines VALUES (7, 7)")
+    assert delete.active(ctx) is False
+    assert delete.untouched(ctx) is False
+    restore(place, backup, "lines", replace=True)
+
+
+def test_a_dropped_table_is_known_as_dropped_although_a_program_made_it_anew(place, primary, backup):
+    ctx = place.context(step="inject.72")
+    drop = place.action("postgres.drop_table", service="primary", table="lines")
+    assert drop.untouched(ctx) is True
+    drop.run(ctx)
+    assert drop.untouched(ctx) is False
+    primary.sql("CREATE TABLE lines (order_id int, n int)")
+    assert drop.active(ctx) is False
+    assert drop.untouched(ctx) is False
+    restore(place, backup, "lines", replace=True)
+
+
+@pytest.mark.parametrize(("name", "fields"), [("delete_rows", {"where": "order_id <= 100"}), ("drop_table", {})])
+def test_a_commit_that_the_server_refused_has_touched_nothing(place, primary, backup, name, fields):
+    """A deferred trigger that fails is the last thing that can keep a transaction from being committed."""
+    primary.sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''never''; END'",
+                "CREATE TABLE kept (n int REFERENCES orders ON DELETE CASCADE); INSERT INTO kept VALUES (1)",
+                "CREATE CONSTRAINT TRIGGER refused AFTER DELETE ON lines DEFERRABLE INITIALLY DEFERRED "
+                "FOR EACH ROW EXECUTE FUNCTION refuse()",
+                "CREATE FUNCTION stir() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM kept; END'",
+                "CREATE CONSTRAINT TRIGGER refused AFTER DELETE ON kept DEFERRABLE INITIALLY DEFERRED "
+                "FOR EACH ROW EXECUTE FUNCTION refuse()",
+                "CREATE EVENT TRIGGER stirred ON sql_drop WHEN TAG IN ('DROP TABLE') EXECUTE FUNCTION stir()")
+    ctx = place.context(step=f"inject.73{name}")
+    action = place.action(f"postgres.{name}", service="primary", table="lines", **fields)
+    try:
+        with pytest.raises(StepFailed, match="never"):
+            action.run(ctx)
+        assert len(list((ctx.folder / "evidence").glob(f"{ctx.step}.*"))) == 1, "it came as far as the commit"
+        assert action.untouched(ctx) is True
+        assert primary.sql("SELECT count(*) FROM lines") == [(300,)]
+    finally:
+        primary.sql("DROP EVENT TRIGGER stirred", "DROP TABLE kept", "DROP FUNCTION stir",
+                    "DROP TRIGGER refused ON lines", "DROP FUNCTION refuse")
+
+
 @pytest.mark.parametrize("where", ["", "  \n"])
 def test_a_delete_needs_a_condition(place, where):
     with pytest.raises(ValueError, match="every row would be deleted"):

@@ -187,11 +187,13 @@ def test_flushed_refilled_and_restored_also_after_further_restarts(cache, append
     flush = cache.action("redis.flush")
     flush.ready(ctx)
     assert flush.active(ctx) is False
+    assert flush.untouched(ctx) is True
     assert flush.undo(ctx).kind == "restore"
     assert flush.run(ctx) == {"keys_before": 310, "databases": 2, "keys_after": 0}
     assert flush.active(ctx) is True
     fill(cache)
     assert flush.active(ctx) is True, "clients that refill do not hide the flush"
+    assert flush.untouched(ctx) is False
     cache.client().set("views:7", "made after the flush")
     assert restore(cache, facts["location"], ctx=ctx)["keys"] == 310
     assert flush.active(ctx) is False

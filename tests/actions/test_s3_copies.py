@@ -231,8 +231,10 @@ def test_objects_are_lost_for_good_only_as_the_copy_holds_them(place, plain):
     action.ready(ctx)
     assert action.undo(ctx).kind == "restore"
     assert action.active(ctx) is False
+    assert action.untouched(ctx) is True
     assert action.run(ctx)["skipped"] == 1
     assert action.active(ctx) is True
+    assert action.untouched(ctx) is False
     assert body(place, plain, "a/two") == b"since the copy"
     assert act(place, plain, "s3.restore", **{"from": facts["location"]})["restored"] == 2
     assert action.active(ctx) is False

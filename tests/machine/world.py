@@ -21,6 +21,8 @@ from drillbook.steps import Stage
 HOSTS = ("a", "b")
 LOST = "lost-"
 """Names of things that only a restore brings back begin with this."""
+HALF = b"half"
+"""What is kept of a thing that is only half broken."""
 RUN = {"id": "run", "started": "2026-01-01T00:00:00+00:00", "operator": "nobody"}
 
 
@@ -37,9 +39,9 @@ class World:
 
     def _host(self, name: str) -> FakeHost:
         host = FakeHost(name)
-        for word in ("make", "mend"):
+        for word in ("make", "half", "mend"):
             host.on(word, lambda call, word=word: self._act(host, word, call))
-        host.on("is", lambda call: Reply(0 if call.argv[1] in host.files else 1))
+        host.on("is", lambda call: Reply({None: 1, HALF: 2}.get(host.files.get(call.argv[1]), 0)))
         host.on("restore", lambda call: self._restore(host))
         host.on("whole", lambda call: Reply(1 if any(thing.startswith(LOST) for thing in host.files) else 0))
         host.on("rm", Reply(0))
@@ -56,8 +58,8 @@ class World:
         thing = call.argv[1]
         if (host.name, thing) not in self.announced:
             self.unannounced.append(f"{word} {thing} on {host.name}")
-        if word == "make":
-            host.files[thing] = b""
+        if word in ("make", "half"):
+            host.files[thing] = HALF if word == "half" else b""
             return Reply(0)
         if (host.name, thing) in self.stuck:
             return Reply(1, stderr=b"stuck")

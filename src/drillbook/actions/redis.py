@@ -230,6 +230,10 @@ class Flush(Fault):
         """True while the mark of this run's save is gone: clients refill a cache, but nobody else writes that key."""
         return not _marked(ctx, self.service)
 
+    def untouched(self, ctx: Context) -> bool | None:
+        """The mark of this run's save is there: all is flushed or nothing."""
+        return _marked(ctx, self.service)
+
 
 class Restore(Write):
     """Put a saved keyspace in the place of the present one, and restart the server's unit with it.

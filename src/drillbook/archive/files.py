@@ -94,6 +94,11 @@ def own_mark(ctx: Context) -> str:
     return f".drillbook-{ctx.run_id}"
 
 
+def lost(ctx: Context, path: str) -> str:
+    """Where what `files.lose` takes from ``path`` lies until it is deleted, or that this goes on."""
+    return f"{path}{own_mark(ctx)}-lost"
+
+
 def survey(ctx: Context, path: str) -> Found:
     """Look at ``path`` on the step's host. Raises CouldNotVerify when some of it cannot be read."""
     answer = programs.call(ctx, "tree.py", path, own_mark(ctx))

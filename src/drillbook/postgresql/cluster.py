@@ -72,19 +72,27 @@ done
 echo "$pid"
 """
 
-_REMOVE = """
+_REMOVABLE = """
 real=$(cd -- "$1" && pwd -P) || exit 3
 case $real in /*/?*) ;; *) exit 5;; esac
 test "$real" != "$(cd -- "${HOME:-/nonexistent}" 2>/dev/null && pwd -P)" || exit 5
-test -f "$real/PG_VERSION" && test -f "$real/global/pg_control" || exit 3
+test -f "$real/PG_VERSION" || exit 3
+test -f "$real/global/pg_control" || test -f "$real/global/pg_control.lost" || exit 3
+"""
+# What cannot be moved loses first that without which no server starts on what is left of it.
+_REMOVE = _REMOVABLE + """
 cd /
 files=$(find "$real" -type f | wc -l)
 blocks=$(du -sk -- "$real" | cut -f1)
 if test ! -L "$1" && mv -- "$real" "$real.drillbook-$2" 2>/dev/null; then rm -rf -- "$real.drillbook-$2" || exit 6
-else find "$real" -mindepth 1 -delete || exit 6
+else
+  mv -f -- "$real/global/pg_control" "$real/global/pg_control.lost" 2>/dev/null
+  find "$real" -mindepth 1 -delete || exit 6
 fi
 echo $files $blocks
 """
+# One command: nothing that becomes of the controller leaves a server that is dead and a cluster that is there.
+_LOSE = _REMOVABLE + "pid=$(\n" + _KILL + ") || exit\necho ${pid:-none}\n" + _REMOVE
 
 # A new cluster says that it is not on disk yet, so that whoever goes on after a controller died knows it too.
 UNSYNCED = "drillbook.unsynced"
@@ -269,12 +277,29 @@ def remove(tools: Tools) -> Removed:
 
     It is out of its place in one step: whoever looks after a controller died sees all of it or nothing.
     """
+    return _removed(_take_away(tools, _REMOVE))
+
+
+def lose(tools: Tools) -> tuple[int | None, Removed]:
+    """``kill`` and ``remove`` in one: the postmaster's pid, None when it did not run, and what was removed.
+
+    Raises StepFailed, HostError.
+    """
+    pid, *removed = _take_away(tools, _LOSE)
+    return None if pid == "none" else int(pid), _removed(removed)
+
+
+def _take_away(tools: Tools, script: str) -> list[str]:
     data = tools.service.data_directory
     if not re.fullmatch(r"/[^/]+(/[^/]+)+/?", data) or ".." in data.split("/"):
         raise StepFailed(f"{data} is refused: a drill removes nothing at the top of a file system, and no path with `..`")
-    output = tools.owned(("sh", "-c", _REMOVE, "sh", data, f"gone-{secrets.token_hex(2)}"))
+    output = tools.owned(("sh", "-c", script, "sh", data, f"gone-{secrets.token_hex(2)}"))
     if output.exit in (3, 5):
-        why = "is not a data directory" if output.exit == 3 else "is the top of a file system or a home"
+        why = "is not the data directory of a cluster" if output.exit == 3 else "is the top of a file system or a home"
         raise StepFailed(f"{tools.host.name}: {data} {why}; nothing was removed")
-    files, blocks = output.check().text.split()
+    return output.check().text.split()
+
+
+def _removed(words: list[str]) -> Removed:
+    files, blocks = words
     return Removed(int(files), int(blocks) * 1024)

@@ -16,7 +16,7 @@ Trouble = Annotated[Literal["", "before", "after"], Field(description="Whether i
 
 def _act(ctx: Context, word: str, thing: str, trouble: str) -> Facts:
     if trouble != "before":
-        ctx.run(word, thing).check()
+        ctx.run("half" if trouble == "half" else word, thing).check()
     if trouble:
         raise StepFailed(f"{word} {thing} fails {trouble} its act")
     return {"thing": thing}
@@ -52,7 +52,8 @@ class Lose(Fault):
     RESTORE_ONLY = True
 
     thing: Thing
-    trouble: Trouble = ""
+    trouble: Annotated[Literal["", "before", "half", "after"], Field(
+        description="Whether it fails: before its act, when half of it is done, or after it.")] = ""
 
     def inject(self, ctx: Context) -> Facts:
         return _act(ctx, "make", self.thing, self.trouble)
@@ -62,6 +63,9 @@ class Lose(Fault):
 
     def active(self, ctx: Context) -> bool:
         return ctx.run("is", self.thing).exit == 0
+
+    def untouched(self, ctx: Context) -> bool:
+        return ctx.run("is", self.thing).exit == 1
 
 
 class Change(Write):

@@ -200,6 +200,8 @@ class Extract(Write):
         already = found is not None and not files.differences(path, manifest.entries, found, unexpected=True)
         if not already:
             self._bring(ctx, store, folder, manifest, path)
+        with suppress(HostError):  # what is still there keeps `files.lose` from being proven gone
+            ctx.run("rm", "-rf", "--one-file-system", "--", files.lost(ctx, path))
         return {"path": path, "entries": len(manifest.entries), "bytes": manifest.bytes, "already": already,
                 "seconds": round(begun - ctx.deadline.remaining(), 3)}
 

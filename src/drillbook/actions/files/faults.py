@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Annotated
 
 from pydantic import Field
@@ -12,6 +13,16 @@ from drillbook.actions.files.fields import HostPath, Location, ServiceName, need
 from drillbook.archive import files, programs
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.store import Store
+
+_BEGUN, _KEPT = "losing.txt", "kept.txt"
+"""Evidence: a deletion was about to begin; or it was refused."""
+# PATH LOST
+_STATE = """
+if test ! -e "$1" && test ! -L "$1"; then echo gone
+elif test -e "$2" || test -L "$2"; then echo half
+else echo there
+fi
+"""
 
 
 class Lose(Fault):
@@ -36,9 +47,23 @@ class Lose(Fault):
         wrong = files.differences(path, manifest.entries, found.entries, unexpected=True)
         if wrong or found.sockets:
             said = files.summary(wrong) or f"sockets: {', '.join(found.sockets[:3])}"
-            raise StepFailed(f"{ctx.host.name}: {path} is not as the archive holds it, so it is not deleted: {said}")
-        ctx.run("rm", "-rf", "--one-file-system", "--", path).check()
+            raise self._kept(ctx, f"{path} is not as the archive holds it, so it is not deleted: {said}")
+        ctx.evidence(_BEGUN, path, sync=True)
+        self._delete(ctx, path)
         return {"path": path, "entries": len(found.entries), "bytes": manifest.bytes}
+
+    def _kept(self, ctx: Context, why: str) -> StepFailed:
+        """The refusal, and a note of it for ``untouched``: what differs from the archive is not lost for that."""
+        ctx.evidence(_KEPT, why)
+        return StepFailed(f"{ctx.host.name}: {why}")
+
+    def _delete(self, ctx: Context, path: str) -> None:
+        answer = programs.call(ctx, "lose.py", path, files.lost(ctx, path))
+        if answer["refused"]:
+            raise StepFailed(f"{ctx.host.name}: {path} is not deleted: {answer['refused']}")
+        if answer["left"]:
+            raise StepFailed(f"{ctx.host.name}: not all of {path} could be deleted; what is left lies in {answer['left']}: "
+                             f"{answer['said']}")
 
     def ready(self, ctx: Context) -> None:
         """There must be something to lose, at a place where that is allowed."""
@@ -52,10 +77,30 @@ class Lose(Fault):
         """Only a restore brings it back."""
         return Undo.by_restore("it is deleted; only `files.extract` brings it back")
 
-    def active(self, ctx: Context) -> bool:
-        """True while nothing is there."""
-        script = 'test ! -e "$1" && test ! -L "$1"'
-        return ctx.run("sh", "-c", script, "sh", files.resolve(ctx, self.path)).ok
+    def active(self, ctx: Context) -> bool | None:
+        """True while nothing is there; nobody can tell while some of what was lost still waits to be deleted."""
+        path = files.resolve(ctx, self.path)
+        found = ctx.run("sh", "-c", _STATE, "sh", path, files.lost(ctx, path)).check().text
+        if found == "half":
+            raise CouldNotVerify(f"{ctx.host.name}: {files.lost(ctx, path)} still holds some of what was deleted",
+                                 hint="it holds nothing that the archive does not hold: remove it")
+        return found == "gone"
+
+    def untouched(self, ctx: Context) -> bool | None:
+        """All of it is there as the archive holds it; or it never was, and nothing was deleted for that."""
+        if _noted(ctx, _KEPT) and not _noted(ctx, _BEGUN):
+            return True
+        path = files.resolve(ctx, self.path)
+        if ctx.run("sh", "-c", _STATE, "sh", path, files.lost(ctx, path)).check().text != "there":
+            return False
+        _, manifest = files.read(Store(ctx.bucket(self.from_)), self.from_)
+        found = files.survey(ctx, path).entries
+        return found is not None and not files.differences(path, manifest.entries, found, unexpected=False)
+
+
+def _noted(ctx: Context, name: str) -> bool:
+    file = re.sub(r"[^A-Za-z0-9._-]", "_", f"{ctx.step}.{ctx.host.name}.{name}")
+    return (ctx.folder / "evidence" / file).exists()
 
 
 _SLICE = 'LC_ALL=C; export LC_ALL; cut() { tail -c "+$(($2 + 1))" "$1" | head -c "$3"; }; '

@@ -28,8 +28,7 @@ class LoseData(Fault):
         """Facts: ``pid`` of the killed server, ``data_directory``, ``files``, ``bytes``."""
         service = ctx.service(self.service, Postgres)
         tools = Tools.of(ctx, service, ctx.host)
-        pid = cluster.kill(tools)
-        removed = cluster.remove(tools)
+        pid, removed = cluster.lose(tools)
         return {"pid": pid, "data_directory": service.data_directory, "files": removed.files, "bytes": removed.bytes}
 
     def ready(self, ctx: Context) -> None:
@@ -47,11 +46,21 @@ class LoseData(Fault):
         """Only a restore brings the data back."""
         return Undo.by_restore("the data directory is gone; only a restore brings it back")
 
-    def active(self, ctx: Context) -> bool:
-        """True while nothing is in the data directory and nothing answers."""
+    def active(self, ctx: Context) -> bool | None:
+        """True while nothing is in the data directory and nothing answers; False once a cluster is there and answers."""
         service = ctx.service(self.service, Postgres)
-        gone = cluster.state(Tools.of(ctx, service, ctx.host)) in ("absent", "empty")
-        return gone and not answers(ctx, service)
+        found, there = cluster.state(Tools.of(ctx, service, ctx.host)), answers(ctx, service)
+        if found in ("absent", "empty") and not there:
+            return True
+        if found == "cluster" and there:
+            return False
+        raise CouldNotVerify(f"{ctx.host.name}: {service.data_directory} is {found}, and {self.service} "
+                             f"{'answers' if there else 'does not answer'}")
+
+    def untouched(self, ctx: Context) -> bool | None:
+        """The cluster is there and its server answers: one that was killed, or is half removed, does not."""
+        service = ctx.service(self.service, Postgres)
+        return cluster.state(Tools.of(ctx, service, ctx.host)) == "cluster" and answers(ctx, service)
 
 
 class Stop(Fault):

@@ -66,6 +66,7 @@ class DropTable(Fault):
                 size = one(session, "SELECT pg_catalog.pg_total_relation_size(%s::pg_catalog.regclass)",
                            name.quoted)[0]
                 session.execute(sql.SQL("DROP TABLE {} CASCADE").format(name.sql))
+                _note(ctx, session, _DROPPED, rows)
                 session.execute("COMMIT")
         except (psycopg.Error, HostError) as error:
             raise StepFailed(f"{self.service}: {name} was not dropped: {reason(error)}") from error
@@ -83,6 +84,33 @@ class DropTable(Fault):
         """True while there is no such table."""
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
             return not tables.exists(session, Name.parse(self.table))
+
+    def untouched(self, ctx: Context) -> bool | None:
+        """No transaction of this step was committed; a table that is there may be one that somebody made since."""
+        with connected(ctx, ctx.service(self.service, Postgres)) as session:
+            if found := _noted(ctx, _DROPPED):
+                return _aborted(session, found)
+            return tables.exists(session, Name.parse(self.table))
+
+
+_DROPPED, _DELETED = "dropped.json", "deleted.json"
+"""Evidence of what is lost when the transaction is committed, on disk before it is."""
+
+
+def _note(ctx: Context, session: Connection, name: str, rows: int) -> None:
+    number = one(session, "SELECT pg_catalog.txid_current()")[0]
+    ctx.evidence(name, json.dumps({"rows": rows, "transaction": number}), sync=True)
+
+
+def _noted(ctx: Context, name: str) -> list[Facts]:
+    """What the attempts of this step that came as far as their commit noted."""
+    found = (ctx.folder / "evidence").glob(f"{ctx.step}.*.{name}*")
+    return [json.loads(path.read_text(encoding="utf-8")) for path in found]
+
+
+def _aborted(session: Connection, notes: list[Facts]) -> bool:
+    """Does the server know of every transaction that it was not committed? See txid_status in PostgreSQL's manual, 9.27."""
+    return all(one(session, "SELECT pg_catalog.txid_status(%s)", note["transaction"])[0] == "aborted" for note in notes)
 
 
 def _begin() -> str:
@@ -126,7 +154,7 @@ class DeleteRows(Fault):
                 if not rows:
                     raise StepFailed(f"{self.service}: no row of {name} meets the condition; nothing was deleted")
                 left = one(session, sql.SQL("SELECT pg_catalog.count(*) FROM {}").format(name.sql))[0]
-                ctx.evidence("deleted.json", json.dumps({"rows": rows}))
+                _note(ctx, session, _DELETED, rows)
                 session.execute("COMMIT")
         except (psycopg.Error, HostError) as error:
             raise StepFailed(f"{self.service}: nothing was deleted from {name}: {reason(error)}") from error
@@ -160,11 +188,17 @@ class DeleteRows(Fault):
 
     def active(self, ctx: Context) -> bool:
         """True while no row meets the condition, and this step is known to have deleted some."""
-        kept = (ctx.folder / "evidence").glob(f"{ctx.step}.*.deleted.json*")
-        if not any(json.loads(path.read_text(encoding="utf-8"))["rows"] for path in kept):
+        if not any(note["rows"] for note in _noted(ctx, _DELETED)):
             return False
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
             return self._matching(session) == 0
+
+    def untouched(self, ctx: Context) -> bool | None:
+        """No transaction of this step was committed: a row that meets the condition may have been written since."""
+        if not (found := _noted(ctx, _DELETED)):
+            return True
+        with connected(ctx, ctx.service(self.service, Postgres)) as session:
+            return _aborted(session, found)
 
 
 class _OfOneTable(Write):

@@ -187,6 +187,10 @@ class LoseObjects(Fault):
         """True while one of the objects is not there."""
         return bool(self._chosen(ctx).keys() - Store(ctx.service(self.service, S3)).live(self.prefix).keys())
 
+    def untouched(self, ctx: Context) -> bool | None:
+        """None of the objects is missing."""
+        return not self.active(ctx)
+
 
 class CorruptObject(Fault):
     """Write other bytes of the same size over an object of a bucket that keeps versions, as a buggy writer does."""
