@@ -162,3 +162,54 @@ def test_what_only_a_restore_mends_has_a_backup_that_lies_elsewhere_and_is_read_
              "every restore step may be skipped or fail")):
         with pytest.raises(PlanError, match=message):
             made(tmp_path, text, TWO_BUCKETS)
+
+
+CLUSTER = """\
+drill: sample
+title: A cluster is lost
+service: database
+backup:
+  - postgres.dump: {service: database, to: "s3://{{ services.backups.bucket }}/{{ run.id }}/dump"}
+    save: dump
+  - files.archive: {service: database, path: /etc/hostname, to: "s3://{{ services.backups.bucket }}/{{ run.id }}/files"}
+    save: archive
+  - postgres.backup_intact: {service: database, from: "{{ dump.location }}"}
+  - files.backup_intact: {service: database, from: "{{ archive.location }}"}
+inject:
+  - postgres.lose_data: {service: database}
+restore:
+  - postgres.restore: {service: database, from: "{{ dump.location }}"}
+verify:
+  - postgres.matches: {service: database, manifest: "{{ dump.manifest }}"}
+"""
+WITH_DATABASE = HOSTS.replace("contacts:", """\
+  database: {kind: postgres, host: db-1, port: 5432, database: dpa, user: dpa, password: !env P, admin: {user: postgres},
+    data_directory: /var/lib/pg/main}
+contacts:""")
+
+
+def test_what_is_destroyed_is_what_the_backup_is_of(tmp_path):
+    made(tmp_path, CLUSTER, WITH_DATABASE)
+    proof = '  - postgres.backup_intact: {service: database, from: "{{ dump.location }}"}\n'
+    restore = '  - postgres.restore: {service: database, from: "{{ dump.location }}"}\n'
+    matches = '  - postgres.matches: {service: database, manifest: "{{ dump.manifest }}"}\n'
+    assert CLUSTER.count(proof) == CLUSTER.count(restore) == CLUSTER.count(matches) == 1
+    for text, message, hint in (
+            (CLUSTER.replace(proof, ""), "no step proves a backup of this run", "`postgres.backup_intact` or `postgres.base_intact`"),
+            (CLUSTER.replace(restore, matches), "every restore step may be skipped or fail, or only reads", "one that writes")):
+        with pytest.raises(PlanError, match=message) as told:
+            made(tmp_path, text, WITH_DATABASE)
+        assert hint in told.value.hint
+
+
+def test_a_fault_that_names_its_backup_loses_only_what_that_very_backup_is_proven_to_hold(tmp_path):
+    two = CLUSTER.replace("  - postgres.lose_data: {service: database}\n",
+                          '  - files.lose: {service: database, path: /etc/hostname, from: "{{ archive.location }}"}\n')
+    made(tmp_path, two, WITH_DATABASE)
+    other = two.replace("    save: archive\n", """\
+    save: archive
+  - files.archive: {service: database, path: /etc/hosts, to: "s3://{{ services.backups.bucket }}/{{ run.id }}/other"}
+    save: other
+""").replace('files.backup_intact: {service: database, from: "{{ archive', 'files.backup_intact: {service: database, from: "{{ other')
+    with pytest.raises(PlanError, match="no step proves a backup of this run"):
+        made(tmp_path, other, WITH_DATABASE)

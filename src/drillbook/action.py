@@ -102,6 +102,8 @@ class Context:
     redactor: Redactor = field(default_factory=lambda: Redactor(()))
     book: object | None = None
     """Trees and inventory of a diagnosis, for the actions that make one."""
+    proofs: frozenset[str] = frozenset()
+    """Actions that prove a backup of the step's service in the backup phase of this drill."""
     traceparent: str = ""
     """The W3C header that makes a request part of the run's trace; empty: the run is not traced."""
 
@@ -288,6 +290,8 @@ class Fault(Action):
     EFFECT = Effect.FAULT
     RESTORE_ONLY: ClassVar[bool] = False
     """True when nothing but a restore mends it: the plan then demands a backup phase and a restore phase."""
+    PROVEN_BY: ClassVar[tuple[str, ...]] = ()
+    """For what only a restore mends: the actions each of which proves a backup of what this fault destroys."""
 
     def run(self, ctx: Context) -> Facts:
         """Inject the fault."""
@@ -328,6 +332,8 @@ def _check_declaration(cls: type[Action]) -> None:
         raise TypeError(f"{cls.name()} declares no proof (`active`)")
     if issubclass(cls, Fault) and cls.RESTORE_ONLY and cls.untouched is Fault.untouched:
         raise TypeError(f"{cls.name()} declares no proof that nothing was changed (`untouched`)")
+    if issubclass(cls, Fault) and cls.RESTORE_ONLY and not cls.PROVEN_BY:
+        raise TypeError(f"{cls.name()} does not say what proves a backup of it (`PROVEN_BY`)")
 
 
 def name_of(cls: type[Any]) -> str:

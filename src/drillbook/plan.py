@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from drillbook import template
-from drillbook.action import Action, Effect, Fault, Place
+from drillbook.action import Action, Effect, Fault, Place, find
 from drillbook.diagnosing import scope
 from drillbook.diagnosing.tree import Tree
 from drillbook.errors import PlanError, SourceError
@@ -117,14 +117,16 @@ class _Planner:
                 if not self.drill.phases[phase]:
                     raise self.fail((fault.phase,), f"{fault.action} can only be undone by a restore, "
                                     f"and the drill has no {phase} phase", f"add `{phase}:` with its steps", key=True)
-            if not any(step.phase == "restore" for step in sure):
-                message = f"{fault.action} can only be undone by a restore, and every restore step may be skipped or fail"
-                raise self.fail(("restore",), message, "have one without `when` and `allow_failure`", key=True)
+            if not any(step.phase == "restore" and step.effect is Effect.WRITE for step in sure):
+                message = (f"{fault.action} can only be undone by a restore, and every restore step may be skipped or fail, "
+                           "or only reads")
+                raise self.fail(("restore",), message, "have one that writes, without `when` and `allow_failure`", key=True)
             self._kept_elsewhere(fault, steps)
             if not any(self._proves(step, fault, sure) for step in sure):
                 message = f"{fault.action} can only be undone by a restore, and no step proves a backup of this run"
-                raise self.fail(("backup",), message, "add a step that reads back what a backup step of this drill saved, "
-                                "such as `postgres.backup_intact`", key=True)
+                proofs = " or ".join(f"`{name}`" for name in find(fault.action).PROVEN_BY)
+                raise self.fail(("backup",), message, f"add {proofs} that reads back, for the fault's own service, what a "
+                                "backup step of this drill saved", key=True)
 
     def _kept_elsewhere(self, fault: PlannedStep, steps: Sequence[PlannedStep]) -> None:
         """The backup must not lie in what the fault breaks."""
@@ -143,10 +145,8 @@ class _Planner:
     def _proves(self, proof: PlannedStep, fault: PlannedStep, sure: Sequence[PlannedStep]) -> bool:
         """Does ``proof`` read back, for the fault's own service, what a backup step of this drill is sure to save?"""
         taken = {step.save for step in sure if step.phase == "backup" and step.effect is Effect.WRITE}
-        named = {reference[0] for value in proof.params.values() if template.is_template(value)
-                 for reference in template.references(value)}
-        return (proof.phase == "backup" and proof.proves_backup and bool(taken & named)
-                and proof.params.get("service") == fault.params.get("service"))
+        named, meant = _named(proof), _named(fault)
+        return proof.phase == "backup" and bool(taken & named & (meant or named)) and proves(proof, fault)
 
     def _phase(self, phase: str, written: tuple[Step, ...]) -> Iterable[PlannedStep]:
         waiting: dict[str, str] = {}
@@ -302,6 +302,18 @@ def _effect(action: type[Action], known: dict[str, Any]) -> Effect:
     """The effect of this use: some actions declare it in their parameters."""
     by_name = {info.alias or name: name for name, info in action.model_fields.items()}
     return action.model_construct(**{by_name.get(key, key): value for key, value in known.items()}).effect
+
+
+def proves(proof: PlannedStep, fault: PlannedStep) -> bool:
+    """Is ``proof`` one of what proves a backup of what ``fault`` destroys, for its very service?"""
+    return (proof.proves_backup and proof.action in find(fault.action).PROVEN_BY
+            and proof.params.get("service") == fault.params.get("service"))
+
+
+def _named(step: PlannedStep) -> set[str]:
+    """The names that the parameters of ``step`` refer to."""
+    return {reference[0] for value in step.params.values() if template.is_template(value)
+            for reference in template.references(value)}
 
 
 def _texts(value: str | tuple[str, ...] | None) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from drillbook.findings import Finding, finding
 from drillbook.host import Deadline
 from drillbook.inventory import CONTROLLER
 from drillbook.journal import read
-from drillbook.plan import Plan, PlannedStep
+from drillbook.plan import Plan, PlannedStep, proves
 from drillbook.probing import Probes, Track
 from drillbook.result import Residue
 from drillbook.revert import needs_restore
@@ -249,8 +249,8 @@ class Runner:
     def _gate(self, steps: Sequence[PlannedStep]) -> None:
         """What only a restore mends is broken only when a backup of this very run was read back and found whole."""
         done = {event.step for event in read(self.stage.journal.path).events if event.kind == "done"}
-        proven = {step.params.get("service") for step in self.plan.phase("backup") if step.proves_backup and step.id in done}
-        if any(step.restore_only and step.params.get("service") not in proven for step in steps):
+        proven = [step for step in self.plan.phase("backup") if step.id in done]
+        if any(step.restore_only and not any(proves(one, step) for one in proven) for step in steps):
             self._end("inconclusive", "no backup was proven whole in this run, so nothing was broken")
 
     def _detect(self) -> None:

@@ -74,8 +74,13 @@ class Stage:
 
         return Context(run_id=self.run["id"], step=step, host=named(host), services=self.plan.inventory.services,
                        host_named=named, deadline=deadline, folder=self.folder, note=note, redactor=self.redactor,
-                       book=Book(self.plan.diagnosis, self.plan.inventory),
+                       book=Book(self.plan.diagnosis, self.plan.inventory), proofs=self._proofs(step),
                        traceparent=self._traceparent(step, host))
+
+    def _proofs(self, step: str) -> frozenset[str]:
+        service = next((one.params.get("service") for one in self.plan.steps if one.id == step), None)
+        return frozenset(one.action for one in self.plan.phase("backup")
+                         if one.proves_backup and service is not None and one.params.get("service") == service)
 
     def _traceparent(self, step: str, host: str) -> str:
         if not self.traced:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -620,15 +621,41 @@ def test_stopping_and_starting_again(place, primary, mode):
     assert stop.active(ctx) is False
 
 
+def covered(place):
+    """The context of a step whose drill proves a backup of the whole cluster."""
+    return replace(place.context(), proofs=frozenset({"postgres.base_intact"}))
+
+
+def test_a_cluster_with_a_database_that_no_dump_covers_is_not_lost(place, primary, target):
+    target.create()
+    target.start()
+    target.sql("CREATE DATABASE shop", "CREATE DATABASE ledger", database="postgres")
+    lose = place.action("postgres.lose_data", service=target.service.name)
+    with pytest.raises(NotReady, match="also holds ledger, and a dump of shop brings back that database alone"):
+        lose.ready(place.context())
+    with pytest.raises(StepFailed, match=r"also holds ledger.*nothing was lost"):
+        lose.run(place.context())
+    lose.ready(covered(place))
+    assert target.sql("SELECT 1", database="ledger") == [(1,)]
+    target.sql("DROP DATABASE ledger", database="postgres")
+    lose.ready(place.context())
+    target.kill()
+    with pytest.raises(NotReady, match="cannot be asked which databases it holds"):
+        lose.ready(place.context())
+    with pytest.raises(StepFailed, match=r"cannot be asked which databases it holds.*nothing was lost"):
+        lose.run(place.context())
+    assert target.data.exists()
+
+
 def test_losing_data_refuses_what_is_no_data_directory(place, target):
     for path in ("/", "/home", "/var/../etc/x"):
         place.extra["other"] = target.service.model_copy(update={"data_directory": path})
-        with pytest.raises(StepFailed):
-            place.run("postgres.lose_data", service="other")
+        with pytest.raises(StepFailed, match=r"nothing was removed|is refused|not the data directory"):
+            place.run("postgres.lose_data", service="other", ctx=covered(place))
     target.data.mkdir()
     (target.data / "thesis.txt").write_text("years of work")
     with pytest.raises(StepFailed, match="not the data directory"):
-        place.run("postgres.lose_data", service=target.service.name)
+        place.run("postgres.lose_data", service=target.service.name, ctx=covered(place))
     with pytest.raises(NotReady):
         place.action("postgres.lose_data", service=target.service.name).ready(place.context())
     assert (target.data / "thesis.txt").exists()
@@ -666,7 +693,7 @@ def test_half_a_data_directory_is_never_started_and_never_untouched(place, prima
     ctx = place.context()
     lose = place.action("postgres.lose_data", service=target.service.name)
     try:
-        with pytest.raises(CommandFailed):
+        with pytest.raises(CommandFailed, match="status 6"):
             lose.run(ctx)
         assert lose.untouched(ctx) is False
         with pytest.raises(CouldNotVerify):
@@ -684,7 +711,7 @@ def test_losing_data_spares_another_process_with_the_old_pid(place, primary, tar
     target.create()
     with subprocess.Popen(["sleep", "60"]) as bystander:
         (target.data / "postmaster.pid").write_text(f"{bystander.pid}\n{target.data}\n")
-        facts = place.run("postgres.lose_data", service=target.service.name)
+        facts = place.run("postgres.lose_data", service=target.service.name, ctx=covered(place))
         assert facts["pid"] is None
         assert bystander.poll() is None
         os.kill(bystander.pid, signal.SIGKILL)

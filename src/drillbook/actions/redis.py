@@ -196,6 +196,7 @@ class Flush(Fault):
     SERVICE = Redis
     PLACE = Place.CONTROLLER
     RESTORE_ONLY = True
+    PROVEN_BY = ("redis.backup_intact",)
 
     service: ServiceName
 

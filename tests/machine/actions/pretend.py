@@ -50,6 +50,7 @@ class Lose(Fault):
 
     PLACE = Place.HOSTS
     RESTORE_ONLY = True
+    PROVEN_BY = ("pretend.prove",)
 
     thing: Thing
     trouble: Annotated[Literal["", "before", "half", "after"], Field(

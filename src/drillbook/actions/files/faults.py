@@ -29,6 +29,7 @@ class Lose(Fault):
     """Delete a file or a folder for good, once it is shown to be just what an archive of this run holds."""
 
     RESTORE_ONLY = True
+    PROVEN_BY = ("files.backup_intact",)
 
     service: ServiceName
     path: HostPath

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import psycopg
 from pydantic import Field
 
 from drillbook.action import Context, Facts, Fault, Undo
 from drillbook.actions.postgres.fields import ServiceName, need_unit
-from drillbook.errors import CouldNotVerify, NotReady
+from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.manager import manager_of
 from drillbook.postgresql import cluster
-from drillbook.postgresql.connection import answers
+from drillbook.postgresql.connection import answers, connected, reason
 from drillbook.postgresql.tools import Tools
 from drillbook.services import Postgres
+
+_WHOLE = "postgres.base_intact"
+"""Proves a backup of all databases; a dump is of one."""
+_OTHERS = """
+SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate AND datname <> 'postgres' AND datname <> %s ORDER BY 1
+"""
 
 
 class LoseData(Fault):
@@ -21,6 +28,7 @@ class LoseData(Fault):
 
     SERVICE = Postgres
     RESTORE_ONLY = True
+    PROVEN_BY = ("postgres.backup_intact", _WHOLE)
 
     service: ServiceName
 
@@ -28,6 +36,8 @@ class LoseData(Fault):
         """Facts: ``pid`` of the killed server, ``data_directory``, ``files``, ``bytes``."""
         service = ctx.service(self.service, Postgres)
         tools = Tools.of(ctx, service, ctx.host)
+        if (why := self._not_covered(ctx, service)):
+            raise StepFailed(f"{why}; nothing was lost")
         pid, removed = cluster.lose(tools)
         return {"pid": pid, "data_directory": service.data_directory, "files": removed.files, "bytes": removed.bytes}
 
@@ -41,6 +51,24 @@ class LoseData(Fault):
         if found != "cluster":
             raise NotReady(f"{ctx.host.name}: {service.data_directory} is {found}, not the data directory of a cluster",
                            hint="check `data_directory` of the service in the inventory")
+        if why := self._not_covered(ctx, service):
+            raise NotReady(why, hint=f"prove a `postgres.base_backup` with `{_WHOLE}` and restore with `postgres.recover`, "
+                                     "or let the cluster hold one database")
+
+    def _not_covered(self, ctx: Context, service: Postgres) -> str:
+        """Why the backup that this drill proves does not hold all that is lost; empty when it does."""
+        if _WHOLE in ctx.proofs:
+            return ""
+        try:
+            with connected(ctx, service, database="postgres") as session:
+                others = [str(name) for (name,) in session.execute(_OTHERS, (service.database,)).fetchall()]
+        except (psycopg.Error, HostError) as error:
+            return f"{self.service} cannot be asked which databases it holds: {reason(error)}"
+        if not others:
+            return ""
+        named = ", ".join(others[:5]) + (" ..." if len(others) > 5 else "")
+        return (f"the cluster of {self.service} also holds {named}, and a dump of {service.database} brings back that "
+                "database alone")
 
     def undo(self, ctx: Context) -> Undo:
         """Only a restore brings the data back."""

@@ -50,6 +50,7 @@ class DropTable(Fault):
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
     RESTORE_ONLY = True
+    PROVEN_BY = ("postgres.backup_intact", "postgres.base_intact")
 
     service: ServiceName
     table: TableName
@@ -139,6 +140,7 @@ class DeleteRows(Fault):
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
     RESTORE_ONLY = True
+    PROVEN_BY = ("postgres.backup_intact", "postgres.base_intact")
 
     service: ServiceName
     table: TableName

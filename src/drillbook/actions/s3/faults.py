@@ -139,6 +139,7 @@ class LoseObjects(Fault):
 
     SERVICE = S3
     RESTORE_ONLY = True
+    PROVEN_BY = ("s3.backup_intact",)
 
     service: ServiceName
     from_: Location
