@@ -372,6 +372,34 @@ def test_the_undo_puts_back_what_a_killed_controller_left(cache, saved, monkeypa
     assert cache.client().get("only:now") == b"1"
 
 
+def test_what_was_not_there_before_an_aborted_restore_is_not_there_after_it(cache, saved, monkeypatch):
+    """A server that appends to no file: a folder with the backup's would be read at once where somebody turns that on."""
+    from drillbook.keyspace.restore import Restore
+
+    def killed(*_):
+        raise Killed
+
+    cache.empty(appendonly="no")
+    cache.client().set("only:now", "1")
+    ctx = cache.context(run="absent")
+    action = cache.action("redis.restore", **{"from": saved["location"]})
+    undo = action.undo(ctx)
+    assert not list(cache.data.glob("append*"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Restore, "_give_up", lambda *_: None)
+        patch.setattr(Restore, "_must_be_all", killed)
+        with pytest.raises(Killed):
+            action.run(ctx)
+    assert list(cache.data.glob("append*"))
+    for _ in range(2):
+        for argv in undo.commands:
+            ctx.run(*argv).check()
+        cache.answering()
+        assert not list(cache.data.glob("append*"))
+        assert cache.strays() == []
+        assert action.active(ctx) is False
+
+
 def test_a_save_that_fails_leaves_nothing(place, cache, saved):
     with pytest.raises(StepFailed, match="already"):
         cache.run("redis.save", to=f"s3://{BUCKET}/cache")

@@ -28,13 +28,15 @@ from drillbook.store import Reference, Store
 
 PUT_BACK_S = 60.0
 # The first set of files that is kept stays kept: it is what was there before the drill, also when this is done again.
+# What was not there is noted, so that it is not there again when the old files are put back.
 _REPLACE = """set -eu
 umask 077
 kept=$1 directory=$2 rdb=$3 folder=$4 aof=$5
 if ! test -d "$kept"; then
   mkdir -p -- "$kept.new"
   for name in "$rdb" "$folder"; do
-    if test -e "$directory/$name" && ! test -e "$kept.new/$name"; then mv -- "$directory/$name" "$kept.new/$name"; fi
+    test ! -e "$kept.new/$name" || continue
+    if test -e "$directory/$name"; then mv -- "$directory/$name" "$kept.new/$name"; else : > "$kept.new/.no-$name"; fi
   done
   mv -- "$kept.new" "$kept"
 fi
@@ -48,6 +50,12 @@ sync
 _PUT_BACK = """set -eu
 kept=$1 directory=$2
 shift 2
+for name in "$@"; do
+  if test -e "$kept/.no-$name"; then
+    rm -rf -- "${directory:?}/$name"
+    rm -- "$kept/.no-$name"
+  fi
+done
 for old in "$kept.new" "$kept"; do
   for name in "$@"; do
     if test -e "$old/$name"; then
