@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.errors import StepFailed
+from drillbook.action import find
+from drillbook.errors import CommandFailed, StepFailed
 from drillbook.hosts.local import LocalHost
 from drillbook.postgresql import cluster
 from drillbook.postgresql.access import provisional_name
 from drillbook.postgresql.manifest import Database
+from drillbook.postgresql.restore import Restore as Restoring
 from drillbook.postgresql.tools import Tools
 from tests.postgresql import fixtures
 
@@ -112,3 +115,39 @@ def test_a_table_restored_by_a_killed_controller_keeps_what_was_written_since(pl
     place.host.run(("rm", "-rf", ctx.scratch), deadline=ctx.deadline).check()
     facts = place.run("postgres.restore_table", ctx=place.context(step="restore.1"), **fields)
     assert (facts["compared"], facts["rows"]) == ("in the transaction that restored it", 500)
+
+
+@pytest.mark.parametrize("temporary", [True, False])
+def test_half_a_cluster_beside_its_place_is_seen_and_removed(place, backup, target, temporary):
+    """The controller died after initdb, before the new cluster was in its place."""
+    ctx = place.context(step="restore.1")
+    action = place.action("postgres.restore", service=target.service.name, temporary=temporary, **{"from": backup["location"]})
+    undo = action.undo(ctx)
+    tools = Tools.of(ctx, target.service, place.host)
+    made = cluster.aside(tools, ctx.run_id)
+    cluster.create(made, Database(name="shop", owner="clerk", encoding="UTF8", provider="c", collate="C", ctype="C", locale="",
+                                  connection_limit=-1, bytes=0))
+    others = target.data.with_name(f"{target.data.name}.drillbook-another-1234")
+    others.mkdir()
+    assert action.active(ctx) is True
+    for _ in range(2):
+        if temporary:
+            find(undo.action).model_validate(undo.params).run(ctx)
+        for argv in undo.commands:
+            place.host.run(argv, deadline=ctx.deadline).check()
+        assert not list(target.data.parent.glob(f"*{ctx.run_id}*"))
+    assert action.active(ctx) is not True
+    assert others.exists() is not temporary, "with no temporary one only what is this run's own is removed"
+    shutil.rmtree(others, ignore_errors=True)
+
+
+@pytest.mark.parametrize("temporary", [True, False])
+def test_a_restore_that_fails_leaves_no_cluster_beside_its_place(place, backup, target, monkeypatch, temporary):
+    def full(self, *_):
+        self.ctx.run("sh", "-c", "echo 'no space left on device' >&2; exit 1").check()
+
+    monkeypatch.setattr(Restoring, "_configure", full)
+    with pytest.raises((CommandFailed, StepFailed), match="no space left"):
+        place.run("postgres.restore", service=target.service.name, temporary=temporary, **{"from": backup["location"]})
+    assert not list(target.data.parent.glob("*drillbook*"))
+    assert not target.data.exists()

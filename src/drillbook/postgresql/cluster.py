@@ -6,7 +6,7 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,12 +15,14 @@ import psycopg
 from drillbook.action import Context
 from drillbook.errors import CouldNotVerify, HostError, StepFailed
 from drillbook.findings import finding
+from drillbook.host import Deadline
 from drillbook.manager import manager_of
 from drillbook.postgresql.connection import connected, one, reason
 from drillbook.postgresql.manifest import Database
 from drillbook.postgresql.tools import Tools
 from drillbook.services import Postgres
 
+CLEAR_S = 60.0
 _STATE = """
 if test ! -e "$1" && test ! -L "$1"; then echo absent
 elif test ! -d "$1" || test ! -x "$1" || test ! -r "$1"; then echo other
@@ -45,7 +47,7 @@ _APPEND = 'umask 077; cat >> "$1"'
 # An initdb whose controller died may still write into its folder: it gives up when its files go.
 _REMOVE_ASIDE = """
 tries=0
-until rm -rf -- "$1".drillbook-* 2>/dev/null; do
+until rm -rf -- "$1"-* 2>/dev/null; do
   tries=$((tries + 1))
   test $tries -lt 100 || exit 1
   sleep 0.05
@@ -120,15 +122,42 @@ def aside(tools: Tools, run_id: str) -> Tools:
     What an attempt before left beside it is removed: it was never in place. Raises HostError.
     """
     clear_aside(tools)
-    data = tools.service.data_directory.rstrip("/")
     # Never the same name twice: the initdb of a controller that died may still be at work.
-    path = f"{data}.drillbook-{run_id}-{secrets.token_hex(2)}"
+    path = f"{_beside(tools)}-{run_id}-{secrets.token_hex(2)}"
     return replace(tools, service=tools.service.model_copy(update={"data_directory": path}))
 
 
 def clear_aside(tools: Tools) -> None:
     """Remove what lies beside the data directory of clusters that were never in place, or are no more. Raises HostError."""
-    tools.owned(("sh", "-c", _REMOVE_ASIDE, "sh", tools.service.data_directory.rstrip("/"))).check()
+    tools.owned(("sh", "-c", _REMOVE_ASIDE, "sh", _beside(tools))).check()
+
+
+def _beside(tools: Tools) -> str:
+    """What the names of all clusters beside the data directory begin with."""
+    return f"{tools.service.data_directory.rstrip('/')}.drillbook"
+
+
+def clear_own(tools: Tools, run_id: str) -> tuple[str, ...]:
+    """The command that removes what this run left beside the data directory of a cluster that was never in place."""
+    return tools.as_owner("sh", "-c", _REMOVE_ASIDE, "sh", f"{_beside(tools)}-{run_id}")
+
+
+def left_aside(tools: Tools, run_id: str) -> bool:
+    """Does something of this run lie beside the data directory? Raises HostError."""
+    return tools.owned(("sh", "-c", 'set -- "$1"-*; test -e "$1"', "sh", f"{_beside(tools)}-{run_id}")).ok
+
+
+@contextmanager
+def made_aside(tools: Tools, run_id: str) -> Iterator[Tools]:
+    """Make a cluster ``aside`` in the block, then put it in place; a failure leaves nothing of it. Raises HostError."""
+    made = aside(tools, run_id)
+    try:
+        yield made
+        put_in_place(made, tools)
+    except BaseException:
+        with suppress(HostError, TimeoutError):
+            clear_aside(replace(tools, deadline=Deadline.after(CLEAR_S)))
+        raise
 
 
 def put_in_place(made: Tools, tools: Tools) -> None:

@@ -112,13 +112,12 @@ class Recovery:
         backup = Extracted(self.ctx, self.store, self.origin)
         with self.stages.time("fetch"):
             folder = backup.fetch(manifest, scratch)
-        made = cluster.aside(self.tools, self.ctx.run_id)
-        with self.stages.time("extract"):
-            backup.extract(made, folder, made.service.data_directory)
-            if received:
-                received.lay(files, made.service.data_directory)
-        self._configure(made, manifest)
-        cluster.put_in_place(made, self.tools)
+        with cluster.made_aside(self.tools, self.ctx.run_id) as made:
+            with self.stages.time("extract"):
+                backup.extract(made, folder, made.service.data_directory)
+                if received:
+                    received.lay(files, made.service.data_directory)
+            self._configure(made, manifest)
 
     def _need_room(self, manifest: BaseManifest) -> None:
         """Raise StepFailed where the files, or the cluster beside them, would not fit."""

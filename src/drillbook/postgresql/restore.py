@@ -135,12 +135,11 @@ class Restore:
             raise self._not_clean(f"{self.service.data_directory} is not empty, as a temporary cluster needs it")
         fresh = found != "cluster"
         if fresh:
-            made = cluster.aside(self.tools, self.ctx.run_id)
-            cluster.create(made, backup.database)
-            if self.temporary:
-                temporary.mark(made, self.ctx.run_id)
-            self._configure(made, backup, folder)
-            cluster.put_in_place(made, self.tools)
+            with cluster.made_aside(self.tools, self.ctx.run_id) as made:
+                cluster.create(made, backup.database)
+                if self.temporary:
+                    temporary.mark(made, self.ctx.run_id)
+                self._configure(made, backup, folder)
         return fresh
 
     def _configure(self, made: Tools, backup: Manifest, folder: str) -> None:

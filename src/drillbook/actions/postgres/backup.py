@@ -170,10 +170,13 @@ class Restore(Write):
                            f"the backup takes {-(-size >> 20)} MiB", hint="make room in that file system")
 
     def active(self, ctx: Context) -> bool | None:
-        """True while clients are kept out, or while a temporary cluster is there."""
+        """True while clients are kept out, a temporary cluster is there, or one that was never in place lies beside it."""
         service = ctx.service(self.service, Postgres)
+        tools = Tools.of(ctx, service, ctx.host)
+        if cluster.left_aside(tools, ctx.run_id):
+            return True
         if self.temporary:
-            return cluster.state(Tools.of(ctx, service, ctx.host)) not in ("absent", "empty")
+            return cluster.state(tools) not in ("absent", "empty")
         try:
             with connected(ctx, service, database="postgres") as session:
                 return access.closed(session, service.database)
@@ -181,12 +184,13 @@ class Restore(Write):
             return None
 
     def undo(self, ctx: Context) -> Undo:
-        """What was restored stays, unless it is temporary; a closed database is opened."""
+        """What was restored stays, unless it is temporary; a closed database is opened; half a cluster is removed."""
         if self.temporary:
             return Undo.by_action("postgres.remove_cluster", service=self.service)
         if self.closed:
             return Undo.by_action("postgres.admit", service=self.service)
-        return Undo.nothing("what was restored is kept")
+        tools = Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host)
+        return Undo.by_commands(cluster.clear_own(tools, ctx.run_id))
 
 
 def _present(ctx: Context, service: Postgres) -> int:

@@ -288,6 +288,11 @@ class Recover(Write):
         if self.known("from_"):
             Store(ctx.bucket(self.from_)).check()
 
+    def active(self, ctx: Context) -> bool:
+        """True while half a cluster lies beside the data directory."""
+        return cluster.left_aside(Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host), ctx.run_id)
+
     def undo(self, ctx: Context) -> Undo:
-        """What was recovered stays."""
-        return Undo.nothing("what was recovered is kept")
+        """What was recovered stays; half a cluster beside the data directory is removed."""
+        tools = Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host)
+        return Undo.by_commands(cluster.clear_own(tools, ctx.run_id))
