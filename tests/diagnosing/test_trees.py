@@ -14,12 +14,14 @@ from drillbook.action import Context
 from drillbook.diagnosing import scope, source
 from drillbook.diagnosing.diagnosis import Book, examine
 from drillbook.errors import Cancelled, HostUnreachable, PlanError, SpecError
-from drillbook.host import Deadline
+from drillbook.host import Deadline, ManagerConfig
 from drillbook.hosts.fake import FakeHost, Reply
 from drillbook.inventory import Contact, load
+from drillbook.manager.systemd import Systemd
 from drillbook.redact import Redactor
 
 ROOT = Path(__file__).parent.parent.parent
+QUERY = Systemd(ManagerConfig()).query("a unit")[:3]
 SITE = """
 environment: lab
 hosts:
@@ -82,7 +84,7 @@ class Site:
         self.unit("db", RUNNING)
 
     def unit(self, host, answer):
-        self.hosts[host].on(("systemctl",), answer)
+        self.hosts[host].on(QUERY, answer)
 
     def ctx(self, seconds=30.0):
         return Context(run_id="r", step="diagnose", host=self.hosts["controller"], services=self.inventory.services,
@@ -221,7 +223,7 @@ def test_the_deadline_holds_whatever_hangs(site, hangs):
     """The command ignores its deadline, or the connection never opens; the rest is told all the same."""
     forever = threading.Event()
     if hangs == "command":
-        site.hosts["db"].on(("systemctl",), lambda call: str(forever.wait(600)))
+        site.hosts["db"].on(QUERY, lambda call: str(forever.wait(600)))
     ctx = site.ctx()
     if hangs == "connection":
         def named(name):
@@ -250,7 +252,7 @@ def test_one_question_is_asked_once(tmp_path):
     made = Site(tmp_path, TREE.replace("  memory:", "  again: {service.status: {service: \"{{ service.name }}\"}}\n  memory:"))
     found = made.look("api")
     assert found.found == "healthy"
-    assert [call.argv[0] for call in made.hosts["app"].calls].count("systemctl") == 1
+    assert [call.argv[:3] for call in made.hosts["app"].calls].count(QUERY) == 1
     assert [check.status for check in found.checks if check.check in ("unit", "again")] == ["made", "made"]
 
 
@@ -300,7 +302,7 @@ def test_healthy_names_what_it_does_not_rest_on(site, tmp_path):
 def test_a_stop_does_not_wait_for_what_hangs(tmp_path):
     site = Site(tmp_path, TREE.replace("name: its unit}", "name: its unit, timeout: 120s}"))
     forever, ctx = threading.Event(), site.ctx(600.0)
-    site.hosts["app"].on(("systemctl",), lambda call: (ctx.deadline.cancel.set(), str(forever.wait(600)))[1])
+    site.hosts["app"].on(QUERY, lambda call: (ctx.deadline.cancel.set(), str(forever.wait(600)))[1])
     begun = time.monotonic()
     try:
         with pytest.raises(Cancelled):
