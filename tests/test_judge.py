@@ -114,8 +114,9 @@ def test_a_run_in_which_all_went_well(tmp_path):
 
 def test_lost_writes_are_counted_one_by_one(tmp_path):
     story = Story(tmp_path).fault().availability(*SAMPLES).recovery()
-    result = story.canary(ACKS, [[1, 190], [241, 400]]).end().judge().result
-    rpo = result.objectives["rpo"]
+    view = story.canary(ACKS, [[1, 190], [241, 400]]).end().judge()
+    result, rpo, marks = view.result, view.result.objectives["rpo"], view.timeline.marks
+    assert marks["last_acknowledged"] - marks["recovery_point"] == pytest.approx(rpo.measured_s), "the span that is drawn"
     assert rpo.lost_writes == 50, "191 to 240: those acknowledged while the service was dying count too"
     assert rpo.acknowledged_writes == 240
     assert rpo.lost_numbers == ((191, 240),)
@@ -124,6 +125,25 @@ def test_lost_writes_are_counted_one_by_one(tmp_path):
     assert rpo.met is False
     assert result.verdict is Verdict.FAILED
     assert {one.code for one in result.findings} == {"acknowledged-writes-lost", "objective-missed"}
+
+
+def test_what_was_put_back_too_late_is_not_asked_for_again(tmp_path):
+    story = Story(tmp_path).fault().availability(*grid(5.0, 10.1, True), *grid(10.1, 16.0, False)).canary(ACKS, [[1, 400]])
+    one, = [one for one in story.recovery().end().judge().result.findings if one.code == "not-recovered"]
+    assert "by hand now" in one.remedy
+    intent = next(event.seq for event in story.events if event.kind == "intent")
+    story.events.pop()
+    story.add(20.5, "undone", "inject.1", "app-1", intent=intent, message="undone")
+    one, = [one for one in story.end().judge().result.findings if one.code == "not-recovered"]
+    assert "What the drill broke was put back at 20.500 s" in one.remedy
+
+
+def test_a_killed_run_says_nothing_of_what_its_probes_would_have_seen(tmp_path):
+    """The last samples were still in the memory of the controller."""
+    story = Story(tmp_path).fault().availability(*grid(5.0, 10.1, True)).canary(ACKS[:200], [[1, 200]])
+    result = story.judge().result
+    assert "no-outage-seen" not in {one.code for one in result.findings}
+    assert "no bad sample was recorded before the controller died" in result.objectives["rto"].reason
 
 
 def test_a_hole_before_the_recovery_point_fails(tmp_path):

@@ -30,6 +30,9 @@ def availability(result: Figures, events: Sequence[Event], disruption: float | N
         result.findings.append(finding("probe-never-good", step=never[0]))
         _none(result, f"{never[0]} was never good before the disruption")
         return
+    if _cut_off(events) and all(s.ok or s.end < disruption for samples in probes.values() for s in samples):
+        _none(result, "no bad sample was recorded before the controller died, with what its probes saw last")
+        return
     if silent := [key for key, samples in probes.items() if looks[key].silent(samples, disruption)]:
         result.findings.append(finding("probe-failed", step=silent[0], measured="it took no samples after the disruption"))
         _none(result, f"{silent[0]} took no samples after the disruption")
@@ -41,14 +44,15 @@ def availability(result: Figures, events: Sequence[Event], disruption: float | N
     if not bad:
         _unseen(result, probes, disruption, looks)
         return
-    _measured(result, bad, lasting, disruption)
+    _measured(result, bad, lasting, disruption, events)
 
 
-def _measured(result: Figures, bad: Sequence[_Outage], lasting: Sequence[_Outage], disruption: float) -> None:
+def _measured(result: Figures, bad: Sequence[_Outage], lasting: Sequence[_Outage], disruption: float,
+              events: Sequence[Event]) -> None:
     """The figures of outages that availability probes saw, as long as those that canaries saw last."""
     both = [*bad, *lasting]
     open_ended = [outage for outage in both if outage.recovered is None]
-    result.findings += [_not_recovered(outage) for outage in bad if outage.recovered is None][:1]
+    result.findings += [_not_recovered(outage, events) for outage in bad if outage.recovered is None][:1]
     if earlier := [outage for outage in both if outage.earlier]:
         result.findings.append(finding("probe-bad-before", step=earlier[0].probe, measured=earlier[0].earlier,
                                        wanted="good when the fault was injected"))
@@ -92,14 +96,30 @@ def _refused(result: Figures, events: Sequence[Event], disruption: float, looks:
                                            measured="it wrote nothing after the disruption, or not until the end"))
         elif outage := looks[record.probe].outage(samples, disruption):
             found.append(outage)
-    result.findings += [_not_recovered(outage) for outage in found if outage.recovered is None][:1]
+    result.findings += [_not_recovered(outage, events) for outage in found if outage.recovered is None][:1]
     return found
 
 
-def _not_recovered(outage: _Outage) -> Finding:
-    last = outage.last_bad
-    return finding("not-recovered", step=outage.probe, wanted="good without a break before the verification ended",
+def _not_recovered(outage: _Outage, events: Sequence[Event]) -> Finding:
+    last, back = outage.last_bad, _put_back(events)
+    remedy = "" if back is None else (
+        f"What the drill broke was put back at {back:.3f} s, too late to count: look whether the service is good now, then "
+        "find out why no restore had brought it back before.")
+    return finding("not-recovered", step=outage.probe, remedy=remedy,
+                   wanted="good without a break before the verification ended",
                    measured=f"the last bad sample began at {last.start:.3f} s" + (f": {last.why}" if last.why else ""))
+
+
+def _cut_off(events: Sequence[Event]) -> bool:
+    """Did the controller die? What its probes had seen and not yet written is then lost."""
+    return not any(event.kind == "run.finished" for event in events)
+
+
+def _put_back(events: Sequence[Event]) -> float | None:
+    """When the run itself had put back every fault, by its undo; None where it has not."""
+    faults = {event.seq for event in events if event.kind == "intent" and event.data["effect"] == "fault"}
+    undone = {event.data["intent"]: event.clock for event in events if event.kind == "undone"}
+    return max(undone[seq] for seq in faults) if faults and faults <= undone.keys() else None
 
 
 def _none(result: Figures, why: str) -> None:

@@ -166,7 +166,7 @@ CATALOGUE: dict[str, Kind] = {
     "probe-bad-before": Kind(HIGH, "A probe was bad already before the fault",
         "What it measured is not the fault's alone: find out what was wrong before it, or what the backup interrupted."),
     "probe-failed": Kind(HIGH, "A probe could not do its work", "Read the probe's error; its figures are not verified."),
-    "not-recovered": Kind(CRITICAL, "The service was not good again by the end of the drill",
+    "not-recovered": Kind(CRITICAL, "The service was not good again by the end of the verification",
         "Bring the service back by hand now; then find out which restore step did not do what it says."),
     "controller-suspended": Kind(HIGH, "The controller was suspended while it measured",
         "Its clock stood still meanwhile: keep the machine from sleeping while a drill runs, and run it again."),

@@ -7,6 +7,7 @@ the rate of the probe and the time its samples took. The clocks are defined in d
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from drillbook import detection
 from drillbook.availability import availability
@@ -101,12 +102,14 @@ def _loss(result: Figures, events: Sequence[Event], plan: Plan, disruption: floa
         why = "nothing was injected" if disruption is None else "the drill has no canary"
         result.objectives["rpo"] = result.keep("rpo_s", Figure(None, None, why))
         return
-    figures_of = [_rpo(result, record, disruption) for record in records]
-    unknown = [figure for figure in figures_of if figure.seconds is None]
-    worst = unknown[0] if unknown else max(figures_of, key=lambda figure: figure.seconds or 0.0)
-    span = (min(result.marks.get("recovery_point", disruption), disruption),
-            max(result.marks.get("last_acknowledged", disruption), disruption))
-    result.objectives["rpo"] = result.keep("rpo_s", worst, span)
+    losses = [_rpo(result, record, disruption) for record in records]
+    unknown = [loss for loss in losses if loss.figure.seconds is None]
+    worst = unknown[0] if unknown else max(losses, key=lambda loss: loss.figure.seconds or 0.0)
+    result.marks |= {name: clock for name, clock in (("recovery_point", worst.since), ("last_acknowledged", worst.until))
+                     if clock is not None}
+    span = (min([disruption, *(loss.since for loss in losses if loss.since is not None)]),
+            max([disruption, *(loss.until for loss in losses if loss.until is not None)]))
+    result.objectives["rpo"] = result.keep("rpo_s", worst.figure, span)
     if result.lost_writes:
         target = plan.objectives.get("rpo")
         wanted = f"at most {target:g} s of writes" if target is not None else "none"
@@ -115,22 +118,30 @@ def _loss(result: Figures, events: Sequence[Event], plan: Plan, disruption: floa
             + ", ".join(f"{first} to {last}" for first, last in result.lost_numbers[:10]))))
 
 
-def _rpo(result: Figures, record: CanaryRecord, disruption: float) -> Figure:
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    """What one canary lost, and when the last write that was kept and the one to which loss is counted were acknowledged."""
+
+    figure: Figure
+    since: float | None = None
+    until: float | None = None
+
+
+def _rpo(result: Figures, record: CanaryRecord, disruption: float) -> _Loss:
     if record.survivors is None:
         result.findings.append(finding("probe-failed", step=record.probe, measured=record.error or "never read back"))
-        return Figure(None, None, f"the canary could not be read back: {record.error or 'it was never read back'}")
+        return _Loss(Figure(None, None, f"the canary could not be read back: {record.error or 'it was never read back'}"))
     before = [write for write in record.acknowledged if write.acknowledged <= disruption]
     if not before:
-        return Figure(None, None, "no write was acknowledged before the disruption")
+        return _Loss(Figure(None, None, "no write was acknowledged before the disruption"))
     lost = [write for write in record.acknowledged if write.number not in record.survivors]
     result.lost_writes = (result.lost_writes or 0) + len(lost)
     result.lost_numbers += ranges(write.number for write in lost)
     lost_before = [write for write in lost if write.acknowledged <= disruption]
     result.acknowledged = (result.acknowledged or 0) + len(before) + len(lost) - len(lost_before)
-    result.marks["last_acknowledged"] = max(before[-1].acknowledged, result.marks.get("last_acknowledged", 0.0))
     blind = disruption - before[-1].sent  # nothing is known of the time between the last write and the disruption
     if not lost:
-        return Figure(0.0, max(record.every, blind))
+        return _Loss(Figure(0.0, max(record.every, blind)), None, before[-1].acknowledged)
     end = max(before[-1], lost[-1], key=lambda write: write.acknowledged) if lost_before else lost[-1]
     kept = [write for write in record.acknowledged if write.number < lost[0].number]
     newest = max((w.number for w in before if w.number in record.survivors), default=0)
@@ -139,7 +150,7 @@ def _rpo(result: Figures, record: CanaryRecord, disruption: float) -> Figure:
                                        measured=f"{len(holes)} missing, the first is {holes[0].number}"))
     if not kept:
         least = end.acknowledged - record.acknowledged[0].sent
-        return Figure(None, None, f"the recovery point is older than the canary: at least {least:.3f} s were lost")
-    result.marks["recovery_point"] = kept[-1].acknowledged
+        older = f"the recovery point is older than the canary: at least {least:.3f} s were lost"
+        return _Loss(Figure(None, None, older), None, end.acknowledged)
     error = max(lost[0].acknowledged - kept[-1].sent, blind)
-    return Figure(end.acknowledged - kept[-1].acknowledged, error)
+    return _Loss(Figure(end.acknowledged - kept[-1].acknowledged, error), kept[-1].acknowledged, end.acknowledged)

@@ -70,6 +70,9 @@ class Canary(Probe):
 
     KIND = "canary"
 
+    def reach(self, ctx: Context) -> None:
+        """Log in, and change nothing: where that fails there is nothing to clean up later. Raises NotReady."""
+
     @abstractmethod
     def prepare(self, ctx: Context) -> None:
         """Make the place that the writes go to. Raises NotReady."""

@@ -224,6 +224,7 @@ class Probes:
         track: Track
         if isinstance(probe, Canary):
             track = CanaryTrack(probe_id, probe, context, self.journal, self.beat)
+            probe.reach(context)
             self.journal.append("probe.prepared", {"probe": probe_id}, sync=True)
             self.canaries.append(track)
             probe.prepare(context)

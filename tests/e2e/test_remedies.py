@@ -53,13 +53,14 @@ NEEDED = [
 ]
 """What is broken there is put back at the end, whatever was restored."""
 LOOK = {"service.status": {"service": "originals"}, "name": "Look on"}
+NOTHING = {"command.run": {"argv": ["true"], "effect": "write"}, "hosts": "app-1", "name": "Change nothing"}
 LOST = [
-    Row("data-orphans", "Bring back these rows alone", ("No completed document is without chunks",), LOOK),
-    Row("cache-lost", "Put the save back and restart the cache", ("Every key equals the save",), LOOK),
-    Row("database-lost", "Recover to the log's end", ("The database takes writes",), LOOK),
-    Row("full-drill", "Restore the database", ("Every table equals the backup",), LOOK),
+    Row("data-orphans", "Bring back these rows alone", ("No completed document is without chunks",), NOTHING),
+    Row("cache-lost", "Put the save back and restart the cache", ("Every key equals the save",), NOTHING),
+    Row("database-lost", "Recover to the log's end", ("The database takes writes",), NOTHING),
+    Row("full-drill", "Restore the database", ("Every table equals the backup",), NOTHING),
 ]
-"""What is lost there is lost for good without the step; a look takes its place, since no such drill is planned without any."""
+"""What is lost there is lost for good without the step; a command that changes nothing takes its place, since no such drill is planned without any that writes."""
 NOT_NEEDED = {
     ("slow-query", "Take the statistics anew"): "the table kept its statistics when it lost its index; see the drill",
 }
@@ -149,6 +150,8 @@ def test_without_any_restore_nothing_is_even_planned(bench, row):
     assert "restore" not in data
     with pytest.raises(PlanError, match="no restore phase"):
         planned(bench, data)
+    with pytest.raises(PlanError, match="or only reads"):
+        planned(bench, without(bench, replace(row, instead=LOOK)))
 
 
 def test_no_step_of_a_remedy_is_left_out(bench):

@@ -6,11 +6,15 @@ import threading
 import time
 
 import pytest
+import redis
 
 from drillbook.errors import CouldNotVerify, NotReady
+from drillbook.journal import Journal
 from drillbook.probe import find_probe
+from drillbook.probing import Probes
+from drillbook.redact import Redactor
 from drillbook.services import Redis
-from tests.keyspace.unit import unit
+from tests.keyspace.unit import PASSWORD, unit
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +47,20 @@ def probe(cache, ctx):
     cache.start()
     made.clean(ctx)
     assert cache.client().keys("drillbook:*") == []
+
+
+def test_a_wrong_password_is_told_before_anything_is_announced(cache, ctx, tmp_path):
+    """Or the run would have something to clean up that it cannot reach, and that was never there."""
+    cache.client().config_set("requirepass", "another")
+    journal = Journal(tmp_path, Redactor(()), origin=time.monotonic())
+    try:
+        with pytest.raises(NotReady, match="the canary cannot write to cache"):
+            Probes(journal).add("probe.1", make("redis.canary"), ctx)
+    finally:
+        journal.close()
+        redis.Redis(host=ctx.services["cache"].address, port=ctx.services["cache"].port, password="another").config_set(
+            "requirepass", PASSWORD)
+    assert journal.path.read_bytes() == b""
 
 
 def write(writer, numbers):

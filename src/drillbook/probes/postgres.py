@@ -44,24 +44,35 @@ class Canary(BaseCanary):
     every: Duration = Field(default=Duration(0.05), description="Time between two rows; the resolution of the RPO.")
     timeout: Duration = Field(default=Duration(1.0), description="A row without an acknowledgement by then is in doubt.")
 
-    def prepare(self, ctx: Context) -> None:
-        """Make the table and let the application's role write it. Raises NotReady."""
+    def reach(self, ctx: Context) -> None:
+        """Log in as both roles. Raises NotReady."""
         service = ctx.service(self.service, Postgres)
+        with self._writing(ctx, service), connected(ctx, service, as_user=True):
+            pass
+
+    @contextmanager
+    def _writing(self, ctx: Context, service: Postgres) -> Iterator[Connection]:
         try:
             with connected(ctx, service) as session:
                 if one(session, "SELECT pg_catalog.pg_is_in_recovery()")[0]:
                     raise NotReady(f"{self.service} is a standby: a canary cannot write there",
                                    hint="name the primary in the inventory")
-                session.execute("SET client_min_messages = warning")
-                for statement in _PREPARE:
-                    session.execute(statement.encode())
-                for grant in _GRANTS:
-                    session.execute(sql.SQL(grant).format(sql.Identifier(service.user)))
-            with connected(ctx, service, as_user=True) as session:
-                one(session, "SELECT pg_catalog.has_table_privilege(%s, 'INSERT')", _TABLE)
+                yield session
         except (psycopg.Error, HostError) as error:
             raise NotReady(f"the canary cannot write to {self.service}: {reason(error)}",
                            hint="the superuser and the application's role must be able to log in and to write") from error
+
+    def prepare(self, ctx: Context) -> None:
+        """Make the table and let the application's role write it. Raises NotReady."""
+        service = ctx.service(self.service, Postgres)
+        with self._writing(ctx, service) as session:
+            session.execute("SET client_min_messages = warning")
+            for statement in _PREPARE:
+                session.execute(statement.encode())
+            for grant in _GRANTS:
+                session.execute(sql.SQL(grant).format(sql.Identifier(service.user)))
+            with connected(ctx, service, as_user=True) as user:
+                one(user, "SELECT pg_catalog.has_table_privilege(%s, 'INSERT')", _TABLE)
 
     def writer(self, ctx: Context) -> CanaryWriter:
         """A writer as the application's role, so that a database closed to clients is closed to it."""

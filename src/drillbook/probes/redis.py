@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -12,7 +12,7 @@ from redis.exceptions import RedisError, ResponseError
 from drillbook.action import Context
 from drillbook.errors import CouldNotVerify, HostError, NotReady
 from drillbook.keyspace import content
-from drillbook.keyspace.connection import connected, opened, reason
+from drillbook.keyspace.connection import Session, connected, opened, reason
 from drillbook.keyspace.server import must_be_master
 from drillbook.probe import Availability, CanaryWriter, Lost
 from drillbook.probe import Canary as BaseCanary
@@ -52,14 +52,24 @@ class Canary(BaseCanary):
     every: Duration = Field(default=Duration(0.05), description="Time between two keys; the resolution of the RPO.")
     timeout: Duration = Field(default=Duration(1.0), description="A key without an acknowledgement by then is in doubt.")
 
+    def reach(self, ctx: Context) -> None:
+        """Log in. Raises NotReady."""
+        with self._writing(ctx):
+            pass
+
     def prepare(self, ctx: Context) -> None:
         """Write and remove one key. Raises NotReady."""
+        with self._writing(ctx) as session:
+            session.ask("SET", f"{_prefix(ctx)}0", "")
+            session.ask("DEL", f"{_prefix(ctx)}0")
+
+    @contextmanager
+    def _writing(self, ctx: Context) -> Iterator[Session]:
         service = ctx.service(self.service, Redis)
         try:
             with connected(ctx, service) as session:
                 must_be_master(session, service)
-                session.ask("SET", f"{_prefix(ctx)}0", "")
-                session.ask("DEL", f"{_prefix(ctx)}0")
+                yield session
         except (CouldNotVerify, HostError) as error:
             raise NotReady(f"the canary cannot write to {self.service}: {error.message}",
                            hint="the inventory's user must be able to write keys that begin with `drillbook:`") from error

@@ -69,7 +69,7 @@ MARKS = {"recovery_point": "recovery point", "last_acknowledged": "last acknowle
 
 MOMENTS = {
     "recovery_point": "the newest surviving write before the loss was acknowledged",
-    "last_acknowledged": "the last write before the disruption was acknowledged",
+    "last_acknowledged": "the last acknowledged write, before the disruption or later and lost",
     "disruption": "the injection began", "first_bad": "the first bad probe sample began",
     "recovered": "the first good sample of the sustained recovery ended", "verified": "the verification ended",
     "guard_tripped": "a condition of `abort_if` came true", "stop_requested": "somebody asked for the run to be stopped",
