@@ -171,7 +171,7 @@ class Machine(RuleBasedStateMachine):
         assert left <= {(intent.step.id, intent.host) for intent in open_}
         start, by_seq = len(before.events), {intent.seq: (intent.step.id, intent.host) for intent in open_}
         assert left == {by_seq[event.data["intent"]] for event in after.events[start:] if event.kind == "undo.failed"}
-        restored = any(event.kind == "phase.ended" and event.data == {"phase": "restore", "status": "done"}
+        restored = any(event.kind == "phase.ended" and (event.data["phase"], event.data["status"]) == ("restore", "done")
                        for event in after.events)
         for intent in open_:
             if intent.undo.kind == "nothing":

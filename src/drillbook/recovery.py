@@ -141,7 +141,7 @@ class Recovery:
         return hold
 
     def _put_back(self, stage: Stage, history: History) -> list[Residue]:
-        done = any(event.kind == "phase.ended" and event.data == {"phase": "restore", "status": "done"}
+        done = any(event.kind == "phase.ended" and (event.data["phase"], event.data["status"]) == ("restore", "done")
                    for event in history.events)
         found = intents(self._events(), stage.plan.steps)
         if not done and any(intent.undo.kind == "restore" and not intent.settled for intent in found):

@@ -82,7 +82,7 @@ def test_a_store_that_refuses(place):
     ctx = place.context()
     ctx.services["store"] = place.store.model_copy(update={"secret_key": secret("wrong-key", "TEST_S3_WRONG")})
     for name, fields in (("s3.put", {"store": "store", "key": "x", "text": "x"}), ("s3.get", {"uri": f"s3://{BUCKET}/big"}),
-                         ("s3.matches", {"store": "store", "objects": {}})):
+                         ("s3.matches", {"store": "store", "objects": {"x": "0" * 64}})):
         with pytest.raises(NotReady, match="SignatureDoesNotMatch") as refusal:
             place.action(name, **fields).ready(ctx)
         assert "secret_key" in refusal.value.hint
