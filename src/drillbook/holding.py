@@ -21,7 +21,7 @@ from drillbook.errors import DrillbookError, Fenced, HostError, Locked
 from drillbook.findings import Finding, finding
 from drillbook.host import Deadline, Host
 from drillbook.journal import Journal
-from drillbook.leases import Lease, Lock, Owner, beat, fence
+from drillbook.leases import Lease, LeaseState, Lock, Owner, beat, fence
 from drillbook.planned import Plan
 from drillbook.reaching import patiently
 from drillbook.recording import Fence
@@ -31,6 +31,8 @@ ANSWER_S = 10.0
 """Seconds in which a target must answer a lock or a lease command."""
 RENEWALS = 6
 """Renewals within one lease: several may be lost before it ends."""
+REVERT_S = 120.0
+"""Seconds that a recovery waits at most while a target still reverts by itself."""
 POLL_S = 0.25
 
 
@@ -123,7 +125,7 @@ class Hold:
         grip = self._grip(host)
         grip.armed = set(armed)
         try:
-            state = self.lease_on(host).state(deadline=Deadline.after(ANSWER_S))
+            state = self._quiet(host)
         except (DrillbookError, TimeoutError) as error:
             self.journal.append("lease.failed", {"message": getattr(error, "message", str(error))}, host=host)
             return
@@ -134,9 +136,23 @@ class Hold:
         self.journal.append("lease.adopted", {"armed": sorted(state.armed), "reverted": state.reverted}, host=host)
         grip.leased = bool(grip.armed)
         if grip.armed:
-            with suppress(DrillbookError):
+            with suppress(DrillbookError, TimeoutError):
                 self._beat(grip)
+                self._quiet(host)  # it may have begun just before that
             self._renew_from_now_on(host)
+
+    def _quiet(self, host: str) -> LeaseState | None:
+        """The run's lease on ``host`` once the target reverts nothing there, or has done so for too long.
+
+        Two that put back the same thing at once could undo each other's work: one stops a unit that the other has started.
+        Raises HostError, TimeoutError.
+        """
+        patience = Deadline.after(REVERT_S)
+        while True:
+            state = self.lease_on(host).state(deadline=Deadline.after(ANSWER_S))
+            if state is None or not state.busy or not patience.remaining():
+                return state
+            patience.wait(POLL_S)
 
     def _grip(self, host: str) -> _Grip:
         with self._lock:

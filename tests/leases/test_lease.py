@@ -10,12 +10,17 @@ from pathlib import Path
 import pytest
 
 from drillbook.errors import CommandFailed, CommandTimedOut, Lapsed, NotReady
+from drillbook.holding import Hold
 from drillbook.host import Deadline, LeaseConfig
 from drillbook.hosts.open import open_host
+from drillbook.journal import Journal
 from drillbook.leases import Lease, beat, listed
 from drillbook.leases.script import _program, source
-from tests.leases.conftest import names, soon, until
+from drillbook.redact import Redactor
+from drillbook.stopping import Stop
+from tests.leases.conftest import names, owner, soon, until
 from tests.needs import need
+from tests.test_plan import made
 
 NO_BOOT = LeaseConfig(boot="none")
 
@@ -40,6 +45,23 @@ def over(lease):
         state = lease.state(deadline=soon())
         return state if state.claim == "reverted" and not state.busy else None
     return until(look, "the target reverted")
+
+
+def test_a_recovery_waits_while_the_target_still_reverts(here, scratch, tmp_path):
+    """Both at once could undo each other's work: one would stop a unit that the other had just started."""
+    done = scratch / "done"
+    lease = Lease(here, "run-1", 1)
+    lease.arm(5, "slow", [["sh", "-c", 'sleep 2; : > "$1"', "sh", str(done)]], deadline=soon())
+    until(lambda: lease.state(deadline=soon()).busy, "the target begins to revert")
+    assert not done.exists()
+    journal = Journal(tmp_path, Redactor(()), origin=0.0)
+    hold = Hold(made(tmp_path), journal, lambda name: here, owner(), Stop(), over="run-1")
+    try:
+        hold.adopt("app-1", [5])
+        assert done.exists()
+    finally:
+        hold.end()
+        journal.close()
 
 
 def test_an_armed_undo_is_done_by_the_target_when_nobody_renews(here, any_shell, scratch):
