@@ -164,8 +164,7 @@ class Context:
         """A sink that streams into a file of the run's folder, and the facts about it, complete when it is closed."""
         folder = self.folder / "evidence"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = re.sub(r"[^A-Za-z0-9._-]", "_", f"{self.step}.{self.host.name}.{name}")
-        taken = sum(path.name == file or path.name.startswith(f"{file}~") for path in folder.iterdir())
+        file, taken = self._evidence_file(name), len(self.kept_evidence(name))
         path = folder / (f"{file}~{taken + 1}" if taken else file)
         facts: Facts = {"file": f"evidence/{path.name}"}
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
@@ -176,6 +175,15 @@ class Context:
                 facts |= {"sha256": writer.finish(), "bytes": writer.bytes}
                 if sync:
                     _on_disk(target.fileno(), folder)
+
+    def kept_evidence(self, name: str) -> list[Path]:
+        """What this step kept under ``name`` on this host, one for each time that it did."""
+        file, folder = self._evidence_file(name), self.folder / "evidence"
+        there = folder.iterdir() if folder.is_dir() else ()
+        return [path for path in there if path.name == file or path.name.startswith(f"{file}~")]
+
+    def _evidence_file(self, name: str) -> str:
+        return re.sub(r"[^A-Za-z0-9._-]", "_", f"{self.step}.{self.host.name}.{name}")
 
     @contextmanager
     def reach(self, service: Any) -> Iterator[tuple[str, int]]:

@@ -146,13 +146,13 @@ class Project:
         ``latest``, which is also what an empty one means. With ``suites`` it may be a suite, or a run of one; with
         ``lost`` a run whose journal is gone.
         """
-        gone = {folder.name: folder for folder in self.lost()}
-        found = {folder.name: folder for folder in self.runs()} | (gone if lost else {})
+        known = [*self.runs(), *self.lost()] if lost else list(self.runs())
+        found = {folder.name: folder for folder in known}
         latest = max(found, default="")
         if suites:
             found |= {folder.parent.name: folder.parent for folder in found.values() if folder.parent != self.reports}
             latest = max((run for run, folder in found.items() if folder.parent == self.reports), default="")
-        if name in gone and name not in found:
+        if name and name not in found and any(folder.name == name for folder in self.lost()):
             raise UnknownName(f"the journal of {name} is gone", hint=f"see what is left of it: invoke report.verify {name}")
         if not found:
             raise UnknownName(f"there is no run {name!r} in {self.reports}" if name else

@@ -116,12 +116,8 @@ class Restart(Write):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``unit``, ``pid``, ``pid_before`` (of the process that was stopped, or none)."""
-        manager, unit = manager_of(ctx.host), _unit(ctx, self.service)
-        before, others = _state(ctx, self.service), manager.together(ctx.host, unit, ctx.deadline)
-        manager.ensure(ctx.host, unit, "stopped", ctx.deadline)
-        seen = manager.ensure(ctx.host, unit, "running", ctx.deadline)
-        for other in others:
-            manager.ensure(ctx.host, other, "running", ctx.deadline)
+        before = _state(ctx, self.service)
+        seen = manager_of(ctx.host).restart(ctx.host, _unit(ctx, self.service), ctx.deadline)
         return {"unit": seen.unit, "pid": seen.pid, "pid_before": before.pid}
 
     def undo(self, ctx: Context) -> Undo:

@@ -228,12 +228,7 @@ class Apply(_Settings, Write):
         """Facts: ``file``, ``was`` and ``is`` (SHA-256 before and now), ``names``, ``pid`` (of the unit, restarted)."""
         facts = self._swapped(ctx)
         if unit := self._unit(ctx):
-            manager = manager_of(ctx.host)
-            others = manager.together(ctx.host, unit, ctx.deadline)
-            manager.ensure(ctx.host, unit, "stopped", ctx.deadline)
-            seen = manager.ensure(ctx.host, unit, "running", ctx.deadline)
-            for other in others:
-                manager.ensure(ctx.host, other, "running", ctx.deadline)
+            seen = manager_of(ctx.host).restart(ctx.host, unit, ctx.deadline)
             self._remember(ctx, seen)
             facts["pid"] = seen.pid
         return facts

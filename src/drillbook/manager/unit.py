@@ -90,6 +90,15 @@ class Manager(ABC):
         """The commands that put back what runs now, once ``unit`` was stopped or has ended. Raises HostError."""
         return (self.start(unit), *(self.start(one) for one in self.together(host, unit, deadline)))
 
+    def restart(self, host: Host, unit: str, deadline: Deadline) -> UnitState:
+        """Stop ``unit`` unless it is down, start it and what is stopped with it, and wait. Raises StepFailed."""
+        others = self.together(host, unit, deadline)
+        self.ensure(host, unit, "stopped", deadline)
+        seen = self.ensure(host, unit, "running", deadline)
+        for other in others:
+            self.ensure(host, other, "running", deadline)
+        return seen
+
     def state(self, host: Host, unit: str, deadline: Deadline) -> UnitState:
         """The state of ``unit`` now. Raises CouldNotVerify when the manager does not know it or does not answer."""
         output = host.run(self.query(unit), deadline=deadline)

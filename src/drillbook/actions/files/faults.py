@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from typing import Annotated
 
 from pydantic import Field
@@ -89,7 +88,7 @@ class Lose(Fault):
 
     def untouched(self, ctx: Context) -> bool | None:
         """All of it is there as the archive holds it; or it never was, and nothing was deleted for that."""
-        if _noted(ctx, _KEPT) and not _noted(ctx, _BEGUN):
+        if ctx.kept_evidence(_KEPT) and not ctx.kept_evidence(_BEGUN):
             return True
         path = files.resolve(ctx, self.path)
         if ctx.run("sh", "-c", _STATE, "sh", path, files.lost(ctx, path)).check().text != "there":
@@ -97,11 +96,6 @@ class Lose(Fault):
         _, manifest = files.read(Store(ctx.bucket(self.from_)), self.from_)
         found = files.survey(ctx, path).entries
         return found is not None and not files.differences(path, manifest.entries, found, unexpected=False)
-
-
-def _noted(ctx: Context, name: str) -> bool:
-    file = re.sub(r"[^A-Za-z0-9._-]", "_", f"{ctx.step}.{ctx.host.name}.{name}")
-    return (ctx.folder / "evidence" / file).exists()
 
 
 _SLICE = 'LC_ALL=C; export LC_ALL; cut() { tail -c "+$(($2 + 1))" "$1" | head -c "$3"; }; '

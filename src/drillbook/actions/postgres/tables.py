@@ -105,8 +105,7 @@ def _note(ctx: Context, session: Connection, name: str, rows: int) -> None:
 
 def _noted(ctx: Context, name: str) -> list[Facts]:
     """What the attempts of this step that came as far as their commit noted."""
-    found = (ctx.folder / "evidence").glob(f"{ctx.step}.*.{name}*")
-    return [json.loads(path.read_text(encoding="utf-8")) for path in found]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in ctx.kept_evidence(name)]
 
 
 def _aborted(session: Connection, notes: list[Facts]) -> bool:
