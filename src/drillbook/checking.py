@@ -12,10 +12,11 @@ from typing import Any
 
 from drillbook import conduct
 from drillbook.findings import Finding
-from drillbook.holding import Hold, controller
+from drillbook.holding import Hold
 from drillbook.hosting import Hosts
 from drillbook.journal import Journal, Observer, read
 from drillbook.leases import Owner
+from drillbook.liveness import controller
 from drillbook.plan import Plan
 from drillbook.runner import Runner
 from drillbook.steps import Stage

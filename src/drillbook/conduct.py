@@ -20,7 +20,7 @@ from drillbook.attesting import statement
 from drillbook.contacting.messenger import Messenger
 from drillbook.errors import DrillbookError, JournalError, PlanError, Unreported, UsageError
 from drillbook.findings import Finding
-from drillbook.holding import Hold, controller
+from drillbook.holding import Hold
 from drillbook.host import Host
 from drillbook.hosting import Hosts
 from drillbook.hosts.open import open_host
@@ -28,6 +28,7 @@ from drillbook.inventory import Inventory
 from drillbook.journal import Journal, Observer, read
 from drillbook.judge import judge
 from drillbook.leases import Owner
+from drillbook.liveness import controller
 from drillbook.plan import Plan
 from drillbook.project import Project
 from drillbook.recovery import in_the_way

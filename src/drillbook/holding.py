@@ -5,8 +5,6 @@ One thread per host renews, so that a hung host cannot keep the others from bein
 
 from __future__ import annotations
 
-import os
-import platform
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 from drillbook.action import find
 from drillbook.errors import DrillbookError, Fenced, HostError, Locked
@@ -22,6 +19,7 @@ from drillbook.findings import Finding, finding
 from drillbook.host import Deadline, Host
 from drillbook.journal import Journal
 from drillbook.leases import Lease, LeaseState, Lock, Owner, beat, fence
+from drillbook.liveness import ended
 from drillbook.planned import Plan
 from drillbook.reaching import patiently
 from drillbook.recording import Fence
@@ -343,34 +341,3 @@ def _lost(code: str, message: str, host: str) -> Finding:
 def leased(plan: Plan) -> list[str]:
     """Hosts on which a change of ``plan`` may be armed."""
     return sorted({host for step in plan.steps if find(step.action).may_lease(step.effect) for host in step.hosts})
-
-
-def controller() -> str:
-    """This machine since its start, and this process: tells later whether the controller of a run has ended."""
-    return f"{_machine()} {os.getpid()}"
-
-
-def ended(other: str) -> bool:
-    """True when ``other`` is a controller of this machine, as ``controller`` wrote it, that does not run any more.
-
-    A run of this very process has ended when its recovery asks.
-    """
-    machine, _, pid = other.rpartition(" ")
-    if machine != _machine() or not pid.isdecimal():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return int(pid) == os.getpid()
-
-
-def _machine() -> str:
-    """Name, start and process namespace of this machine, in one word."""
-    parts = [platform.node()]
-    with suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
-        parts.append(str(Path("/proc/self/ns/pid").readlink()))
-    return "/".join(parts).replace(" ", "_")

@@ -14,13 +14,14 @@ from drillbook.departed import lab_gone
 from drillbook.ending import release
 from drillbook.errors import JournalError, PlanError
 from drillbook.findings import Finding, finding
-from drillbook.holding import Hold, controller
+from drillbook.holding import Hold
 from drillbook.host import Deadline, Host
 from drillbook.hosting import Hosts
 from drillbook.intents import intents
 from drillbook.inventory import CONTROLLER
 from drillbook.journal import FILE, Event, History, Journal, Observer, alive, read, salvage
 from drillbook.leases import Owner
+from drillbook.liveness import controller
 from drillbook.plan import Plan, PlannedProbe, checked
 from drillbook.probe import find_probe
 from drillbook.probing import read_back
