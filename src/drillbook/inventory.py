@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from drillbook import reading, strict
 from drillbook.errors import LabError, PlanError, SecretError
 from drillbook.host import Target
+from drillbook.identity import Thing, same_thing, thing
 from drillbook.patterns import PatternError
 from drillbook.patterns import expand as pattern_hosts
 from drillbook.reading import AnsibleSource
@@ -129,6 +130,14 @@ class Inventory(BaseModel):
         if name == CONTROLLER and name not in self.hosts:
             return Target(name=CONTROLLER, local=True)
         return self.hosts[name]
+
+    def thing(self, service: str) -> Thing:
+        """What the service is, whatever its name: two services that are equal in this are the same one."""
+        return thing(self.services[service], self.hosts)
+
+    def same_thing(self, a: str, b: str) -> bool:
+        """Do the names ``a`` and ``b`` of services mean the same thing?"""
+        return same_thing(self.services, self.hosts, a, b)
 
     def expand(self, patterns: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
         """Hosts that patterns such as ``db:!db-2`` stand for, in the order of the inventory. Raises PlanError.

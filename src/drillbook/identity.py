@@ -1,0 +1,118 @@
+"""The identity of things: one that a drill works on, told from an inventory, and one that a backup is of, as measured.
+
+Pure: nothing is asked. Names in an inventory are labels: two of them may mean the same database, and one name may mean
+another database in the next inventory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from drillbook.host import Target
+from drillbook.services import S3, Container, Http, Postgres, Qdrant, Redis, Relay, Service, kind_of
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+HOST = "host"
+"""Name of the lock of a whole host."""
+
+
+class Thing(NamedTuple):
+    """A service as an inventory describes it, apart from its name there."""
+
+    host: str
+    """Address of the machine that it runs on, and how it is reached."""
+    name: str
+    """What it is on that machine: the name of its lock, such as ``postgres-5432``."""
+    part: str = ""
+    """Which part of it, such as one database of a server."""
+    data: str = ""
+    """Where on the host it keeps its data, where the inventory says so."""
+
+    @property
+    def place(self) -> str:
+        """Host and name for a person, such as ``postgres-5432 on db1:22``."""
+        return f"{self.name} on {self.host}"
+
+
+class LockName(NamedTuple):
+    """A lock that a run takes: its name on the target, the host, and the services of the inventory that it stands for."""
+
+    name: str
+    host: str
+    services: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The services that it locks, and its name on the target where that is another."""
+        named = ", ".join(self.services)
+        return f"{named} ({self.name})" if named else self.name
+
+
+def thing(service: Service, hosts: Mapping[str, Target]) -> Thing:
+    """What ``service`` is, by its own description; ``hosts`` are those of its inventory."""
+    part = service.database if isinstance(service, Postgres) else ""
+    data = service.data_directory.rstrip("/") if isinstance(service, Postgres | Redis) else ""
+    return Thing(host_place(service.host, hosts), _name(service), part, data)
+
+
+def same_thing(services: Mapping[str, Service], hosts: Mapping[str, Target], a: str, b: str) -> bool:
+    """Do the names ``a`` and ``b`` of one inventory mean the same thing? A name that is not in it means nothing."""
+    if a not in services or b not in services:
+        return False
+    return a == b or thing(services[a], hosts) == thing(services[b], hosts)
+
+
+def host_place(name: str, hosts: Mapping[str, Target]) -> str:
+    """Where the host ``name`` is: its address and SSH port, and the way there; two names of one host give the same."""
+    target = hosts.get(name)
+    if target is None or target.local:
+        return "this machine"
+    address = (target.address or name).lower()
+    place = f"{'localhost' if address in LOOPBACK else address}:{target.port or 22}"
+    return f"{place} by {host_place(target.gateway, hosts)}" if target.gateway in hosts else place
+
+
+def _name(service: Service) -> str:
+    """Kind and place on its host in one word that can be the name of a folder."""
+    match service:
+        case Postgres() | Redis():
+            return f"{service.kind}-{service.port}"
+        case S3():
+            return _word("s3", service.bucket, "at", _origin(service.endpoint))
+        case Qdrant():
+            return _word("qdrant", service.collection, "at", _origin(service.url))
+        case Container():
+            return _word("container", service.container)
+        case Relay():
+            return f"relay-{service.port}"
+        case _:
+            return _serving(service)
+
+
+def _serving(service: Service) -> str:
+    """What has no protocol of its own here is its unit; without one its port, its URL or its name."""
+    if service.unit:
+        return _word("unit", service.unit)
+    if isinstance(service, Http) and service.port:
+        return f"port-{service.port}"
+    url = str(getattr(service, "url", ""))
+    if url:
+        return _word(kind_of(service), _origin(url), urlsplit(url).path.strip("/"))
+    return _word(kind_of(service), service.name)
+
+
+def _origin(url: str) -> str:
+    """Host and port of ``url``; that of its scheme where it names none."""
+    parts, port = urlsplit(url), None
+    with suppress(ValueError):
+        port = parts.port
+    host = (parts.hostname or "").lower()
+    return f"{'localhost' if host in LOOPBACK else host}-{port or {'http': 80, 'https': 443}.get(parts.scheme, 0)}"
+
+
+def _word(*parts: str) -> str:
+    return "-".join(re.sub(r"[/\s]+", "-", part).strip("-") for part in parts if part)
