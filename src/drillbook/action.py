@@ -221,6 +221,10 @@ class Action(BaseModel):
     """Kind of the service that the field ``service`` must name; ``None``: any."""
     PROVES_BACKUP: ClassVar[bool] = False
     """True when a successful step shows that a backup is whole where it lies: the gate before a restore-only fault."""
+    COMPARES: ClassVar[bool] = False
+    """True when a successful step shows that the content of its service equals the manifest of a backup."""
+    TAKES: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    """For a restore: parameters that are facts of this run's own steps on its service, as the action and its fact."""
     TIMEOUT: ClassVar[float] = 60.0
     """Seconds that a step of this action may take when it names no ``timeout``."""
     LEASED: ClassVar[bool] = False
@@ -300,6 +304,11 @@ class Fault(Action):
     """True when nothing but a restore mends it: the plan then demands a backup phase and a restore phase."""
     PROVEN_BY: ClassVar[tuple[str, ...]] = ()
     """For what only a restore mends: the actions each of which proves a backup of what this fault destroys."""
+    RESTORED_BY: ClassVar[Mapping[str, str]] = {}
+    """For what only a restore mends: the action that restores it, by the action that proves the backup it restores from.
+
+    It takes the backup's ``location`` as ``from``, and from this fault the parameters that both have: service, table.
+    """
 
     def run(self, ctx: Context) -> Facts:
         """Inject the fault."""
@@ -342,6 +351,8 @@ def _check_declaration(cls: type[Action]) -> None:
         raise TypeError(f"{cls.name()} declares no proof that nothing was changed (`untouched`)")
     if issubclass(cls, Fault) and cls.RESTORE_ONLY and not cls.PROVEN_BY:
         raise TypeError(f"{cls.name()} does not say what proves a backup of it (`PROVEN_BY`)")
+    if issubclass(cls, Fault) and cls.RESTORE_ONLY and not set(cls.RESTORED_BY) & set(cls.PROVEN_BY):
+        raise TypeError(f"{cls.name()} does not say what restores it from a proven backup (`RESTORED_BY`)")
 
 
 def name_of(cls: type[Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from drillbook import errors, findings, result, spec
-from drillbook.action import Action, find, known_names
+from drillbook.action import Action, Fault, find, known_names
 from drillbook.host import LeaseConfig, ManagerConfig, Target
 from drillbook.inventory import Contact, Inventory
 from drillbook.probe import Probe
@@ -188,10 +188,13 @@ def _traits(found: type[Action]) -> str:
     declared = any(info.alias == "effect" for info in found.model_fields.values())
     effect = "as the drill declares" if declared else f"`{found.EFFECT}`"
     traits = [f"Effect: {effect}", f"runs {where}", f"timeout {found.TIMEOUT:g} s"]
-    if getattr(found, "RESTORE_ONLY", False):
+    if issubclass(found, Fault) and found.RESTORE_ONLY:
         traits.append("only a restore mends it: the drill needs a backup that it proves, a restore and a verification")
+        traits.append("restored by " + " or ".join(f"`{name}`" for name in dict.fromkeys(found.RESTORED_BY.values())))
     if found.PROVES_BACKUP:
         traits.append("proves a backup")
+    if found.COMPARES:
+        traits.append("compares the content with a backup's manifest")
     return "; ".join(traits) + "."
 
 

@@ -197,6 +197,7 @@ class Flush(Fault):
     PLACE = Place.CONTROLLER
     RESTORE_ONLY = True
     PROVEN_BY = ("redis.backup_intact",)
+    RESTORED_BY = {"redis.backup_intact": "redis.restore"}
 
     service: ServiceName
 
@@ -291,6 +292,7 @@ class Matches(Read):
     SERVICE = Redis
     PLACE = Place.CONTROLLER
     TIMEOUT = 1800.0
+    COMPARES = True
 
     service: ServiceName
     manifest: Annotated[Uri, Field(description="The `manifest` that a save gave.")]

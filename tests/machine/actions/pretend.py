@@ -51,6 +51,7 @@ class Lose(Fault):
     PLACE = Place.HOSTS
     RESTORE_ONLY = True
     PROVEN_BY = ("pretend.prove",)
+    RESTORED_BY = {"pretend.prove": "pretend.restore"}
 
     thing: Thing
     trouble: Annotated[Literal["", "before", "half", "after"], Field(

@@ -242,6 +242,7 @@ class Matches(Read):
     """Compare files on the host with the manifest of an archive: content, type, permissions, owner, links, attributes."""
 
     TIMEOUT = 1800.0
+    COMPARES = True
 
     service: ServiceName
     manifest: Annotated[Uri, Field(description="The `manifest` that `files.archive` gave.")]

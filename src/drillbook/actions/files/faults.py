@@ -29,6 +29,7 @@ class Lose(Fault):
 
     RESTORE_ONLY = True
     PROVEN_BY = ("files.backup_intact",)
+    RESTORED_BY = {"files.backup_intact": "files.extract"}
 
     service: ServiceName
     path: HostPath

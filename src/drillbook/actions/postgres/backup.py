@@ -208,6 +208,7 @@ class Matches(Read):
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
     TIMEOUT = 1800.0
+    COMPARES = True
 
     service: ServiceName
     manifest: Annotated[Uri, Field(description="The `manifest` that a dump gave.")]

@@ -29,6 +29,7 @@ class LoseData(Fault):
     SERVICE = Postgres
     RESTORE_ONLY = True
     PROVEN_BY = ("postgres.backup_intact", _WHOLE)
+    RESTORED_BY = {"postgres.backup_intact": "postgres.restore", _WHOLE: "postgres.recover"}
 
     service: ServiceName
 

@@ -259,6 +259,7 @@ class Recover(Write):
 
     SERVICE = Postgres
     TIMEOUT = 3600.0
+    TAKES = {"wal": ("postgres.stream_wal", "folder"), "reach": ("postgres.wal_received", "lsn")}
 
     service: ServiceName
     from_: Annotated[Uri, Field(alias="from", description="The `location` that a base backup gave.")]

@@ -51,6 +51,7 @@ class DropTable(Fault):
     PLACE = Place.CONTROLLER
     RESTORE_ONLY = True
     PROVEN_BY = ("postgres.backup_intact", "postgres.base_intact")
+    RESTORED_BY = {"postgres.backup_intact": "postgres.restore_table"}
 
     service: ServiceName
     table: TableName
@@ -140,6 +141,7 @@ class DeleteRows(Fault):
     PLACE = Place.CONTROLLER
     RESTORE_ONLY = True
     PROVEN_BY = ("postgres.backup_intact", "postgres.base_intact")
+    RESTORED_BY = {"postgres.backup_intact": "postgres.restore_rows"}
 
     service: ServiceName
     table: TableName

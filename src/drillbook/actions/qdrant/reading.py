@@ -77,6 +77,7 @@ class Matches(Read):
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER
     TIMEOUT = 1800.0
+    COMPARES = True
 
     service: ServiceName
     manifest: Annotated[Uri, Field(description="The `manifest` that `qdrant.snapshot` gave.")]

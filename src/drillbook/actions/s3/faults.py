@@ -140,6 +140,7 @@ class LoseObjects(Fault):
     SERVICE = S3
     RESTORE_ONLY = True
     PROVEN_BY = ("s3.backup_intact",)
+    RESTORED_BY = {"s3.backup_intact": "s3.restore"}
 
     service: ServiceName
     from_: Location

@@ -105,6 +105,7 @@ class Matches(Read):
     PLACE = Place.CONTROLLER
     SERVICE = S3
     TIMEOUT = 1800.0
+    COMPARES = True
 
     store: Annotated[str | None, Field(description="The S3 service that holds `objects`.")] = None
     objects: Annotated[dict[str, Digest] | None, Field(min_length=1, description="Wanted SHA-256 by key.")] = None
