@@ -1,20 +1,36 @@
-"""Two things that invoke lacks: positional arguments that may be left out, and status 2 for a command that is wrong.
+"""Things that invoke lacks: positional arguments that may be left out, status 2 for a wrong command, names that are meant.
 
-Both belong to its parser, which the programs ``invoke`` and ``drillbook`` share; so the parser is amended here, once.
+They belong to its parser, which the programs ``invoke`` and ``drillbook`` share; so the parser is amended here, once.
 """
 
 from __future__ import annotations
 
+import functools
+import re
+from collections.abc import Callable
 from difflib import get_close_matches
-from typing import Any
+from enum import Enum
+from typing import Any, ParamSpec
 
+from invoke.context import Context
 from invoke.exceptions import Exit, ParseError
 from invoke.parser.argument import Argument
-from invoke.parser.parser import ParseMachine
+from invoke.parser.context import ParserContext
+from invoke.parser.parser import ParseMachine, Parser
 from invoke.program import Program
 from invoke.tasks import Task
 
-from drillbook.errors import UsageError
+from drillbook.errors import DrillbookError, UsageError
+
+P = ParamSpec("P")
+SIGPIPE_STATUS = 141
+DEVELOPERS = ("check", "docs", "test")
+"""Tasks for people who work on Drillbook itself; offered in its checkout alone."""
+OFFERED = ("complete", "dry", "help", "list", "list-depth", "list-format", "print-completion-script", "version")
+"""Options of invoke that do something in the program ``drillbook``."""
+DRY_HELP = "Show what a task would do, as `drill.plan` shows a drill, and do nothing."
+UNKNOWN = re.compile(r"No idea what '(.*)' is!", re.DOTALL)
+"""Invoke's message for a word that is neither a task nor an option."""
 
 
 class Misused(ParseError, Exit):
@@ -37,6 +53,74 @@ class FreeTask(Task[Any]):
         for one in found:
             one.may_lack = one.positional  # type: ignore[attr-defined]
         return found
+
+
+class Offering(Program):
+    """A program that offers of invoke's own options those that do something in it, and refuses the others."""
+
+    def core_args(self) -> list[Argument]:
+        """Invoke's own options, with what ``--dry`` means here."""
+        options = super().core_args()
+        next(one for one in options if one.name == "dry").help = DRY_HELP
+        return options
+
+    @property
+    def initial_context(self) -> ParserContext:
+        """The options that help, completion and tasks see."""
+        return ParserContext(args=[one for one in self.core_args() if one.name in OFFERED])
+
+    def parse_core_args(self) -> None:
+        """Parse the options before the first task. Raises Misused for one that does nothing here."""
+        every = [*self.core_args(), *self.task_args()]
+        self.core = Parser(initial=ParserContext(args=every), ignore_unknown=True).parse_argv(self.argv[1:])
+        given = next((one for one in self.core[0].args.values() if one.got_value and one.name not in OFFERED), None)
+        if given is not None:
+            raise Misused(f"the program has no option {self._as_typed(given)}: that one of invoke's would do nothing here")
+
+    def _as_typed(self, option: Argument) -> str:
+        flags = [f"--{name}" if len(name) > 1 else f"-{name}" for name in option.names]
+        return next((flag for flag in flags if flag in self.argv), flags[0])
+
+
+def visible(text: str) -> str:
+    """``text`` with what a terminal would obey written as escapes."""
+    return "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class Dry(Enum):
+    """The way in which a task honours ``--dry``."""
+
+    REFUSED = "it does not: with --dry it is refused"
+    READS = "it reads only, so it does what it always does"
+    TELLS = "it tells what it would do"
+
+
+def told(dry: Dry) -> Callable[[Callable[P, int | None]], Callable[P, None]]:
+    """End a task with the exit status that its body returns; a person's mistake gives its message, no traceback."""
+    def wrap(body: Callable[P, int | None]) -> Callable[P, None]:
+        @functools.wraps(body)
+        def run(*args: P.args, **kwargs: P.kwargs) -> None:
+            try:
+                context = args[0]
+                if dry is Dry.REFUSED and isinstance(context, Context) and is_dry(context):
+                    raise UsageError("this task does not know --dry; nothing was touched", hint="leave --dry out")
+                status = body(*args, **kwargs) or 0
+            except DrillbookError as error:
+                raise Exit(f"error: {visible(str(error))}", code=error.exit_status) from None
+            except KeyboardInterrupt:
+                raise Exit("stopped", code=4) from None
+            except BrokenPipeError:
+                raise Exit(code=SIGPIPE_STATUS) from None
+            if status:
+                raise Exit(code=status)
+
+        return run
+    return wrap
+
+
+def is_dry(context: Context) -> bool:
+    """Was ``--dry`` given, to this program or to ``invoke``?"""
+    return bool(context.config.run.dry)
 
 
 def amend() -> None:
@@ -76,11 +160,23 @@ def _known_help(program: Program) -> None:
     """As invoke does, but help for a task that is not there is a mistake like any other."""
     name = program.args.help.value
     if isinstance(name, str) and name and name not in program.parser.contexts:
-        near = get_close_matches(name, [str(known) for known in program.parser.contexts], 1)
-        hint = f"did you mean {near[0]!r}?" if near else "`--list` shows all"
-        raise Misused(f"there is no task {name!r}: {hint}")
+        raise Misused(_no_task(name, program.parser.contexts))
     _cleanup(program)
 
 
+def _no_task(name: str, known: Any) -> str:
+    if name in DEVELOPERS:
+        return f"the task {name!r} is for people who work on Drillbook itself: it runs in a checkout of Drillbook alone"
+    near = get_close_matches(name, sorted(map(str, {*known, *known.aliases}), key=len), 1)
+    hint = f"did you mean {near[0]!r}?" if near else "`--list` shows all"
+    return f"there is no task {name!r}: {hint}"
+
+
 def _error(machine: ParseMachine, message: str) -> None:
-    raise Misused(message, machine.context)
+    if not (unknown := UNKNOWN.fullmatch(message)):
+        raise Misused(message, machine.context)
+    token = unknown[1]
+    if not token.startswith("-"):
+        raise Misused(_no_task(token, machine.contexts), machine.context)
+    task = machine.context.name
+    raise Misused(f"{task or 'the program'} has no option {token}; see --help {task or ''}".rstrip(), machine.context)

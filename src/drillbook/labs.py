@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from drillbook import listing
 from drillbook.console import console
@@ -19,6 +20,11 @@ def _known(kind: str) -> bool:
     if kind not in KINDS:
         raise UsageError(f"there is no lab of the kind {kind!r}", hint=f"there are: {', '.join(KINDS)}")
     return kind == "docker"
+
+
+def folder(project: Project, kind: str) -> Path:
+    """The folder of the project's lab of ``kind``. Raises UsageError."""
+    return project.docker_lab if _known(kind) else project.lab
 
 
 def started(project: Project, kind: str, progress: Callable[[str], None], *, as_it_is: bool = True) -> None:

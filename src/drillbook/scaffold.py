@@ -23,11 +23,7 @@ SCHEMA_OF_TREES = "# yaml-language-server: $schema=../../.drillbook/tree.schema.
 
 def init(folder: Path) -> int:
     """Make a project in ``folder``. Raises UsageError when a file of it is there already; nothing is then written."""
-    content = contents()
-    taken = [name for name in content if (folder / name).exists() or (folder / name).is_symlink()]
-    if taken:
-        raise UsageError(f"{folder.resolve()} holds {', '.join(taken[:3])} already; nothing was written",
-                         hint="name a new folder: init FOLDER")
+    content = free(folder)
     for name, text in content.items():
         path = folder / name
         try:
@@ -38,6 +34,16 @@ def init(folder: Path) -> int:
             raise UsageError(f"{path} cannot be written: {error.strerror}", hint="choose another folder") from None
     _tell(folder, list(content))
     return 0
+
+
+def free(folder: Path) -> dict[str, str]:
+    """The files of a new project in ``folder``, none of which is there yet. Raises UsageError."""
+    content = contents()
+    taken = [name for name in content if (folder / name).exists() or (folder / name).is_symlink()]
+    if taken:
+        raise UsageError(f"{folder.resolve()} holds {', '.join(taken[:3])} already; nothing was written",
+                         hint="name a new folder: init FOLDER")
+    return content
 
 
 def contents() -> dict[str, str]:

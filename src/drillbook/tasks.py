@@ -3,56 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any
 
 from invoke.collection import Collection
 from invoke.context import Context
-from invoke.exceptions import Exit, ParseError
-from invoke.program import Program
+from invoke.exceptions import ParseError
 from invoke.tasks import task
 
 from drillbook import __version__
 from drillbook.console import Steady
 from drillbook.errors import DrillbookError, UsageError
-from drillbook.invoking import FreeTask, amend
+from drillbook.invoking import SIGPIPE_STATUS, Dry, FreeTask, Offering, amend, is_dry, told
 from drillbook.project import Project
 
-P = ParamSpec("P")
-
-
-def told(body: Callable[P, int | None]) -> Callable[P, None]:
-    """End a task with the exit status that ``body`` returns; a person's mistake gives its message, no traceback."""
-
-    @functools.wraps(body)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            status = body(*args, **kwargs) or 0
-        except DrillbookError as error:
-            raise Exit(f"error: {visible(str(error))}", code=error.exit_status) from None
-        except KeyboardInterrupt:
-            raise Exit("stopped", code=4) from None
-        except BrokenPipeError:
-            raise Exit(code=SIGPIPE_STATUS) from None
-        if status:
-            raise Exit(code=status)
-
-    return run
-
-
-SIGPIPE_STATUS = 141
 RUN = "a run, the beginning of its name, or a drill (its newest run)"
 INVENTORY = {"inventory": "name of a file in inventory/, or a path (default: lab)"}
-
-
-def visible(text: str) -> str:
-    """``text`` with what a terminal would obey written as escapes."""
-    return "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _named(project: Project, name: str | None) -> str:
@@ -77,11 +46,11 @@ def _assume(answer: str) -> None:
     "assume": "yes or no: the answer to every manual step, where nobody can be asked",
     "confirm": "name of the environment: needed for production, and where the guard wants an approval",
     "trace": "send the run's trace to this OpenTelemetry collector, such as http://127.0.0.1:4318"})
-@told
-def drill(_: Context, name: str | None = None, inventory: str = "lab", quiet: bool = False, json: bool = False,
-          assume: str = "", *, confirm: str = "", trace: str = "") -> int:
+@told(Dry.TELLS)
+def drill(context: Context, name: str | None = None, inventory: str = "lab", quiet: bool = False, json: bool = False,
+          *, assume: str = "", confirm: str = "", trace: str = "") -> int:
     """Run a drill or a suite; the exit status is its verdict's."""
-    from drillbook import desk  # noqa: PLC0415  keeps `drill.list` fast
+    from drillbook import desk, rehearsal  # noqa: PLC0415  keeps `drill.list` fast
     from drillbook.views import Manner  # noqa: PLC0415
 
     project = Project.here()
@@ -91,6 +60,8 @@ def drill(_: Context, name: str | None = None, inventory: str = "lab", quiet: bo
     _assume(assume)
     if trace:
         os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = _collector(trace)
+    if is_dry(context):
+        return rehearsal.drill(project, wanted, inventory, as_json=json)
     manner = Manner.QUIET if quiet else Manner.JSON if json else Manner.FULL
     return desk.drill(project, wanted, inventory, manner, confirm)
 
@@ -102,7 +73,7 @@ def _collector(url: str) -> str:
 
 
 @task(name="list")
-@told
+@told(Dry.READS)
 def list_(_: Context) -> int:
     """What drills there are, how each last ended, what is due, and which runs never ended."""
     from drillbook import overview  # noqa: PLC0415  keeps start-up fast
@@ -111,7 +82,7 @@ def list_(_: Context) -> int:
 
 
 @task(klass=FreeTask, positional=["name"], help={"name": "drill or suite", **INVENTORY, "json": "print the plan as JSON"})
-@told
+@told(Dry.READS)
 def plan(_: Context, name: str | None = None, inventory: str = "lab", json: bool = False) -> int:
     """Show what a drill would do: hosts, steps, effects, undo, guard. Touches nothing; exit 4 when it would be refused."""
     from drillbook import showing  # noqa: PLC0415  keeps start-up fast
@@ -123,54 +94,64 @@ def plan(_: Context, name: str | None = None, inventory: str = "lab", json: bool
 @task(klass=FreeTask, positional=["name"], help={
     "name": "drill or suite", **INVENTORY, "until": "how long it holds, such as 24h; at most 30d",
     "key": "your SSH key, private, or public when an agent holds it; default: the first in ~/.ssh"})
-@told
-def approve(_: Context, name: str | None = None, inventory: str = "lab", until: str = "24h", key: str = "") -> int:
+@told(Dry.TELLS)
+def approve(context: Context, name: str | None = None, inventory: str = "lab", until: str = "24h", key: str = "") -> int:
     """Approve exactly this plan of a drill with your SSH key, so that somebody else may run it."""
-    from drillbook import showing  # noqa: PLC0415  keeps start-up fast
+    from drillbook import rehearsal, showing  # noqa: PLC0415  keeps start-up fast
 
     project = Project.here()
+    if is_dry(context):
+        return rehearsal.drill(project, _named(project, name), inventory)
     return showing.approve(project, _named(project, name), inventory, until, key)
 
 
 @task(klass=FreeTask, name="check", positional=["name"], help={"name": "drill or suite", **INVENTORY})
-@told
-def check_drill(_: Context, name: str | None = None, inventory: str = "lab") -> int:
+@told(Dry.TELLS)
+def check_drill(context: Context, name: str | None = None, inventory: str = "lab") -> int:
     """Check whether a drill could begin now: hosts, probes, every step. Reads only; exit 0 or 4."""
-    from drillbook import desk  # noqa: PLC0415  keeps start-up fast
+    from drillbook import desk, rehearsal  # noqa: PLC0415  keeps start-up fast
 
     project = Project.here()
+    if is_dry(context):
+        return rehearsal.drill(project, _named(project, name), inventory)
     return desk.check(project, _named(project, name), inventory)
 
 
 @task(klass=FreeTask, positional=["run"], help={"run": f"{RUN}; default: every unfinished one"})
-@told
-def recover(_: Context, run: str | None = None) -> int:
+@told(Dry.TELLS)
+def recover(context: Context, run: str | None = None) -> int:
     """Put back what a dead run left, from its journal alone."""
-    from drillbook import desk  # noqa: PLC0415  keeps start-up fast
+    from drillbook import desk, rehearsal  # noqa: PLC0415  keeps start-up fast
 
+    if is_dry(context):
+        return rehearsal.recover(Project.of_runs(), run or "")
     return desk.recover(Project.of_runs(), run or "")
 
 
 @task(klass=FreeTask, positional=["run"], help={"run": "name of a run; default: every run", **INVENTORY})
-@told
-def stop(_: Context, run: str | None = None, inventory: str = "lab") -> int:
+@told(Dry.TELLS)
+def stop(context: Context, run: str | None = None, inventory: str = "lab") -> int:
     """Stop a run from elsewhere: here, or on any machine that reaches the targets. It puts everything back first."""
-    from drillbook import halting  # noqa: PLC0415  loads the SSH client
+    from drillbook import halting, rehearsal  # noqa: PLC0415  loads the SSH client
 
+    if is_dry(context):
+        return rehearsal.stop(Project.here(), run or "", inventory)
     return halting.stop(Project.here(), run or "", inventory)
 
 
 @task(klass=FreeTask, default=True, positional=["run"], help={"run": f"{RUN}; default: the newest"})
-@told
-def report(_: Context, run: str | None = None) -> int:
+@told(Dry.TELLS)
+def report(context: Context, run: str | None = None) -> int:
     """Render a run's reports again from its journal."""
-    from drillbook import desk  # noqa: PLC0415  keeps start-up fast
+    from drillbook import desk, rehearsal  # noqa: PLC0415  keeps start-up fast
 
+    if is_dry(context):
+        return rehearsal.report(Project.of_runs(), run or "")
     return desk.report(Project.of_runs(), run or "")
 
 
 @task(klass=FreeTask, positional=["run"], help={"run": f"{RUN}, or a suite; default: the newest"})
-@told
+@told(Dry.READS)
 def verify(_: Context, run: str | None = None) -> int:
     """Check all that a run left: chain, signature, files, reports. Exit 0, 1 (wrong), 3 (could not be verified)."""
     from drillbook import desk  # noqa: PLC0415  keeps start-up fast
@@ -179,7 +160,7 @@ def verify(_: Context, run: str | None = None) -> int:
 
 
 @task(name="list", help={"all": "list every run, not only the newest"})
-@told
+@told(Dry.READS)
 def list_runs(_: Context, all: bool = False) -> int:  # noqa: A002  the name of the flag
     """Every run, newest first: when it began, its verdict, its name."""
     from drillbook import overview  # noqa: PLC0415  keeps start-up fast
@@ -188,16 +169,18 @@ def list_runs(_: Context, all: bool = False) -> int:  # noqa: A002  the name of 
 
 
 @task(klass=FreeTask, name="open", positional=["run"], help={"run": f"{RUN}; default: the newest"})
-@told
-def open_(_: Context, run: str | None = None) -> int:
+@told(Dry.TELLS)
+def open_(context: Context, run: str | None = None) -> int:
     """Show a run's report in the browser; prints its path where there is none."""
-    from drillbook import desk  # noqa: PLC0415  keeps start-up fast
+    from drillbook import desk, rehearsal  # noqa: PLC0415  keeps start-up fast
 
+    if is_dry(context):
+        return rehearsal.tell(f"would open {Project.of_runs().run(run or '', suites=True) / 'report.html'}")
     return desk.open_report(Project.of_runs(), run or "")
 
 
 @task(help={"since": "first day, such as 2026-01-01", "until": "last day", "out": "folder for the report"})
-@told
+@told(Dry.REFUSED)
 def audit(_: Context, since: str = "", until: str = "", out: str = "") -> int:
     """The audit report of a period: every run in it, coverage, objectives, findings."""
     from drillbook import desk  # noqa: PLC0415  keeps start-up fast
@@ -212,29 +195,33 @@ def audit(_: Context, since: str = "", until: str = "", out: str = "") -> int:
     "within": "time for all checks together, such as 20s", "json": "print all that was found as JSON",
     "apply": "ask whether to carry out the remedy of the likeliest cause, then do it as a run with a journal",
     "assume": "yes or no: the answer where nobody can be asked", "confirm": "name of the environment"})
-@told
-def diagnose(_: Context, service: str | None = None, inventory: str = "lab", *, within: str = "20s", json: bool = False,
-             apply: bool = False, assume: str = "", confirm: str = "") -> int:
+@told(Dry.READS)
+def diagnose(context: Context, service: str | None = None, inventory: str = "lab", *, within: str = "20s",
+             json: bool = False, apply: bool = False, assume: str = "", confirm: str = "") -> int:
     """Find the cause of an incident, in seconds; changes nothing. Exit 0 (healthy), 1 (a cause was found), 3 (unknown)."""
     from drillbook import incident  # noqa: PLC0415  keeps start-up fast
 
     if json and apply:
         raise UsageError("--json and --apply exclude each other")
+    if apply and is_dry(context):
+        raise UsageError("--dry and --apply exclude each other", hint="without --apply nothing is changed")
     _assume(assume)
     return incident.diagnose(Project.here(), service or "", inventory, within, as_json=json, apply=apply, confirm=confirm)
 
 
 @task(klass=FreeTask, positional=["folder"], help={"folder": "folder of the new project; default: this one"})
-@told
-def init(_: Context, folder: str | None = None) -> int:
+@told(Dry.TELLS)
+def init(context: Context, folder: str | None = None) -> int:
     """Make a new project: inventories, a first drill and suite, tasks, and files for CI."""
-    from drillbook import scaffold  # noqa: PLC0415  keeps start-up fast
+    from drillbook import rehearsal, scaffold  # noqa: PLC0415  keeps start-up fast
 
+    if is_dry(context):
+        return rehearsal.init(Path(folder or "."))
     return scaffold.init(Path(folder or "."))
 
 
 @task(klass=FreeTask, positional=["kind"], help={"kind": "drill, inventory or tree"})
-@told
+@told(Dry.READS)
 def schema(_: Context, kind: str | None = None) -> int:
     """JSON Schema of drills, inventories or diagnosis trees, for editors."""
     from drillbook import schema as schemas  # noqa: PLC0415  loads every action
@@ -243,7 +230,7 @@ def schema(_: Context, kind: str | None = None) -> int:
 
 
 @task(klass=FreeTask, positional=["name"], help={"name": "an action or a probe; default: all"})
-@told
+@told(Dry.READS)
 def actions(_: Context, name: str | None = None) -> int:
     """Reference of actions and probes."""
     from drillbook import listing  # noqa: PLC0415  keeps start-up fast
@@ -255,30 +242,46 @@ KIND = {"kind": "embedded or docker (default: embedded)"}
 
 
 @task(help={**KIND, "build_only": "docker: build the images and start nothing"})
-@told
-def up(_: Context, kind: str = "embedded", build_only: bool = False) -> int:
+@told(Dry.TELLS)
+def up(context: Context, kind: str = "embedded", build_only: bool = False) -> int:
     """Start a lab, or use the one that runs."""
-    from drillbook import labs  # noqa: PLC0415  keeps start-up fast
+    from drillbook import labs, rehearsal  # noqa: PLC0415  keeps start-up fast
 
+    if is_dry(context):
+        return rehearsal.lab(labs.folder(Project.here(), kind), kind, "build the images of" if build_only else "start")
     return labs.up(Project.here(), kind, build_only=build_only)
 
 
 @task(help={**KIND, "images": "docker: remove its images too"})
-@told
-def down(_: Context, kind: str = "embedded", images: bool = False) -> int:
+@told(Dry.TELLS)
+def down(context: Context, kind: str = "embedded", images: bool = False) -> int:
     """Stop a lab and remove all that it made."""
-    from drillbook import labs  # noqa: PLC0415  keeps start-up fast
+    from drillbook import labs, rehearsal  # noqa: PLC0415  keeps start-up fast
 
+    if is_dry(context):
+        return rehearsal.lab(labs.folder(Project.here(), kind), kind, "stop and remove")
     return labs.down(Project.here(), kind, images=images)
 
 
 @task(help=KIND)
-@told
+@told(Dry.READS)
 def status(_: Context, kind: str = "embedded") -> int:
     """What of a lab runs."""
     from drillbook import labs  # noqa: PLC0415  keeps start-up fast
 
     return labs.status(Project.here(), kind)
+
+
+def checkout() -> Path | None:
+    """The checkout of this very Drillbook that the current folder is in, and in no other project inside it; else None."""
+    package = Path(__file__).resolve().parent
+    root = package.parents[1]
+    nearest = next((one for one in (Path.cwd(), *Path.cwd().parents) if one == root or (one / "drills").is_dir()), None)
+    if nearest != root or package != root / "src" / "drillbook":
+        return None
+    with contextlib.suppress(OSError):
+        return root if 'name = "drillbook"' in (root / "pyproject.toml").read_text(encoding="utf-8") else None
+    return None
 
 
 @task(help={"all": "everything: the controller killed after every single event of every drill, and every example"})
@@ -296,7 +299,7 @@ def check(context: Context) -> None:
 
 
 @task
-@told
+@told(Dry.REFUSED)
 def docs(_: Context, results: bool = False) -> int:
     """Write the generated pages of docs/ anew (for people who work on Drillbook); --results: from the newest runs here."""
     from drillbook import reference  # noqa: PLC0415  imports every action
@@ -320,14 +323,14 @@ def namespace() -> Collection:
         for one in tasks:
             inner.add_task(one)
         root.add_collection(inner)
-    others: list[Any] = [actions, audit, diagnose, init, schema, test, check, docs]
-    for one in others:
+    others: list[Any] = [actions, audit, diagnose, init, schema]
+    for one in [*others, *([check, docs, test] if checkout() else [])]:
         root.add_task(one)
     root.configure({"run": {"echo": False}})
     return root
 
 
-class Drillbook(Program):
+class Drillbook(Offering):
     """The program: usage errors end with status 2, and names of drills are completed."""
 
     def run(self, argv: list[str] | None = None, exit: bool = True) -> None:  # noqa: A002  invoke's own name
