@@ -6,6 +6,7 @@ import pytest
 
 from drillbook import guard, inventory, plan, spec
 from drillbook.errors import PlanError, SpecError
+from drillbook.identity import LockName
 from drillbook.planned import digest_of
 from drillbook.window import Window
 from tests.test_plan import HOSTS
@@ -267,7 +268,24 @@ def test_parameters_named_line_belong_to_the_digest(tmp_path):
 
 def test_services_that_are_hit_are_locked(tmp_path):
     one = made(tmp_path)
-    assert one.locks() == (("api", "app-1"),)
+    assert one.locks() == (LockName("unit-api", "app-1", ("api",)),)
+    assert one.locks()[0].title == "api (unit-api)"
+
+
+def test_a_lock_bears_the_name_of_the_thing_whatever_it_is_called(tmp_path):
+    hosts = HOSTS.replace("  api:", "  frontend:").replace("app-1", "web")
+    drill = GOOD.replace("service: api", "service: frontend").replace("services.api", "services.frontend")
+    (tmp_path / "sample.yml").write_text(drill)
+    (tmp_path / "hosts.yml").write_text(hosts)
+    other = plan.make(spec.load(tmp_path / "sample.yml"), inventory.load(tmp_path / "hosts.yml"))
+    assert other.locks() == (LockName("unit-api", "web", ("frontend",)),)
+
+
+def test_two_names_of_one_thing_take_one_lock(tmp_path):
+    """Else the run would be refused by its own lock."""
+    twice = HOSTS.replace("  backups:", '  frontend: {kind: process, host: app-1, unit: api}\n  backups:')
+    drill = GOOD.replace("restore:\n", "restore:\n  - service.start: {service: frontend}\n")
+    assert made(tmp_path, drill=drill, hosts=twice).locks() == (LockName("unit-api", "app-1", ("api", "frontend")),)
 
 
 def test_a_fault_of_a_whole_host_locks_the_host(tmp_path):
@@ -276,4 +294,5 @@ def test_a_fault_of_a_whole_host_locks_the_host(tmp_path):
   - command.run: {argv: [touch, /x], effect: fault, undo: [rm, -f, /x], proof: [test, -e, /x]}
     hosts: [app-1, db-1]
 """)
-    assert made(tmp_path, "{}", drill).locks() == (("api", "app-1"), ("host", "app-1"), ("host", "db-1"))
+    assert made(tmp_path, "{}", drill).locks() == (
+        LockName("host", "app-1"), LockName("host", "db-1"), LockName("unit-api", "app-1", ("api",)))

@@ -49,7 +49,7 @@ guard:
     assert "faults hit at most 1 of the hosts of all" in text
     assert "The office is quiet: command.run on controller (every 1 s; bad for 5 s, or 3 looks without an answer)" in text
     assert "when not reachable twice in a row: controller" in text
-    assert "locks app on controller" in text
+    assert "locks app (process-app) on controller" in text
     assert "controller: reverts by itself 45 s after the controller falls silent" in text
     assert "by its lease too, after 45 s of silence" in text
     assert "no run yet" in text
@@ -58,7 +58,7 @@ guard:
     assert made["digest"] in done.stdout
     assert made["steps"][0]["undo"] == {"kinds": ["commands"], "text": f"rm -f {folder.root}/broken", "lease_s": 45.0}
     assert made["steps"][0]["estimate"] == {"seconds": None, "runs": 0}
-    assert made["locks"] == [{"name": "app", "host": "controller"}]
+    assert made["locks"] == [{"name": "process-app", "host": "controller", "services": ["app"]}]
     assert "`boot: none` in the inventory" in made["reboot"]["controller"]
     assert made["refusals"] == []
     assert made["guard"]["conditions"][0]["for_s"] == 5.0

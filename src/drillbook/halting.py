@@ -14,6 +14,7 @@ from drillbook.console import console
 from drillbook.errors import DrillbookError
 from drillbook.host import Deadline, Host
 from drillbook.hosting import Hosts
+from drillbook.identity import HOST, LockName
 from drillbook.inventory import CONTROLLER, Inventory
 from drillbook.journal import alive
 from drillbook.leases import Lock, LockState
@@ -29,7 +30,7 @@ ENDING_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A lock that some run holds on a target."""
+    """A lock that some run holds on a target; ``name`` says which of the inventory's services it locks."""
 
     name: str
     host: str
@@ -39,22 +40,31 @@ class Held:
 
 def held(inventory: Inventory, open_host: Callable[[str], Host], run: str = "") -> tuple[list[Held], dict[str, str]]:
     """The locks that runs hold on the targets of ``inventory``, all or those of ``run``; and the hosts that were silent."""
-    wanted = sorted({*((name, service.host) for name, service in inventory.services.items()),
-                     *(("host", name) for name in inventory.hosts)}, key=lambda one: (one[1], one[0]))
     found: list[Held] = []
     silent: dict[str, str] = {}
-    for name, host in wanted:
+    for name, host, title in _locks(inventory):
         if host == CONTROLLER or host in silent:
             continue
         try:
-            lock = Lock(open_host(host), name, LEASE_S)
+            lock = Lock(open_host(host), name, LEASE_S, title)
             state = lock.state(deadline=Deadline.after(ANSWER_S))
         except (DrillbookError, TimeoutError) as error:
             silent[host] = getattr(error, "message", str(error))
             continue
         if state is not None and state.held and run in ("", state.owner.run):
-            found.append(Held(name, host, lock, state))
+            found.append(Held(title, host, lock, state))
     return found, silent
+
+
+def _locks(inventory: Inventory) -> list[tuple[str, str, str]]:
+    """Name, host and title of every lock that there may be on the targets, by host."""
+    services: dict[tuple[str, str], list[str]] = {(service.host, inventory.thing(name).name): [] for name, service
+                                                  in inventory.services.items()}
+    for name, service in inventory.services.items():
+        services[service.host, inventory.thing(name).name].append(name)
+    locks = [LockName(name, host, tuple(of)) for (host, name), of in services.items()]
+    locks += [LockName(HOST, name) for name in inventory.hosts]
+    return [(one.name, one.host, one.title) for one in sorted(locks, key=lambda one: (one.host, one.name))]
 
 
 def request(locks: list[Held], who: str) -> None:

@@ -17,8 +17,9 @@ from drillbook.action import find
 from drillbook.errors import DrillbookError, Fenced, HostError, Locked
 from drillbook.findings import Finding, finding
 from drillbook.host import Deadline, Host
+from drillbook.identity import LockName
 from drillbook.journal import Journal
-from drillbook.leases import Lease, LeaseState, Lock, Owner, beat, fence
+from drillbook.leases import Held, Lease, LeaseState, Lock, Owner, beat, fence
 from drillbook.liveness import ended
 from drillbook.planned import Plan
 from drillbook.reaching import patiently
@@ -67,6 +68,8 @@ class Hold:
     owner: Owner
     stop: Stop
     over: str = ""
+    also: tuple[LockName, ...] = ()
+    """Locks besides those of the plan, as a run of an earlier version of Drillbook named them."""
     _grips: dict[str, _Grip] = field(default_factory=dict)
     _threads: dict[str, threading.Thread] = field(default_factory=dict)
     _halt: threading.Event = field(default_factory=threading.Event)
@@ -77,23 +80,30 @@ class Hold:
         """Seconds after which what is not renewed ends."""
         return self.plan.guard.lease_s
 
+    @property
+    def _locks(self) -> tuple[LockName, ...]:
+        return tuple(dict.fromkeys((*self.plan.locks(), *self.also)))
+
+    def _named(self, lock: LockName) -> Lock:
+        return Lock(self.open_host(lock.host), lock.name, self.lease_s, lock.title)
+
     def take(self, patience: float = 0.0, *, lenient: bool = False) -> None:
         """Take every lock of the plan, for at most ``patience`` seconds; those taken are kept until ``end``.
 
         With ``lenient`` a host that cannot be reached is left out. Raises Locked, HostError.
         """
         until = time.monotonic() + patience
-        for name, host in self.plan.locks():
+        for named in self._locks:
             try:
-                self._take(name, host, until)
+                self._take(named, until)
             except (HostError, TimeoutError) as error:
                 if not lenient or isinstance(error, Locked):
                     raise
-                self._grip(host).missed.add(name)
-                self.journal.append("lock.failed", {"name": name, "message": str(error)}, host=host)
+                self._grip(named.host).missed.add(named.name)
+                self.journal.append("lock.failed", {"name": named.name, "message": str(error)}, host=named.host)
 
-    def _take(self, name: str, host: str, until: float) -> None:
-        lock = Lock(self.open_host(host), name, self.lease_s)
+    def _take(self, named: LockName, until: float) -> None:
+        lock, grip = self._named(named), self._grip(named.host)
         while True:
             sent = time.monotonic()
             try:
@@ -101,14 +111,23 @@ class Hold:
                 held = lock.take(self.owner, deadline=Deadline.after(ANSWER_S), over=over)
                 break
             except Locked:
+                if (token := self._shared(lock)) is not None:
+                    held = Held(named.name, token)
+                    break
                 if sent >= until:
                     raise
                 self._halt.wait(POLL_S)
-        grip = self._grip(host)
-        grip.tokens[name], grip.renewed = held.token, sent
+        grip.tokens[named.name], grip.renewed = held.token, sent
         before = held.taken_from.model_dump(mode="json") if held.taken_from else None
-        self.journal.append("lock.taken", {"name": name, "token": held.token, "taken_from": before}, host=host)
-        self._renew_from_now_on(host)
+        self.journal.append("lock.taken", {"name": named.name, "token": held.token, "taken_from": before,
+                                           "services": list(named.services)}, host=named.host)
+        self._renew_from_now_on(named.host)
+
+    def _shared(self, lock: Lock) -> int | None:
+        """The token of ``lock`` when this very run took it already, by another name of the same host."""
+        state = lock.state(deadline=Deadline.after(ANSWER_S))
+        mine = {grip.tokens.get(lock.name) for grip in list(self._grips.values())} - {None}
+        return state.token if state and state.owner.run == self.owner.run and state.token in mine else None
 
     def _dead(self, lock: Lock) -> bool:
         """Is the holder a controller of this machine whose process has ended?"""
@@ -166,10 +185,10 @@ class Hold:
     def others(self) -> list[str]:
         """Who holds a lock that the run would take; only looks. Raises HostError, NotReady."""
         found = []
-        for name, host in self.plan.locks():
-            state = Lock(self.open_host(host), name, self.lease_s).state(deadline=Deadline.after(ANSWER_S))
+        for named in self._locks:
+            state = self._named(named).state(deadline=Deadline.after(ANSWER_S))
             if state is not None and state.held:
-                found.append(f"{host}: {name} is locked by {state.owner}")
+                found.append(f"{named.host}: {named.title} is locked by {state.owner}")
         return found
 
     def ready(self) -> None:
@@ -269,7 +288,9 @@ class Hold:
         heard = beat(self.open_host(grip.host), dict(grip.tokens), lease, deadline=Deadline.after(patience))
         grip.renewed = max(grip.renewed, sent)
         if heard.fenced and not self._halt.is_set():
-            grip.lost = f"the lock of {', '.join(heard.fenced)} on {grip.host} belongs to another run now"
+            titles = {one.name: one.title for one in self._locks if one.host == grip.host}
+            lost = ", ".join(titles.get(name, name) for name in heard.fenced)
+            grip.lost = f"the lock of {lost} on {grip.host} belongs to another run now"
             self._ended(grip.lost, "lock-lost", grip.host, {"names": list(heard.fenced)})
         if heard.lapsed and grip.armed and not self._halt.is_set():
             message = f"the lease on {grip.host} ended, and the target put back by itself what was armed there"

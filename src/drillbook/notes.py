@@ -75,7 +75,7 @@ def _owner(value: Any) -> str:
 
 
 def _lock(data: Mapping[str, Any]) -> str:
-    name, token = _text(data, "name"), _text(data, "token")
+    name, token = ", ".join(map(str, data.get("services") or ())) or _text(data, "name"), _text(data, "token")
     over = f", over from {_owner(data['taken_from'])}" if data.get("taken_from") else ""
     return f"lock on {name or 'the service'} taken{over}" + (f" (token {token})" if token else "")
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from drillbook.action import Effect
 from drillbook.diagnosing.tree import Tree
 from drillbook.errors import PlanError
+from drillbook.identity import HOST, LockName
 from drillbook.inventory import CONTROLLER, Inventory, service_names
 from drillbook.values import canonical, digest
 from drillbook.window import Window
@@ -128,20 +129,24 @@ class Plan(_Value):
                 named.add(service.host)
         return self.inventory.expand(tuple(named))
 
-    def locks(self) -> tuple[tuple[str, str], ...]:
-        """Names and hosts of the locks that a run takes, in one order for every run.
+    def locks(self) -> tuple[LockName, ...]:
+        """The locks that a run takes, in one order for every run.
 
         They are of the drill's own service, of every service that a step changes, and, by the name ``host``, of every
-        host that a fault hits as a whole, or without a service of it being locked.
+        host that a fault hits as a whole, or without a service of it being locked. A lock bears the name of what the
+        service is: another name for the same thing, in this inventory or in another one, has the same lock.
         """
         services = self.inventory.services
         changing = [step for step in self.steps if step.effect is not Effect.READ]
         named = {self.service, *(str(step.params.get("service", "")) for step in changing)}
-        found = {(name, services[name].host) for name in named if name in services}
+        found: dict[tuple[str, str], list[str]] = {}
+        for name in sorted(named & services.keys()):
+            found.setdefault((self.inventory.thing(name).name, services[name].host), []).append(name)
         faults = [step for step in changing if step.effect is Effect.FAULT]
         whole = {host for step in faults if step.params.get("service") not in services for host in step.hosts}
         stray = {host for step in faults for host in step.hosts} - {host for _, host in found}
-        return tuple(sorted(found | {("host", host) for host in (whole | stray) - {CONTROLLER}}))
+        found |= {(HOST, host): [] for host in (whole | stray) - {CONTROLLER}}
+        return tuple(LockName(name, host, tuple(of)) for (name, host), of in sorted(found.items()))
 
     def names(self, run: dict[str, str]) -> dict[str, Any]:
         """What expressions can refer to before any step has run."""

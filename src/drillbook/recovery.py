@@ -17,6 +17,7 @@ from drillbook.findings import Finding, finding
 from drillbook.holding import Hold
 from drillbook.host import Deadline, Host
 from drillbook.hosting import Hosts
+from drillbook.identity import LockName
 from drillbook.intents import intents
 from drillbook.inventory import CONTROLLER
 from drillbook.journal import FILE, Event, History, Journal, Observer, alive, read, salvage
@@ -128,7 +129,7 @@ class Recovery:
         """The locks and leases of the dead run, taken over. Raises Locked while another run, or this one, is alive."""
         run = stage.run["id"]
         owner = Owner(run=run, operator=header["operator"], controller=controller(), drill=stage.plan.drill)
-        hold = Hold(stage.plan, stage.journal, stage.host, owner, Stop(), over=run)
+        hold = Hold(stage.plan, stage.journal, stage.host, owner, Stop(), over=run, also=_older_locks(stage.plan, history))
         try:
             hold.take(patience=stage.plan.guard.lease_s + LATE_S, lenient=True)
             # By intent, not by `lease.armed`: the controller may have died between arming and writing that down.
@@ -171,6 +172,13 @@ class Recovery:
             stage.journal.append("phase.ended", {"phase": phase, "status": "done" if done else "failed"}, sync=True)
             if not done:
                 return
+
+
+def _older_locks(plan: Plan, history: History) -> tuple[LockName, ...]:
+    """Locks that the run took by names which this version of Drillbook does not give: it may still be alive elsewhere."""
+    names = {(one.name, one.host) for one in plan.locks()}
+    taken = {(str(event.data["name"]), str(event.host)) for event in history.events if event.kind == "lock.taken"}
+    return tuple(LockName(name, host) for name, host in sorted(taken - names))
 
 
 def _canaries(plan: Plan, history: History) -> list[PlannedProbe]:

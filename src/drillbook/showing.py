@@ -192,7 +192,7 @@ class _View:
                                "lease_s": self.plan.guard.lease_s if undo.leased else None}
             written["estimate"] = self.earlier.about(step)
         return {"digest": self.plan.digest, **made, "estimate": _median(self.earlier.runs),
-                "locks": [{"name": name, "host": host} for name, host in self.plan.locks()],
+                "locks": [{"name": one.name, "host": one.host, "services": list(one.services)} for one in self.plan.locks()],
                 "reboot": {host: self._reboot(host) for host in self.leased},
                 "approved": self.approval.facts() if self.approval else None,
                 "refusals": [one.model_dump(mode="json") for one in self.refusals]}
@@ -226,7 +226,7 @@ class _View:
         yield Text(f"objectives: {goals}; probes: {probes}")
         yield Text(f"took {_about(_median(self.earlier.runs))}")
         yield from (Text(line) for line in self._guard())
-        held = ", ".join(f"{name} on {host}" for name, host in one.locks())
+        held = ", ".join(f"{lock.title} on {lock.host}" for lock in one.locks())
         yield Text(f"locks {held}")
         yield from (Text(f"{host}: {self._reboot(host)}") for host in self.leased)
 

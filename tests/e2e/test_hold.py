@@ -62,10 +62,25 @@ def test_a_second_drill_on_the_service_is_refused_while_the_first_runs(slow, els
         output = second.communicate(timeout=120)[0]
         assert second.returncode == 4, output
         assert "locked by run" in output
+        _rename_the_api(elsewhere)
+        third = start(slow, "drill", "api-down", "--quiet", root=elsewhere)
+        output = third.communicate(timeout=120)[0]
+        assert third.returncode == 4, output
+        assert "frontend (unit-api) is locked by run" in re.sub(r"\s+", " ", output)
     finally:
         end(first)
     assert eventually_healthy(slow)
     assert state_left(slow) == []
+
+
+def _rename_the_api(root):
+    """The project's own names for the API and its host."""
+    path = root / "inventory" / "lab.yml"
+    path.write_text(re.sub(r"\bapi:\n", "frontend:\n", path.read_text().replace("app-1:", "web:").replace("host: app-1", "host: web")
+                           .replace("[app-1]", "[web]")))
+    for path in (root / "drills").rglob("api-down.yml"):
+        path.write_text(path.read_text().replace("service: api", "service: frontend").replace("services.api.", "services.frontend.")
+                        .replace("hosts: app-1", "hosts: web"))
 
 
 @pytest.mark.parametrize("way", ["lock", "file", "task"])

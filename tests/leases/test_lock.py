@@ -9,10 +9,16 @@ from pathlib import Path
 import pytest
 
 from drillbook.errors import Fenced, Locked, NotReady
+from drillbook.holding import Hold
 from drillbook.host import Target
 from drillbook.hosts.open import open_host
+from drillbook.journal import Journal
 from drillbook.leases import Lease, Lock, Owner, beat, fence, listed, was_fenced
+from drillbook.redact import Redactor
+from drillbook.stopping import Stop
 from tests.leases.conftest import names, owner, soon, until
+from tests.test_plan import HOSTS, made
+from tests.test_spec import GOOD
 
 
 def taken(lock, run, **more):
@@ -324,3 +330,46 @@ def test_a_fault_does_not_start_once_its_target_has_begun_to_revert(here, scratc
     assert here.run(fence(["true"], lock.folder, token), deadline=soon()).ok, "an undo starts all the same"
     lease.end(deadline=soon())
     lock.release(token, deadline=soon())
+
+
+def hold_of(folder, here, run, drill=GOOD, hosts=HOSTS):
+    folder.mkdir()
+    journal = Journal(folder, Redactor(()), origin=0.0)
+    return Hold(made(folder, drill, hosts), journal, lambda name: here, owner(run), Stop())
+
+
+def test_one_thing_under_two_names_is_locked_once(here, scratch, tmp_path):
+    """Two projects, of which each has its own names for the service and its host."""
+    first = hold_of(tmp_path / "first", here, "run-1")
+    named = HOSTS.replace("  api:", "  frontend:").replace("app-1", "web")
+    drill = GOOD.replace("service: api", "service: frontend").replace("services.api", "services.frontend")
+    second = hold_of(tmp_path / "second", here, "run-2", drill, named)
+    try:
+        first.take()
+        with pytest.raises(Locked, match=r"frontend \(unit-api\) is locked by run run-1 "):
+            second.take()
+        assert second.others() == [f"web: frontend (unit-api) is locked by {owner('run-1')}"]
+        first.end()
+        second.take()
+        assert first.others() == [f"app-1: api (unit-api) is locked by {owner('run-2')}"]
+    finally:
+        first.end()
+        second.end()
+    assert names(scratch) == []
+
+
+def test_a_plan_with_two_names_of_one_host_does_not_wait_for_itself(here, scratch, tmp_path):
+    twice = HOSTS.replace("  db-1:", "  web: {address: 127.0.0.1, port: 2201}\n  db-1:").replace(
+        "  backups:", "  frontend: {kind: process, host: web, unit: api}\n  backups:")
+    hold = hold_of(tmp_path / "run", here, "run-1", GOOD.replace("restore:\n", "restore:\n  - service.start: {service: frontend}\n"),
+                   twice)
+    try:
+        hold.take()
+        hold.affirm()
+        assert [one.host for one in hold.plan.locks()] == ["app-1", "web"]
+        for host in ("app-1", "web"):
+            argv = hold.fence(host)(("true",))
+            assert here.run(argv, deadline=soon()).ok
+    finally:
+        assert hold.end()[1] == {}
+    assert names(scratch) == []

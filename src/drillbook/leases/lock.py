@@ -89,9 +89,12 @@ def was_fenced(output: Output) -> bool:
 class Lock:
     """The lock of one service on its host. Each call is one command on the target."""
 
-    def __init__(self, host: Host, name: str, lease_s: float) -> None:
-        """Nothing is contacted yet. ``lease_s`` is how long it holds without a renewal, in whole seconds, rounded up."""
-        self.host, self.name = host, name
+    def __init__(self, host: Host, name: str, lease_s: float, title: str = "") -> None:
+        """Nothing is contacted yet. ``lease_s`` is how long it holds without a renewal, in whole seconds, rounded up.
+
+        ``title`` names the lock in messages, when that is not its ``name`` on the target.
+        """
+        self.host, self.name, self.title = host, name, title or name
         self._lease = max(1, -int(-lease_s // 1))
         self._root, self._folder = root_of(host), folder_name(name)
 
@@ -111,7 +114,7 @@ class Lock:
         if lines[0] == "locked":
             state = _state(lines[1:])
             raise Locked(
-                f"{self.host.name}: {self.name} is locked by {state.owner} for {state.since_s} s; it holds for another "
+                f"{self.host.name}: {self.title} is locked by {state.owner} for {state.since_s} s; it holds for another "
                 f"{state.left_s} s unless it is renewed",
                 hint=f"wait until it has ended, or end it with `invoke drill.stop {one_line(state.owner.run)}`")
         token = int(lines[0].removeprefix("taken "))
@@ -124,7 +127,7 @@ class Lock:
         """
         lines = call(self.host, "beat_all", self._root, "", self._folder, str(token), deadline=deadline).text.split("\n")
         if f"fenced {self._folder}" in lines:
-            raise Fenced(f"{self.host.name}: the lock on {self.name} is not ours any more: it was not renewed in time and "
+            raise Fenced(f"{self.host.name}: the lock on {self.title} is not ours any more: it was not renewed in time and "
                          "somebody else took it over", hint="look with `invoke drill.list` who runs there now")
         return next((line.removeprefix("stop ") for line in lines if line.startswith("stop ")), "")
 
