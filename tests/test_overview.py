@@ -14,7 +14,7 @@ from drillbook.project import Project
 from drillbook.recovery import needs_recovery
 from drillbook.redact import Redactor
 from drillbook.report import folders, publish
-from tests.program import HEAD, VERIFY, step
+from tests.program import HEAD, VERIFY, Folder, step
 
 NOW = datetime.now(UTC)
 """When the tests were collected, which may be minutes ago."""
@@ -334,3 +334,20 @@ def test_what_was_announced_behind_the_damage_is_told_too(shelf, capsys):
     _, said = recovered(shelf, capsys)
     assert "whole: 1 up to the damage, 2 behind it" in said
     assert "rm -f /x" in said
+
+
+def test_a_suite_has_its_verdict_in_the_list_of_runs(tmp_path):
+    folder = Folder(tmp_path)
+    folder.write("restore:\n" + step(["true"]))
+    (tmp_path / "drills" / "all.yml").write_text("suite: all\ntitle: All\ndrills: [sample]\n")
+    assert folder.run("drill", "all").returncode == 0
+    said = folder.run("report.list").stdout
+    assert "journal lost" not in said
+    rows = [line.split()[2] for line in said.splitlines()[1:]]
+    assert rows == ["passed", "passed"]
+    suite = folder.latest
+    (suite / "result.json").unlink()
+    (suite / "attestation.json").unlink()
+    assert [line.split()[2] for line in folder.run("report.list").stdout.splitlines()[1:]] == ["unfinished", "passed"]
+    next(suite.glob(f"*/{FILE}")).unlink()
+    assert "journal lost" in folder.run("report.list").stdout, "of the drill inside"

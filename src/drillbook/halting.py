@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
 from rich.text import Text
 
 from drillbook import conduct, stopping
 from drillbook.console import console
-from drillbook.errors import DrillbookError
+from drillbook.errors import DrillbookError, UnknownName
 from drillbook.host import Deadline, Host
 from drillbook.hosting import Hosts
 from drillbook.identity import HOST, LockName
@@ -19,7 +20,10 @@ from drillbook.inventory import CONTROLLER, Inventory
 from drillbook.journal import alive
 from drillbook.leases import Lock, LockState
 from drillbook.project import Project
+from drillbook.report import folders
 from drillbook.result import EXIT, EXIT_RESIDUE, Verdict
+from drillbook.strict import did_you_mean
+from drillbook.views import program
 
 ANSWER_S = 10.0
 POLL_S = 0.25
@@ -38,8 +42,9 @@ class Held:
     state: LockState
 
 
-def held(inventory: Inventory, open_host: Callable[[str], Host], run: str = "") -> tuple[list[Held], dict[str, str]]:
-    """The locks that runs hold on the targets of ``inventory``, all or those of ``run``; and the hosts that were silent."""
+def held(inventory: Inventory, open_host: Callable[[str], Host],
+         runs: Collection[str] = ()) -> tuple[list[Held], dict[str, str]]:
+    """The locks that runs hold on the targets of ``inventory``, all or those of ``runs``; and the hosts that were silent."""
     found: list[Held] = []
     silent: dict[str, str] = {}
     for name, host, title in _locks(inventory):
@@ -51,7 +56,7 @@ def held(inventory: Inventory, open_host: Callable[[str], Host], run: str = "") 
         except (DrillbookError, TimeoutError) as error:
             silent[host] = getattr(error, "message", str(error))
             continue
-        if state is not None and state.held and run in ("", state.owner.run):
+        if state is not None and state.held and (not runs or state.owner.run in runs):
             found.append(Held(title, host, lock, state))
     return found, silent
 
@@ -92,36 +97,64 @@ def _holds(one: Held) -> bool:
 def stop(project: Project, run: str, inventory_name: str) -> int:
     """Stop ``run``, or every run on the inventory's targets and in this project, and wait until they have ended.
 
-    Returns 0 when they ended, 5 when one did not, 4 when there was none and some target gave no answer.
+    Returns 0 when they ended, 5 when one did not, 4 when there was none and some target gave no answer. Raises
+    UnknownName for a run that is neither here nor on the targets.
     """
     out = console()
     who = conduct.operator()
-    folders = [folder for folder in project.runs() if run in ("", folder.name) and alive(folder)]
-    for folder in folders:
-        (folder / stopping.FILE).write_text(who + "\n", encoding="utf-8")
+    going = [folder for folder in project.runs() if run in ("", folder.name, folder.parent.name) and alive(folder)]
     inventory = project.inventory(inventory_name)
+    for folder in going:
+        (folder / stopping.FILE).write_text(who + "\n", encoding="utf-8")
     hosts = Hosts(lambda name: conduct.connect(inventory, name))
     try:
-        locks, silent = held(inventory, hosts.get, run)
+        locks, silent = held(inventory, hosts.get, {run, *(folder.name for folder in going)} if run else ())
         for host, why in silent.items():
             out.print(Text(f"? {host}: {why}", style="yellow"))
         request(locks, who)
-        for name in sorted({*(folder.name for folder in folders), *(one.state.owner.run for one in locks)}):
+        for name in sorted({*(folder.name for folder in going), *(one.state.owner.run for one in locks)}):
             out.print(Text(f"asked {name} to stop; it puts everything back first"))
         left = await_release(locks, ENDING_S)
-        alive_yet = _await_end(folders, ENDING_S)
+        alive_yet = _await_end(going, ENDING_S)
     finally:
         hosts.close()
     for folder in alive_yet:
         out.print(Text(f"✗ {folder.name} is still running", style="bold red"))
     for one in left:
         out.print(Text(f"✗ {one.state.owner.run} still holds {one.name} on {one.host}", style="bold red"))
-    if not folders and not locks:
-        out.print(Text("no run was found" + (" where an answer came from" if silent else "")))
-        return EXIT[Verdict.REFUSED] if silent else 0
+    if not going and not locks:
+        return _nothing(project, run, out, silent=bool(silent))
     if not left and not alive_yet:
         out.print(Text("✓ stopped", style="green"))
     return EXIT_RESIDUE if left or alive_yet else 0
+
+
+def _nothing(project: Project, run: str, out: Console, *, silent: bool) -> int:
+    """Say why nothing was stopped: no run at all, one that has ended, one that died. Raises UnknownName for another name."""
+    here = {folder.name: folder for folder in project.runs()}
+    known = here | {folder.parent.name: folder.parent for folder in here.values() if folder.parent != project.reports}
+    if run in known:
+        return _over(run, [folder for folder in here.values() if run in (folder.name, folder.parent.name)], known[run], out)
+    if run and not silent:
+        going = [name for name, folder in here.items() if alive(folder)]
+        raise UnknownName(f"there is no run {run!r}: neither in {project.reports} nor with a lock on a target",
+                          hint=did_you_mean(run, going or known) + (
+                              f"running here: {', '.join(going)}" if going else "no run of this project is going on"))
+    out.print(Text("no run was found" + (" where an answer came from" if silent else "")))
+    return EXIT[Verdict.REFUSED] if silent else 0
+
+
+def _over(run: str, inside: Sequence[Path], folder: Path, out: Console) -> int:
+    """Say that a run is over: ended, or its controller died and a recovery is due."""
+    dead = [one.name for one in inside if folders.last_word(one) is None]
+    for name in dead:
+        out.print(Text(f"✗ {name} is not running: its controller died", style="bold red"))
+        out.print(Text(f"  put back what it left: {program()} drill.recover {name}"), soft_wrap=True)
+    if dead:
+        return EXIT_RESIDUE
+    verdict = folders.verdict(folder)
+    out.print(Text(f"{run} has ended already{f': {verdict}' if verdict else ''}; there was nothing to stop"), soft_wrap=True)
+    return 0
 
 
 def _await_end(folders: Sequence[Path], seconds: float) -> list[Path]:

@@ -276,7 +276,10 @@ def runs(project: Project, *, everything: bool = False) -> int:
 def _run_row(table: Table, folder: Path, *, inner: bool) -> None:
     result = _result(folder)
     verdict = result["verdict"] if result else "unfinished"
-    if remains.lost(folder):
+    inside = [] if inner or (folder / FILE).exists() else remains.drills_in(folder)
+    if inside and result is None:
+        verdict = "running" if any(folders.alive(one) for one in inside) else "unfinished"
+    elif not inside and remains.lost(folder):
         verdict = "journal lost"
     elif (folder / FILE).exists() and folders.last_word(folder) is None:
         verdict = "running" if folders.alive(folder) else "unfinished"

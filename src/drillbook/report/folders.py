@@ -29,6 +29,14 @@ def begun(run: str) -> str:
     return "{}-{}-{}T{}:{}:{}.{}Z".format(*found.groups()[:7]) if found else ""
 
 
+def verdict(folder: Path) -> str:
+    """The verdict in the result of a run or a suite; empty when it has none that can be read."""
+    try:
+        return str(_object((folder / "result.json").read_bytes()).get("verdict") or "")
+    except OSError:
+        return ""
+
+
 def first_event(folder: Path) -> dict[str, Any]:
     """The first event of a run's journal; empty when it has none that can be read."""
     try:
