@@ -229,3 +229,41 @@ def test_keys_that_cannot_sign(desk):
     with pytest.raises(UsageError, match="could not sign"):
         desk.approve("broken")
     assert not list(desk.root.glob("approvals/*"))
+
+
+def signed(desk, **changes):
+    """An approval signed by hand, as nobody can make it with ``drill.approve``."""
+    _, files = desk.approve()
+    files.text.write_text(json.dumps({**json.loads(files.text.read_text()), **changes}))
+    files.signature.unlink()
+    subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-n", "drillbook-approval", "-f", desk.keys["alice"], files.text],
+                   check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(("days", "code"), [(30, None), (31, "approval-expired"), (400, "approval-expired")])
+def test_an_approval_that_was_signed_by_hand_for_too_long_does_not_count(desk, days, code):
+    signed(desk, until=(NOW + timedelta(days=days)).isoformat())
+    look = desk.look()
+    assert (look.refusal.code if look.refusal else None) == code
+    if code:
+        assert look.facts() is None
+        assert f"for {days} days" in look.refusal.measured
+
+
+@pytest.mark.parametrize(("minutes", "code"), [(10, None), (11, "approval-not-verified")])
+def test_an_approval_from_the_future_counts_only_as_far_as_clocks_differ(desk, minutes, code):
+    signed(desk, made=(NOW + timedelta(minutes=minutes)).isoformat())
+    look = desk.look()
+    assert (look.refusal.code if look.refusal else None) == code
+
+
+@pytest.mark.parametrize("key", ["drill", "environment", "plan_digest"])
+def test_an_approval_of_anything_else_does_not_count(desk, key):
+    signed(desk, **{key: "sha256:" + "0" * 64})
+    assert desk.code() == "approval-changed"
+
+
+@pytest.mark.parametrize("key", ["made", "until"])
+def test_a_time_without_a_zone_is_no_time(desk, key):
+    signed(desk, **{key: "2026-11-25T03:00:00"})
+    assert desk.code() == "approval-not-verified"

@@ -9,8 +9,9 @@ import pytest
 
 from drillbook import journal as journal_module
 from drillbook.errors import JournalError
-from drillbook.journal import FILE, Journal, read
+from drillbook.journal import FILE, Journal, read, salvage
 from drillbook.redact import Redactor
+from drillbook.values import canonical, digest
 
 
 def written(folder, count=5, **options):
@@ -154,3 +155,30 @@ def test_a_system_that_does_not_tell_is_not_asked(tmp_path, monkeypatch):
     journal = Journal(tmp_path, Redactor([]), origin=0.0)
     assert journal.append("phase.started", {"phase": "restore"}).data == {"phase": "restore"}
     journal.close()
+
+
+def test_a_line_that_was_written_anew_with_a_hash_of_its_own_does_not_fit_the_next(tmp_path):
+    """Whoever changes a line can make its hash fit; the line behind it still names the old one."""
+    path = written(tmp_path)
+    lines = path.read_bytes().splitlines()
+    content = json.loads(lines[1])
+    del content["hash"]
+    content["data"]["n"] = 9
+    lines[1] = canonical(content | {"hash": digest(canonical(content))})
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    with pytest.raises(JournalError, match=f"{FILE}:3: the chain is broken"):
+        read(path)
+    assert [event.data["n"] for event in salvage(path)[0].events] == [0, 9], "it is read as far as it fits"
+
+
+def test_a_line_that_was_left_out_and_the_rest_numbered_anew_does_not_fit(tmp_path):
+    path = written(tmp_path)
+    lines = path.read_bytes().splitlines()
+    anew = [json.loads(line) for line in (lines[0], *lines[2:])]
+    for number, content in enumerate(anew):
+        del content["hash"]
+        content["seq"] = number
+        anew[number] = content | {"hash": digest(canonical(content))}
+    path.write_bytes(b"".join(canonical(content) + b"\n" for content in anew))
+    with pytest.raises(JournalError, match=f"{FILE}:2: the chain is broken"):
+        read(path)

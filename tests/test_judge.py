@@ -543,3 +543,74 @@ def test_a_journal_cut_anywhere_is_never_passed(tmp_path, end):
 def test_judging_twice_gives_the_same(tmp_path):
     story = Story(tmp_path).good()
     assert story.judge() == story.judge()
+
+
+@pytest.mark.parametrize(
+    ("survivors", "measured", "wanted"),
+    [
+        ([[1, 100], [103, 110], [112, 400]], "3 missing, the first is 101", "every write up to 199"),
+        ([[2, 400]], "1 missing, the first is 1", "every write up to 199"),
+        ([[1, 197], [199, 400]], "1 missing, the first is 198", "every write up to 199"),
+        # The last ones before the fault, and all behind it, are a loss; nothing that was kept is newer.
+        ([[1, 190], [241, 400]], None, None),
+        ([[1, 199], [205, 400]], None, None),
+        # Both: a hole, and a loss behind it.
+        ([[1, 150], [152, 190], [241, 400]], "1 missing, the first is 151", "every write up to 190"),
+    ],
+)
+def test_a_write_that_is_missing_before_newer_ones_that_were_kept_is_a_hole(tmp_path, survivors, measured, wanted):
+    """A restore brings back a point in time: what is older than the newest kept write is there, or the backup is torn."""
+    story = Story(tmp_path, DRILL.replace("rpo: 1s", "rpo: 60s")).fault().availability(*SAMPLES).recovery()
+    result = story.canary(ACKS, survivors).end().judge().result
+    holes = [one for one in result.findings if one.code == "hole-in-survivors"]
+    assert [(one.measured, one.wanted) for one in holes] == ([(measured, wanted)] if measured else [])
+    assert [one.step for one in holes] == ["probe.2"] * len(holes)
+    if measured and survivors[0][0] == 1:
+        assert (result.verdict, result.reason) == (Verdict.FAILED, holes[0].title)
+        assert result.objectives["rpo"].met is True, "the figure alone would not tell"
+    assert (result.verdict is Verdict.PASSED) is not bool(holes)
+
+
+@pytest.mark.parametrize(("last", "silent"), [(10.05, True), (10.3, True), (10.9, True), (11.1, False), (13.9, False)])
+def test_a_probe_that_is_silent_for_long_before_the_verification_ends_cannot_tell(tmp_path, last, silent):
+    """The verification ends at 14 s; three seconds without a sample are too many, wherever the last one was good."""
+    story = Story(tmp_path, DRILL.replace("rto: 5s, ", "").replace(", detect: 1s", "")).fault()
+    story.availability(*grid(5.0, 10.0, True), (last - 0.02, last, True, None)).canary(ACKS, [[1, 400]])
+    result = story.recovery().end().judge().result
+    told = [(one.step, one.measured) for one in result.findings if one.code == "probe-failed"]
+    assert told == ([("probe.1", "it took no samples after the disruption")] if silent else [])
+    assert result.verdict is (Verdict.INCONCLUSIVE if silent else Verdict.PASSED)
+
+
+@pytest.mark.parametrize(("acknowledged", "silent"), [(205, True), (215, True), (223, False), (275, False)])
+def test_a_canary_that_is_silent_for_long_before_the_verification_ends_cannot_tell(tmp_path, acknowledged, silent):
+    story = Story(tmp_path).fault().availability(*SAMPLES)
+    acks = [ack for ack in ACKS if ack[0] <= acknowledged]
+    result = story.canary(acks, [[1, 400]]).recovery().end().judge().result
+    assert ("probe-failed" in codes(result)) is silent
+    assert result.verdict is (Verdict.INCONCLUSIVE if silent else Verdict.PASSED), result.reason
+
+
+@pytest.mark.parametrize(
+    ("good", "recovered"),
+    [
+        # Good for too short a time, and then nothing more was asked.
+        (grid(12.4, 13.1, True), None), (grid(12.4, 13.25, True), None), (grid(12.4, 13.5, True), 12.41),
+        # It ends with the verification: the run waits until it lasted, so it did not.
+        ([*grid(12.4, 13.4, True), *grid(13.4, 13.5, False), *grid(13.5, 14.0, True)], None),
+        ([*grid(12.4, 12.6, True), *grid(12.6, 12.7, False), *grid(12.7, 14.0, True)], 12.71),
+        # What begins after the verification comes too late, though it lasts.
+        (grid(14.1, 18.0, True), None), (grid(13.5, 18.0, True), 13.51),
+    ],
+)
+def test_a_recovery_counts_when_it_lasts_and_began_before_the_verification_ended(tmp_path, good, recovered):
+    story = Story(tmp_path).fault().availability(*grid(5.0, 10.1, True), *grid(10.1, good[0][0], False), *good)
+    result = story.canary(ACKS, [[1, 400]]).recovery().end().judge().result
+    lasting = [one for one in result.findings if one.code == "not-recovered"]
+    if recovered is None:
+        assert (result.clocks["rto_s"], result.verdict) == (None, Verdict.FAILED)
+        assert len(lasting) == 1
+        assert result.reason == lasting[0].title
+    else:
+        assert result.clocks["rto_s"] == pytest.approx(recovered - 10.0)
+        assert (lasting, result.verdict) == ([], Verdict.PASSED)

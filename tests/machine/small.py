@@ -1,0 +1,104 @@
+"""Small drills on hosts of memory, run by the real runner: no program is started, and nobody waits."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+
+import drillbook.actions
+from drillbook import inventory, journal, plan, spec
+from drillbook.hosts.fake import FakeHost, Reply
+from drillbook.journal import FILE, History, Journal, read
+from drillbook.judge import judge
+from drillbook.redact import Redactor
+from drillbook.runner import Runner
+from drillbook.steps import Stage
+from drillbook.stopping import Stop
+from tests.machine.world import RUN
+
+HEAD = "drill: sample\ntitle: A sample\nservice: app\n"
+HOSTS = """\
+environment: lab
+hosts: {a: {address: 127.0.0.1}, b: {address: 127.0.0.1, port: 2222}}
+services: {app: {kind: process, host: a}, other: {kind: process, host: b}}
+"""
+VERIFY = "verify:\n  - command.run: {argv: [look]}\n    hosts: a\n"
+ACTIONS = str(Path(__file__).parent / "actions")
+
+
+def pretending(monkeypatch):
+    """Add the family of pretended actions until the test ends."""
+    monkeypatch.setattr(drillbook.actions, "__path__", [*drillbook.actions.__path__, ACTIONS])
+    monkeypatch.delitem(sys.modules, "drillbook.actions.pretend", raising=False)
+
+
+class Small:
+    """Two hosts that know no command but those that a test teaches them with ``on``; ``acts`` lists what they were told."""
+
+    def __init__(self, folder, hosts=None):
+        self.folder = folder
+        self.hosts = hosts or {name: FakeHost(name) for name in ("a", "b")}
+        self.stop = Stop()
+        self.redactor = Redactor(())
+        if hosts is None:
+            for host in self.hosts.values():
+                for word in ("sh", "rm", "look", "make", "mend"):
+                    host.on(word, Reply(0))
+
+    def plan(self, text, hosts=HOSTS):
+        (self.folder / "hosts.yml").write_text(hosts)
+        (self.folder / "sample.yml").write_text(HEAD + text + ("" if "verify:" in text else VERIFY))
+        return plan.make(spec.load(self.folder / "sample.yml"), inventory.load(self.folder / "hosts.yml"))
+
+    def stage(self, made, observer=None):
+        """A stage of its own, for what is called without a runner; its journal is closed by the test's end."""
+        writer = Journal(self.folder, self.redactor, origin=0.0, observer=observer)
+        return Stage(made, writer, self.hosts.__getitem__, self.folder, dict(RUN), self.redactor)
+
+    def run(self, text, observer=None):
+        """Run a drill to its end; what it left."""
+        made = self.plan(text) if isinstance(text, str) else text
+        stage = self.stage(made, observer)
+        header = {"tool": "test", "operator": "nobody", "controller": "here"}
+        try:
+            return Runner(stage, lambda names: {}, header, self.stop).run()
+        finally:
+            stage.journal.close()
+
+    @property
+    def events(self):
+        return read(self.folder / FILE).events
+
+    def kinds(self, *kinds):
+        """Step and kind of those events, in their order."""
+        return [(event.step, event.kind) for event in self.events if event.kind in kinds]
+
+    def ended(self):
+        """How each step ended, by its id and host."""
+        return {(event.step, event.host): event.kind if event.kind == "done" else event.data["outcome"]
+                for event in self.events if event.kind in ("done", "failed")}
+
+    @property
+    def result(self):
+        return judge(History(self.events, torn=False)).result
+
+    def acts(self, name="a"):
+        """First words of the commands that a host was told, without those that only look whether a program is there."""
+        return [call.argv[0] for call in self.hosts[name].calls if call.argv[0] not in ("sh", "rm")]
+
+
+class Disk:
+    """Follows what of a journal is on the disk for certain: what was there at the last flush."""
+
+    def __init__(self, monkeypatch, path):
+        self.path, self.safe = path, b""
+        self._lock = threading.Lock()
+        flush = journal.os.fsync
+
+        def fsync(descriptor):
+            flush(descriptor)
+            with self._lock:
+                self.safe = self.path.read_bytes() if self.path.exists() else b""
+
+        monkeypatch.setattr(journal.os, "fsync", fsync)

@@ -1,0 +1,87 @@
+"""The redactor: secrets within secrets, across the pieces of a stream, and in the forms in which programs print them."""
+
+import base64
+import io
+import json
+import shlex
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from drillbook.redact import Redactor
+
+NESTED = ["hunter2", "hunter2-of-the-database", "the-database-password"]
+
+
+def streamed(secrets, pieces):
+    file = io.BytesIO()
+    writer = Redactor(secrets).writer(file)
+    for piece in pieces:
+        assert writer.write(piece) == len(piece)
+    return file, writer
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_secrets_that_begin_alike_the_longer_is_hidden_whole(order):
+    redactor = Redactor(NESTED[::order])
+    text = "user hunter2-of-the-database and hunter2, then the-database-password"
+    assert redactor.text(text) == "user *** and ***, then ***"
+    assert redactor.data(text.encode()) == b"user *** and ***, then ***"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("size", [1, 3, 7, 100])
+def test_a_stream_hides_a_secret_whole_wherever_it_is_cut(order, size):
+    text = b"user hunter2-of-the-database, then the-database-password" * 5 + b" and hunter2"
+    file, writer = streamed(NESTED[::order], [text[at:at + size] for at in range(0, len(text), size)])
+    writer.finish()
+    assert file.getvalue() == b"user ***, then ***" * 5 + b" and ***"
+    assert writer.bytes == len(file.getvalue())
+
+
+def test_a_stream_keeps_back_no_more_than_the_longest_secret():
+    """Evidence of gigabytes is written while it comes."""
+    file, writer = streamed(["hunter2"], [b"x" * 1000])
+    assert len(file.getvalue()) >= 1000 - 4 * len("hunter2")
+    writer.write(b"y" * 1000)
+    assert len(file.getvalue()) >= 2000 - 4 * len("hunter2")
+    writer.finish()
+    assert file.getvalue() == b"x" * 1000 + b"y" * 1000
+
+
+def test_a_stream_without_secrets_is_passed_on_at_once():
+    file, writer = streamed([], [b"abc", b"def"])
+    assert file.getvalue() == b"abcdef"
+    assert writer.finish() == "bef57ec7f53a6d40beb640a780a639c83bc29ac8a9816f1fc6c5c6dcd93c4721"
+
+
+@pytest.mark.parametrize("secret", ["geheim&mehr/x y", "pa'ss \"word\"", "schlüßel\tneu", "back\\slash"])
+@pytest.mark.parametrize("form", [
+    str, quote, lambda secret: quote(secret, safe=""), quote_plus,
+    json.dumps, lambda secret: json.dumps(secret, ensure_ascii=False),
+    lambda secret: secret.encode("unicode_escape").decode(), shlex.quote])
+def test_forms_in_which_programs_print_a_secret_are_hidden(secret, form):
+    said = Redactor([secret]).text(f"it said <{form(secret)}>")
+    assert said.removeprefix("it said <").removesuffix(">").strip("'\"") == "***"
+
+
+@pytest.mark.parametrize("before", ["", "u", "us", "use", "user"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_base64_of_a_text_with_a_secret_in_it_is_hidden_at_every_alignment(before, encode):
+    secret = "hunter2?>~~hunter2"
+    whole = encode(f"{before}{secret}:more".encode()).decode()
+    said = Redactor([secret]).text(whole)
+    assert "***" in said
+    assert len(said.replace("***", "")) <= len(whole) - len(secret), "hardly more than what stands around it is left"
+
+
+def test_what_is_too_short_to_be_looked_for_hides_nothing():
+    assert Redactor(["abc"]).text("the abc of it") == "the abc of it"
+    assert Redactor(["abcd"]).text("the abcd of it") == "the *** of it"
+    assert Redactor([]).data(b"abc") == b"abc"
+
+
+def test_values_are_hidden_in_keys_and_at_every_depth():
+    redactor = Redactor(["hunter2"])
+    assert redactor.value({"hunter2": [("x", "hunter2"), {"n": 1, "none": None, "deep": {"hunter2!": True}}]}) == {
+        "***": [["x", "***"], {"n": 1, "none": None, "deep": {"***!": True}}]}
