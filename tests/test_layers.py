@@ -11,7 +11,7 @@ LAYERS = [
     {"errors"}, {"explaining"}, {"findings"}, {"values", "console", "invoking"}, {"services", "redact", "strict", "web"}, {"host"}, {"identity"}, {"manager", "leases"},
     {"store"}, {"action"}, {"carry"}, {"transfer", "stored"}, {"backupset"}, {"probe"}, {"template", "placeholders"}, {"postgresql", "archive", "keyspace", "vectors", "hostfaults", "monitoring", "containers"}, {"patterns"}, {"ansible"}, {"reading"}, {"window"}, {"inventory", "entries"}, {"diagnosing"}, {"spec"}, {"planned"}, {"plan", "guard", "approval"}, {"journal"},
     {"sampling"}, {"evidence", "capacity", "tracing"},
-    {"intents", "remains"}, {"remedy"}, {"hosts", "actions", "probes", "lab"}, {"result"}, {"tracks", "notes", "detection"}, {"recording", "stopping", "reaching", "liveness"}, {"holding"}, {"steps", "probing"}, {"revert"}, {"ending"}, {"hosting", "departed"}, {"watching", "readiness"}, {"runner", "recovery", "clearing"},
+    {"intents", "remains"}, {"remedy"}, {"hosts", "actions", "probes", "lab"}, {"result"}, {"tracks", "notes", "detection"}, {"recording", "stopping", "reaching", "liveness", "pulse"}, {"holding"}, {"steps", "probing"}, {"revert"}, {"ending"}, {"hosting", "departed"}, {"watching", "readiness"}, {"runner", "recovery", "clearing"},
     {"figures"}, {"availability"}, {"measure", "diagnosed"}, {"judge"}, {"report", "earlier"}, {"attesting", "contacting"}, {"project", "reference", "schema", "views", "verifying"}, {"conduct", "handbook", "listing", "audit", "scaffold", "overview"}, {"checking", "showing", "halting", "incident", "labs"}, {"desk", "rehearsal"}, {"tasks"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -13,7 +13,7 @@ from itertools import pairwise
 from drillbook.figures import Figure, Figures, phase_spans, session
 from drillbook.findings import Finding, finding
 from drillbook.journal import Event
-from drillbook.tracks import Sample, canaries, enough_s, hole_s, samples_of, silent_s
+from drillbook.tracks import Sample, Stalls, canaries, enough_s, hole_s, samples_of, silent_s, unheard_of
 
 
 def availability(result: Figures, events: Sequence[Event], disruption: float | None) -> None:
@@ -21,6 +21,7 @@ def availability(result: Figures, events: Sequence[Event], disruption: float | N
     probes = samples_of(events)
     why = "nothing was injected" if disruption is None else "the drill has no availability probe" if not probes else None
     looks = _looks(events, result.end)
+    result.findings += _stalled(events, looks)
     lasting = [] if disruption is None else _refused(result, events, disruption, looks)
     if disruption is None or why:
         _none(result, why or "")
@@ -51,8 +52,8 @@ def _measured(result: Figures, bad: Sequence[_Outage], lasting: Sequence[_Outage
               events: Sequence[Event]) -> None:
     """The figures of outages that availability probes saw, as long as those that canaries saw last."""
     both = [*bad, *lasting]
-    open_ended = [outage for outage in both if outage.recovered is None]
-    result.findings += [_not_recovered(outage, events) for outage in bad if outage.recovered is None][:1]
+    open_ended = [outage for outage in both if outage.left_bad]
+    result.findings += [_not_recovered(outage, events) for outage in bad if outage.left_bad][:1]
     if earlier := [outage for outage in both if outage.earlier]:
         result.findings.append(finding("probe-bad-before", step=earlier[0].probe, measured=earlier[0].earlier,
                                        wanted="good when the fault was injected"))
@@ -96,8 +97,19 @@ def _refused(result: Figures, events: Sequence[Event], disruption: float, looks:
                                            measured="it wrote nothing after the disruption, or not until the end"))
         elif outage := looks[record.probe].outage(samples, disruption):
             found.append(outage)
-    result.findings += [_not_recovered(outage, events) for outage in found if outage.recovered is None][:1]
+    result.findings += [_not_recovered(outage, events) for outage in found if outage.left_bad][:1]
     return found
+
+
+def _stalled(events: Sequence[Event], looks: Mapping[str, _Look]) -> list[Finding]:
+    """A finding when samples say nothing, since the controller itself stood still."""
+    missed = {key: len(look.unheard) for key, look in looks.items() if look.unheard}
+    if not missed:
+        return []
+    counts = ", ".join(f"{key}: {count} sample{'s' if count > 1 else ''}" for key, count in missed.items())
+    longest = max(last - first for first, last in Stalls.of(events).spans)
+    return [finding("controller-stalled", wanted="a controller that listens all the time",
+                    measured=f"not measured: {counts}; it stood still for up to {longest:.3f} s")]
 
 
 def _not_recovered(outage: _Outage, events: Sequence[Event]) -> Finding:
@@ -151,9 +163,10 @@ def _cleaned(events: Sequence[Event]) -> float:
 
 def _looks(events: Sequence[Event], end: float) -> dict[str, _Look]:
     limit, cleaned = _limit(events, end), _cleaned(events)
-    return {event.data["probe"]: _Look(event.data["probe"], float(event.data["every_s"]),
-                                       float(event.data.get("timeout_s") or 0.0), limit, cleaned)
-            for event in events if event.kind == "probe.started"}
+    missed = unheard_of(events) | {record.probe: list(record.unheard) for record in canaries(events)}
+    started = [event.data for event in events if event.kind == "probe.started"]
+    return {data["probe"]: _Look(data["probe"], float(data["every_s"]), float(data.get("timeout_s") or 0.0), limit, cleaned,
+                                 missed[data["probe"]]) for data in started}
 
 
 def _relapsed(left: Sequence[Sample | None]) -> list[Finding]:
@@ -189,7 +202,12 @@ class _Outage:
     earlier: str
     """What shows that it was bad already before the disruption; empty when it was good."""
     blind: str
-    """Why it cannot be told when it was good again for long enough, though it was good; empty when it can."""
+    """Why it cannot be told when, or if, it was good again for long enough; empty when it can."""
+
+    @property
+    def left_bad(self) -> bool:
+        """Was it seen not to be good again for long enough by the end of the verification?"""
+        return self.recovered is None and not self.blind
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +221,8 @@ class _Look:
     """The end of the verification."""
     cleaned: float
     """From then on interruptions are the drill's own."""
+    unheard: Sequence[Sample]
+    """Samples that say nothing, since the controller itself stood still."""
 
     @property
     def enough(self) -> float:
@@ -238,7 +258,7 @@ class _Look:
         good = [sample for sample in samples if sample.ok and sample.start > last.start]
         recovered, blind = min(good, key=lambda s: s.end, default=None), ""
         if recovered is None or recovered.end > self.limit or max(s.end for s in good) - recovered.start < self.enough:
-            recovered = None
+            recovered, blind = None, self._unwatched(last)
         else:
             again = self._after_holes(good)
             if again.end > self.limit:
@@ -262,6 +282,11 @@ class _Look:
             if hole > (silent_s if lasted else hole_s)(self.every, self.timeout):
                 begin = following
         return min((one for one in good if one.start >= begin.start), key=lambda one: one.end)
+
+    def _unwatched(self, last: Sample) -> str:
+        """Why nothing shows that it stayed bad after its last bad sample; empty when it was watched."""
+        missed = [one for one in self.unheard if last.start < one.start < self.limit]
+        return f"was not measured from {missed[0].start:.3f} s on: the controller itself stood still" if missed else ""
 
     def _earlier(self, samples: Sequence[Sample], first: Sample, disruption: float) -> str:
         """Why the outage is not the fault's: there was no good sample between what was bad before it and ``first``."""

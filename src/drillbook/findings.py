@@ -170,6 +170,8 @@ CATALOGUE: dict[str, Kind] = {
         "Bring the service back by hand now; then find out which restore step did not do what it says."),
     "controller-suspended": Kind(HIGH, "The controller was suspended while it measured",
         "Its clock stood still meanwhile: keep the machine from sleeping while a drill runs, and run it again."),
+    "controller-stalled": Kind(LOW, "The controller itself stood still while it listened for answers",
+        "What it could not have heard counts as neither good nor bad: give it more of its processor, and look at its load."),
     "no-outage-seen": Kind(LOW, "The probe saw no outage, though the fault was active",
         "The service hid the fault, or the outage was shorter than the probe's interval."),
     "acknowledged-writes-lost": Kind(MEDIUM, "Acknowledged writes were lost",

@@ -9,25 +9,30 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from drillbook.action import Context
 from drillbook.journal import Journal
 from drillbook.probe import Availability, Canary, CanaryWriter, Lost
-from drillbook.tracks import hole_s, ranges
+from drillbook.pulse import Pulse
+from drillbook.tracks import Sample, enough_s, hole_s, ranges, unheard
 from drillbook.web import traced
 
 FLUSH_S = 0.5
 WORKERS = 32
+SETTLE_LIMIT_S = 60.0
+"""Seconds that a probe has to become good for long enough."""
 
 
 class _Track:
     """What availability and canary share: a thread on a schedule, a buffer, and a thread that flushes it."""
 
-    def __init__(self, probe_id: str, every: float, timeout: float, journal: Journal, beat: threading.Condition) -> None:
-        self.id, self.every, self.journal, self.beat = probe_id, every, journal, beat
+    def __init__(self, probe_id: str, every: float, timeout: float, probes: Probes) -> None:
+        self.id, self.every, self.timeout, self.journal, self.beat = probe_id, every, timeout, probes.journal, probes.beat
+        self.pulse = probes.pulse
         self._hole = hole_s(every, timeout)
         self.halt = threading.Event()
         self.error: str | None = None
@@ -35,6 +40,7 @@ class _Track:
         self._first_good: float | None = None
         self._last_good = -math.inf
         self._last_begun = -math.inf
+        self._under_way: list[float] = []
         self._threads = [threading.Thread(target=work, name=f"{probe_id}-{work.__name__}", daemon=True)
                          for work in (self._keep_schedule, self._flush_often)]
 
@@ -55,9 +61,21 @@ class _Track:
         self.flush()
         self.journal.append("probe.ended", {"probe": self.id, "error": self.error})
 
-    def _saw(self, *, good: bool, start: float, end: float) -> None:
+    def _begins(self) -> float:
+        """Note that a sample begins now, on the run's clock."""
+        start = time.monotonic() - self.journal.origin
         with self.beat:
-            if good and start > self._last_bad:
+            self._under_way.append(start)
+        return start
+
+    def _saw(self, *, good: bool, start: float, end: float) -> None:
+        """Take in a sample; one that the controller could not have heard tells nothing."""
+        told = not unheard(Sample(start, end, good, None), self.timeout, self.pulse.stood(start, end))
+        with self.beat:
+            self._under_way.remove(start)
+            if not told:
+                pass
+            elif good and start > self._last_bad:
                 if self._first_good is None or start - self._last_begun > self._hole:
                     self._first_good = start
                 self._last_good = max(self._last_good, end)
@@ -77,6 +95,11 @@ class _Track:
         """Was there a bad sample that ended after ``clock``?"""
         with self.beat:
             return self._last_bad > clock
+
+    def answered(self, clock: float) -> bool:
+        """Has every sample ended that began before ``clock``? One that hangs may still turn out bad."""
+        with self.beat:
+            return not any(start < clock for start in self._under_way)
 
     def _keep_schedule(self) -> None:
         try:
@@ -111,10 +134,9 @@ class _Track:
 class AvailabilityTrack(_Track):
     """An availability probe that runs."""
 
-    def __init__(self, probe_id: str, probe: Availability, context: Context, journal: Journal,
-                 beat: threading.Condition) -> None:
+    def __init__(self, probe_id: str, probe: Availability, context: Context, probes: Probes) -> None:
         """A probe on its schedule; call ``start``."""
-        super().__init__(probe_id, float(probe.every), float(probe.timeout), journal, beat)
+        super().__init__(probe_id, float(probe.every), float(probe.timeout), probes)
         self.probe, self.context = probe, context
         self._samples: list[list[Any]] = []
         self._late = 0
@@ -127,18 +149,17 @@ class AvailabilityTrack(_Track):
             self._pool.submit(self._sample, due)
 
     def _sample(self, due: float) -> None:
-        start = time.monotonic()
+        start = self._begins()
         try:
             with traced(self.context.traceparent):
                 why = self.probe.check(self.context)
         except Exception as error:  # noqa: BLE001  a probe that breaks saw nothing good
             why = f"{type(error).__name__}: {error}"
-        end = time.monotonic()
-        origin = self.journal.origin
+        end = time.monotonic() - self.journal.origin
         with self._lock:
-            self._samples.append([round(start - origin, 6), round(end - origin, 6), why is None, why])
-            self._late += start - due > self.every
-        self._saw(good=why is None, start=start - origin, end=end - origin)
+            self._samples.append([round(start, 6), round(end, 6), why is None, why])
+            self._late += start + self.journal.origin - due > self.every
+        self._saw(good=why is None, start=start, end=end)
 
     def _drain(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -155,10 +176,9 @@ class AvailabilityTrack(_Track):
 class CanaryTrack(_Track):
     """A canary that writes."""
 
-    def __init__(self, probe_id: str, probe: Canary, context: Context, journal: Journal,
-                 beat: threading.Condition) -> None:
+    def __init__(self, probe_id: str, probe: Canary, context: Context, probes: Probes) -> None:
         """A canary on its schedule; call ``start``."""
-        super().__init__(probe_id, float(probe.every), float(probe.timeout), journal, beat)
+        super().__init__(probe_id, float(probe.every), float(probe.timeout), probes)
         self.probe, self.context = probe, context
         self._lock = threading.Lock()
         self._kept: dict[str, list[list[Any]]] = {"acknowledged": [], "in_doubt": [], "lost": []}
@@ -172,13 +192,12 @@ class CanaryTrack(_Track):
             writer.close()
 
     def _write(self, writer: CanaryWriter, number: int) -> None:
-        origin = self.journal.origin
-        sent = time.monotonic() - origin
+        sent = self._begins()
         try:
             lost = writer.write(number)
         except Exception as error:  # noqa: BLE001  not acknowledged, and it may have happened
             lost = Lost(f"{type(error).__name__}: {error}", doubt=True)
-        end = time.monotonic() - origin
+        end = time.monotonic() - self.journal.origin
         kind = "acknowledged" if lost is None else "in_doubt" if lost.doubt else "lost"
         with self._lock:
             self._kept[kind].append([number, round(sent, 6), *([] if lost is None else [lost.reason]), round(end, 6)])
@@ -216,20 +235,22 @@ class Probes:
         """``journal`` keeps what they see."""
         self.journal = journal
         self.beat = threading.Condition()
+        self.pulse = Pulse(journal)
         self.availability: list[AvailabilityTrack] = []
         self.canaries: list[CanaryTrack] = []
 
     def add(self, probe_id: str, probe: Availability | Canary, context: Context) -> None:
         """Prepare and start a probe. Raises NotReady when a canary has nowhere to write."""
         track: Track
+        self.pulse.start()
         if isinstance(probe, Canary):
-            track = CanaryTrack(probe_id, probe, context, self.journal, self.beat)
+            track = CanaryTrack(probe_id, probe, context, self)
             probe.reach(context)
             self.journal.append("probe.prepared", {"probe": probe_id}, sync=True)
             self.canaries.append(track)
             probe.prepare(context)
         else:
-            track = AvailabilityTrack(probe_id, probe, context, self.journal, self.beat)
+            track = AvailabilityTrack(probe_id, probe, context, self)
             self.availability.append(track)
         self.journal.append("probe.started", {"probe": probe_id, "name": probe.name(), "kind": probe.KIND,
                                               "every_s": float(probe.every), "timeout_s": float(probe.timeout)})
@@ -249,7 +270,31 @@ class Probes:
                 self.beat.wait(min(0.25, max(0.0, until - time.monotonic())))
         return True
 
+    def settle(self, tracks: Sequence[Track], cancel: threading.Event, since: float = -math.inf) -> None:
+        """Wait until each of ``tracks`` was good for long enough, and in the end all at once: one may relapse meanwhile.
+
+        What was asked before that is waited for too: a sample that hangs beside good ones may be a relapse.
+        """
+        waits = [partial(track.good_for, enough_s(track.every), since) for track in tracks]
+        if all(self.wait(good, SETTLE_LIMIT_S, cancel) for good in waits):
+            self.wait(self._at_once(tracks, waits), SETTLE_LIMIT_S, cancel)
+
+    def _at_once(self, tracks: Sequence[Track], waits: Sequence[Callable[[], bool]]) -> Callable[[], bool]:
+        """Tells when all are good, and all that was asked before they were is answered."""
+        since: float | None = None
+
+        def settled() -> bool:
+            nonlocal since
+            if not all(good() for good in waits):
+                since = None
+                return False
+            since = self.journal.clock() if since is None else since
+            return all(track.answered(since) for track in tracks)
+
+        return settled
+
     def stop(self) -> None:
         """End all probes."""
         for track in self.all():
             track.stop()
+        self.pulse.stop()

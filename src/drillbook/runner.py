@@ -33,7 +33,6 @@ BASELINE_S = 15.0
 """Time in which every probe must be good once before anything is broken."""
 FIT_S = 1.0
 """A probe is ready once it was good without a break for this long, or for five intervals where these are shorter."""
-SETTLE_LIMIT_S = 60.0
 DETECT_LIMIT_S = 10.0
 
 
@@ -300,16 +299,9 @@ class Runner:
         self.stage.journal.append("phase.started", {"phase": "verify"})
         done = self._look_on(self.plan.phase("verify"))
         if done and not self.stop.hurry.is_set():
-            self._settle(self.probes.all(), self.stage.cancel)
+            self.probes.settle(self.probes.all(), self.stage.cancel)
         self.recovered = done
         self.stage.journal.append("phase.ended", {"phase": "verify", "status": "done" if done else "failed"}, sync=True)
-
-    def _settle(self, tracks: Sequence[Track], cancel: threading.Event, since: float = -math.inf) -> None:
-        """Wait until each probe was good for long enough, and in the end all at once: one may relapse meanwhile."""
-        waits = [partial(track.good_for, enough_s(track.every), since) for track in tracks]
-        waited = [self.probes.wait(good, SETTLE_LIMIT_S, cancel) for good in waits]
-        if all(waited):
-            self.probes.wait(lambda: all(good() for good in waits), SETTLE_LIMIT_S, cancel)
 
     def _cleanup(self) -> None:
         """Carry out the cleanup."""
@@ -320,7 +312,7 @@ class Runner:
     def _settle_anew(self) -> None:
         """What the drill's own cleanup or undo interrupted, of a service that was well, has time to be well again."""
         if self.recovered:
-            self._settle(self.probes.availability, self.stop.hurry, self.stage.journal.clock())
+            self.probes.settle(self.probes.availability, self.stop.hurry, self.stage.journal.clock())
 
     def _look_on(self, steps: Sequence[PlannedStep]) -> bool:
         """Verify: after a failure the steps that only read go on, to see all that is wrong; the first other one ends it."""

@@ -41,6 +41,33 @@ class Sample:
     why: str | None
 
 
+def unheard(sample: Sample, timeout_s: float, stood_s: float) -> bool:
+    """True for a sample without an answer that the controller could not have heard in the time its probe allows.
+
+    The controller itself stood still for ``stood_s`` of it: it listened for less than ``timeout_s``. An answer that says
+    bad came earlier than that, and counts.
+    """
+    lasted = sample.end - sample.start
+    return not sample.ok and stood_s > 0 and lasted - stood_s < timeout_s <= lasted
+
+
+@dataclass(frozen=True, slots=True)
+class Stalls:
+    """When the controller itself stood still, on the run's clock: starved of its processor, or frozen."""
+
+    spans: tuple[tuple[float, float], ...] = ()
+
+    @classmethod
+    def of(cls, events: Sequence[Event]) -> Stalls:
+        """Those of a run; older journals do not tell."""
+        return cls(tuple((float(first), float(last)) for event in events if event.kind == "controller.stalled"
+                         for first, last in event.data["spans"]))
+
+    def during(self, start: float, end: float) -> float:
+        """Seconds between ``start`` and ``end`` in which it stood still."""
+        return sum(max(0.0, min(end, last) - max(start, first)) for first, last in self.spans)
+
+
 @dataclass(frozen=True, slots=True)
 class Write:
     """One acknowledged write of a canary; seconds on the run's clock."""
@@ -81,6 +108,8 @@ class CanaryRecord:
     acknowledged: tuple[Write, ...]
     refused: tuple[Sample, ...]
     """Writes that were not acknowledged; an older journal does not tell when they ended, only when they were sent."""
+    unheard: tuple[Sample, ...]
+    """Writes whose acknowledgement the controller could not have heard."""
     survivors: Numbers | None
     error: str | None
 
@@ -97,7 +126,25 @@ def _started(events: Sequence[Event], kind: str) -> dict[str, dict[str, Any]]:
 
 
 def samples_of(events: Sequence[Event]) -> dict[str, list[Sample]]:
-    """The samples of every availability probe, in the order of their start."""
+    """The samples of every availability probe, in the order of their start, without those that were not heard."""
+    missed = unheard_of(events)
+    return {probe: [one for one in samples if one not in missed[probe]] for probe, samples in _asked(events).items()}
+
+
+def unheard_of(events: Sequence[Event]) -> dict[str, list[Sample]]:
+    """The samples of every availability probe that the controller could not have heard: neither good nor bad."""
+    stalls, started = Stalls.of(events), _started(events, "availability")
+    return {probe: _unheard(samples, started[probe], stalls) for probe, samples in _asked(events).items()}
+
+
+def _unheard(samples: Iterable[Sample], started: Mapping[str, Any], stalls: Stalls) -> list[Sample]:
+    timeout_s = float(started.get("timeout_s") or 0.0)
+    return [one for one in samples
+            if stalls.spans and not one.ok and unheard(one, timeout_s, stalls.during(one.start, one.end))]
+
+
+def _asked(events: Sequence[Event]) -> dict[str, list[Sample]]:
+    """All samples of every availability probe, in the order of their start."""
     found: dict[str, list[Sample]] = {probe: [] for probe in _started(events, "availability")}
     for event in events:
         if event.kind == "probe.samples":
@@ -125,8 +172,10 @@ def _canary(probe: str, started: Mapping[str, Any], events: Sequence[Event]) -> 
             error = event.data.get("error")
             survivors = None if error else Numbers(event.data["ranges"])
     acknowledged.sort(key=lambda write: write.number)
-    return CanaryRecord(probe, started["every_s"], tuple(acknowledged),
-                        tuple(sorted(refused, key=lambda one: one.start)), survivors, error)
+    refused.sort(key=lambda one: one.start)
+    missed = _unheard(refused, started, Stalls.of(events))
+    return CanaryRecord(probe, started["every_s"], tuple(acknowledged), tuple(one for one in refused if one not in missed),
+                        tuple(missed), survivors, error)
 
 
 def last_reasons(events: Sequence[Event], probe: str) -> str:
@@ -156,18 +205,21 @@ def probe_tracks(events: Sequence[Event]) -> tuple[ProbeTrack, ...]:
     for event in events:
         if event.kind == "probe.samples":
             late[event.data["probe"]] = late.get(event.data["probe"], 0) + event.data["late"]
-    tracks = [_availability_track(data, samples_of(events)[probe], late.get(probe, 0), ended.get(probe))
+    heard, missed = samples_of(events), unheard_of(events)
+    tracks = [_availability_track(data, heard[probe], missed[probe], late.get(probe, 0), ended.get(probe))
               for probe, data in _started(events, "availability").items()]
     started = _started(events, "canary")
     return (*tracks, *(_canary_track(started[record.probe], record, ended.get(record.probe)) for record in canaries(events)))
 
 
-def _availability_track(data: Mapping[str, Any], samples: Sequence[Sample], late: int, error: str | None) -> ProbeTrack:
-    points = [(sample.start, sample.end, "good" if sample.ok else "bad") for sample in samples]
+def _availability_track(data: Mapping[str, Any], samples: Sequence[Sample], missed: Sequence[Sample], late: int,
+                        error: str | None) -> ProbeTrack:
+    points = sorted([*((sample.start, sample.end, "good" if sample.ok else "bad") for sample in samples),
+                     *((sample.start, sample.end, "unheard") for sample in missed)])
     latencies = sorted(sample.end - sample.start for sample in samples if sample.ok)
     return ProbeTrack(
         probe=data["probe"], name=data["name"], kind="availability", every_s=data["every_s"], timeout_s=data["timeout_s"],
-        samples=len(samples), bad=sum(not sample.ok for sample in samples), late=late, stretches=_stretches(points),
+        samples=len(points), bad=sum(not sample.ok for sample in samples), late=late, stretches=_stretches(points),
         latency_p50_s=_quantile(latencies, 0.5), latency_p99_s=_quantile(latencies, 0.99), error=error)
 
 
@@ -176,6 +228,7 @@ def _canary_track(data: Mapping[str, Any], record: CanaryRecord, error: str | No
     points = [(write.sent, write.acknowledged, "unproven" if known is None else "kept" if write.number in known else "lost")
               for write in record.acknowledged]
     points += [(one.start, one.start, "refused") for one in record.refused]
+    points += [(one.start, one.start, "unheard") for one in record.unheard]
     latencies = sorted(write.acknowledged - write.sent for write in record.acknowledged)
     return ProbeTrack(
         probe=data["probe"], name=data["name"], kind="canary", every_s=data["every_s"], timeout_s=data["timeout_s"],

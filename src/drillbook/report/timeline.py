@@ -23,6 +23,7 @@ CLOSE_UP = 0.2
 """A close-up is drawn when all marks lie within this share of the run."""
 WORDS = {"good": "good", "bad": "bad", "kept": "acknowledged and survived", "lost": "acknowledged and lost",
          "refused": "not acknowledged", "unproven": "acknowledged, survival not known"}
+UNHEARD = "not measured, the controller itself stood still"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,8 @@ def _probe_lane(track: ProbeTrack, end: float, scale: Scale, y: float) -> tuple[
     for span in _inside(track.stretches, end, scale):
         kind = "unproven" if track.error and span.label == "kept" else span.label
         until = end if span.end is None else span.end
-        title = f"{WORDS.get(kind, one_line(kind))}: {seconds(span.start, 2)} to {seconds(until, 2)}"
+        said = UNHEARD if kind == "unheard" else WORDS.get(kind, one_line(kind))
+        title = f"{said}: {seconds(span.start, 2)} to {seconds(until, 2)}"
         if span.count is not None:
             title += f", {span.count} {'samples' if track.kind == 'availability' else 'writes'}"
         pieces.append(_piece(span, until, kind if kind in WORDS else "other", title, scale))

@@ -30,7 +30,7 @@ class Settings:
     s3_access_key: str
     s3_secret_key: str
     switches: Switches
-    health_within: float = 0.45
+    health_within: float = 0.9
     """Seconds within which each dependency must answer a health check."""
     workers: int = 1
     """Processes that serve."""
@@ -45,4 +45,4 @@ class Settings:
         return cls(env.get("API_HOST", "127.0.0.1"), int(env["API_PORT"]), env["DATABASE_URL"],
                    int(env.get("DATABASE_POOL_SIZE", "10")), env["REDIS_URL"], env["S3_ENDPOINT"], env["S3_REGION"],
                    env["S3_BUCKET"], env["S3_ACCESS_KEY"], env["S3_SECRET_KEY"], Switches.of(env),
-                   float(env.get("API_HEALTH_WITHIN", "0.45")), max(1, int(env.get("API_WORKERS", "1"))))
+                   float(env.get("API_HEALTH_WITHIN", "0.9")), max(1, int(env.get("API_WORKERS", "1"))))
