@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from drillbook.errors import NotReady, StepFailed
 from drillbook.postgresql.connection import connected
+from drillbook.probe import find_probe
 from tests.actions.ground import PLAIN, marked
 from tests.postgresql import fixtures
 
@@ -160,6 +161,26 @@ def test_an_index_is_gone_until_it_is_made_again(place, small):
     assert place.run(way_back.action, **way_back.params)["already"] is True
     assert place.run("postgres.analyze", service="small", table="goods")["rows"] == 20000
     assert small.sql("SELECT indexdef FROM pg_indexes WHERE indexname = 'goods_code'") == [(facts["definition"],)]
+
+
+def test_a_probe_sees_that_a_statement_lost_its_index_however_quick_it_still_is(place, small):
+    """Twenty thousand rows are read in a few milliseconds: no time limit would tell."""
+    ctx = place.context(step="probe.1")
+    probe = find_probe("postgres.planned").model_validate(
+        {"service": "small", "query": "SELECT count(*) FROM goods WHERE code = 'x'", "index": "goods_code"})
+    assert probe.check(ctx) is None
+    fault = place.action("postgres.drop_index", service="small", index="goods_code")
+    way_back = fault.undo(ctx)
+    fault.run(ctx)
+    try:
+        assert probe.check(ctx) == "the plan does not use goods_code; it reads as a whole: goods"
+    finally:
+        place.run(way_back.action, **way_back.params)
+    assert probe.check(ctx) is None
+    broken = probe.model_copy(update={"query": "SELECT 1; DROP TABLE goods"})
+    assert "multiple commands" in broken.check(ctx)
+    assert "does not exist" in probe.model_copy(update={"query": "SELECT 1 FROM nothing"}).check(ctx)
+    assert small.sql("SELECT count(*) FROM goods") == [(20000,)]
 
 
 def test_plans_of_running_statements_are_told_and_nothing_is_run(place, small):

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Annotated
+from typing import Annotated, Any
 
 import psycopg
 from psycopg import sql
@@ -18,9 +18,11 @@ from pydantic import Field
 from drillbook.action import Context
 from drillbook.errors import CouldNotVerify, HostError, NotReady
 from drillbook.postgresql.connection import Connection, connected, one, parameters, reason
+from drillbook.postgresql.explained import explain, indexes_of, scanned_by
 from drillbook.postgresql.manifest import OWN_SCHEMA
+from drillbook.postgresql.tables import Name
+from drillbook.probe import Availability, CanaryWriter, Lost
 from drillbook.probe import Canary as BaseCanary
-from drillbook.probe import CanaryWriter, Lost
 from drillbook.services import Postgres
 from drillbook.values import Duration
 
@@ -35,6 +37,37 @@ _INSERT = f"INSERT INTO {_TABLE} (run, number) VALUES (%s, %s)"  # noqa: S608  c
 _SURVIVORS = f"SELECT number FROM {_TABLE} WHERE run = %s ORDER BY number"  # noqa: S608
 _DELETE = f"DELETE FROM {_TABLE} WHERE run = %s"  # noqa: S608
 _EMPTY = f"SELECT NOT EXISTS (SELECT 1 FROM {_TABLE})"  # noqa: S608
+
+
+class Planned(Availability):
+    """The server would carry out a statement with the index that it needs; the statement itself is not carried out.
+
+    A statement without its index is slow on one machine and quick on another; its plan is the same on both.
+    """
+
+    service: Annotated[str, Field(description="The PostgreSQL service in the inventory.")]
+    query: Annotated[str, Field(min_length=1, description="The statement, one that the application's role may carry out.")]
+    index: Annotated[str, Field(min_length=1, description="The index that its plan must use.")]
+
+    def check(self, ctx: Context) -> str | None:
+        """One question on a new connection, as the application's role."""
+        service = ctx.service(self.service, Postgres)
+        try:
+            with ctx.reach(service) as way, psycopg.connect(**_prompt(service, *way, self.timeout)) as session:
+                plan = explain(session, self.query)
+        except (psycopg.Error, HostError, OSError) as error:
+            return reason(error)
+        if Name.parse(self.index).table in indexes_of(plan):
+            return None
+        return f"the plan does not use {self.index}; it reads as a whole: {', '.join(scanned_by(plan)) or 'nothing'}"
+
+
+def _prompt(service: Postgres, address: str, port: int, timeout: float) -> dict[str, Any]:
+    """Options of a connection as the application's role on which each statement is answered within ``timeout`` seconds."""
+    milliseconds = max(1, int(timeout * 1000))
+    return parameters(service, address, port, as_user=True, timeout=timeout) | {
+        "options": f"-c statement_timeout={milliseconds}", "tcp_user_timeout": milliseconds,
+        "keepalives_idle": 1, "keepalives_interval": 1, "keepalives_count": 2}
 
 
 class Canary(BaseCanary):
@@ -137,11 +170,7 @@ class _Writer(CanaryWriter):
         """Connect, within the probe's timeout as far as the driver's least of two seconds allows."""
         self.close()
         address, port = self._way.enter_context(self._ctx.reach(self._service))
-        milliseconds = max(1, int(self._timeout * 1000))
-        options = parameters(self._service, address, port, as_user=True, timeout=self._timeout)
-        options |= {"options": f"-c statement_timeout={milliseconds}", "tcp_user_timeout": milliseconds,
-                    "keepalives_idle": 1, "keepalives_interval": 1, "keepalives_count": 2,
-                    "application_name": "drillbook-canary"}
+        options = _prompt(self._service, address, port, self._timeout) | {"application_name": "drillbook-canary"}
         self._session = self._way.enter_context(psycopg.connect(**options))
         self._way.enter_context(self._cut_off(self._session))
         return self._session

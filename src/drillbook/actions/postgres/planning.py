@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -18,6 +17,7 @@ from drillbook.actions.postgres.tables import TableName
 from drillbook.errors import HostError, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.postgresql.connection import Connection, connected, one, reason
+from drillbook.postgresql.explained import explain, indexes_of, scanned_by
 from drillbook.postgresql.tables import Name
 from drillbook.services import Postgres
 
@@ -217,26 +217,13 @@ class Explain(Read):
         """Facts: ``indexes`` that it uses, ``scanned`` (tables read as a whole), ``cost`` (the server's), ``plan``."""
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
-                session.execute("BEGIN READ ONLY")
-                # Prepared, so that it is one statement: a second one could end the read-only transaction.
-                row = session.execute(f"EXPLAIN (FORMAT JSON) {self.query}".encode(), prepare=True).fetchone()
-                session.execute("ROLLBACK")
+                plan = explain(session, self.query)
         except (psycopg.Error, HostError) as error:
             raise StepFailed(f"{self.service}: {reason(error)}") from error
-        plan = row[0][0]["Plan"] if row else {}
-        nodes = list(nodes_of(plan))
-        facts: Facts = {"indexes": sorted({node["Index Name"] for node in nodes if "Index Name" in node}),
-                        "scanned": sorted({node["Relation Name"] for node in nodes if node.get("Node Type") == "Seq Scan"}),
+        facts: Facts = {"indexes": indexes_of(plan), "scanned": scanned_by(plan),
                         "cost": plan.get("Total Cost"), "plan": ctx.evidence("plan.json", json.dumps(plan, indent=1))}
         if self.index is not None and Name.parse(self.index).table not in facts["indexes"]:
             measured = f"indexes: {', '.join(facts['indexes']) or 'none'}; read as a whole: {', '.join(facts['scanned'])}"
             raise StepFailed(f"{self.service}: the plan does not use {self.index}", facts=facts, findings=[finding(
                 "expectation", title="plan", wanted=f"uses {self.index}", measured=measured)])
         return facts
-
-
-def nodes_of(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The node at the top of a plan, and all below it."""
-    yield plan
-    for inner in plan.get("Plans", ()):
-        yield from nodes_of(inner)

@@ -11,10 +11,10 @@ from pydantic import Field
 from drillbook.action import Context, Facts, Place, Read
 from drillbook.actions.postgres.activity import is_upkeep, said
 from drillbook.actions.postgres.fields import ServiceName
-from drillbook.actions.postgres.planning import nodes_of
 from drillbook.errors import CouldNotVerify, HostError
 from drillbook.host import printable
 from drillbook.postgresql.connection import Connection, connected, one, reason
+from drillbook.postgresql.explained import nodes_of
 from drillbook.services import Postgres
 from drillbook.values import Duration
 
