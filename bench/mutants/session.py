@@ -1,0 +1,300 @@
+"""A plugin of pytest: collects once, then forks for each mutant, so that none waits for imports and collection.
+
+In a fork the functions that a mutant changes are given their new code; the tests that enter them are run until one fails.
+A mutant outside of functions (a constant, a class) needs a new process, which imports the changed file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
+
+import pytest
+from hypothesis import Phase, settings
+
+SLOWER, MORE_S = 6.0, 30.0
+"""A mutant may take so many times as long as its tests took before, and so many seconds more; then it counts as killed."""
+BUDGET_S = 30.0
+"""Seconds of tests for one mutant, as they took before it."""
+AT_LEAST = 12
+"""Tests that are run for a mutant however long they take."""
+
+
+Reached = dict[str, dict[str, Any]]
+"""Each test: its ``seconds``, whether it ``failed``, and the functions that it ``enters``."""
+
+
+class Work:
+    """What the command wants of this session: a file of mutants, one for results, and the folder of the copied tree."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.tree = folder / "tree"
+        self.mutants: list[dict[str, Any]] = json.loads((folder / "mutants.json").read_text())
+        self.modules: dict[str, str] = json.loads((folder / "modules.json").read_text())
+        self.reach = Path(os.environ["MUTANTS_REACH"])
+
+    def tell(self, **data: Any) -> None:
+        with (self.folder / "results.jsonl").open("a") as file:
+            file.write(json.dumps(data) + "\n")
+
+
+def pytest_configure() -> None:
+    """An example that fails is enough; nobody looks for the smallest one."""
+    settings.register_profile("mutants", phases=(Phase.explicit, Phase.generate), database=None)
+    settings.load_profile("mutants")
+
+
+def pytest_runtestloop(session: pytest.Session) -> bool:
+    work = Work(Path(os.environ["MUTANTS_WORK"]))
+    gc.freeze()
+    reached = measured(session, work)
+    if os.environ.get("MUTANTS_ONLY_REACH"):
+        return True
+    for mutant in work.mutants:
+        started = time.monotonic()
+        killer, ran = tried(session, work, mutant, reached)
+        work.tell(number=mutant["number"], killer=killer, tests=ran, seconds=round(time.monotonic() - started, 2))
+    return True
+
+
+def measured(session: pytest.Session, work: Work) -> dict[str, dict[str, Any]]:
+    """Each test with its seconds and the functions that it enters; those that fail without any mutant are left out."""
+    known: Reached = json.loads(work.reach.read_text()) if work.reach.exists() else {}
+    new = [item for item in session.items if item.nodeid not in known]
+    if new:
+        files = {str(work.tree / path): module for module, path in work.modules.items()}
+        forked(lambda tell: measure(session, new, files, known, work.reach), 3000)
+    found: Reached = json.loads(work.reach.read_text())
+    there = {item.nodeid for item in session.items}
+    return {name: test for name, test in found.items() if name in there}
+
+
+def measure(session: pytest.Session, items: list[pytest.Item], files: dict[str, str], known: Reached, target: Path) -> None:
+    """Run ``items`` and note which functions of ``files`` each enters, in whatever thread; beside what is ``known``."""
+    entered: set[str] = set()
+
+    def trace(frame: Any, event: str, arg: object) -> None:
+        module = files.get(frame.f_code.co_filename)
+        if module:
+            entered.add(f"{module}:{outer(frame.f_code.co_qualname)}")
+
+    tests = dict(known)
+    threading.settrace(trace)  # type: ignore[arg-type]
+    for item, following in pairs(items):
+        entered.clear()
+        started = time.monotonic()
+        sys.settrace(trace)  # type: ignore[arg-type]
+        try:
+            failed = failure(session, [item], following)
+        finally:
+            sys.settrace(None)
+        tests[item.nodeid] = {"seconds": time.monotonic() - started, "failed": bool(failed), "enters": sorted(entered)}
+    partial = target.with_suffix(".new")
+    partial.write_text(json.dumps(tests))
+    partial.replace(target)
+
+
+def outer(qualname: str) -> str:
+    """Name of the outermost function: what is defined inside of it is made anew when it is called."""
+    return qualname.partition(".<locals>")[0]
+
+
+def pairs(items: list[pytest.Item]) -> Iterable[tuple[pytest.Item, pytest.Item | None]]:
+    return zip(items, [*items[1:], None], strict=True)
+
+
+class Listener:
+    """Hears of the first failure."""
+
+    def __init__(self) -> None:
+        self.failed = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and not self.failed:
+            self.failed = report.nodeid
+
+
+def failure(session: pytest.Session, items: list[pytest.Item], last: pytest.Item | None = None) -> str:
+    """Name of the first of ``items`` that fails; '' when all pass."""
+    listener = Listener()
+    session.config.pluginmanager.register(listener)
+    try:
+        for item, following in pairs(items):
+            session.config.hook.pytest_runtest_protocol(item=item, nextitem=following or last)
+            if listener.failed:
+                break
+    finally:
+        session.config.pluginmanager.unregister(listener)
+    return listener.failed
+
+
+def tried(session: pytest.Session, work: Work, mutant: dict[str, Any], reached: Reached) -> tuple[str, int]:
+    """What killed ``mutant``, '' when nothing did, and how many tests were meant to."""
+    module, path = mutant["module"], work.tree / work.modules[mutant["module"]]
+    source = path.read_text()
+    before = functions(compile(source, str(path), "exec", dont_inherit=True))
+    after = functions(compile(mutant["source"], str(path), "exec", dont_inherit=True))
+    changed = {name for name in before if name in after and before[name] != after[name]}
+    fast = bool(changed) and not outside(source, mutant["source"], path) and all(
+        fits(before[name], after[name]) for name in changed)
+    wanted = chosen(module, changed if fast else set(), reached)
+    if not wanted:
+        return "", 0
+    limit = MORE_S + SLOWER * sum(reached[name]["seconds"] for name in wanted)
+    path.write_text(mutant["source"])
+    try:
+        if not fast:
+            return anew(work, wanted, limit), len(wanted)
+        items = {item.nodeid: item for item in session.items}
+
+        def changed_and_run(names: list[str]) -> str:
+            def run(tell: Callable[[str], object]) -> None:
+                for name in changed:
+                    for function in living(path, before[name]):
+                        function.__code__ = after[name]
+                tell(failure(session, [items[name] for name in names]))
+            return forked(run, limit)
+
+        left = wanted
+        while killer := changed_and_run(left):
+            # A busy machine lets a test fail now and then: it counts when it fails once more.
+            if killer not in items or changed_and_run([killer]):
+                return killer, len(wanted)
+            left = left[left.index(killer) + 1:]
+            if not left:
+                break
+        return "", len(wanted)
+    finally:
+        path.write_text(source)
+
+
+def chosen(module: str, changed: set[str], reached: dict[str, dict[str, Any]]) -> list[str]:
+    """The tests that enter what is changed, or anything of the module; the quick ones first, and not too many."""
+    names = {f"{module}:{name}" for name in changed}
+    fitting = [(test["seconds"], name) for name, test in reached.items() if not test["failed"] and (
+        names & set(test["enters"]) if names else any(one.startswith(f"{module}:") for one in test["enters"]))]
+    own = [(seconds, name) for seconds, name in fitting if f"test_{module}" in name]
+    others = [one for one in sorted(fitting) if one not in own]
+    spent, found = 0.0, []
+    for seconds, name in [*sorted(own), *others]:
+        if spent + seconds <= BUDGET_S or len(found) < AT_LEAST:
+            spent += seconds
+            found.append(name)
+    return found
+
+
+def functions(code: CodeType, prefix: str = "") -> dict[str, CodeType]:
+    """Code of every function of a module and of its classes, by qualified name."""
+    found: dict[str, CodeType] = {}
+    for one in code.co_consts:
+        if isinstance(one, CodeType):
+            if one.co_flags & 0x02:  # CO_NEWLOCALS: a function, not the body of a class
+                found.setdefault(one.co_qualname, one)
+            else:
+                found |= functions(one)
+    return found
+
+
+def outside(before: str, after: str, path: Path) -> bool:
+    """Does anything change that is run when the module is imported: constants, classes, default values?"""
+    return skeleton(compile(before, str(path), "exec", dont_inherit=True)) != skeleton(
+        compile(after, str(path), "exec", dont_inherit=True))
+
+
+def skeleton(code: CodeType) -> tuple[Any, ...]:
+    inner = [skeleton(one) if isinstance(one, CodeType) and not one.co_flags & 0x02 else
+             one.co_qualname if isinstance(one, CodeType) else (type(one).__name__, one) for one in code.co_consts]
+    return code.co_code, code.co_names, inner
+
+
+def fits(old: CodeType, new: CodeType) -> bool:
+    return old.co_freevars == new.co_freevars
+
+
+def living(path: Path, code: CodeType) -> list[FunctionType]:
+    """The functions that exist of ``code``."""
+    return [one for one in gc.get_objects() if isinstance(one, FunctionType) and one.__code__.co_filename == str(path)
+            and one.__code__.co_qualname == code.co_qualname] or [
+                one for one in unfrozen() if one.__code__.co_filename == str(path)
+                and one.__code__.co_qualname == code.co_qualname]
+
+
+def unfrozen() -> list[FunctionType]:
+    gc.unfreeze()
+    return [one for one in gc.get_objects() if isinstance(one, FunctionType)]
+
+
+def anew(work: Work, wanted: list[str], limit: float) -> str:
+    """The first of ``wanted`` that fails in a new process."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MUTANTS_")}
+    argv = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"--basetemp={work.folder}/anew", *wanted]
+    with (work.folder / "anew.log").open("wb") as log:
+        child = subprocess.Popen(argv, cwd=work.tree, env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                 start_new_session=True)
+        try:
+            status = child.wait(limit + 20)
+        except subprocess.TimeoutExpired:
+            return "time is over"
+        finally:
+            end(child.pid)
+    return "" if status == 0 else f"a new process (status {status})"
+
+
+def end(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def forked(body: Callable[[Callable[[str], object]], None], limit: float) -> str:
+    """What ``body`` tells in a process of its own; one that ends otherwise, or not in time, says so."""
+    sys.stdout.flush()
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.setsid()
+            alone()
+            body(lambda text: os.write(writer, f"{text}\n".encode()))
+            status = 0
+        except BaseException as error:  # noqa: BLE001  whatever it is, this process must not go on
+            os.write(writer, f"{type(error).__name__} broke the session\n".encode())
+        finally:
+            os._exit(status)
+    os.close(writer)
+    ready, _, _ = select.select([reader], [], [], limit)
+    text = os.read(reader, 65536).decode() if ready else "time is over\n"
+    end(pid)
+    os.waitpid(pid, 0)
+    os.close(reader)
+    return text.strip("\n") if text or not ready else "the process ended"
+
+
+def alone() -> None:
+    """Give this fork files of its own."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(null, number)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """The first test of a fork makes its own folder for temporary files."""
+    factory = item.config._tmp_path_factory  # type: ignore[attr-defined]
+    if getattr(factory, "_of_fork", None) != os.getpid():
+        factory._of_fork = os.getpid()
+        factory._basetemp = None
+        factory._given_basetemp = Path(os.environ["MUTANTS_WORK"]) / "tmp"
