@@ -1,0 +1,140 @@
+"""Putting back on hosts of memory: in which order, past which failures, and what is then told as left."""
+
+import pytest
+
+from drillbook.hosts.fake import Reply
+from drillbook.revert import put_back, remove_scratch
+from drillbook.runner import Runner
+from tests.machine.small import Small
+
+
+def fault(thing, *, undo="[mend, {}]", proof="[is, {}]", hosts="a", effect="fault"):
+    ending = f", undo: {undo.format(thing)}" if undo else ""
+    ending += f", proof: {proof.format(thing)}" if proof else ""
+    return f"  - command.run: {{argv: [make, {thing}], effect: {effect}{ending}}}\n    hosts: {hosts}\n"
+
+
+class Things(Small):
+    """Hosts on which things are made and mended; what is stuck cannot be mended."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.there, self.stuck = set(), set()
+        for name, host in self.hosts.items():
+            host.on("make", lambda call, name=name: self._make(name, call))
+            host.on("mend", lambda call, name=name: self._mend(name, call))
+            host.on("is", lambda call, name=name: Reply(0 if (name, call.argv[1]) in self.there else 1))
+
+    def _make(self, name, call):
+        self.there.add((name, call.argv[1]))
+        return Reply(0)
+
+    def _mend(self, name, call):
+        if call.argv[1] in self.stuck:
+            return Reply(1, stderr=b"stuck")
+        self.there.discard((name, call.argv[1]))
+        return Reply(0)
+
+    def told(self, kind):
+        return [(event.step, event.host, event.data["message"]) for event in self.events if event.kind == kind]
+
+
+@pytest.fixture
+def things(tmp_path):
+    return Things(tmp_path)
+
+
+def test_everything_is_put_back_newest_first(things):
+    assert things.run("inject:\n" + fault("one") + fault("two", hosts="b") + fault("three", hosts="[a, b]")) == []
+    assert things.there == set()
+    order = [step for step, _, _ in things.told("undone")]
+    assert order == ["inject.3", "inject.3", "inject.2", "inject.1"]
+    assert {message for _, _, message in things.told("undone")} == {"undone"}
+
+
+def test_an_undo_that_fails_keeps_no_other_from_being_done_and_is_told(things):
+    things.stuck.add("two")
+    left, = things.run("inject:\n" + fault("one") + fault("two", hosts="b") + fault("three"))
+    assert things.there == {("b", "two")}
+    assert (left.step, left.host) == ("inject.2", "b")
+    assert "stuck" in left.why
+    assert "mend two" in left.by_hand
+    assert [(step, host) for step, host, _ in things.told("undo.failed")] == [("inject.2", "b")]
+    assert [step for step, _, _ in things.told("undone")] == ["inject.3", "inject.1"]
+    assert things.result.exit == 5
+
+
+def test_what_is_changed_on_purpose_and_gone_already_is_not_undone_again(things):
+    text = "restore:\n" + fault("one", effect="write") + "  - command.run: {argv: [mend, one], effect: write}\n    hosts: a\n"
+    assert things.run(text) == []
+    assert things.told("undone")[-1] == ("restore.1", "a", "gone already")
+    assert things.acts().count("mend") == 1
+
+
+def test_a_write_that_is_still_there_is_undone(things):
+    assert things.run("restore:\n" + fault("one", effect="write")) == []
+    assert things.there == set()
+    assert things.told("undone") == [("restore.1", "a", "undone")]
+
+
+def test_a_write_without_undo_is_left_as_it_is(things):
+    assert things.run("restore:\n" + fault("one", effect="write", undo="", proof="")) == []
+    (step, host, message), = things.told("undone")
+    assert (step, host) == ("restore.1", "a")
+    assert "no undo" in message
+    assert things.there == {("a", "one")}
+
+
+def test_a_fault_is_undone_although_it_does_not_show(things):
+    """That it is not active may only mean: not yet."""
+    things.hosts["a"].on("is", Reply(1))
+    things.run("inject:\n" + fault("one"))
+    assert "mend" in things.acts()
+    assert things.there == set()
+
+
+def test_a_host_that_does_not_answer_is_told_and_the_others_are_put_back(things):
+    def observe(event):
+        if event.kind == "phase.ended" and event.data["phase"] == "verify":
+            things.hosts["b"].unreachable = True
+            things.stop.hurry.set()
+
+    left = things.run("inject:\n" + fault("one", hosts="[a, b]"), observe)
+    assert things.there == {("b", "one")}
+    assert {(one.step, one.host) for one in left} == {("inject.1", "b"), ("cleanup", "b")}
+    assert "unreachable" in left[0].why
+
+
+def test_scratch_that_cannot_be_removed_is_told_by_its_host(things):
+    stage = things.stage(things.plan("restore:\n"))
+    try:
+        assert remove_scratch(stage, ["a", "b"]) == []
+        things.hosts["b"].on("rm", Reply(1, stderr=b"read-only"))
+        left, = remove_scratch(stage, ["a", "b"])
+        assert (left.host, left.step) == ("b", "cleanup")
+        assert "read-only" in left.why
+        assert left.by_hand.startswith("on b: rm -rf ")
+        things.hosts["b"].unreachable = True
+        left, = remove_scratch(stage, ["a", "b"])
+        assert left.host == "b"
+        assert [call.argv[:3] for call in things.hosts["a"].calls] == [("rm", "-rf", "--")] * 3
+    finally:
+        stage.journal.close()
+
+
+def test_before_a_restore_only_faults_that_commands_undo_are_put_back(things):
+    made = things.plan("inject:\n" + fault("one") + "restore:\n" + fault("two", effect="write"))
+    seen = []
+
+    def observe(event):
+        if event.kind == "phase.ended" and event.data["phase"] == "verify":
+            seen.append(put_back(stage, things.events, restores=False))
+            seen.append(set(things.there))
+
+    stage = things.stage(made, observe)
+    try:
+        Runner(stage, lambda names: {}, {"tool": "test", "operator": "nobody", "controller": "here"}, things.stop).run()
+    finally:
+        stage.journal.close()
+    assert seen == [[], {("a", "two")}]
+    assert things.there == set()
