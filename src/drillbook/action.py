@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import os
 import pkgutil
 import re
 from abc import abstractmethod
@@ -22,6 +21,7 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from drillbook.errors import HostError, PlanError, UnknownName
+from drillbook.evidencefile import EvidenceFile
 from drillbook.host import Deadline, Host, Output, Target
 from drillbook.redact import RedactingWriter, Redactor
 from drillbook.services import S3, Service
@@ -104,6 +104,8 @@ class Context:
     """Trees and inventory of a diagnosis, for the actions that make one."""
     proofs: frozenset[str] = frozenset()
     """Actions that prove a backup of the step's service in the backup phase of this drill."""
+    spares: bool = False
+    """True once something is broken: evidence that cannot be written is left out then, and its facts say so."""
     traceparent: str = ""
     """The W3C header that makes a request part of the run's trace; empty: the run is not traced."""
 
@@ -152,7 +154,7 @@ class Context:
     def evidence(self, name: str, content: bytes | str, *, sync: bool = False) -> Facts:
         """Keep ``content`` in the run's folder; returns ``{"file", "sha256", "bytes"}`` for the facts.
 
-        With ``sync`` it is on disk before this returns: for what a recovery must know after a power loss.
+        With ``sync`` it is on disk before this returns, or OSError is raised: for what a recovery must know.
         """
         data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
         with self.evidence_stream(name, sync=sync) as (writer, facts):
@@ -163,18 +165,16 @@ class Context:
     def evidence_stream(self, name: str, *, sync: bool = False) -> Iterator[tuple[RedactingWriter, Facts]]:
         """A sink that streams into a file of the run's folder, and the facts about it, complete when it is closed."""
         folder = self.folder / "evidence"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file, taken = self._evidence_file(name), len(self.kept_evidence(name))
-        path = folder / (f"{file}~{taken + 1}" if taken else file)
-        facts: Facts = {"file": f"evidence/{path.name}"}
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
-            writer = self.redactor.writer(target)
-            try:
-                yield writer, facts
-            finally:
-                facts |= {"sha256": writer.finish(), "bytes": writer.bytes}
-                if sync:
-                    _on_disk(target.fileno(), folder)
+        name, taken = self._evidence_file(name), len(self.kept_evidence(name))
+        file = EvidenceFile(folder / (f"{name}~{taken + 1}" if taken else name), spared=self.spares and not sync)
+        facts: Facts = {"file": f"evidence/{file.path.name}"}
+        writer = self.redactor.writer(file)
+        try:
+            yield writer, facts
+        finally:
+            digest = writer.finish()
+            file.close(sync=sync)
+            facts |= {"file": f"not kept: {file.why}"} if file.why else {"sha256": digest, "bytes": writer.bytes}
 
     def kept_evidence(self, name: str) -> list[Path]:
         """What this step kept under ``name`` on this host, one for each time that it did."""
@@ -193,15 +193,6 @@ class Context:
                 yield "127.0.0.1", port
         else:
             yield service.address, service.port
-
-
-def _on_disk(file: int, folder: Path) -> None:
-    os.fsync(file)
-    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def scratch_of(host: Host | Target, run_id: str) -> str:

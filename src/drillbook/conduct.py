@@ -95,17 +95,22 @@ class Conductor:
                 residue = Runner(stage, hosts.open, head, stop, refusals, self._history(one, folder)).run()
             messenger.ended(lambda: judge(read(journal.path)).result)
             send_trace(journal, run_id, suite)
+            gone = journal.displaced()
         finally:
             hosts.close()
             journal.close()
-        view = judge(read(journal.path))
+        if gone:
+            raise unrecorded(folder, gone, residue)
         try:
+            view = judge(read(journal.path))
             publish.write_run(folder, view)
             statement.seal_run(folder, view, self.project.root, run["operator"])
             if parent is None:
                 publish.write_index(self.project.reports, latest=folder.name)
         except OSError as error:
             raise unreported(folder, error, residue) from None
+        except JournalError as error:
+            raise unrecorded(folder, error.message, residue) from None
         return folder, view
 
     def _history(self, one: Plan, folder: Path) -> Callable[[], list[dict[str, Any]]] | None:
@@ -172,11 +177,22 @@ def send_trace(journal: Journal, run: str, suite: str = "") -> None:
 
 def unreported(folder: Path, error: OSError, residue: Sequence[Residue]) -> Unreported:
     """The error for a run whose reports cannot be written: it still says what the run has left."""
-    left = "".join(f"\n{one.host}: {one.what}: {one.why}\n{one.by_hand}" for one in residue)
-    state = f"not everything could be put back:{left}" if residue else "everything was put back"
-    return Unreported(f"the report of {folder.name} cannot be written: {error.strerror or error}; {state}",
+    return Unreported(f"the report of {folder.name} cannot be written: {error.strerror or error}; {_state(residue)}",
                       hint=f"make {folder.parent} writable again (a full disk: free some space), then: "
                            f"invoke drill.recover {folder.name}")
+
+
+def unrecorded(folder: Path, why: str, residue: Sequence[Residue]) -> Unreported:
+    """The error for a run whose journal was taken away or changed: only here it is said what the run has left."""
+    hint = ("no command can put it back any more: do by hand what is said above" if residue else
+            "look at what it touched, and at who changed it") + f"; then move what is left of {folder} out of reports/"
+    return Unreported(f"the record of {folder.name} is lost: {why}; nobody can show later what it did; "
+                      f"{_state(residue)}", hint=hint)
+
+
+def _state(residue: Sequence[Residue]) -> str:
+    left = "".join(f"\n{one.host}: {one.what}: {one.why}\n{one.by_hand}" for one in residue)
+    return f"not everything could be put back:{left}" if residue else "everything was put back"
 
 
 def connect(inventory: Inventory, name: str) -> Host:

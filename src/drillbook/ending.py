@@ -11,7 +11,7 @@ from drillbook.errors import DrillbookError
 from drillbook.host import Deadline
 from drillbook.intents import intents
 from drillbook.inventory import CONTROLLER
-from drillbook.journal import Event, read
+from drillbook.journal import Event
 from drillbook.probing import Probes
 from drillbook.reaching import patiently
 from drillbook.result import Residue
@@ -125,14 +125,14 @@ class Ending:
         return sorted({str(event.host) for event in self._events() if event.kind == "step.started" and event.host})
 
     def _events(self) -> Sequence[Event]:
-        return read(self.stage.journal.path).events
+        return self.stage.journal.decisive()
 
 
 def release(stage: Stage, reach: Deadline | None = None) -> list[Residue]:
     """End the leases, keep their logs as evidence, release the locks; what an undo still has to mend stays armed."""
     if stage.hold is None:
         return []
-    open_ones = [one.seq for one in intents(read(stage.journal.path).events, stage.plan.steps) if not one.settled]
+    open_ones = [one.seq for one in intents(stage.journal.decisive(), stage.plan.steps) if not one.settled]
     logs, failed = stage.hold.end(keep=open_ones, reach=reach)
     for host, log in logs.items():
         try:

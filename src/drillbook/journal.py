@@ -30,6 +30,12 @@ STAMPED = ("phase.started", "phase.ended", "probe.samples", "canary.writes")
 """Kinds of events that say for how long the controller was suspended since the journal was opened."""
 READS = 5
 """Readings of two clocks, of which the one that took least time counts."""
+DECISIVE = frozenset({"intent", "undone", "undo", "undo.failed", "phase.started", "phase.ended", "step.started", "done",
+                      "failed"})
+"""Kinds of events that decide what is put back; they are kept in memory too, since the disk may fill up or be taken away."""
+BULK = frozenset({"command", "probe.samples", "canary.writes"})
+MOST_WAITING = 4 << 20
+"""Bytes of lines that wait for room on the disk; beyond them those of BULK are left out."""
 
 
 def suspended() -> float | None:
@@ -95,15 +101,21 @@ class Journal:
         self.path = folder / FILE
         self.origin = origin
         self.patient = False
-        """True while things are put back: what cannot be written is then left out and told by ``failure``."""
+        """True once something is broken: what cannot be written then waits in memory for room, and ``failure`` tells it."""
         self.failure = ""
+        """Why lines could not be written in time, or would not be found; the first reason. Empty: all of them were."""
+        self.alarm: Callable[[str], None] | None = None
+        """Told of ``failure`` once, when it comes."""
         self.redactor = redactor
+        self._decisive: list[Event] = []
+        self._waiting: list[bytes] = []
         self._asleep = suspended()
         self._observers = [observer] if observer else []
         self._seq, self._prev = 0, prev
         self._lock = threading.Lock()
         self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._lock_file()
+        self._size = os.lseek(self._file, 0, os.SEEK_END)
         _sync_folder(folder)
 
     @classmethod
@@ -118,7 +130,14 @@ class Journal:
             journal.close()
             raise
         journal._seq, journal._prev = len(history.events), history.head
+        journal._size = os.lseek(journal._file, 0, os.SEEK_END)
+        journal._decisive = [event for event in history.events if event.kind in DECISIVE]
         return journal
+
+    def decisive(self) -> tuple[Event, ...]:
+        """The events that decide what is put back, in order, from memory: also those that the disk does not hold."""
+        with self._lock:
+            return tuple(self._decisive)
 
     def _lock_file(self) -> None:
         try:
@@ -129,9 +148,13 @@ class Journal:
                                hint="wait until it has ended, or stop that process; then try again") from None
 
     def append(self, kind: str, data: dict[str, Any] | None = None, *, step: str | None = None, host: str | None = None,
-               sync: bool = False) -> Event:
-        """Write one event; with ``sync`` it is on the disk when this returns. Raises JournalError when it cannot be."""
+               sync: bool = False, required: bool = False) -> Event:
+        """Write one event; with ``sync`` it is on the disk when this returns. Raises JournalError when it cannot be.
+
+        While ``patient`` is set it then waits for room instead, unless it is ``required``.
+        """
         clean = self.redactor.value(_jsonable({**(data or {}), **self._slept(kind)}))
+        before = self.failure
         with self._lock:
             content: dict[str, Any] = {
                 "seq": self._seq, "at": _now(), "clock": round(time.monotonic() - self.origin, 6), "kind": kind,
@@ -139,10 +162,36 @@ class Journal:
             content |= {key: value for key, value in (("step", step), ("host", host)) if value is not None}
             event = Event(hash=digest(canonical(content)), **content)
             line = canonical(content | {"hash": event.hash}) + b"\n"
-            if self._write(line, sync):
+            if self._keep(line, sync, lenient=self.patient and not required, bulk=kind in BULK):
                 self._seq, self._prev = event.seq + 1, event.hash
+                if kind in DECISIVE:
+                    self._decisive.append(event)
+        self._raise_alarm(before)
         self._tell(event)
         return event
+
+    def look(self) -> None:
+        """Notice that the file was taken away or shortened, also while nothing is written."""
+        before = self.failure
+        with self._lock:
+            if self._file >= 0:
+                self.failure = self.failure or self.displaced()
+        self._raise_alarm(before)
+
+    def displaced(self) -> str:
+        """Why what was written would not be found where it belongs; empty when it would."""
+        mine = os.fstat(self._file)
+        try:
+            there = self.path.stat()
+        except OSError as error:
+            return f"{self.path} is gone: {error.strerror}"
+        if (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino):
+            return f"{self.path} is another file now"
+        return f"{self.path} was shortened by somebody else" if mine.st_size < self._size else ""
+
+    def _raise_alarm(self, before: str) -> None:
+        if self.alarm is not None and self.failure and not before:
+            self.alarm(self.failure)
 
     def also(self, observer: Observer) -> None:
         """Show each event from now on to ``observer`` too; one that breaks does not end the others."""
@@ -161,22 +210,40 @@ class Journal:
                 self._observers = [other for other in self._observers if other is not observer]
                 self.append("observer.failed", {"message": f"{type(error).__name__}: {error}"})
 
-    def _write(self, line: bytes, sync: bool) -> bool:
-        """Write a whole line or none of it; False when it could not be written and ``patient`` is set."""
-        whole = os.lseek(self._file, 0, os.SEEK_END)
+    def _keep(self, line: bytes, sync: bool, *, lenient: bool, bulk: bool) -> bool:
+        """Write ``line`` behind those that wait for room, or let it wait too; False when it is left out.
+
+        Raises JournalError unless ``lenient``.
+        """
+        why = self.displaced()
+        waiting = [*self._waiting, line]
         try:
-            while line:
-                line = line[os.write(self._file, line):]
+            if not why or lenient:
+                self._write(b"".join(waiting), sync)
+                waiting = []
+        except OSError as error:
+            why = f"{self.path} cannot be written: {error.strerror or error}"
+        if why and not lenient:
+            raise JournalError(why, hint="free some space; nothing is injected that cannot be recorded first")
+        self.failure = self.failure or why
+        if bulk and sum(map(len, waiting)) > MOST_WAITING:
+            return False
+        self._waiting = waiting
+        return True
+
+    def _write(self, lines: bytes, sync: bool) -> None:
+        """Write whole lines or none of them. Raises OSError."""
+        whole = os.lseek(self._file, 0, os.SEEK_END)
+        left = lines
+        try:
+            while left:
+                left = left[os.write(self._file, left):]
             if sync:
                 os.fsync(self._file)
-        except OSError as error:
+        except OSError:
             os.ftruncate(self._file, whole)
-            if self.patient:
-                self.failure = error.strerror or str(error)
-                return False
-            raise JournalError(f"{self.path} cannot be written: {error.strerror}",
-                               hint="free some space; nothing is injected that cannot be recorded first") from None
-        return True
+            raise
+        self._size = whole + len(lines)
 
     def clock(self) -> float:
         """Seconds on the run's clock now."""
@@ -187,7 +254,7 @@ class Journal:
         with self._lock:
             if self._file >= 0:
                 with contextlib.suppress(OSError):
-                    os.fsync(self._file)
+                    self._write(b"".join(self._waiting), sync=True)
                 os.close(self._file)
                 self._file = -1
 

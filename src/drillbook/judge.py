@@ -290,9 +290,16 @@ def _verdict(events: Sequence[Event], steps: Sequence[StepView], objectives: dic
     if reason := _why_failed(steps, objectives, findings) or failed:
         return Verdict.FAILED, reason
     unknown = early[0]["message"] if early else _why_unknown(steps, objectives, findings, _verified(steps, events))
+    unknown = unknown or _unwritten(events)
     if unknown:
         return Verdict.INCONCLUSIVE, unknown
     return Verdict.PASSED, "every step done, every objective measured and met, every verification passed"
+
+
+def _unwritten(events: Sequence[Event]) -> str:
+    """Why the record of the run may have holes; empty when it has none."""
+    why = next((event.data.get("unwritten") for event in events if event.kind == "run.finished"), "")
+    return f"not all of the run could be recorded in time: {why}" if why else ""
 
 
 def _why_failed(steps: Sequence[StepView], objectives: dict[str, Objective], findings: Sequence[Finding]) -> str:

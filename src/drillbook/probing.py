@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from drillbook.action import Context
+from drillbook.errors import JournalError
 from drillbook.journal import Journal
 from drillbook.probe import Availability, Canary, CanaryWriter, Lost
 from drillbook.pulse import Pulse
@@ -118,7 +119,10 @@ class _Track:
 
     def _flush_often(self) -> None:
         while not self.halt.wait(FLUSH_S):
-            self.flush()
+            try:
+                self.flush()
+            except JournalError as error:  # before anything is broken; the run then ends, and the probe says what it lost
+                self.error = self.error or error.message
 
     def _slots(self) -> Iterable[tuple[int, float]]:
         """Slot number and the time it was due, each when it is due; slots that were missed are left out."""

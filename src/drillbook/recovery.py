@@ -112,12 +112,14 @@ class Recovery:
                 return []
             first = history.events[0]
             run = {"id": first.data["run"], "started": first.at, "operator": first.data["operator"]}
+            journal.patient = True  # something is broken: it is put back, whatever can be recorded of it
             stage = Stage(plan, journal, hosts.get, self.folder, run, journal.redactor,
                           saved=saved_facts(plan, history.events))
             journal.append("recovery.started", header, sync=True)
             stage.hold = self._hold(stage, history, header)
             residue = self._put_back(stage, history)
-            journal.append("recovery.finished", {"residue": [one.model_dump(mode="json") for one in residue]}, sync=True)
+            journal.append("recovery.finished", {"residue": [one.model_dump(mode="json") for one in residue],
+                                                 "unwritten": journal.failure}, sync=True)
             return residue
         finally:
             if stage is not None and stage.hold is not None:
@@ -145,12 +147,12 @@ class Recovery:
     def _put_back(self, stage: Stage, history: History) -> list[Residue]:
         done = any(event.kind == "phase.ended" and (event.data["phase"], event.data["status"]) == ("restore", "done")
                    for event in history.events)
-        found = intents(self._events(), stage.plan.steps)
+        found = intents(stage.journal.decisive(), stage.plan.steps)
         if not done and any(intent.undo.kind == "restore" and not intent.settled for intent in found):
-            put_back(stage, self._events(), restores=False)  # first what may stand in the way of a restore
-            if needs_restore(stage, self._events()):
+            put_back(stage, stage.journal.decisive(), restores=False)  # first what may stand in the way of a restore
+            if needs_restore(stage, stage.journal.decisive()):
                 self._restore(stage)
-        residue = put_back(stage, self._events())
+        residue = put_back(stage, stage.journal.decisive())
         for planned in _canaries(stage.plan, history):
             probe = find_probe(planned.name).model_validate(template.evaluate(planned.params, stage.names()))
             if not any(event.kind == "canary.survivors" and event.data["probe"] == planned.id for event in history.events):
@@ -160,9 +162,6 @@ class Recovery:
         touched = sorted({str(event.host) for event in history.events if event.kind == "step.started"})
         residue += remove_scratch(stage, touched)
         return residue + release(stage)
-
-    def _events(self) -> Sequence[Event]:
-        return read(self.folder / FILE).events
 
     def _restore(self, stage: Stage) -> None:
         """Replay the drill's restore and verify phases, unless what they mend is whole already."""

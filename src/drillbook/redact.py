@@ -8,11 +8,18 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 from urllib.parse import quote, quote_plus
 
 SHORTEST = 4
 """Shorter secrets are not looked for: they would hide half of every text."""
+
+
+class Sink(Protocol):
+    """What takes bytes."""
+
+    def write(self, data: bytes, /) -> int:
+        """Take all of ``data``."""
 
 
 class Redactor:
@@ -34,7 +41,7 @@ class Redactor:
         """``data`` with every secret replaced by ``***``."""
         return self._data.sub(b"***", data) if self._data else data
 
-    def writer(self, file: BinaryIO) -> RedactingWriter:
+    def writer(self, file: Sink) -> RedactingWriter:
         """A writer that hides secrets in a stream of any length, also where one is cut by a piece's end."""
         return RedactingWriter(file, self._data, self._longest)
 
@@ -52,7 +59,7 @@ class Redactor:
 class RedactingWriter:
     """Hides secrets in a stream; keeps back so much of its end as could be the beginning of one."""
 
-    def __init__(self, file: BinaryIO, pattern: re.Pattern[bytes] | None, longest: int) -> None:
+    def __init__(self, file: Sink, pattern: re.Pattern[bytes] | None, longest: int) -> None:
         """Writes to ``file`` what has no match of ``pattern``, none of which is longer than ``longest``."""
         self._file, self._pattern, self._longest = file, pattern, longest
         self._kept = b""

@@ -15,11 +15,10 @@ from typing import Any
 from drillbook import guard, readiness
 from drillbook.action import Effect
 from drillbook.ending import Ending
-from drillbook.errors import DrillbookError, HostError, HostUnreachable, Locked
+from drillbook.errors import DrillbookError, HostError, HostUnreachable, JournalError, Locked
 from drillbook.findings import Finding, finding
 from drillbook.host import Deadline
 from drillbook.inventory import CONTROLLER
-from drillbook.journal import read
 from drillbook.plan import Plan, PlannedStep, proves
 from drillbook.probing import Probes, Track
 from drillbook.result import Residue
@@ -62,12 +61,15 @@ class Runner:
     """True once the drill was found ready: before that nothing was touched, and there is nothing to clean up."""
     replays: bool = field(default=False, init=False)
     """True when the run ended between the injection and the restore, so that the restore is still to be carried out."""
+    restoring: bool = field(default=False, init=False)
+    """True once the restore has begun: what is told from then on does not end it."""
     recovered: bool = field(default=False, init=False)
     """True when the verification went well."""
 
     def __post_init__(self) -> None:
         self.probes = Probes(self.stage.journal)
         self.stage.cancel = self.stop.flag
+        self.stage.journal.alarm = self._unrecorded
         self.watch = Watch(self.stage, self._tripped)
 
     @property
@@ -139,8 +141,15 @@ class Runner:
 
     def _unforeseen(self, error: Exception) -> None:
         self.stage.journal.patient = True
+        self.replays = self.replays or not any(event.kind == "phase.ended" and event.data["phase"] == "restore"
+                                               for event in self.stage.journal.decisive())
         message = str(error) if isinstance(error, DrillbookError) else f"{type(error).__name__}: {error}"
-        self._note_early("failed", message)
+        self._note_early("inconclusive" if isinstance(error, JournalError) else "failed", message)
+
+    def _unrecorded(self, why: str) -> None:
+        """Go no further than what puts things back; a restore that has begun already does."""
+        if not self.restoring:
+            self.stop.ask(f"the run could not be recorded: {why}", why="inconclusive")
 
     def _forward(self) -> None:
         self._guard()
@@ -241,13 +250,12 @@ class Runner:
         self.injected_at = self.stage.journal.clock()
         if not self._phase("inject"):
             self._stopped()
-            self._note_early("inconclusive", "the fault could not be injected as planned; it is put back")
             self.replays = True
-            raise _EndedEarly
+            self._end("inconclusive", "the fault could not be injected as planned; it is put back")
 
     def _gate(self, steps: Sequence[PlannedStep]) -> None:
         """What only a restore mends is broken only when a backup of this very run was read back and found whole."""
-        done = {event.step for event in read(self.stage.journal.path).events if event.kind == "done"}
+        done = {event.step for event in self.stage.journal.decisive() if event.kind == "done"}
         proven = [step for step in self.plan.phase("backup") if step.id in done]
         if any(step.restore_only and not any(proves(one, step) for one in proven) for step in steps):
             self._end("inconclusive", "no backup was proven whole in this run, so nothing was broken")
@@ -271,11 +279,12 @@ class Runner:
 
     def _restore(self) -> None:
         """Restore; one that failed because a host was lost on the way is carried out again once the host answers."""
+        self.restoring = True
         if not self._phase("restore"):
             self._stopped()
             steps = {step.id for step in self.plan.phase("restore")}
             self.replays = any(event.kind == "failed" and event.step in steps and event.data["code"] == HostUnreachable.code
-                               for event in read(self.stage.journal.path).events)
+                               for event in self.stage.journal.decisive())
             self._end("failed", "the restore failed")
         self._stopped()
 
@@ -358,13 +367,12 @@ class Runner:
     def _stopped(self) -> None:
         """End the run when somebody stopped it; a fault that only a restore mends is mended first."""
         if self.stage.cancel.is_set():
-            self._note_early("aborted", self.stop.message, self.stop.findings)
             self.replays = True
-            raise _EndedEarly
+            self._end(self.stop.why, self.stop.message, self.stop.findings)
 
     def _replay(self) -> None:
         """Restore and verify when something only a restore can mend was, or may have been, broken."""
-        if needs_restore(self.stage, read(self.stage.journal.path).events) and self._phase("restore"):
+        if needs_restore(self.stage, self.stage.journal.decisive()) and self._phase("restore"):
             self._verify_phase()
 
     def _note_early(self, why: str, message: str, found: Sequence[Finding] = ()) -> None:

@@ -60,10 +60,11 @@ class Stage:
         """What expressions see now."""
         return {**self.plan.names(self.run), **self.saved}
 
-    def context(self, step: str, host: str, deadline: Deadline, *, changes: bool = False, fault: bool = False) -> Context:
+    def context(self, step: str, host: str, deadline: Deadline, *, changes: bool = False, fault: bool = False,
+                breaks: bool = False) -> Context:
         """A context for an action of ``step`` on ``host``; one that ``changes`` something does so only under our lock.
 
-        A ``fault`` needs its lease as well.
+        A ``fault`` needs its lease as well. One that ``breaks`` something must be able to keep its evidence.
         """
         def named(name: str) -> Host:
             fence = self.hold.fence(name, fault=fault) if changes and self.hold else None
@@ -75,7 +76,7 @@ class Stage:
         return Context(run_id=self.run["id"], step=step, host=named(host), services=self.plan.inventory.services,
                        host_named=named, deadline=deadline, folder=self.folder, note=note, redactor=self.redactor,
                        book=Book(self.plan.diagnosis, self.plan.inventory), proofs=self._proofs(step),
-                       traceparent=self._traceparent(step, host))
+                       spares=self.journal.patient and not breaks, traceparent=self._traceparent(step, host))
 
     def _proofs(self, step: str) -> frozenset[str]:
         service = next((one.params.get("service") for one in self.plan.steps if one.id == step), None)
@@ -171,7 +172,7 @@ def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outc
             deadline = stage.deadline(step.timeout_s)
         try:
             context = stage.context(step.id, host, deadline, changes=action.effect is not Effect.READ,
-                                    fault=action.may_lease(action.effect))
+                                    fault=action.may_lease(action.effect), breaks=action.effect is Effect.FAULT)
             if not intended and action.effect is not Effect.READ:
                 _announce(stage, step, action, context)
                 intended = True
@@ -201,7 +202,9 @@ def _announce(stage: Stage, step: PlannedStep, action: Action, context: Context)
     if stage.redactor.value(data) != data:
         raise PlanError(f"{step.line}: {step.action}: a secret stands in its parameters or its undo, so it could not be put "
                         "back from the journal", hint="let the action read the secret from the inventory")
-    event = stage.journal.append("intent", data, step=step.id, host=host, sync=True)
+    fault = action.effect is Effect.FAULT
+    event = stage.journal.append("intent", data, step=step.id, host=host, sync=True, required=fault)
+    stage.journal.patient = stage.journal.patient or fault  # from now on nothing may depend on what can be recorded
     if stage.hold and action.may_lease(action.effect) and undo.kind == "commands":
         stage.hold.arm(event.seq, step.action, host, undo.commands)
 

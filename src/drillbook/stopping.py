@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+from drillbook.errors import JournalError
 from drillbook.findings import Finding
 from drillbook.journal import Journal
 
@@ -27,15 +28,17 @@ class Stop:
     hurry: threading.Event = field(default_factory=threading.Event)
     """Set when somebody asked a second time: everything is still put back, what only measures is left out."""
     message: str = "the run was stopped"
+    why: str = "aborted"
+    """How the run ended early, as the journal says it: ``aborted``, or ``inconclusive`` where it could not be recorded."""
     findings: tuple[Finding, ...] = ()
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def ask(self, message: str, findings: Sequence[Finding] = ()) -> bool:
+    def ask(self, message: str, findings: Sequence[Finding] = (), why: str = "aborted") -> bool:
         """End the way forward; False when that was asked before, and then the first reason stays."""
         with self._lock:
             if self.flag.is_set():
                 return False
-            self.message, self.findings = message, tuple(findings)
+            self.message, self.findings, self.why = message, tuple(findings), why
             self.flag.set()
             return True
 
@@ -52,7 +55,8 @@ def by_signals(stop: Stop, journal: Journal) -> Iterator[None]:
         first = stop.ask(f"the run was stopped by {name}")
         if not first:
             stop.hurry.set()
-        journal.append("signal", {"name": name, "again": not first})
+        with suppress(JournalError):
+            journal.append("signal", {"name": name, "again": not first})
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         del frame
@@ -69,16 +73,18 @@ def by_signals(stop: Stop, journal: Journal) -> Iterator[None]:
 
 @contextmanager
 def watching(stop: Stop, *folders: Path, journal: Journal) -> Iterator[None]:
-    """Stop the run when a stop file appears in one of ``folders``."""
+    """Stop the run when a stop file appears in one of ``folders``; notice when its ``journal`` was taken away."""
     over = threading.Event()
 
     def look() -> None:
         while not over.wait(LOOK_S):
+            journal.look()
             for path in (folder / FILE for folder in folders):
                 if path.exists():
                     said = _said(path)
-                    if stop.ask(f"the run was stopped by the file {path.name}: {said}"):
-                        journal.append("stop.requested", {"by": said, "from": f"file {path.name}"})
+                    with suppress(JournalError):
+                        if stop.ask(f"the run was stopped by the file {path.name}: {said}"):
+                            journal.append("stop.requested", {"by": said, "from": f"file {path.name}"})
                     return
 
     thread = threading.Thread(target=look, name="stop-file", daemon=True)

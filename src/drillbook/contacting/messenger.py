@@ -12,7 +12,7 @@ from typing import Any
 from drillbook.contacting import sending, wording
 from drillbook.contacting.sending import NotDelivered
 from drillbook.contacting.wording import Message
-from drillbook.errors import DrillbookError
+from drillbook.errors import DrillbookError, JournalError
 from drillbook.journal import Event
 from drillbook.plan import Plan
 from drillbook.result import Result
@@ -73,7 +73,8 @@ class Messenger:
     def ended(self, result: Callable[[], Result]) -> None:
         """Tell how the run ended, and wait for all messages, each until its deadline; nothing is left to be put back."""
         if self.wanted("end"):
-            self._tell("end", wording.end(self.plan, result(), self.report))
+            with suppress(JournalError):  # the run itself tells that its record is lost
+                self._tell("end", wording.end(self.plan, result(), self.report))
         self._settle()
 
     def recovered(self, result: Result) -> None:

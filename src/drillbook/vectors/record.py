@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from drillbook.vectors.points import Point, Tally
 
@@ -34,13 +32,3 @@ def digest(points: Iterable[Point]) -> str:
     for one in points:
         tally.add(one.digest())
     return tally.digest
-
-
-def to_disk(path: Path) -> None:
-    """Return when the file, and its name in its folder, would outlive a loss of power."""
-    for one in (path, path.parent):
-        descriptor = os.open(one, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -24,7 +24,6 @@ from drillbook.vectors.collection import ANSWER_S, Session
 from drillbook.vectors.collection import Snapshot as Made
 from drillbook.vectors.manifest import SNAPSHOT, Manifest, ServerSnapshot
 from drillbook.vectors.points import Tally
-from drillbook.vectors.record import to_disk
 
 PART = 16 << 20
 """Bytes of one part of the upload; the controller holds one at a time."""
@@ -49,8 +48,7 @@ class Carrying:
             return None, "the server has none"
         try:
             # Who finds a run that died here knows what to delete on the server.
-            kept = self.ctx.evidence("server-snapshot.txt", f"{self.service.collection} {made.name}\n")
-            to_disk(self.ctx.folder / kept["file"])
+            self.ctx.evidence("server-snapshot.txt", f"{self.service.collection} {made.name}\n", sync=True)
             found = self._carry(made)
         finally:
             session.forget_snapshot(made.name)

@@ -61,8 +61,7 @@ class DeletePoints(Fault):
         if len(data) > RECORD_LIMIT:
             raise StepFailed(f"{len(points)} points are {len(data)} bytes, and at most {RECORD_LIMIT} are kept to bring "
                              "them back: choose fewer")
-        kept = ctx.evidence(self._record(ctx), data)
-        record.to_disk(ctx.folder / kept["file"])
+        kept = ctx.evidence(self._record(ctx), data, sync=True)
         if kept["sha256"] != sha256(data):
             raise StepFailed("a payload holds a secret of the inventory, which is never written to a run's folder: the "
                              "points could not be brought back; choose others by `ids`")

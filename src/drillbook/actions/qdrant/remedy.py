@@ -105,8 +105,7 @@ class Reconcile(Write):
         there = session.fetch(list(strays))
         points = [there[one] for one in ordered(set(there))]
         data = record.encoded(points)
-        kept = ctx.evidence("strays.jsonl", data)
-        record.to_disk(ctx.folder / kept["file"])
+        kept = ctx.evidence("strays.jsonl", data, sync=True)
         if kept["sha256"] != sha256(data):
             raise StepFailed("a payload holds a secret of the inventory, which is never written to a run's folder: the "
                              f"{len(points)} points without a row could not be brought back, so they were not deleted")
