@@ -11,6 +11,7 @@ from drillbook import journal as journal_module
 from drillbook.errors import JournalError
 from drillbook.journal import FILE, Journal, read, salvage
 from drillbook.redact import Redactor
+from drillbook.runfolder import RunFolder
 from drillbook.values import canonical, digest
 
 
@@ -182,3 +183,34 @@ def test_a_line_that_was_left_out_and_the_rest_numbered_anew_does_not_fit(tmp_pa
     path.write_bytes(b"".join(canonical(content) + b"\n" for content in anew))
     with pytest.raises(JournalError, match=f"{FILE}:2: the chain is broken"):
         read(path)
+
+
+def test_what_is_required_is_written_or_refused_also_while_the_journal_is_patient(tmp_path):
+    journal = Journal(tmp_path, Redactor([]), origin=0.0)
+    told = []
+    journal.alarm, journal.patient = told.append, True
+    journal.append("run.started")
+    (tmp_path / FILE).rename(tmp_path / "away")
+    assert journal.append("done").seq == 1
+    with pytest.raises(JournalError, match="is gone: No such file"):
+        journal.append("intent", required=True)
+    assert [event.kind for event in journal.decisive()] == ["done"], "what was refused was not announced"
+    (tmp_path / "away").rename(tmp_path / FILE)
+    assert journal.append("intent", sync=True, required=True).seq == 2
+    journal.close()
+    assert [event.kind for event in read(tmp_path / FILE).events] == ["run.started", "done", "intent"]
+    assert (told, journal.failure) == ([f"{tmp_path / FILE} is gone: No such file or directory"], told[0])
+
+
+def test_a_folder_of_a_run_appears_with_its_first_event(tmp_path):
+    folder = tmp_path / "suite" / "run"
+    journal = Journal(folder, Redactor([]), origin=0.0, place=RunFolder.make(folder))
+    assert not list(tmp_path.glob("[!.]*"))
+    journal.append("run.started", sync=True)
+    assert [path.name for path in (tmp_path / "suite").iterdir()] == ["run"]
+    assert not list(tmp_path.glob(".*"))
+    journal.close()
+    never = Journal(folder.with_name("next"), Redactor([]), origin=0.0, place=RunFolder.make(folder.with_name("next")))
+    never.close()
+    assert [path.name for path in (tmp_path / "suite").iterdir()] == ["run"], "what never began leaves nothing"
+    assert [event.kind for event in read(folder / FILE).events] == ["run.started"]

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "src" / "drillbook"
 
 LAYERS = [
-    {"errors"}, {"explaining"}, {"findings"}, {"values", "console", "invoking"}, {"services", "redact", "strict", "web", "evidencefile"}, {"host"}, {"identity"}, {"manager", "leases"},
+    {"errors"}, {"explaining"}, {"findings"}, {"values", "console", "invoking", "runfolder"}, {"services", "redact", "strict", "web", "evidencefile"}, {"host"}, {"identity"}, {"manager", "leases"},
     {"store"}, {"action"}, {"carry"}, {"transfer", "stored"}, {"backupset"}, {"probe"}, {"template", "placeholders"}, {"postgresql", "archive", "keyspace", "vectors", "hostfaults", "monitoring", "containers"}, {"patterns"}, {"ansible"}, {"reading"}, {"window"}, {"inventory", "entries"}, {"diagnosing"}, {"spec"}, {"planned"}, {"plan", "guard", "approval"}, {"journal"},
     {"sampling"}, {"evidence", "capacity", "tracing"},
     {"intents", "remains"}, {"remedy"}, {"hosts", "actions", "probes", "lab"}, {"result"}, {"tracks", "notes", "detection"}, {"recording", "stopping", "reaching", "liveness", "pulse"}, {"holding"}, {"steps", "probing"}, {"revert"}, {"ending"}, {"hosting", "departed"}, {"watching", "readiness"}, {"runner", "recovery", "clearing"},

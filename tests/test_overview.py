@@ -281,15 +281,31 @@ def test_a_damaged_journal_of_a_killed_run_is_in_the_way(shelf, number, elsewher
 def test_a_journal_that_was_emptied_or_taken_away_is_in_the_way(shelf):
     never = shelf.open("sample")
     (never / FILE).write_bytes(b"")
-    empty = Project(shelf.root).reports / shelf.run_id("sample", timedelta(0))
-    empty.mkdir()
-    assert not in_the_way(shelf), "a controller that died before its first word has touched nothing"
-    (never / "evidence").mkdir()
-    assert "the journal is empty" in in_the_way(shelf)[0].measured
+    assert "the journal is empty, and nothing lies beside it" in in_the_way(shelf)[0].measured
     (never / FILE).unlink()
-    assert "the journal is gone" in in_the_way(shelf)[0].measured
+    assert "the journal is gone, and nothing lies beside it" in in_the_way(shelf)[0].measured
+    (never / "evidence").mkdir()
+    assert "the journal is gone, and what lies beside it is of a run" in in_the_way(shelf)[0].measured
     (never / "result.json").write_text('{"residue": []}')
     assert not in_the_way(shelf), "it ended, and left nothing"
+
+
+@pytest.mark.parametrize("emptied", [True, False])
+def test_an_empty_folder_of_a_run_is_unknown_and_never_clean(shelf, capsys, emptied):
+    lost = shelf.open("sample")
+    if emptied:
+        (lost / FILE).write_bytes(b"")
+    else:
+        (lost / FILE).unlink()
+    assert f"its journal is lost: {lost.name}" in listed(shelf, capsys)
+    for argv in ((), (lost.name,)):
+        status, said = recovered(shelf, capsys, *argv)
+        assert status == 5
+        assert "what the run did is not known" in said
+        assert f"move {lost} out of reports/" in said
+    lost.rename(shelf.root / "kept")
+    status, said = recovered(shelf, capsys)
+    assert (status, f"no run is recorded in {shelf.root / 'reports'}" in said) == (0, True)
 
 
 def recovered(shelf, capsys, *argv):

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -13,7 +14,7 @@ import pytest
 
 from drillbook import inventory, plan, runner, spec
 from drillbook.conduct import Conductor
-from drillbook.errors import PlanError, UsageError
+from drillbook.errors import PlanError, Unreported, UsageError
 from drillbook.journal import FILE, read
 from drillbook.project import Project
 from drillbook.result import Verdict
@@ -445,3 +446,37 @@ def test_a_recovery_passes_over_what_it_cannot_recover(bench, monkeypatch, capsy
     said = " ".join(capsys.readouterr().out.split())  # a long path wraps its line
     assert "not a line of a journal" in said
     assert read(kept / FILE).events[-1].kind == "recovery.finished"
+
+
+TAKEN = {"journal": lambda folder: (folder / FILE).unlink(), "folder": shutil.rmtree,
+         "reports": lambda folder: folder.parent.rename(folder.parent.with_name("elsewhere")),
+         "content": lambda folder: (folder / FILE).write_bytes(b"")}
+
+
+@pytest.mark.parametrize("taken", TAKEN)
+@pytest.mark.parametrize(("undo", "said"), [("[rm, -f, DIR/broken]", "everything was put back"),
+                                            ("['false']", "not everything could be put back")])
+def test_a_run_whose_record_was_taken_away_puts_back_and_ends_with_exit_5(bench, taken, undo, said):
+    def observe(event):
+        if event.kind == "fault.active":
+            (folder,) = (bench.root / "reports").glob("2*")
+            TAKEN[taken](folder)
+
+    with pytest.raises(Unreported) as raised:
+        bench.run(FAULT % undo, observe)
+    assert raised.value.exit_status == 5
+    assert said in raised.value.message
+    assert "the record of " in raised.value.message
+    assert (bench.root / "broken").exists() == ("not everything" in said)
+    assert ("controller, in this order:\nfalse" in raised.value.message) == ("not everything" in said)
+
+
+def test_a_record_that_is_taken_away_is_noticed_while_nothing_is_written(bench):
+    def observe(event):
+        if event.kind == "step.started" and event.step == "backup.1":
+            (folder,) = (bench.root / "reports").glob("2*")
+            (folder / FILE).unlink()
+
+    with pytest.raises(Unreported):
+        bench.run("backup:\n" + step(["sh", "-c", "sleep 30; touch DIR/ended"]), observe)
+    assert not (bench.root / "ended").exists()

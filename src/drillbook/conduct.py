@@ -35,6 +35,7 @@ from drillbook.recovery import in_the_way
 from drillbook.redact import Redactor
 from drillbook.report import publish
 from drillbook.result import EXIT, EXIT_RESIDUE, Residue, RunView, SuiteResult, Verdict
+from drillbook.runfolder import RunFolder
 from drillbook.runner import Runner
 from drillbook.spec import Drill, Suite
 from drillbook.steps import Stage
@@ -77,9 +78,9 @@ class Conductor:
         """Run a plan; returns the run's folder and what the judge says. The reports are written."""
         redactor = redactor_for(one)
         run_id, suite = new_run_id(one.drill), parent.name if parent else ""
-        folder = new_folder((parent or self.project.ready_reports()) / run_id)
+        folder = (parent or self.project.ready_reports()) / run_id
         journal = Journal(folder, redactor, origin=time.monotonic(), prev=previous_head(self.project, run_id),
-                          observer=self.observer)
+                          observer=self.observer, place=new_folder(folder))
         messenger = Messenger(one, run_id, str(folder / "report.html"), journal.append)
         journal.also(messenger.saw)
         hosts = Hosts(lambda name: connect(self.inventory, name))
@@ -134,7 +135,7 @@ class Conductor:
         Goes on after a failed drill, not after one that was aborted or left residue; ``between`` sees each view.
         """
         run_id = new_run_id(suite.suite)
-        folder = new_folder(self.project.ready_reports() / run_id)
+        folder = self.project.ready_reports() / run_id
         started, began_ns, began = datetime.now(UTC), time.time_ns() // 1_000_000 * 1_000_000, time.monotonic()
         views: list[RunView] = []
         for one in plans:
@@ -238,13 +239,12 @@ def new_run_id(name: str) -> str:
     return f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03d}Z-{name}-{secrets.token_hex(2)}"
 
 
-def new_folder(folder: Path) -> Path:
-    """Make a run's folder, readable by its owner alone. Raises JournalError."""
+def new_folder(folder: Path) -> RunFolder:
+    """Make a run's folder, which is hidden until its first event is written. Raises JournalError."""
     try:
-        folder.mkdir(mode=0o700)
+        return RunFolder.make(folder)
     except OSError as error:
         raise JournalError(f"{folder} cannot be made: {error.strerror}; nothing was touched") from None
-    return folder
 
 
 def operator() -> str:

@@ -107,16 +107,15 @@ def recover(project: Project, run: str) -> int:
     statuses = []
     for folder in reversed(found if run else sorted([*project.runs(), *project.lost()], key=lambda one: one.name)):
         try:
-            if remains.damage(folder):
-                if not remains.settled(folder):
-                    statuses.append(_recover(project, folder, out))
-            elif (folder / FILE).stat().st_size and needs_recovery(read(folder / FILE)):  # of 0 bytes: nothing was touched
+            if not remains.settled(folder) if remains.damage(folder) else needs_recovery(read(folder / FILE)):
                 statuses.append(_recover(project, folder, out))
         except DrillbookError as error:
             out.print(Text(f"{folder.name}: {shown(error)}", style="bold red"))
             statuses.append(EXIT_RESIDUE)
     if not statuses:
-        out.print("nothing to recover: every run ended and put everything back")
+        recorded = next(iter(project.runs()), None) is not None
+        out.print("nothing to recover: every run ended and put everything back" if recorded else
+                  f"no run is recorded in {project.reports}; if runs were moved away or deleted, bring them back")
     return max(statuses, default=0)
 
 
@@ -138,7 +137,12 @@ def _recover(project: Project, folder: Path, out: Console) -> int:
                         Progress(out))
     with _patient():
         residue = recovery.run(conduct.header(conduct.operator()))
-    _told_render(project, folder, doubt, out)
+    try:
+        _told_render(project, folder, doubt, out)
+    except OSError as error:
+        raise conduct.unreported(folder, error, residue) from None
+    except JournalError as error:
+        raise conduct.unrecorded(folder, error.message, residue) from None
     _tell_contacts(folder, out)
     return EXIT_RESIDUE if residue else 0
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from drillbook.errors import visible
+from drillbook.runfolder import sync_folder
 
 
 class EvidenceFile:
@@ -45,7 +46,7 @@ class EvidenceFile:
             self._file.flush()
             if sync:
                 os.fsync(self._file.fileno())
-                _sync_folder(self.path.parent)
+                sync_folder(self.path.parent)
         except OSError as error:
             self._failed(error)
         else:
@@ -60,11 +61,3 @@ class EvidenceFile:
             self.path.unlink(missing_ok=True)
         if not self._spared:
             raise error
-
-
-def _sync_folder(folder: Path) -> None:
-    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

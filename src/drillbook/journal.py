@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from drillbook.errors import JournalError
 from drillbook.redact import Redactor
+from drillbook.runfolder import RunFolder, sync_folder
 from drillbook.values import canonical, digest
 
 FILE = "journal.jsonl"
@@ -92,13 +93,15 @@ class Journal:
     """Writes one journal; every method may be called from several threads at once."""
 
     def __init__(self, folder: Path, redactor: Redactor, *, origin: float, prev: str | None = None,
-                 observer: Observer | None = None) -> None:
+                 observer: Observer | None = None, place: RunFolder | None = None) -> None:
         """Open a new ``journal.jsonl`` in ``folder``; it is locked against other writers until it is closed.
 
         ``origin`` is the monotonic time at which the run's clock shows 0; ``prev`` is the head of the run before.
-        ``observer`` sees each event after it is written. Raises JournalError when another process writes it.
+        ``observer`` sees each event after it is written. ``place`` is shown as ``folder`` once the first event is on the
+        disk. Raises JournalError when another process writes it.
         """
         self.path = folder / FILE
+        self._place, inside = place, place.inside if place else folder
         self.origin = origin
         self.patient = False
         """True once something is broken: what cannot be written then waits in memory for room, and ``failure`` tells it."""
@@ -113,10 +116,10 @@ class Journal:
         self._observers = [observer] if observer else []
         self._seq, self._prev = 0, prev
         self._lock = threading.Lock()
-        self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._file = os.open(inside / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._lock_file()
         self._size = os.lseek(self._file, 0, os.SEEK_END)
-        _sync_folder(folder)
+        sync_folder(inside)
 
     @classmethod
     def resume(cls, folder: Path, redactor: Redactor, *, origin: float, observer: Observer | None = None) -> Journal:
@@ -162,13 +165,23 @@ class Journal:
             content |= {key: value for key, value in (("step", step), ("host", host)) if value is not None}
             event = Event(hash=digest(canonical(content)), **content)
             line = canonical(content | {"hash": event.hash}) + b"\n"
-            if self._keep(line, sync, lenient=self.patient and not required, bulk=kind in BULK):
+            kept = self._keep(line, sync, lenient=self.patient and not required, bulk=kind in BULK)
+            self._show()
+            if kept:
                 self._seq, self._prev = event.seq + 1, event.hash
                 if kind in DECISIVE:
                     self._decisive.append(event)
         self._raise_alarm(before)
         self._tell(event)
         return event
+
+    def _show(self) -> None:
+        if self._place is not None:
+            try:
+                self._place.show()
+            except OSError as error:
+                raise JournalError(f"{self.path.parent} cannot be made: {error.strerror}; nothing was touched") from None
+            self._place = None
 
     def look(self) -> None:
         """Notice that the file was taken away or shortened, also while nothing is written."""
@@ -180,6 +193,8 @@ class Journal:
 
     def displaced(self) -> str:
         """Why what was written would not be found where it belongs; empty when it would."""
+        if self._place is not None:
+            return ""
         mine = os.fstat(self._file)
         try:
             there = self.path.stat()
@@ -257,6 +272,8 @@ class Journal:
                     self._write(b"".join(self._waiting), sync=True)
                 os.close(self._file)
                 self._file = -1
+            if self._place is not None:
+                self._place.drop(FILE)
 
 
 def alive(folder: Path) -> bool:
@@ -375,11 +392,3 @@ def _set_aside_tail(path: Path) -> None:
     whole = data.rfind(b"\n") + 1
     path.with_name(f"torn-{whole}").write_bytes(data[whole:])
     os.truncate(path, whole)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -58,8 +58,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A run that is not settled: ``state`` is ``unfinished``, ``damaged``, ``running``, ``residue``, ``gone``,
-    ``lost`` or ``empty``."""
+    """A run that is not settled: ``state`` is ``unfinished``, ``damaged``, ``running``, ``residue``, ``gone``, ``lost``."""
 
     run: str
     state: str
@@ -216,8 +215,6 @@ def _open(folder: Path, *, ended: bool) -> Open:
         return Open(folder.name, "running", "it is going on")
     if not ended and (gone := remains.lost(folder)):
         return Open(folder.name, "lost", gone)
-    if not ended and not (folder / FILE).stat().st_size:
-        return Open(folder.name, "empty", "its controller died before its first word: nothing was touched")
     from drillbook import departed  # noqa: PLC0415  loads the plan's models; most projects have no such run
 
     if gone := departed.lab_gone(folders.first_event(folder)):
@@ -245,8 +242,7 @@ def _print_open(unsettled: Sequence[Open], out: Console) -> None:
             out.print(Padding(Text(f"{one.said}. Nothing is left to put back; to write that down: invoke drill.recover"),
                               (0, 0, 0, 2), expand=False))
         else:
-            head = "… running" if one.state == "running" else "- unfinished"
-            out.print(Text(f"{head}: {one.run}", style="dim" if one.state == "empty" else "cyan"), soft_wrap=True)
+            out.print(Text(f"… running: {one.run}", style="cyan"), soft_wrap=True)
             out.print(Padding(Text(one.said), (0, 0, 0, 2), expand=False))
 
 

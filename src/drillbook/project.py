@@ -113,9 +113,7 @@ class Project:
         yield from sorted(found, key=lambda folder: folder.name)
 
     def lost(self) -> list[Path]:
-        """Folders of runs whose journal is gone although they hold more, those inside suites too, oldest first.
-
-        A run that never began leaves a folder that is empty. Raises UsageError.
+        """Folders of runs whose journal is gone, those inside suites too, oldest first; also empty ones. Raises UsageError.
         """
         self.look_into_reports()
         found: list[Path] = []
@@ -175,11 +173,11 @@ class Project:
         folder = self.run(name, suites=bool(name), lost=lost)
         if lost and not (folder / FILE).exists():
             return remains.drills_in(folder) or [folder]
-        return [folder] if (folder / FILE).exists() else sorted(path.parent for path in folder.glob(f"*/{FILE}"))
+        return [folder] if (folder / FILE).exists() else sorted(path.parent for path in folder.glob(f"[!.]*/{FILE}"))
 
 
 def _journals(reports: Path) -> Iterator[Path]:
-    return (path for pattern in (f"*/{FILE}", f"*/*/{FILE}") for path in reports.glob(pattern))
+    return (path for pattern in (f"[!.]*/{FILE}", f"[!.]*/[!.]*/{FILE}") for path in reports.glob(pattern))
 
 
 def _run_folders(folder: Path) -> Iterator[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from drillbook.hosting import Hosts
 from drillbook.identity import LockName
 from drillbook.intents import intents
 from drillbook.inventory import CONTROLLER
-from drillbook.journal import FILE, Event, History, Journal, Observer, alive, read, salvage
+from drillbook.journal import FILE, History, Journal, Observer, alive, read, salvage
 from drillbook.leases import Owner
 from drillbook.liveness import controller
 from drillbook.plan import Plan, PlannedProbe, checked

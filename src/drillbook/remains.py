@@ -18,10 +18,7 @@ MOST_NAMES = 3
 
 
 def damage(folder: Path) -> str:
-    """What is wrong with the journal of a run: a line, or that it is empty or gone although the run did something.
-
-    Empty when every line is whole, and when the controller died before its first word.
-    """
+    """What is wrong with the journal of a run: a line, or that it is empty or gone. Empty when every line is whole."""
     if not _begun(folder):
         return lost(folder)
     try:
@@ -31,7 +28,10 @@ def damage(folder: Path) -> str:
 
 
 def lost(folder: Path) -> str:
-    """Why the journal of a run was emptied or taken away, as what lies beside it shows; empty when nothing shows that."""
+    """Why the journal of a run was emptied or taken away; empty when it holds a line.
+
+    A run's folder appears when its journal holds the first event, so one without any lost it.
+    """
     if _begun(folder):
         return ""
     path = folder / FILE
@@ -40,7 +40,7 @@ def lost(folder: Path) -> str:
         return f"{signed} events were signed, the journal {state}"
     beside = _beside(folder)
     if not beside:
-        return ""
+        return f"the journal {state}, and nothing lies beside it: what the run did is not known"
     more = f" and {len(beside) - MOST_NAMES} more" if len(beside) > MOST_NAMES else ""
     return f"the journal {state}, and what lies beside it is of a run that went on: {', '.join(beside[:MOST_NAMES])}{more}"
 
@@ -63,7 +63,8 @@ def is_suite(folder: Path) -> bool:
 
 def drills_in(folder: Path) -> list[Path]:
     """The folders of runs inside the folder of a suite, oldest first; also those whose journal was taken away."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()
+    return sorted(path for path in folder.iterdir()
+                  if path.is_dir() and not path.is_symlink() and not path.name.startswith(".")
                   and ((path / FILE).exists() or (RUN_ID.fullmatch(path.name) and lost(path))))
 
 

@@ -329,7 +329,7 @@ def _members(folder: Path, sealed: Statement) -> Check:
     """Are the drills of a suite those that were attested, each with its own attestation?"""
     runs = [run for run in sealed.get("runs") or () if isinstance(run, dict)]
     known = {str(run.get("folder")): run for run in runs}
-    there = {path.parent.name for path in folder.glob(f"*/{FILE}")}
+    there = {path.parent.name for path in folder.glob(f"[!.]*/{FILE}")}
     if gone := sorted(set(known) - there):
         return Check("drills", Mark.WRONG, f"missing: {_names(gone)}")
     if added := sorted(there - set(known)):

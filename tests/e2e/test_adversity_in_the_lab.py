@@ -11,9 +11,10 @@ import pytest
 from drillbook.conduct import judged
 from drillbook.journal import FILE, History, read
 from drillbook.judge import judge
+from drillbook.report.folders import last_word
 from drillbook.result import Verdict
-from tests.e2e.controllers import eventually, eventually_healthy, healthy, start
-from tests.e2e.field import at
+from tests.e2e.controllers import eventually, eventually_healthy, healthy, start, wait_for
+from tests.e2e.field import at, fill, small_disk
 from tests.e2e.wire import Wire
 
 AFTER, RESTORE = ("done", "inject.1"), ("step.started", "restore.1")
@@ -76,6 +77,29 @@ def test_a_database_is_restored_although_the_network_was_away_during_the_restore
     with bench.admin() as connection:
         assert connection.execute("SELECT count(*) FROM documents").fetchone()[0] >= 20_000
     assert eventually_healthy(bench)
+    assert state_left(bench) == []
+    bench.spoiled = False
+
+
+def test_a_database_is_restored_although_the_disk_of_the_controller_is_full(bench):
+    """Full right after the data was lost, and until the run has ended: nothing more can be recorded."""
+    bench.spoiled = True
+    with small_disk(bench.project.root / "reports", megabytes=8) as disk:
+        controller = start(bench, "drill", "postgres-lost")
+        folder = wait_for(bench, controller, "fault.active", "inject.1")
+        fill(disk)
+        said = controller.communicate(timeout=300)[0]
+        assert (controller.returncode, "Traceback" in said) == (5, False), said
+        assert "No space left on device; everything was put back" in " ".join(said.split())
+        with bench.admin() as connection:
+            assert connection.execute("SELECT count(*) FROM documents").fetchone()[0] >= 20_000
+        assert eventually_healthy(bench)
+        assert last_word(folder) is None
+        (disk / "filler").unlink()
+        recovery = start(bench, "drill.recover", folder.name)
+        assert recovery.communicate(timeout=120)[0]
+        assert recovery.returncode == 0
+        assert eventually_healthy(bench)
     assert state_left(bench) == []
     bench.spoiled = False
 

@@ -36,7 +36,8 @@ def write_suite(folder: Path, suite: SuiteResult, views: Sequence[RunView]) -> N
 
 def write_index(reports: Path, latest: str = "") -> None:
     """``index.html`` over all runs, newest first; ``latest`` names the folder that the link ``latest`` leads to."""
-    entries = [_listed(folder) for folder in sorted(reports.iterdir()) if folder.is_dir() and not folder.is_symlink()]
+    entries = [_listed(folder) for folder in sorted(reports.iterdir())
+               if folder.is_dir() and not folder.is_symlink() and not folder.name.startswith(".")]
     write(reports / "index.html", index.render([entry for entry in entries if entry]))
     if latest:
         link = reports / f".latest-{os.getpid()}"
@@ -54,7 +55,7 @@ def _listed(folder: Path) -> IndexEntry | None:
         return index.entry(result, [one for one in inner if one is not None])
     if (folder / FILE).exists():
         return _unfinished(folder)
-    runs = [path.parent for path in sorted(folder.glob(f"*/{FILE}"))]
+    runs = [path.parent for path in sorted(folder.glob(f"[!.]*/{FILE}"))]
     if not runs:
         return None
     results = {run: _result(run) for run in runs}
