@@ -16,7 +16,6 @@ from rich.text import Text
 
 from drillbook import approval, conduct, guard, plan
 from drillbook.action import Effect, find
-from drillbook.approval import Look
 from drillbook.console import console, stdout
 from drillbook.errors import UsageError
 from drillbook.findings import Finding
@@ -25,6 +24,7 @@ from drillbook.planned import Plan, PlannedCondition, PlannedStep
 from drillbook.project import Project
 from drillbook.report.figures import one_line
 from drillbook.result import EXIT, Verdict
+from drillbook.signed import Look
 from drillbook.spec import Drill, Suite
 from drillbook.values import Duration
 
@@ -99,7 +99,7 @@ def approve(project: Project, name: str, inventory: str, until: str, key: str) -
         _View(one, earlier(project, one.drill), None, now, asked=False).show(out)
         given, files = approval.approve(one, project.root, now=now, until=span, key=Path(key) if key else None)
         if signed := given.approval:
-            out.print(Text(f"✓ {signed.principal} approves {one.drill} on {signed.environment} until "
+            out.print(Text(f"✓ {signed.principal} approves {one.drill} on {one.inventory.environment} until "
                            f"{signed.until:%Y-%m-%d %H:%M} UTC", style="green"))
             out.print(Text(f"  key {given.fingerprint}"), soft_wrap=True)
             out.print(Text(f"  {files.text.relative_to(project.root)} and its .sig: bring both to the operator, "
