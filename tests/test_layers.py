@@ -8,11 +8,11 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "src" / "drillbook"
 
 LAYERS = [
-    {"errors"}, {"explaining"}, {"findings"}, {"values", "console", "invoking", "runfolder"}, {"services", "redact", "strict", "web", "evidencefile"}, {"host"}, {"identity"}, {"manager", "leases"},
-    {"store"}, {"action"}, {"carry"}, {"transfer", "stored"}, {"backupset"}, {"probe"}, {"template", "placeholders"}, {"postgresql", "archive", "keyspace", "vectors", "hostfaults", "monitoring", "containers"}, {"patterns"}, {"ansible"}, {"reading"}, {"window"}, {"inventory", "entries"}, {"diagnosing"}, {"spec"}, {"planned"}, {"plan", "guard", "approval"}, {"journal"},
+    {"errors"}, {"explaining"}, {"findings"}, {"values", "console", "invoking", "runfolder"}, {"signed"}, {"services", "redact", "strict", "web", "evidencefile"}, {"host"}, {"identity"}, {"manager", "leases"},
+    {"store"}, {"action"}, {"carry"}, {"transfer", "stored"}, {"backupset"}, {"probe"}, {"template", "placeholders"}, {"postgresql", "archive", "keyspace", "vectors", "hostfaults", "monitoring", "containers"}, {"patterns"}, {"ansible"}, {"reading"}, {"window"}, {"inventory", "entries"}, {"diagnosing"}, {"spec"}, {"planned"}, {"plan", "guard", "approval", "closing"}, {"journal"},
     {"sampling"}, {"evidence", "capacity", "tracing"},
-    {"intents", "remains"}, {"remedy"}, {"hosts", "actions", "probes", "lab"}, {"result"}, {"tracks", "notes", "detection"}, {"recording", "stopping", "reaching", "liveness", "pulse"}, {"holding"}, {"steps", "probing"}, {"revert"}, {"ending"}, {"hosting", "departed"}, {"watching", "readiness"}, {"runner", "recovery", "clearing"},
-    {"figures"}, {"availability"}, {"measure", "diagnosed"}, {"judge"}, {"report", "earlier"}, {"attesting", "contacting"}, {"project", "reference", "schema", "views", "verifying"}, {"conduct", "handbook", "listing", "audit", "scaffold", "overview"}, {"checking", "showing", "halting", "incident", "labs"}, {"desk", "rehearsal"}, {"tasks"},
+    {"intents", "remains"}, {"remedy"}, {"hosts", "actions", "probes", "lab"}, {"result"}, {"left"}, {"tracks", "notes", "detection"}, {"recording", "stopping", "reaching", "liveness", "pulse"}, {"holding"}, {"steps", "probing"}, {"revert"}, {"ending"}, {"hosting", "departed"}, {"watching", "readiness", "mended", "restoring"}, {"runner", "recovery", "clearing"}, {"settlement"},
+    {"figures"}, {"availability"}, {"measure", "diagnosed"}, {"judge"}, {"report", "earlier"}, {"attesting", "contacting"}, {"project", "reference", "schema", "views", "verifying"}, {"conduct", "handbook", "listing", "audit", "scaffold", "overview"}, {"checking", "showing", "halting", "incident", "labs"}, {"desk", "rehearsal"}, {"settling"}, {"tasks"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -1,8 +1,19 @@
 """Restoring from the proven backup of a run by the system's own restore: what is declared, and what a recovery makes of it."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
+import drillbook.actions
+from drillbook import inventory
 from drillbook.action import Effect, Fault, find, known_names
+from drillbook.errors import UsageError
+from drillbook.hosts.fake import Reply
+from drillbook.journal import read
+from drillbook.recovery import needs_recovery
+from tests.machine.world import HOSTS, Controller, World
+from tests.test_recovery_machine import ACTIONS, planned, step
 
 DESTROYING = [name for name in known_names() if issubclass(find(name), Fault) and find(name).RESTORE_ONLY]
 
@@ -26,3 +37,78 @@ def test_what_a_restore_takes_from_the_run_are_its_parameters():
         for key, (action, _) in find(name).TAKES.items():
             assert key in fields
             assert find(action)
+
+
+@pytest.fixture
+def lost(tmp_path, monkeypatch):
+    """A run on hosts of memory that lost something for good; its runbook does nothing, which it calls a restore."""
+    monkeypatch.setattr(drillbook.actions, "__path__", [*drillbook.actions.__path__, ACTIONS])
+    path = tmp_path / "lab.yml"
+    path.write_text("environment: lab\nhosts: {a: {address: 127.0.0.1}, b: {address: 127.0.0.1}}\n"
+                    "services: {app: {kind: process, host: a}}\n")
+    yield lambda proof: Lost(inventory.load(path), tmp_path, proof)
+    sys.modules.pop("drillbook.actions.pretend", None)
+
+
+class Lost:
+    """The run, its hosts, and what recovers it."""
+
+    def __init__(self, hosts, folder: Path, proof: dict[str, str]):
+        kinds = [{"action": "lose", "how": "", "hosts": ("a",), "trouble": "", "beside": False}]
+        plan = planned(kinds, hosts)
+        changed = {"backup.2": step("backup", 2, "prove", HOSTS, **proof), "restore.1": step("restore", 1, "keep")}
+        self.world = World()
+        self.controller = Controller(plan.model_copy(update={"steps": tuple(
+            changed.get(one.id, one) for one in plan.steps)}), self.world, folder)
+        self.controller.run()
+
+    def recover(self, *, from_backup: bool):
+        return self.controller.recover(from_backup=from_backup)
+
+    @property
+    def history(self):
+        return read(self.controller.journal)
+
+
+def test_a_runbook_that_does_nothing_is_replaced_by_the_restore_of_the_proven_backup(lost):
+    run = lost({"from": "store:backup"})
+    assert run.world.things() == {("a", "lost-1")}
+    assert [one.step for one in run.recover(from_backup=False)] == ["inject.1"], "the drill's own way does not help"
+    assert run.recover(from_backup=True) == []
+    assert run.world.things() == set()
+    assert not needs_recovery(run.history)
+    (intent,) = [event for event in run.history.events if event.kind == "intent" and event.step == "recovery.1"]
+    assert (intent.host, intent.data["action"], intent.data["params"]["from"]) == ("a", "pretend.restore", "store:backup")
+
+
+def test_a_run_that_proved_no_backup_is_told_so_and_nothing_is_touched(lost):
+    run = lost({})
+    before = run.controller.journal.read_bytes()
+    with pytest.raises(UsageError, match=r"this run proved no backup from which pretend.lose \(inject.1\) on a could"):
+        run.recover(from_backup=True)
+    assert run.controller.journal.read_bytes() == before
+
+
+def test_a_restore_whose_verification_fails_is_no_restore(lost):
+    run = lost({"from": "store:backup"})
+    for host in run.world.hosts.values():
+        host.on("whole", Reply(1))
+    (left,) = run.recover(from_backup=True)
+    assert left.step == "inject.1"
+    assert "the verification after the restore failed" in left.why
+    assert run.world.things() == set(), "it is there, and not known to be right"
+    assert needs_recovery(run.history)
+
+
+def test_a_recovery_that_dies_before_the_verification_has_restored_nothing(lost):
+    run = lost({"from": "store:backup"})
+    run.recover(from_backup=True)
+    kinds = [(event.kind, event.data.get("phase"), event.data.get("status")) for event in run.history.events]
+    restored = kinds.index(("phase.ended", "restore", "done"), kinds.index(("step.added", None, None)))
+    assert kinds.index(("phase.ended", "verify", "done"), kinds.index(("step.added", None, None))) < restored
+
+
+def test_without_a_loss_there_is_nothing_to_restore(lost):
+    run = lost({"from": "store:backup"})
+    run.recover(from_backup=True)
+    assert run.recover(from_backup=True) == [], "a run that needs no recovery is left alone"

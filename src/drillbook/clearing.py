@@ -13,10 +13,9 @@ from drillbook.host import Target
 from drillbook.intents import intents
 from drillbook.journal import FILE, Event, legible, salvage
 from drillbook.plan import Plan, checked
-from drillbook.remedy import by_hand
+from drillbook.remedy import PAGE, by_hand
 
 TITLE = "its journal is damaged: what is left has to be put back by hand"
-PAGE = "docs/safety.md, `What lies on a target, and clearing it by hand`"
 
 
 def steps(folder: Path, wrong: str) -> list[str]:

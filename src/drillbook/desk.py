@@ -46,7 +46,7 @@ def drill(project: Project, name: str, inventory_name: str, manner: Manner = Man
             folder, view = conductor.run(plans[0])
         else:
             return _suite(conductor, found, plans, teller)
-    teller.end(view, _shown(folder / "report.html"), newest=True)
+    teller.end(view, shown_path(folder / "report.html"), newest=True)
     return view.result.exit
 
 
@@ -58,7 +58,7 @@ def _suite(conductor: Conductor, suite: Suite, plans: Sequence[Plan], teller: Te
         teller.between(view)
 
     folder, result = conductor.run_suite(suite, plans, between)
-    teller.end_suite(result, views, _shown(folder / "report.html"))
+    teller.end_suite(result, views, shown_path(folder / "report.html"))
     return result.exit
 
 
@@ -94,14 +94,19 @@ def _inventory(project: Project, name: str, note: Callable[[str], None]) -> Inve
     return project.inventory(name)
 
 
-def _shown(path: Path) -> str:
+def shown_path(path: Path) -> str:
     """``path`` as short as it can be said from here."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def recover(project: Project, run: str) -> int:
-    """Recover one run, or every unfinished one; one that cannot be recovered does not keep the others waiting."""
+def recover(project: Project, run: str, *, from_backup: bool = False) -> int:
+    """Recover one run, or every unfinished one; one that cannot be recovered does not keep the others waiting.
+
+    ``from_backup`` is for one run: it is restored from the backup that it proved, not as its drill says. Raises UsageError.
+    """
     out = console()
+    if from_backup:
+        return _recover(project, single(project, run, "--from-backup"), out, from_backup=True)
     if run and len(found := project.runs_of(run, lost=True)) == 1:
         return _recover(project, found[0], out)
     statuses = []
@@ -119,7 +124,20 @@ def recover(project: Project, run: str) -> int:
     return max(statuses, default=0)
 
 
-def _recover(project: Project, folder: Path, out: Console) -> int:
+def single(project: Project, run: str, flag: str) -> Path:
+    """The one run that ``run`` means and that left something; of a suite the one of its drills. Raises UsageError."""
+    if not run:
+        raise UsageError(f"{flag} is for one run: its name is missing", hint="see `invoke drill.list`")
+    found = project.runs_of(run, lost=True)
+    broken = [folder for folder in found if remains.damage(folder) or needs_recovery(read(folder / FILE))]
+    if len(found) > 1 and len(broken) != 1:
+        names = ", ".join(folder.name for folder in broken) or "none"
+        raise UsageError(f"{flag} is for one run; of the drills in {run} these left something: {names}",
+                         hint="name one of them")
+    return broken[0] if len(broken) == 1 else found[0]
+
+
+def _recover(project: Project, folder: Path, out: Console, *, from_backup: bool = False) -> int:
     out.print(f"{folder.name}", style="bold")
     if (wrong := remains.damage(folder)) and not folders.alive(folder):
         out.print(Text(f"✗ {clearing.TITLE}", style="bold red"))
@@ -131,31 +149,36 @@ def _recover(project: Project, folder: Path, out: Console) -> int:
     if gone and needs_recovery(read(folder / FILE)):
         departed.settle(folder, gone, conduct.header(conduct.operator()), Progress(out))
         out.print(Padding(Text(f"{gone}; nothing is left to put back, and the journal says so"), (0, 0, 0, 2), expand=False))
-        _told_render(project, folder, doubt, out)
+        told_render(project, folder, doubt, out)
         return 0
-    recovery = Recovery(folder, lambda plan, name: conduct.connect(plan.inventory, name), conduct.redactor_for,
-                        Progress(out))
-    with _patient():
+    recovery = recovery_of(project, folder, out, from_backup=from_backup)
+    with patient():
         residue = recovery.run(conduct.header(conduct.operator()))
     try:
-        _told_render(project, folder, doubt, out)
+        told_render(project, folder, doubt, out)
     except OSError as error:
         raise conduct.unreported(folder, error, residue) from None
     except JournalError as error:
         raise conduct.unrecorded(folder, error.message, residue) from None
-    _tell_contacts(folder, out)
+    tell_contacts(folder, out)
     return EXIT_RESIDUE if residue else 0
 
 
-def _told_render(project: Project, folder: Path, doubt: str, out: Console) -> None:
+def recovery_of(project: Project, folder: Path, out: Console, *, from_backup: bool = False) -> Recovery:
+    """What recovers the run in ``folder`` and shows it in ``out``."""
+    return Recovery(folder, lambda plan, name: conduct.connect(plan.inventory, name), conduct.redactor_for, Progress(out),
+                    others=[other for other in project.runs() if other != folder], from_backup=from_backup)
+
+
+def told_render(project: Project, folder: Path, doubt: str, out: Console, occasion: str = "recovery") -> None:
     """Render and tell a run that was recovered; what is not the run that was attested is not attested anew."""
-    view = _render(project, folder, "" if doubt else "recovery")
-    Teller(Manner.FULL).end(view, _shown(folder / "report.html"))
+    view = render(project, folder, "" if doubt else occasion)
+    Teller(Manner.FULL).end(view, shown_path(folder / "report.html"))
     if doubt:
         out.print(Text(f"✗ not signed anew: {doubt}; see invoke report.verify {folder.name}", style="bold red"))
 
 
-def _tell_contacts(folder: Path, out: Console) -> None:
+def tell_contacts(folder: Path, out: Console) -> None:
     """Tell the contacts what the recovery left, or that it left nothing; who could not be told is said here."""
     def record(kind: str, data: dict[str, Any]) -> None:
         style = "yellow" if kind == "contact.missed" else "dim"
@@ -166,7 +189,7 @@ def _tell_contacts(folder: Path, out: Console) -> None:
 
 
 @contextmanager
-def _patient() -> Iterator[None]:
+def patient() -> Iterator[None]:
     """While recovering, a first Ctrl-C is answered, not obeyed: stopping half-way helps nobody."""
     def answer(number: int, frame: FrameType | None) -> None:
         del number, frame
@@ -189,12 +212,12 @@ def report(project: Project, run: str) -> int:
     for folder in project.runs_of(run):
         if doubt := statement.doubt(folder):
             raise JournalError(f"{folder.name} is not rendered: {doubt}", hint=f"invoke report.verify {folder.name}")
-        view = _render(project, folder, "report")
-        Teller(Manner.FULL).end(view, _shown(folder / "report.html"))
+        view = render(project, folder, "report")
+        Teller(Manner.FULL).end(view, shown_path(folder / "report.html"))
     return 0
 
 
-def _render(project: Project, folder: Path, occasion: str) -> RunView:
+def render(project: Project, folder: Path, occasion: str) -> RunView:
     """Write a run's reports anew, and attest them for ``occasion`` unless that is empty."""
     view = conduct.judged(folder)
     publish.write_run(folder, view)
@@ -224,7 +247,7 @@ def open_report(project: Project, run: str) -> int:
                       or sys.platform == "darwin") and webbrowser.open(report.resolve().as_uri())
     except webbrowser.Error:
         opened = False
-    console().print(Text(f"opened {_shown(report)}" if opened else str(report.resolve())), soft_wrap=True)
+    console().print(Text(f"opened {shown_path(report)}" if opened else str(report.resolve())), soft_wrap=True)
     return 0
 
 

@@ -204,6 +204,10 @@ CATALOGUE: dict[str, Kind] = {
         "Look at the alert's labels and value: either something is still wrong, or its window is longer than `within`."),
     # The end of the run
     "residue": Kind(CRITICAL, "Something could not be put back", "Run `invoke drill.recover`, or the commands shown."),
+    "residue-active": Kind(CRITICAL, "A change is still there, so it is not closed",
+        "Put it back: `invoke drill.recover`, or by hand as the report says; then close it."),
+    "residue-unknown": Kind(HIGH, "Nobody can tell whether a change is still there",
+        "Let its host answer, or look there by other means; without a proof a second person has to approve closing it."),
     "contact-not-told": Kind(LOW, "A contact could not be told of the run",
         "Tell them by other means now; then put right the service URL that their `notify` names, or the way to it."),
     "allowed-failure": Kind(LOW, "A step failed that the drill allows to fail", "The written reason is beside it."),

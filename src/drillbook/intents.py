@@ -30,10 +30,16 @@ class Intent:
         return action
 
 
+def added(events: Sequence[Event]) -> list[PlannedStep]:
+    """Steps that recoveries carried out beside those of the plan."""
+    return [PlannedStep.model_validate(event.data["step"]) for event in events if event.kind == "step.added"]
+
+
 def intents(events: Sequence[Event], steps: Sequence[PlannedStep]) -> list[Intent]:
     """Every intent of a journal, oldest first. An intent without an outcome counts as if it had happened."""
-    by_id = {step.id: step for step in steps}
+    by_id = {step.id: step for step in (*steps, *added(events))}
     settled = {event.data["intent"] for event in events if event.kind == "undone"}
+    settled |= {seq for event in events if event.kind == "residue.settled" for seq in event.data["intents"]}
     return [Intent(event.seq, by_id[str(event.step)], str(event.host), event.data["params"],
                    Effect(event.data["effect"]), Undo.model_validate(event.data["undo"]), event.seq in settled)
             for event in events if event.kind == "intent"]

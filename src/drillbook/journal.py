@@ -32,7 +32,7 @@ STAMPED = ("phase.started", "phase.ended", "probe.samples", "canary.writes")
 READS = 5
 """Readings of two clocks, of which the one that took least time counts."""
 DECISIVE = frozenset({"intent", "undone", "undo", "undo.failed", "phase.started", "phase.ended", "step.started", "done",
-                      "failed"})
+                      "failed", "step.added", "residue.settled"})
 """Kinds of events that decide what is put back; they are kept in memory too, since the disk may fill up or be taken away."""
 BULK = frozenset({"command", "probe.samples", "canary.writes"})
 MOST_WAITING = 4 << 20

@@ -8,17 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from drillbook import detection, diagnosed, measure, notes
+from drillbook import detection, diagnosed, left, measure, notes
 from drillbook.capacity.outlook import Outlook, outlooks
 from drillbook.capacity.points import Point, of_run
 from drillbook.errors import JournalError
 from drillbook.figures import Figures, phase_spans, session
 from drillbook.findings import Finding, finding
-from drillbook.intents import intents
 from drillbook.inventory import Inventory
 from drillbook.journal import Event, History
 from drillbook.plan import Plan, PlannedStep, checked
-from drillbook.remedy import by_hand
 from drillbook.result import (
     EXIT,
     EXIT_RESIDUE,
@@ -46,7 +44,7 @@ def judge(history: History) -> RunView:
     own = session(events)  # a later recovery changes what is left, never what the run showed
     figures = measure.figures(events, plan)
     steps = _steps(own, events, plan)
-    residue = _residue(events, plan)
+    residue, closed = left.residue(events, plan), left.settled(events)
     objectives = _objectives(plan, figures, _verified(steps, own))
     findings = [_mended(one, events) for one in _findings(own, plan, figures, objectives, residue)]
     verdict, reason = _verdict(own, steps, objectives, findings)
@@ -54,10 +52,10 @@ def judge(history: History) -> RunView:
         run=first.data["run"], drill=plan.drill, title=plan.title, service=plan.service,
         environment=plan.inventory.environment, operator=first.data["operator"], tool=first.data["tool"], verdict=verdict,
         reason=reason, residue=tuple(residue), exit=EXIT_RESIDUE if residue else EXIT[verdict], started=first.at,
-        finished=next((event.at for event in reversed(events) if event.kind in _ENDS), None),
+        finished=next((event.at for event in reversed(events) if event.kind in left.ENDS), None),
         plan_digest=first.data["plan_digest"], objectives=objectives, clocks=figures.clocks, unmeasured=figures.unmeasured,
         phases=_phases(own), steps=tuple(view.result for view in steps), findings=tuple(findings),
-        diagnosis=diagnosed.diagnosis(own, plan))
+        diagnosis=diagnosed.diagnosis(own, plan), settled=closed)
     result = result.model_copy(update={"capacity": _capacity(result, own, plan)})
     timeline = Timeline(seconds=figures.end, phases=phase_spans(own), probes=figures.tracks,
                         marks={**figures.marks, **notes.marks(own)})
@@ -66,7 +64,6 @@ def judge(history: History) -> RunView:
                    torn=history.torn, controller=first.data["controller"], notes=notes.notes(own))
 
 
-_ENDS = ("run.finished", "recovery.finished")
 CLOCK_OF = {"rto": "disruption to sustained recovery", "rpo": "acknowledged writes",
             "detect": "disruption to first bad probe"}
 BY_ALERT = "disruption to the expected alert"
@@ -152,17 +149,6 @@ def _undo_text(intent: Event | None) -> str:
             "restore": f"only by a restore: {undo['why']}", "nothing": f"nothing: {undo['why']}"}[undo["kind"]]
 
 
-def _residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
-    """What the last end of the run says is left; without an end, every intent that is not settled."""
-    for event in reversed(events):
-        if event.kind in _ENDS:
-            return [Residue.model_validate(one) for one in event.data["residue"]]
-    return [Residue(step=intent.step.id, host=intent.host, what=intent.step.action,
-                    why="the run ended without putting it back", by_hand=by_hand(intent))
-            for intent in intents(events, plan.steps)
-            if not intent.settled and (intent.effect == "fault" or intent.undo.kind != "nothing")]
-
-
 def _verified(steps: Sequence[StepView], events: Sequence[Event]) -> str | None:
     """None when the verification passed, otherwise why it did not."""
     checks = [view for view in steps if view.phase == "verify"]
@@ -199,9 +185,10 @@ def _objectives(plan: Plan, figures: Figures, unverified: str | None) -> dict[st
 
 def _mended(one: Finding, events: Sequence[Event]) -> Finding:
     """A service that a later recovery brought back is not to be brought back by hand."""
-    if one.code != "not-recovered" or events[-1].kind != "recovery.finished" or events[-1].data["residue"]:
+    last = events[-1]
+    if one.code != "not-recovered" or last.kind != "recovery.finished" or last.data["residue"] or left.settled(events):
         return one
-    return one.model_copy(update={"remedy": f"Put back since, by `invoke drill.recover` at {events[-1].at[:19]}Z; "
+    return one.model_copy(update={"remedy": f"Put back since, by `invoke drill.recover` at {last.at[:19]}Z; "
                                             "look at why the run itself did not."})
 
 

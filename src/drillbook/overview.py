@@ -93,13 +93,18 @@ def _row(table: Table, wanted: Wanted, standing: Standing, now: datetime) -> Non
         name.append(f"\n✗ cannot be read: {one_line(wanted.broken)}", style="bold red")
     else:
         name.append(f"\n{one_line(wanted.title)}", style="dim")
-    verdict = f"{last['verdict']}{' + residue' if last['exit'] == 5 else ''}" if last else "never run"
+    verdict = f"{last['verdict']}{_left(last)}" if last else "never run"
     shape = Text(verdict, style=WORDS.get(last["verdict"], "") if last else "dim")
     when = Text(_day(str(last["started"])) if last else "-")
     if passed and passed is not last:
         when.append(f"\n{_day(str(passed['started']))}", style="dim")
         shape.append("\nlast passed", style="dim")
     table.add_row(name, when, shape, _due(wanted.every, passed, now))
+
+
+def _left(result: dict[str, Any]) -> str:
+    """What stands behind the verdict of a run that left something."""
+    return "" if result["exit"] != 5 else " + residue, closed" if result["settled"] else " + residue"
 
 
 def _due(every: Duration | None, passed: dict[str, Any] | None, now: datetime) -> Text:
@@ -195,7 +200,7 @@ def _result(folder: Path) -> dict[str, Any] | None:
     try:
         result = json.loads((folder / "result.json").read_bytes())
         return {"name": str(result.get("drill") or result["suite"]), "verdict": str(result["verdict"]),
-                "started": str(result["started"]), "exit": result["exit"]}
+                "started": str(result["started"]), "exit": result["exit"], "settled": bool(result.get("settled"))}
     except (OSError, ValueError, KeyError, AttributeError):
         return None
 
@@ -280,8 +285,8 @@ def _run_row(table: Table, folder: Path, *, inner: bool) -> None:
     elif (folder / FILE).exists() and folders.last_word(folder) is None:
         verdict = "running" if folders.alive(folder) else "unfinished"
     shape = Text(verdict, style=WORDS.get(verdict, ""))
-    if result and result["exit"] == 5 and verdict != "journal lost":
-        shape.append(" + residue", style="bold red")
+    if result and verdict != "journal lost":
+        shape.append(_left(result), style="" if result["settled"] else "bold red")
     started = result["started"] if result else folders.begun(folder.name)
     name = one_line(folder.name)
     text = Text("  " if inner else "")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drillbook import remains, template
+from drillbook import remains, restoring, template
 from drillbook.action import find
 from drillbook.departed import lab_gone
 from drillbook.ending import release
-from drillbook.errors import JournalError, PlanError
+from drillbook.errors import DrillbookError, JournalError, PlanError
 from drillbook.findings import Finding, finding
 from drillbook.holding import Hold
 from drillbook.host import Deadline, Host
@@ -22,14 +23,17 @@ from drillbook.intents import intents
 from drillbook.inventory import CONTROLLER
 from drillbook.journal import FILE, History, Journal, Observer, alive, read, salvage
 from drillbook.leases import Owner
+from drillbook.left import ENDS, settled
 from drillbook.liveness import controller
-from drillbook.plan import Plan, PlannedProbe, checked
+from drillbook.mended import restored_since
+from drillbook.plan import Plan, PlannedProbe, PlannedStep, checked
 from drillbook.probe import find_probe
 from drillbook.probing import read_back
 from drillbook.redact import Redactor
+from drillbook.remedy import PAGE
 from drillbook.result import Residue
-from drillbook.revert import clean_canary, needs_restore, put_back, remove_scratch
-from drillbook.steps import Stage, carry_out, groups, saved_facts
+from drillbook.revert import clean_canary, needs_restore, put_back, remove_scratch, settle
+from drillbook.steps import Stage, carry_out, fault_gone, groups, saved_facts
 from drillbook.stopping import Stop
 
 LATE_S = 10.0
@@ -40,23 +44,28 @@ Place = tuple[str, int | None, str]
 
 def needs_recovery(history: History) -> bool:
     """True for a run that ended without its last word, or said that something is left."""
-    last = next((event for event in reversed(history.events) if event.kind in ("run.finished", "recovery.finished")), None)
+    last = next((event for event in reversed(history.events) if event.kind in ENDS), None)
     return last is None or bool(last.data["residue"])
 
 
 def in_the_way(plan: Plan, folders: Iterable[Path]) -> list[Finding]:
     """Runs that left something on hosts of ``plan``: they must be recovered before anything else is broken there.
 
+    A drill that only restores may run all the same: it is how they are mended. A run whose journal is damaged keeps it
+    away too.
+
     A run whose journal is damaged may have left anything on the hosts of its plan, which the first line names; where
     even that one is damaged, or the journal is gone, on any host.
     """
     targets = {_place(plan, name) for name in plan.hosts()}
-    found = [_in_the_way(targets, folder) for folder in folders if not remains.settled(folder) and not alive(folder)]
+    mends = plan.only_restores()
+    found = [_in_the_way(targets, folder, mends=mends) for folder in folders
+             if not remains.settled(folder) and not alive(folder)]
     return [one for one in found if one is not None]
 
 
-def _in_the_way(targets: set[Place], folder: Path) -> Finding | None:
-    """Why the run in ``folder`` keeps ``targets`` from being broken; None when it does not."""
+def _in_the_way(targets: set[Place], folder: Path, *, mends: bool) -> Finding | None:
+    """Why the run in ``folder`` keeps ``targets`` from being changed; None when it does not."""
     wrong = remains.damage(folder)
     try:
         events = salvage(folder / FILE)[0].events
@@ -70,7 +79,7 @@ def _in_the_way(targets: set[Place], folder: Path) -> Finding | None:
         other = checked(events[0].data["plan"])
     except (PlanError, KeyError):
         return None
-    if not targets & {_place(other, name) for name in other.hosts()}:
+    if not targets & {_place(other, name) for name in other.hosts()} or (mends and not wrong):
         return None
     if wrong:
         return _refusal(folder, wrong, "so it is not known what it left on the same hosts")
@@ -99,33 +108,61 @@ class Recovery:
     open_host: Callable[[Plan, str], Host]
     redactor_for: Callable[[Plan], Redactor]
     observer: Observer
+    others: Sequence[Path] = ()
+    """Folders of the project's other runs: one that only restores may have mended what this run destroyed."""
+    from_backup: bool = False
+    """Restore from the backup that the run proved, by the system's own action, in place of the drill's restore phase."""
 
     def run(self, header: dict[str, Any]) -> list[Residue]:
-        """Put everything back; returns what is still left. Raises JournalError while the run is alive."""
+        """Put everything back; returns what is still left.
+
+        Raises JournalError while the run is alive, and UsageError when it proved no backup to restore ``from_backup``.
+        """
+        with self.resumed() as (stage, history):
+            if not needs_recovery(history):
+                return []
+            steps = restoring.steps(stage, history.events) if self.from_backup else []
+            self.begin(stage, history, header)
+            residue = self._put_back(stage, history, steps)
+            if settled(history.events):  # closed by somebody who died right after that
+                self.close(stage, residue)
+                return []
+            told = [one.model_dump(mode="json") for one in residue]
+            stage.journal.append("recovery.finished", {"residue": told, "unwritten": stage.journal.failure}, sync=True)
+            return residue
+
+    def close(self, stage: Stage, residue: Sequence[Residue]) -> tuple[str, ...]:
+        """Write down the end of a run whose residue was closed; returns what of it stays on hosts that do not answer."""
+        kept = tuple(f"{one.host}: {one.what}: {one.why}; an undo that is armed there may still be carried out when the "
+                     f"host comes back (see {PAGE})" for one in residue)
+        stage.journal.append("recovery.finished", {"residue": [], "kept": list(kept)}, sync=True)
+        return kept
+
+    @contextmanager
+    def resumed(self) -> Iterator[tuple[Stage, History]]:
+        """The run as its journal tells it, with its journal locked and its hosts at hand. Raises JournalError."""
         plan = checked(read(self.folder / FILE).events[0].data["plan"])
         journal = Journal.resume(self.folder, self.redactor_for(plan), origin=time.monotonic(), observer=self.observer)
         hosts = Hosts(lambda name: self.open_host(plan, name))
         stage: Stage | None = None
         try:
             history = read(journal.path)
-            if not needs_recovery(history):
-                return []
             first = history.events[0]
             run = {"id": first.data["run"], "started": first.at, "operator": first.data["operator"]}
             journal.patient = True  # something is broken: it is put back, whatever can be recorded of it
             stage = Stage(plan, journal, hosts.get, self.folder, run, journal.redactor,
                           saved=saved_facts(plan, history.events))
-            journal.append("recovery.started", header, sync=True)
-            stage.hold = self._hold(stage, history, header)
-            residue = self._put_back(stage, history)
-            journal.append("recovery.finished", {"residue": [one.model_dump(mode="json") for one in residue],
-                                                 "unwritten": journal.failure}, sync=True)
-            return residue
+            yield stage, history
         finally:
             if stage is not None and stage.hold is not None:
                 stage.hold.end()  # nothing happens when that was done
             hosts.close()
             journal.close()
+
+    def begin(self, stage: Stage, history: History, header: dict[str, Any]) -> None:
+        """Write down that a recovery begins, and take over locks and leases. Raises Locked while the run is alive."""
+        stage.journal.append("recovery.started", header, sync=True)
+        stage.hold = self._hold(stage, history, header)
 
     def _hold(self, stage: Stage, history: History, header: dict[str, Any]) -> Hold:
         """The locks and leases of the dead run, taken over. Raises Locked while another run, or this one, is alive."""
@@ -144,15 +181,30 @@ class Recovery:
             raise
         return hold
 
-    def _put_back(self, stage: Stage, history: History) -> list[Residue]:
+    def _put_back(self, stage: Stage, history: History, steps: Sequence[PlannedStep]) -> list[Residue]:
         done = any(event.kind == "phase.ended" and (event.data["phase"], event.data["status"]) == ("restore", "done")
                    for event in history.events)
+        self._accept(stage, history)
         found = intents(stage.journal.decisive(), stage.plan.steps)
-        if not done and any(intent.undo.kind == "restore" and not intent.settled for intent in found):
+        if (steps or not done) and any(intent.undo.kind == "restore" and not intent.settled for intent in found):
             put_back(stage, stage.journal.decisive(), restores=False)  # first what may stand in the way of a restore
             if needs_restore(stage, stage.journal.decisive()):
-                self._restore(stage)
-        residue = put_back(stage, stage.journal.decisive())
+                restoring.carry_out(stage, steps) if steps else self._restore(stage)
+        return put_back(stage, stage.journal.decisive()) + self.clean(stage, history) + release(stage)
+
+    def _accept(self, stage: Stage, history: History) -> None:
+        """What another run restored and compared, and what is proven gone, is put back: that is written down."""
+        for intent in intents(history.events, stage.plan.steps):
+            if intent.settled or intent.undo.kind != "restore":
+                continue
+            by = restored_since(stage.plan, history.events, intent, self.others)
+            with suppress(DrillbookError):  # what cannot be asked is not accepted
+                if by and fault_gone(stage, intent.step, intent.action(), intent.host, patience=0.0):
+                    settle(stage, intent, f"the run {by.run} restored it from {by.source} and compared its content")
+
+    def clean(self, stage: Stage, history: History) -> list[Residue]:
+        """Remove what the run only needed itself: rows of canaries and temporary files; returns what could not be."""
+        residue: list[Residue] = []
         for planned in _canaries(stage.plan, history):
             probe = find_probe(planned.name).model_validate(template.evaluate(planned.params, stage.names()))
             if not any(event.kind == "canary.survivors" and event.data["probe"] == planned.id for event in history.events):
@@ -160,8 +212,7 @@ class Recovery:
                 read_back(stage.journal, planned.id, probe, context)
             residue += clean_canary(stage, planned.id, probe)
         touched = sorted({str(event.host) for event in history.events if event.kind == "step.started"})
-        residue += remove_scratch(stage, touched)
-        return residue + release(stage)
+        return residue + remove_scratch(stage, touched)
 
     def _restore(self, stage: Stage) -> None:
         """Replay the drill's restore and verify phases, unless what they mend is whole already."""

@@ -37,14 +37,15 @@ def drill(project: Project, name: str, inventory: str, *, as_json: bool = False)
     return status
 
 
-def recover(project: Project, run: str) -> int:
-    """Name every change that a recovery would put back, newest first."""
+def recover(project: Project, run: str, *, closes: bool = False) -> int:
+    """Name every change that a recovery would put back, newest first, or whose proof it would ask before it ``closes``."""
     folders = project.runs_of(run, lost=True) if run else [*project.runs(), *project.lost()]
-    lines = [line for folder in sorted(folders, key=lambda one: one.name, reverse=True) for line in _left(folder)]
+    newest_first = sorted(folders, key=lambda one: one.name, reverse=True)
+    lines = [line for folder in newest_first for line in _left(folder, closes=closes)]
     return tell(*(lines or ["nothing to recover: every run ended and put everything back"]))
 
 
-def _left(folder: Path) -> Iterable[str]:
+def _left(folder: Path, *, closes: bool) -> Iterable[str]:
     if alive(folder):
         return [f"{folder.name} is running: it would be refused"]
     if damage(folder):
@@ -57,6 +58,9 @@ def _left(folder: Path) -> Iterable[str]:
         unsettled = [one for one in reversed(intents(history.events, plan.steps)) if not one.settled]
     except DrillbookError as error:
         return [f"{folder.name}: {error.message}"]
+    if closes:
+        return [f"{folder.name}:", *(f"  would ask {one.step.action} ({one.step.id}) on {one.host} whether it is gone"
+                                     for one in unsettled), "  would close what is gone, or what a second person approved"]
     return [f"{folder.name}:", *(f"  {_undo(one)}" for one in unsettled),
             "  would remove the run's temporary files, locks and leases, and end its journal"]
 

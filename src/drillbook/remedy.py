@@ -7,6 +7,8 @@ import shlex
 
 from drillbook.intents import Intent
 
+PAGE = "docs/safety.md, `What lies on a target, and clearing it by hand`"
+
 
 def by_hand(intent: Intent) -> str:
     """The steps that put ``intent`` back without Drillbook; `invoke drill.recover` is named beside them, not in them."""

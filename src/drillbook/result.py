@@ -79,6 +79,28 @@ class Residue(_Value):
     by_hand: str
 
 
+class SettledChange(_Value):
+    """One change that was closed: where it is, and what its own proof said then."""
+
+    step: str
+    host: str
+    what: str
+    proof: Literal["gone", "active", "unknown"]
+    detail: str
+
+
+class Settled(_Value):
+    """The residue of a run was closed by a named person: ``approval`` is that of a second one, where a proof was unknown."""
+
+    at: str
+    by: str
+    reason: str
+    changes: tuple[SettledChange, ...]
+    approval: dict[str, Any] | None
+    kept: tuple[str, ...] = ()
+    """What could not be given back on hosts that did not answer."""
+
+
 class DiagnosisResult(_Value):
     """What the drill diagnosed: ``found`` is None when it did not get there, ``ranked`` the causes with what was seen."""
 
@@ -120,8 +142,15 @@ class Result(_Value):
     diagnosis: DiagnosisResult | None = None
     """None: the drill plans no diagnosis."""
     capacity: tuple[Outlook, ...] = ()
+    settled: Settled | None = None
+    """Who closed the residue; None: nobody did. ``residue`` and ``exit`` stay what they were."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @property
+    def open_residue(self) -> tuple[Residue, ...]:
+        """What was left and is not closed."""
+        return () if self.settled else self.residue
 
 
 class Span(_Value):

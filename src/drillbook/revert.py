@@ -11,7 +11,7 @@ from functools import partial
 from drillbook.action import Effect, Fault, find, scratch_of
 from drillbook.errors import DrillbookError
 from drillbook.host import Deadline
-from drillbook.intents import Intent, intents
+from drillbook.intents import Intent, added, intents
 from drillbook.inventory import CONTROLLER
 from drillbook.journal import Event
 from drillbook.plan import Plan
@@ -55,17 +55,18 @@ def put_back(stage: Stage, events: Sequence[Event], *, restores: bool = True,
 def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
     """Is there anything that only the drill's restore phase mends?
 
-    A fault that proves that it changed nothing, and that no restore has touched, never happened: that is written down.
-    That it is not active proves nothing here: it may have done half of its damage.
+    A fault that proves that it changed nothing, that did not end well, and that no restore has touched, never happened:
+    that is written down. That it is not active proves nothing here: it may have done half of its damage.
     """
-    steps = {step.id for step in stage.plan.phase("restore")}
+    steps = {step.id for step in (*stage.plan.phase("restore"), *added(events))}
+    happened = {(event.step, event.host) for event in events if event.kind == "done"}
     begun = any(event.kind == "step.started" and event.step in steps for event in events)
     needed = False
     for intent in intents(events, stage.plan.steps):
         if intent.undo.kind != "restore" or intent.settled:
             continue
-        if not begun and _never_happened(stage, intent):
-            _settle(stage, intent, "it never happened")
+        if not begun and (intent.step.id, intent.host) not in happened and _never_happened(stage, intent):
+            settle(stage, intent, "it never happened")
         else:
             needed = True
     return needed
@@ -95,9 +96,12 @@ def _restored(events: Sequence[Event], plan: Plan) -> tuple[bool, str]:
     ended = [event for event in events if event.kind == "phase.ended" and event.data["phase"] == "restore"]
     if ended and ended[-1].data["status"] == "done":
         return True, ""
-    steps = {step.id for step in plan.phase("restore")}
-    failed = [event for event in events if event.kind == "failed" and event.step in steps]
-    return False, f"the restore failed: {failed[-1].data['message']}" if failed else "no restore was carried out"
+    phases = {step.id: step.phase for step in (*plan.phase("restore"), *plan.phase("verify"), *added(events))}
+    failed = [event for event in events if event.kind == "failed" and event.step in phases]
+    if not failed:
+        return False, "no restore was carried out"
+    what = "the verification after the restore" if phases[str(failed[-1].step)] == "verify" else "the restore"
+    return False, f"{what} failed: {failed[-1].data['message']}"
 
 
 def _one(stage: Stage, intent: Intent, *, reach: Deadline | None, restored: bool, why: str) -> Residue | None:
@@ -113,7 +117,7 @@ def _one(stage: Stage, intent: Intent, *, reach: Deadline | None, restored: bool
         if undo.kind == "restore" and not (gone and restored):
             return _left(stage, intent, f"{undo.why}; {why or 'the fault is not proven gone'}")
         if gone or (undo.kind == "nothing" and not fault):
-            patiently(partial(_settle, stage, intent, "gone already" if gone else undo.why), reach)
+            patiently(partial(settle, stage, intent, "gone already" if gone else undo.why), reach)
             return None
         if undo.kind == "nothing":
             return _left(stage, intent, undo.why)
@@ -121,7 +125,7 @@ def _one(stage: Stage, intent: Intent, *, reach: Deadline | None, restored: bool
                              host=intent.host, sync=True)
         if not patiently(partial(_undone, stage, intent), reach):
             return _left(stage, intent, "the undo ended well, but the fault is not proven gone")
-        patiently(partial(_settle, stage, intent, "undone"), reach)
+        patiently(partial(settle, stage, intent, "undone"), reach)
     except Exception as error:  # noqa: BLE001  one failing undo must not keep the others from being tried
         return _left(stage, intent, str(error) if isinstance(error, DrillbookError) else f"{type(error).__name__}: {error}")
     return None
@@ -157,7 +161,7 @@ def carry_out_undo(stage: Stage, intent: Intent) -> None:
         action.model_validate(intent.undo.params).run(context)
 
 
-def _settle(stage: Stage, intent: Intent, how: str) -> None:
+def settle(stage: Stage, intent: Intent, how: str) -> None:
     """Write down that ``intent`` is put back, and take it off the target's lease."""
     if stage.hold:
         stage.hold.disarm(intent.seq, intent.host)

@@ -92,13 +92,19 @@ def plan(_: Context, name: str | None = None, inventory: str = "lab", json: bool
 
 
 @task(klass=FreeTask, positional=["name"], help={
-    "name": "drill or suite", **INVENTORY, "until": "how long it holds, such as 24h; at most 30d",
-    "key": "your SSH key, private, or public when an agent holds it; default: the first in ~/.ssh"})
+    "name": "drill or suite; with --reason a run", **INVENTORY, "until": "how long it holds, such as 24h; at most 30d",
+    "key": "your SSH key, private, or public when an agent holds it; default: the first in ~/.ssh",
+    "reason": "approve instead that what this run left is closed, for this reason"})
 @told(Dry.TELLS)
-def approve(context: Context, name: str | None = None, inventory: str = "lab", until: str = "24h", key: str = "") -> int:
+def approve(context: Context, name: str | None = None, inventory: str = "lab", until: str = "24h", key: str = "", *,
+            reason: str = "") -> int:
     """Approve exactly this plan of a drill with your SSH key, so that somebody else may run it."""
-    from drillbook import rehearsal, showing  # noqa: PLC0415  keeps start-up fast
+    from drillbook import rehearsal, settling, showing  # noqa: PLC0415  keeps start-up fast
 
+    if reason:
+        project = Project.of_runs()
+        return rehearsal.recover(project, name or "", closes=True) if is_dry(context) else settling.approve(
+            project, name or "", reason, until, key)
     project = Project.here()
     if is_dry(context):
         return rehearsal.drill(project, _named(project, name), inventory)
@@ -117,15 +123,25 @@ def check_drill(context: Context, name: str | None = None, inventory: str = "lab
     return desk.check(project, _named(project, name), inventory)
 
 
-@task(klass=FreeTask, positional=["run"], help={"run": f"{RUN}; default: every unfinished one"})
+@task(klass=FreeTask, positional=["run"], help={
+    "run": f"{RUN}; default: every unfinished one",
+    "from_backup": "restore from the backup that the run proved, by the system's own restore, not as the drill says",
+    "settled": "close what the run left: nothing is to be put back any more", "reason": "why it is closed"})
 @told(Dry.TELLS)
-def recover(context: Context, run: str | None = None) -> int:
-    """Put back what a dead run left, from its journal alone."""
-    from drillbook import desk, rehearsal  # noqa: PLC0415  keeps start-up fast
+def recover(context: Context, run: str | None = None, *, from_backup: bool = False, settled: bool = False,
+            reason: str = "") -> int:
+    """Put back what a dead run left, from its journal alone; or close it with a reason, once its proofs were asked."""
+    from drillbook import desk, rehearsal, settling  # noqa: PLC0415  keeps start-up fast
 
+    if from_backup and settled:
+        raise UsageError("--from-backup and --settled exclude each other")
+    if reason and not settled:
+        raise UsageError("--reason is for --settled", hint="drill.recover RUN --settled --reason TEXT")
     if is_dry(context):
-        return rehearsal.recover(Project.of_runs(), run or "")
-    return desk.recover(Project.of_runs(), run or "")
+        return rehearsal.recover(Project.of_runs(), run or "", closes=settled)
+    if settled:
+        return settling.settle(Project.of_runs(), run or "", reason)
+    return desk.recover(Project.of_runs(), run or "", from_backup=from_backup)
 
 
 @task(klass=FreeTask, positional=["run"], help={"run": "name of a run; default: every run", **INVENTORY})

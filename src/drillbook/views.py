@@ -111,7 +111,7 @@ class Teller:
         result = view.result
         self.say(terminal.summary(view, report))
         steps = closing.next_steps(program(), result.drill, result.run, result.verdict, self.inventory,
-                                   newest=newest, residue=bool(result.residue))
+                                   newest=newest, residue=bool(result.open_residue))
         self.say(closing.shown_steps(steps))
 
     def end_suite(self, suite: SuiteResult, views: list[RunView], report: str) -> None:
@@ -124,7 +124,7 @@ class Teller:
             return
         self.say(terminal.suite_summary(suite, views, report))
         steps = [("put back what is left", f"{program()} drill.recover {view.result.run}")
-                 for view in views if view.result.residue]
+                 for view in views if view.result.open_residue]
         steps += [step for step in closing.next_steps(program(), suite.suite, suite.run, suite.verdict, self.inventory,
                                                       newest=True) if "drill.check" not in step[1]]
         self.say(closing.shown_steps(steps))

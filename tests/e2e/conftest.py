@@ -67,6 +67,10 @@ class Bench:
             text = text.replace(old, new, 1)
         path = self.changed(name)
         path.write_text(text)
+        return self.made(path, inventory)
+
+    def made(self, path: Path, inventory=None):
+        """The plan of the drill in ``path``."""
         return make(load(path), inventory or self.inventory)
 
     def run(self, plan, observer=lambda event: None, inventory=None):

@@ -122,10 +122,11 @@ class Controller:
         self.ran.journal = self.journal.read_bytes()
         return self.ran
 
-    def recover(self) -> list[Residue]:
+    def recover(self, *, from_backup: bool = False) -> list[Residue]:
         """Recover the run to the end."""
         self.ran = Ran()
-        recovery = Recovery(self.folder, lambda plan, name: self._open(name), lambda plan: Redactor(()), self._observe)
+        recovery = Recovery(self.folder, lambda plan, name: self._open(name), lambda plan: Redactor(()), self._observe,
+                            from_backup=from_backup)
         residue = recovery.run({"tool": "test", "operator": "nobody"})
         self.ran.journal = self.journal.read_bytes()
         return residue

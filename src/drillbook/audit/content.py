@@ -14,6 +14,7 @@ from drillbook.audit.records import Record, Stray
 from drillbook.audit.trend import Plot
 from drillbook.capacity.outlook import Outlook
 from drillbook.report.figures import count
+from drillbook.report.rows import settled_rows, settled_sentence
 from drillbook.report.wording import MET, NOT_VERIFIED
 from drillbook.result import Verdict
 from drillbook.values import canonical, digest
@@ -38,6 +39,13 @@ class RunRow:
     reason: str
     rto: str
     rpo: str
+    closed: str = ""
+    """Who closed what it left, when and why; empty: nobody did, or nothing was left."""
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """What it left, and who closed that."""
+        return (*self.residue, *((self.closed,) if self.closed else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +153,10 @@ def _sentence(rows: Sequence[RunRow], verdicts: dict[str, int], covered: Sequenc
                 f"{shown} of {count(len(covered), 'service')} recovered in at least one run that passed.")
         text += (f" {looked} more {'was' if looked == 1 else 'were'} only looked at or rehearsed: in no run that passed was "
                  "a fault proven and restored.") if looked else ""
-    left = sum(bool(row.residue) for row in rows)
-    text += f" {count(left, 'run')} left something that could not be put back." if left else ""
+    left, closed = sum(bool(row.residue) for row in rows), sum(bool(row.closed) for row in rows)
+    text += f" {count(left, 'run')} left something that could not be put back" if left else ""
+    text += f"; {closed} of them {'was' if closed == 1 else 'were'} closed by a named person" if closed else ""
+    text += "." if left else ""
     return text if whole else f"{text} The record of the period is not whole, so more may have happened than it shows."
 
 
@@ -155,7 +165,13 @@ def _run(one: Record) -> RunRow:
     left = tuple(f"{item.what} on {item.host}: {item.why}" for item in one.result.residue) if one.result else ()
     finished = (one.result.finished or "") if one.result else ""
     return RunRow(one.run, one.folder, one.started or "", finished, one.environment, one.service, one.drill, one.operator,
-                  one.verdict, left, one.reason, **figures)
+                  one.verdict, left, one.reason, closed=_closed(one), **figures)
+
+
+def _closed(one: Record) -> str:
+    """Who closed what the run left, and what each proof said."""
+    settled = one.result.settled if one.result else None
+    return "; ".join((settled_sentence(settled), *settled_rows(settled))) if settled else ""
 
 
 def _figure(one: Record, key: str) -> str:

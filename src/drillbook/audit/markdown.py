@@ -65,7 +65,8 @@ def _trend(audit: Audit) -> list[str]:
 
 
 def _verdict(row: RunRow) -> str:
-    return f"**{row.verdict}**{', with residue' if row.residue else ''}"
+    left = ", with residue, closed" if row.closed else ", with residue" if row.residue else ""
+    return f"**{row.verdict}**{left}"
 
 
 def _not_passed(audit: Audit) -> list[str]:
@@ -73,7 +74,7 @@ def _not_passed(audit: Audit) -> list[str]:
         return ["Every run of the period passed and put everything back." if audit.runs else "No run began in this period."]
     return [table(("Run", "Drill", "Environment", "Begun", "Verdict", "Why", "Not put back"), [
         (code(row.run), escape(row.drill), escape(row.environment), utc(row.started) if row.started else "not known",
-         _verdict(row), escape(row.reason or "no reason is recorded"), escape("; ".join(row.residue)) or "nothing")
+         _verdict(row), escape(row.reason or "no reason is recorded"), escape("; ".join(row.left)) or "nothing")
         for row in audit.not_passed])]
 
 

@@ -79,7 +79,9 @@ class Messenger:
 
     def recovered(self, result: Result) -> None:
         """Tell what a recovery of the run achieved, and wait for the messages."""
-        if result.residue:
+        if result.settled:
+            self._tell("residue", wording.settled(self.plan, result.run, result.settled, self.report))
+        elif result.residue:
             self._tell("residue", wording.residue(self.plan, self.run, [one.model_dump() for one in result.residue]))
         else:
             self._tell("end", wording.end(self.plan, result, self.report, recovered=True))

@@ -9,7 +9,7 @@ from typing import Any
 from drillbook.host import printable
 from drillbook.plan import Plan
 from drillbook.report.figures import against, seconds
-from drillbook.result import Objective, Result
+from drillbook.result import Objective, Result, Settled
 
 LONGEST = 3500
 """Characters of a text: the chat services cut or refuse longer ones (4,000 is the smallest limit among them)."""
@@ -57,6 +57,14 @@ def residue(plan: Plan, run: str, left: Sequence[Mapping[str, Any]]) -> Message:
     return _message(plan, f"{len(left)} could not be put back", [
         f"run: {run}", "This is still changed on the hosts:", *lines, *more,
         f"to try again: invoke drill.recover {run}"], "failure")
+
+
+def settled(plan: Plan, run: str, closed: Settled, report: str) -> Message:
+    """What could not be put back was closed: by whom, and why."""
+    lines = [f"- {one.host}: {one.what}: {one.proof}" + (f", {one.detail}" if one.detail else "") for one in closed.changes]
+    second = [f"approved by {closed.approval['principal']}"] if closed.approval else []
+    return _message(plan, "closed", [f"run: {run}", f"closed by {closed.by}: {closed.reason}", *second,
+                                     "What each proof said:", *_few(lines), *closed.kept, f"report: {report}"], "warning")
 
 
 def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> Message:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from drillbook.report import diagnosis, growth, pages, record, rows, suites, timeline, wording
 from drillbook.report.rows import ObjectiveRow
-from drillbook.result import RunView, SuiteResult
+from drillbook.result import Result, RunView, SuiteResult
 
 BAR = 260.0
 
@@ -27,7 +27,8 @@ def render(view: RunView) -> str:
     drawings = [("wide", timeline.WIDE), ("narrow", timeline.NARROW)] if _has_timeline(view) else []
     close_up = timeline.wants_close_up(view)
     return pages.environment().get_template("report.html.j2").render(
-        view=view, result=view.result, sentence=wording.sentence(view),
+        view=view, result=view.result, sentence=wording.sentence(view), residue=wording.residue(view.result),
+        closed=closed(view.result),
         objectives=rows.objective_rows(view.result.objectives),
         bar=bar, nothing=rows.nothing_measured(view), notes=rows.note_rows(view),
         growth=growth.growth_rows(view.result.capacity), growth_note=growth.NOTE,
@@ -40,6 +41,11 @@ def render(view: RunView) -> str:
         cut=record.cut, diagnosis=_diagnosis(view), clocks=wording.clocks_of(view.result))
 
 
+def closed(result: Result) -> tuple[str, list[str]] | None:
+    """Who closed the residue, and what each proof said; None when nobody did."""
+    return (rows.settled_sentence(result.settled), rows.settled_rows(result.settled)) if result.settled else None
+
+
 def _diagnosis(view: RunView) -> tuple[str, list[diagnosis.CauseRow], tuple[str, ...]] | None:
     """Sentence, causes and what was not known; None when the drill plans no diagnosis."""
     found = view.result.diagnosis
@@ -50,7 +56,7 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
     """``report.html`` of a suite."""
     found = suites.suite_rows(suite, views)
     return pages.environment().get_template("suite.html.j2").render(
-        suite=suite, sentence=suites.suite_sentence(found), rows=found, bar=bar,
+        suite=suite, sentence=suites.suite_sentence(found), rows=found, bar=bar, closed=closed,
         contradictions=suites.suite_contradictions(suite, found),
         confusion=diagnosis.confusion(views))
 

@@ -34,6 +34,8 @@ class IndexEntry:
     objectives: Mapping[str, Objective]
     href: str
     children: tuple[IndexEntry, ...] = field(default=())
+    closed: str = ""
+    """Who closed what it left; empty: nobody did, or nothing was left."""
     note: str = ""
     """What is to be done about a run without an ending, in place of its exit status."""
 
@@ -108,7 +110,7 @@ def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, .
         run=str(result["run"]), kind=kind, name=str(result[kind]), title=str(result["title"]),
         environment=str(result["environment"]), verdict=str(result["verdict"]), exit=int(result["exit"]),
         started=str(result["started"]), seconds=_lasted(result), objectives=objectives, href=f"{folder}/report.html",
-        children=children)
+        children=children, closed=str((result.get("settled") or {}).get("by", "")))
 
 
 def _lasted(result: Mapping[str, Any]) -> float | None:

@@ -64,9 +64,10 @@ def _suite_of(view: RunView) -> Tree.Element:
         text += f": {row.reason}" if row.reason else ""
         case = _case(suite, f"{result.drill}.objectives", row.short, row.state, text)
         Tree.SubElement(case, "system-out").text = shown(text)
+    closed = f"\n{rows.settled_sentence(result.settled)}" if result.settled else ""
     for one in result.residue:
         _case(suite, f"{result.drill}.residue", f"{one.step} {one.what} [{one.host}]", "error",
-              f"could not be put back: {one.why}\nby hand: {one.by_hand}")
+              f"could not be put back: {one.why}\nby hand: {one.by_hand}{closed}")
     reason = "; ".join([*rows.contradictions(view), result.reason])
     trusted = "contradictory" if rows.contradictions(view) else result.verdict
     _verdict_case(suite, result.drill, trusted, result.exit, reason)

@@ -10,7 +10,7 @@ from drillbook.report import diagnosis, growth, record, rows, wording
 from drillbook.report.figures import link, one_line, seconds, shown, took, utc, utc_time
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import suite_contradictions, suite_rows, suite_sentence
-from drillbook.result import CommandView, RunView, StepView, SuiteResult
+from drillbook.result import EXIT_RESIDUE, CommandView, RunView, StepView, SuiteResult
 
 MOST_FACTS, MOST_CHARACTERS = 8, 100
 """Facts of a step that the report names, and characters of each."""
@@ -50,7 +50,7 @@ def table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
 def render(view: RunView) -> str:
     """``report.md`` of one run."""
     result = view.result
-    parts = [f"# {escape(result.title)}", _verdict(str(result.verdict), bool(result.residue), result.exit),
+    parts = [f"# {escape(result.title)}", _verdict(str(result.verdict), wording.residue(result), result.exit),
              escape(wording.sentence(view)), escape(wording.VERDICTS[result.verdict]), _facts(view),
              *_contradictions(rows.contradictions(view)),
              *_residue(view), *_figures(view), *_diagnosis(view), "## Findings", *_findings(view),
@@ -64,7 +64,8 @@ def render(view: RunView) -> str:
 def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
     """``report.md`` of a suite."""
     found = suite_rows(suite, views)
-    parts = [f"# {escape(suite.title)}", _verdict(suite.verdict, suite.exit == 5, suite.exit),
+    parts = [f"# {escape(suite.title)}",
+             _verdict(suite.verdict, "residue" if suite.exit == EXIT_RESIDUE else "", suite.exit),
              escape(suite_sentence(found)),
              *_contradictions(suite_contradictions(suite, found)),
              table(("What", "Value"), [("Suite", code(suite.suite)), ("Environment", code(suite.environment)),
@@ -79,8 +80,8 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _verdict(verdict: str, residue: bool, status: int) -> str:
-    return f"**{verdict.capitalize()}{', with residue' if residue else ''}** (exit status {status})"
+def _verdict(verdict: str, residue: str, status: int) -> str:
+    return f"**{verdict.capitalize()}{f', with {residue}' if residue else ''}** (exit status {status})"
 
 
 def _figures(view: RunView) -> list[str]:
@@ -143,9 +144,13 @@ def _contradictions(found: Sequence[str]) -> list[str]:
 
 
 def _residue(view: RunView) -> list[str]:
-    found = [f"## Could not be put back ({len(view.result.residue)})",
-             f"First try {code(f'invoke drill.recover {view.result.run}')}. Where that does not help, by hand:",
-             ] if view.result.residue else []
+    closed = view.result.settled
+    found = [f"## Could not be put back ({len(view.result.residue)})"] if view.result.residue or closed else []
+    if closed:
+        found += [f"**{escape(rows.settled_sentence(closed))}**",
+                  "\n".join(f"- {escape(text)}" for text in rows.settled_rows(closed)), "What had been left:"]
+    elif found:
+        found.append(f"First try {code(f'invoke drill.recover {view.result.run}')}. Where that does not help, by hand:")
     for one in view.result.residue:
         found += [f"**{escape(one.what)}** on {escape(one.host)} (step {escape(one.step)}): {escape(one.why)}",
                   block(one.by_hand)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from drillbook.report.figures import against, one_line, seconds, shown
+from drillbook.report.figures import against, one_line, seconds, shown, utc
 from drillbook.report.wording import (
     CLOCKS,
     MARKS,
@@ -21,7 +21,7 @@ from drillbook.report.wording import (
     unmeasured,
     written,
 )
-from drillbook.result import Objective, PhaseResult, Result, RunView, StepView, Verdict
+from drillbook.result import Objective, PhaseResult, Result, RunView, Settled, StepView, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +172,20 @@ def contradictions(view: RunView) -> list[str]:
               if step.status == "skipped" and step.id.startswith("verify.")]
     found += ["something could not be put back"] if result.residue else []
     return [one_line(text) for text in found]
+
+
+def settled_sentence(one: Settled) -> str:
+    """Who closed what was left, when and why, and who approved it."""
+    second = one.approval
+    approved = f", approved by {second['principal']} until {utc(str(second['until']))}" if second else ""
+    return shown(f"Closed by {one.by} at {utc(one.at)}{approved}, because: {one.reason}")
+
+
+def settled_rows(one: Settled) -> list[str]:
+    """For each change that was closed, what its own proof said; then what could not be given back."""
+    found = [f"{change.what} on {change.host} (step {change.step}): its proof said {change.proof}"
+             + (f": {change.detail}" if change.detail else "") for change in one.changes]
+    return [shown(text) for text in (*found, *one.kept)]
 
 
 def contact_rows(view: RunView) -> list[tuple[str, dict[str, str], bool]]:

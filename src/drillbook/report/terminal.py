@@ -14,7 +14,7 @@ from drillbook.report import rows, wording
 from drillbook.report.figures import one_line, shown, took
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import suite_contradictions, suite_rows, suite_sentence
-from drillbook.result import RunView, SuiteResult
+from drillbook.result import EXIT_RESIDUE, RunView, SuiteResult
 
 COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow", "refused": "cyan", "aborted": "magenta",
            "met": "green", "missed": "red", "not verified": "yellow", "done": "green", "interrupted": "magenta",
@@ -24,7 +24,7 @@ COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow", "refuse
 def summary(view: RunView, report: str = "") -> RenderableType:
     """The end of a run: verdict, objectives, clocks, phases, findings, residue, and where the report is."""
     result = view.result
-    parts: list[RenderableType] = [_verdict(result.verdict, result.title, bool(result.residue), result.exit),
+    parts: list[RenderableType] = [_verdict(result.verdict, result.title, wording.residue(result), result.exit),
                                    Padding(Text(wording.sentence(view)), (0, 0, 1, 2))]
     parts += _contradictions(rows.contradictions(view))
     parts += _residue(view)
@@ -39,15 +39,15 @@ def summary(view: RunView, report: str = "") -> RenderableType:
 def short_summary(view: RunView) -> RenderableType:
     """The verdict's line, what could not be put back, and the findings; nothing else."""
     result = view.result
-    parts: list[RenderableType] = [_verdict(result.verdict, result.title, bool(result.residue), result.exit)]
-    if result.residue:  # here no list of next steps follows
+    parts: list[RenderableType] = [_verdict(result.verdict, result.title, wording.residue(result), result.exit)]
+    if result.open_residue:  # here no list of next steps follows
         parts.append(Padding(Text(f"first try: invoke drill.recover {one_line(result.run)}"), (0, 0, 1, 2)))
     return Group(*parts, *_residue(view), *(_findings(view) if result.findings else ()))
 
 
 def short_suite_summary(suite: SuiteResult) -> RenderableType:
     """The verdict's line of a suite."""
-    return _verdict(suite.verdict, suite.title, suite.exit == 5, suite.exit)
+    return _verdict(suite.verdict, suite.title, "residue" if suite.exit == EXIT_RESIDUE else "", suite.exit)
 
 
 def suite_summary(suite: SuiteResult, views: Sequence[RunView], report: str = "") -> RenderableType:
@@ -61,7 +61,7 @@ def suite_summary(suite: SuiteResult, views: Sequence[RunView], report: str = ""
         table.add_row(Text(one_line(row.drill)), _state(row.verdict), Text("\n".join(figures) or "no objectives"))
     residue = [part for view in views for part in _residue(view)]
     lead = Padding(Text(suite_sentence(found)), (0, 0, 1, 2))
-    return Group(_verdict(suite.verdict, suite.title, suite.exit == 5, suite.exit), lead,
+    return Group(short_suite_summary(suite), lead,
                  *_contradictions(suite_contradictions(suite, found)), *residue, _spaced(table), _where(suite.run, report))
 
 
@@ -69,9 +69,9 @@ def _contradictions(found: Sequence[str]) -> list[RenderableType]:
     return [Padding(Text(f"! This record contradicts itself: {one}", style="bold red"), (0, 0, 1, 2)) for one in found]
 
 
-def _verdict(verdict: str, title: str, residue: bool, status: int) -> Text:
+def _verdict(verdict: str, title: str, residue: str, status: int) -> Text:
     shape = {str(key): value for key, value in wording.SHAPES.items()}.get(verdict, "?")
-    word = verdict.upper() + (" WITH RESIDUE" if residue else "")
+    word = verdict.upper() + (f" WITH {residue.upper()}" if residue else "")
     style = f"bold {COLOURS.get(verdict, 'yellow')}"
     return Text.assemble((f"{shape} {word}", style), f"  {one_line(title)}", (f"  exit {status}", "dim"))
 
@@ -154,11 +154,17 @@ def _findings(view: RunView) -> list[RenderableType]:
 
 
 def _residue(view: RunView) -> list[RenderableType]:
+    closed = view.result.settled
     parts: list[RenderableType] = []
+    if closed:
+        lines = [rows.settled_sentence(closed), *(f"- {text}" for text in rows.settled_rows(closed))]
+        parts.append(Padding(Text("\n".join(one_line(line) for line in lines)), (0, 0, 1, 2)))
     for one in view.result.residue:
         head = f"! residue, NOT PUT BACK: {one_line(one.what)} on {one_line(one.host)} (step {one_line(one.step)})"
-        parts += [Padding(Text(head, style="bold red"), (0, 0, 0, 2)), Padding(Text(f"why: {shown(one.why)}"), (0, 0, 0, 4)),
-                  Padding(Text(f"by hand, where `drill.recover` does not help:\n{shown(one.by_hand)}"), (0, 0, 1, 4))]
+        parts += [Padding(Text(head, style="" if closed else "bold red"), (0, 0, 0, 2)),
+                  Padding(Text(f"why: {shown(one.why)}"), (0, 0, int(bool(closed)), 4))]
+        by_hand = Text(f"by hand, where `drill.recover` does not help:\n{shown(one.by_hand)}")
+        parts += [] if closed else [Padding(by_hand, (0, 0, 1, 4))]
     return parts
 
 

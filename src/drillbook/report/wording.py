@@ -84,6 +84,11 @@ def clocks_of(result: Result) -> tuple[Clock, ...]:
     return tuple(replace(clock, error=_ALERTED) if alerted and clock.key == "detection" else clock for clock in CLOCKS)
 
 
+def residue(result: Result) -> str:
+    """How the residue of a run stands, in words behind its verdict: none, left, or closed by somebody."""
+    return "residue, closed" if result.settled else "residue" if result.residue else ""
+
+
 def sentence(view: RunView) -> str:
     """What the run showed, in plain words, made of measured figures only."""
     result, marks = view.result, view.timeline.marks

@@ -121,6 +121,8 @@ class Restore(Write):
 
     PLACE = Place.HOSTS
 
+    from_: Annotated[str, Field(alias="from", description="The backup.")] = ""
+
     def run(self, ctx: Context) -> Facts:
         ctx.run("make", "door").check()
         ctx.run("restore").check()
@@ -138,6 +140,8 @@ class Prove(Read):
 
     PLACE = Place.HOSTS
     PROVES_BACKUP = True
+
+    from_: Annotated[str, Field(alias="from", description="The backup.")] = ""
 
     def run(self, ctx: Context) -> Facts:
         return {}

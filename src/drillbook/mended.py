@@ -1,0 +1,112 @@
+"""Restores by another run of the project: a drill that only restores may have mended what a dead run destroyed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from drillbook.action import Fault, find
+from drillbook.errors import JournalError, PlanError, UnknownName
+from drillbook.intents import Intent, intents
+from drillbook.journal import FILE, Event, alive, read
+from drillbook.plan import Plan, PlannedStep, checked
+
+PLACE = ("kind", "host", "address", "port", "database", "data_directory", "endpoint", "bucket")
+"""Settings of a service that tell where it is: two inventories that agree on them mean the same one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A restore by another run, and the backup that it restored from."""
+
+    run: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A run that only restores, and restored and verified everything."""
+
+    id: str
+    plan: Plan
+    events: Sequence[Event]
+
+    def done(self, step: PlannedStep) -> Event | None:
+        """The event by which ``step`` ended well."""
+        return next((event for event in reversed(self.events) if event.kind == "done" and event.step == step.id), None)
+
+
+def restored_since(plan: Plan, events: Sequence[Event], intent: Intent, folders: Iterable[Path]) -> Restored | None:
+    """The newest run among ``folders`` that restored what ``intent`` of a run with ``events`` destroyed, and compared it.
+
+    It began after the last change that this run made, restored with an action that belongs to the fault, and a comparison
+    of the content with the backup's manifest ended well in it. That the fault is gone must be proven besides.
+    """
+    since = max(event.at for event in events if event.kind in ("intent", "step.started", "undo"))
+    own = str(events[0].data["run"])
+    for folder in sorted((folder for folder in folders if folder.name > own), key=lambda folder: folder.name, reverse=True):
+        run = _whole(folder, since)
+        if run is not None and (source := _source(run, plan, intent)):
+            return Restored(run.id, source)
+    return None
+
+
+def _whole(folder: Path, since: str) -> _Run | None:
+    """The run in ``folder`` when it only restores, began after ``since``, restored, verified, and left nothing."""
+    try:
+        if alive(folder):
+            return None
+        events = read(folder / FILE).events
+        first = events[0]
+        plan = checked(first.data["plan"])
+    except (JournalError, PlanError, KeyError):
+        return None
+    ended = {event.data["phase"]: event.data["status"] for event in events if event.kind == "phase.ended"}
+    last = next((event for event in reversed(events) if event.kind == "run.finished"), None)
+    good = (first.at > since and plan.only_restores() and last is not None and not last.data["residue"]
+            and all(ended.get(phase) == "done" for phase in ("restore", "verify")))
+    return _Run(str(first.data["run"]), plan, events) if good else None
+
+
+def _source(run: _Run, plan: Plan, intent: Intent) -> str:
+    """The backup that ``run`` restored what ``intent`` destroyed from, and compared it with; empty when it did not."""
+    if not _same_service(plan, run.plan, str(intent.params.get("service", ""))):
+        return ""
+    fault = find(intent.step.action)
+    wanted = set(fault.RESTORED_BY.values()) if issubclass(fault, Fault) else set()
+    compared = any(_compares(step, intent) and run.done(step) for step in run.plan.phase("verify"))
+    for restored in intents(run.events, run.plan.steps) if compared else ():
+        done = run.done(restored.step)
+        if restored.step.action in wanted and done and _covers({**restored.params, **done.data["facts"]}, intent):
+            return str(restored.params.get("from", ""))
+    return ""
+
+
+def _same_service(one: Plan, other: Plan, name: str) -> bool:
+    """Do both plans mean the same service by ``name``, on the same host?"""
+    places = []
+    for plan in (one, other):
+        service = plan.inventory.services.get(name)
+        if service is None:
+            return False
+        target = plan.inventory.target(service.host) if getattr(service, "host", "") else None
+        settings = service.model_dump(mode="json")
+        places.append(([settings.get(key) for key in PLACE], (target.address, target.port) if target else None))
+    return places[0] == places[1]
+
+
+def _compares(step: PlannedStep, intent: Intent) -> bool:
+    """Does ``step`` compare the content of the service that ``intent`` hit, all of it unless a part is all that was hit?"""
+    try:
+        compares = find(step.action).COMPARES
+    except UnknownName:
+        return False
+    part = step.params.get("tables") and "table" not in intent.params
+    return bool(compares) and step.params.get("service") == intent.params.get("service") and not part
+
+
+def _covers(restored: dict[str, Any], intent: Intent) -> bool:
+    """Was it the service that ``intent`` hit that was restored, and the very table, path or prefix of it?"""
+    return all(restored[key] == value for key, value in intent.params.items() if key in restored and key != "from")

@@ -1,0 +1,103 @@
+"""Restoring from the backup that a run proved, by the system's own action, where the drill's own runbook does not help."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from drillbook import template
+from drillbook.action import Action, Effect, Fault, Place, find
+from drillbook.errors import PlanError, UsageError
+from drillbook.intents import Intent, added, intents
+from drillbook.inventory import CONTROLLER
+from drillbook.journal import Event
+from drillbook.plan import PlannedStep, proves
+from drillbook.steps import Stage, groups
+from drillbook.steps import carry_out as carried_out
+
+
+def steps(stage: Stage, events: Sequence[Event]) -> list[PlannedStep]:
+    """A step for each fault of the run that only a restore mends and that is not mended: its restore from the proven backup.
+
+    Touches nothing. Raises UsageError when there is no such fault, or when the run proved no backup of it.
+    """
+    todo = [intent for intent in intents(events, stage.plan.steps) if intent.undo.kind == "restore" and not intent.settled]
+    run = stage.run["id"]
+    if not todo:
+        raise UsageError(f"{run} left nothing that only a restore brings back",
+                         hint=f"put back the rest: invoke drill.recover {run}")
+    before = len(added(events))
+    return [_step(stage, events, intent, number) for number, intent in enumerate(todo, before + 1)]
+
+
+def _step(stage: Stage, events: Sequence[Event], intent: Intent, number: int) -> PlannedStep:
+    proof, location = _proven(stage, events, intent)
+    fault = find(intent.step.action)
+    action = find(fault.RESTORED_BY[proof.action])
+    own = {info.alias or key for key, info in action.model_fields.items()}
+    params = {key: value for key, value in intent.params.items() if key in own}
+    params |= {**_taken(stage, events, action, params.get("service")), "from": location}
+    return PlannedStep(
+        id=f"recovery.{number}", phase="restore", group=None, action=action.name(), params=params, effect=Effect.WRITE,
+        name="Restore from the proven backup of this run", restore_only=False, proves_backup=False,
+        hosts=(_host(stage, action, intent),), save=None, when=None, expect=(), timeout_s=action.TIMEOUT, retries=0,
+        every_s=None, allow_failure=None, line="invoke drill.recover --from-backup")
+
+
+def _proven(stage: Stage, events: Sequence[Event], intent: Intent) -> tuple[PlannedStep, str]:
+    """The newest step that proved a backup of what ``intent`` destroyed, and where that backup lies. Raises UsageError."""
+    done = {str(event.step) for event in events if event.kind == "done"}
+    fault = find(intent.step.action)
+    declared = fault.RESTORED_BY if issubclass(fault, Fault) else {}
+    for proof in reversed(stage.plan.phase("backup")):
+        if proof.id in done and proof.action in declared and proves(proof, intent.step):
+            try:
+                return proof, str(template.evaluate(proof.params["from"], stage.names()))
+            except (ValueError, KeyError, PlanError):
+                continue
+    known = " or ".join(f"`{name}`" for name in declared) or "nothing"
+    raise UsageError(f"{stage.run['id']}: this run proved no backup from which {intent.step.action} ({intent.step.id}) on "
+                     f"{intent.host} could be restored: {known} would",
+                     hint="restore it with a drill of its own that only restores, from a backup that you know; such a drill "
+                          "may run although this one left something")
+
+
+def _taken(stage: Stage, events: Sequence[Event], action: type[Action], service: Any) -> dict[str, Any]:
+    """Parameters of the restore that earlier steps of this run on the same service gave as facts."""
+    by_id = {step.id: step for step in stage.plan.steps}
+    found: dict[str, Any] = {}
+    for key, (name, fact) in action.TAKES.items():
+        for event in events:
+            step = by_id.get(str(event.step)) if event.kind == "done" else None
+            if step and step.action == name and step.params.get("service") == service and fact in event.data["facts"]:
+                found[key] = event.data["facts"][fact]
+    return found
+
+
+def _host(stage: Stage, action: type[Action], intent: Intent) -> str:
+    service = stage.plan.inventory.services.get(str(intent.params.get("service", "")))
+    if action.PLACE is Place.CONTROLLER:
+        return CONTROLLER
+    return service.host if intent.host == CONTROLLER and service else intent.host
+
+
+def carry_out(stage: Stage, todo: Sequence[PlannedStep]) -> None:
+    """Restore by ``todo``, then verify as the drill does; the restore has ended well only when it is verified.
+
+    A recovery that dies on the way thus leaves a restore that did not end.
+    """
+    journal = stage.journal
+    journal.append("phase.started", {"phase": "restore"})
+    for step in todo:
+        journal.append("step.added", {"step": step.model_dump(mode="json"), "why": "the drill's own restore did not help"},
+                       step=step.id, sync=True)
+    restored = all(carried_out(stage, [step]) for step in todo)
+    verified = restored and _verified(stage)
+    journal.append("phase.ended", {"phase": "restore", "status": "done" if verified else "failed"}, sync=True)
+
+
+def _verified(stage: Stage) -> bool:
+    stage.journal.append("phase.started", {"phase": "verify"})
+    done = all(carried_out(stage, group) for group in groups(stage.plan.phase("verify")))
+    stage.journal.append("phase.ended", {"phase": "verify", "status": "done" if done else "failed"}, sync=True)
+    return done

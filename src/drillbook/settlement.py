@@ -1,0 +1,127 @@
+"""Closing the residue of a run: a named person says why nothing is left to put back, and every proof is asked first.
+
+What is proven still there is never closed. What nobody can tell needs the approval of a second person. The run keeps its
+verdict and its exit status; it is closed in its journal, and drills on its hosts may run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from drillbook import left
+from drillbook.action import Fault
+from drillbook.ending import release
+from drillbook.findings import Finding, finding
+from drillbook.host import Deadline
+from drillbook.intents import Intent, intents
+from drillbook.journal import Event, read
+from drillbook.recovery import Recovery
+from drillbook.result import Residue, SettledChange
+from drillbook.revert import UNDO_S
+from drillbook.signed import Look
+from drillbook.steps import Stage, fault_gone
+
+GONE: Literal["gone"] = "gone"
+ACTIVE: Literal["active"] = "active"
+UNKNOWN: Literal["unknown"] = "unknown"
+Approved = Callable[[str], Look]
+"""Looks for the approval of a second person, for the journal whose last event has this hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an attempt to close: the findings that speak against it; it is closed when there are none."""
+
+    refusals: tuple[Finding, ...] = ()
+    kept: tuple[str, ...] = ()
+    """What could not be given back on hosts that do not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """Closes what one run left, for ``reason``."""
+
+    recovery: Recovery
+    reason: str
+    approved: Approved
+
+    def run(self, header: dict[str, Any]) -> Outcome:
+        """Ask every proof, and close the residue when nothing speaks against it. Raises JournalError, Locked."""
+        with self.recovery.resumed() as (stage, history):
+            self.recovery.begin(stage, history, header)
+            residue = left.residue(history.events, stage.plan)
+            changes = [_asked(stage, one) for one in left.unsettled(_events(stage), stage.plan)]
+            if not any(one.proof == ACTIVE for one in changes):
+                changes += [_not_removed(one) for one in self.recovery.clean(stage, history)]
+            look = self._look(changes, history.head)
+            said = {"by": header["operator"], "reason": self.reason,
+                    "changes": [one.model_dump(mode="json") for one in changes]}
+            if refusals := _refusals(changes, look):
+                stage.journal.append("settlement.refused", {**said, "findings": [
+                    one.model_dump(mode="json") for one in refusals]}, sync=True)
+                return Outcome(refusals)
+            stage.journal.append("residue.settled", {
+                **said, "approval": look.facts() if look else None,
+                "residue": [one.model_dump(mode="json") for one in residue],
+                "intents": [one.seq for one in intents(_events(stage), stage.plan.steps) if not one.settled]},
+                sync=True, required=True)
+            return Outcome(kept=self.recovery.close(stage, release(stage)))
+
+    def _look(self, changes: Sequence[SettledChange], head: str) -> Look | None:
+        """The approval, where a second person has to decide; None where the proofs do."""
+        proofs = {one.proof for one in changes}
+        return self.approved(head) if UNKNOWN in proofs and ACTIVE not in proofs else None
+
+
+def _events(stage: Stage) -> Sequence[Event]:
+    return read(stage.journal.path).events
+
+
+def _asked(stage: Stage, intent: Intent) -> SettledChange:
+    """The change with what its own proof says now."""
+    found = SettledChange(step=intent.step.id, host=intent.host, what=intent.step.action, proof=UNKNOWN, detail="")
+    try:
+        gone = fault_gone(stage, intent.step, intent.action(), intent.host, patience=0.0)
+        if gone is None and _untouched(stage, intent):
+            return found.model_copy(update={"proof": GONE, "detail": "it never happened"})
+    except Exception as error:  # noqa: BLE001  what cannot be asked is unknown, whatever the reason
+        return found.model_copy(update={"detail": getattr(error, "message", "") or f"{type(error).__name__}: {error}"})
+    said = next(event for event in reversed(_events(stage)) if event.kind == "fault.gone" and event.step == intent.step.id
+                and event.host == intent.host)
+    detail = str(said.data["detail"]) or ("" if gone is not None else f"{intent.step.action} has no proof")
+    return found.model_copy(update={"proof": UNKNOWN if gone is None else GONE if gone else ACTIVE, "detail": detail})
+
+
+def _untouched(stage: Stage, intent: Intent) -> bool:
+    """Does what only a restore mends prove that it changed nothing?"""
+    action = intent.action()
+    if not isinstance(action, Fault) or intent.undo.kind != "restore":
+        return False
+    try:
+        return action.untouched(stage.context(intent.step.id, intent.host, Deadline.after(UNDO_S))) is True
+    except Exception:  # noqa: BLE001  what cannot be looked at may have happened
+        return False
+
+
+def _not_removed(one: Residue) -> SettledChange:
+    """What the run needed itself, could not be removed, and can be told by nobody."""
+    return SettledChange(step=one.step, host=one.host, what=one.what, proof=UNKNOWN, detail=one.why)
+
+
+def _refusals(changes: Sequence[SettledChange], look: Look | None) -> tuple[Finding, ...]:
+    """What speaks against closing: all that is still there; else what nobody can tell, when no second person approved it."""
+    still = [one for one in changes if one.proof == ACTIVE]
+    if still:
+        return tuple(_finding("residue-active", one, "proof that it is gone", "its proof says that it is there")
+                     for one in still)
+    if look is None or look.refusal is None:
+        return ()
+    return (*(_finding("residue-unknown", one, "a proof, or the approval of a second person", "it is not known")
+              for one in changes if one.proof == UNKNOWN), look.refusal)
+
+
+def _finding(code: str, one: SettledChange, wanted: str, otherwise: str) -> Finding:
+    return finding(code, title=f"{one.what} on {one.host}", wanted=wanted, measured=one.detail or otherwise, step=one.step,
+                   host=one.host)
