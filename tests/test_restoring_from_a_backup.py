@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import drillbook.actions
-from drillbook import inventory
+from drillbook import inventory, restoring
 from drillbook.action import Effect, Fault, find, known_names
 from drillbook.errors import UsageError
 from drillbook.hosts.fake import Reply
@@ -87,6 +87,15 @@ def test_a_run_that_proved_no_backup_is_told_so_and_nothing_is_touched(lost):
     with pytest.raises(UsageError, match=r"this run proved no backup from which pretend.lose \(inject.1\) on a could"):
         run.recover(from_backup=True)
     assert run.controller.journal.read_bytes() == before
+
+
+def test_a_proof_that_did_not_end_well_proves_no_backup(lost):
+    run = lost({"from": "store:backup"})
+    with run.controller.recovery().resumed() as (stage, history):
+        assert [one.params["from"] for one in restoring.steps(stage, history.events)] == ["store:backup"]
+        events = [event for event in history.events if (event.kind, event.step) != ("done", "backup.2")]
+        with pytest.raises(UsageError, match="proved no backup"):
+            restoring.steps(stage, events)
 
 
 def test_a_restore_whose_verification_fails_is_no_restore(lost):

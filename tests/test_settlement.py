@@ -4,10 +4,11 @@ import contextlib
 import json
 import subprocess
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from drillbook import conduct, inventory, plan, spec, tasks
+from drillbook import closing, conduct, inventory, plan, spec, tasks
 from drillbook.host import Deadline
 from drillbook.journal import FILE, Journal, read
 from drillbook.leases import Lease
@@ -220,6 +221,16 @@ def test_nobody_approves_their_own_closing(desk, who):
     status, said = desk.close(folder)
     assert status == 4
     assert "approval-by-operator" in said
+
+
+def test_an_approval_that_is_over_closes_nothing(desk):
+    folder = desk.left("away")
+    desk.close(folder)
+    then = datetime.now(UTC) - timedelta(days=2)
+    wanted = closing.Closing(folder.name, "lab", read(folder / FILE).head, REASON, str(desk.root / "inventory" / "approvers"))
+    closing.approve(wanted, desk.root, now=then, until=timedelta(days=1), key=desk.root / "alice")
+    status, said = desk.close(folder)
+    assert (status, "approval-expired" in said) == (4, True)
 
 
 def test_an_approval_of_a_plan_closes_nothing(desk):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from drillbook import settling
 from drillbook.conduct import connect, judged, redactor_for
 from drillbook.journal import FILE, read
 from drillbook.recovery import Recovery, in_the_way
@@ -78,6 +79,7 @@ def test_a_drill_that_only_restores_mends_what_a_run_left(bench):
     runs = list(bench.project.runs())
     assert [one.code for one in in_the_way(breaking, runs)] == ["unfinished-run"], "nothing more is broken there"
     assert in_the_way(mending, runs) == []
+    assert settling.settle(bench.project, folder.name, "somebody restored it") == 4, "nobody did: its proof says so"
     mend, mended = bench.run(mending)
     assert (mended.result.verdict, mended.result.exit) == (Verdict.PASSED, 0), mended.result.reason
     assert rows(bench) == before

@@ -125,11 +125,14 @@ class Controller:
     def recover(self, *, from_backup: bool = False) -> list[Residue]:
         """Recover the run to the end."""
         self.ran = Ran()
-        recovery = Recovery(self.folder, lambda plan, name: self._open(name), lambda plan: Redactor(()), self._observe,
-                            from_backup=from_backup)
-        residue = recovery.run({"tool": "test", "operator": "nobody"})
+        residue = self.recovery(from_backup=from_backup).run({"tool": "test", "operator": "nobody"})
         self.ran.journal = self.journal.read_bytes()
         return residue
+
+    def recovery(self, *, from_backup: bool = False) -> Recovery:
+        """What recovers the run."""
+        return Recovery(self.folder, lambda plan, name: self._open(name), lambda plan: Redactor(()), self._observe,
+                        from_backup=from_backup)
 
     def died(self, moment: int, ran: Ran) -> None:
         """Let a run or recovery have died after one of its events."""

@@ -15,6 +15,8 @@ from drillbook.result import (
     Residue,
     Result,
     RunView,
+    Settled,
+    SettledChange,
     Span,
     StepResult,
     StepView,
@@ -870,7 +872,25 @@ def guarded() -> RunView:
     )
 
 
+def closed(by: str = "olga@laptop", reason: str = "host decommissioned, ticket 4711") -> RunView:
+    """What the aborted run left, closed by a named person with the approval of a second one."""
+    one = aborted()
+    settled = Settled(
+        at="2026-03-02T10:00:00.000000Z",
+        by=by,
+        reason=reason,
+        changes=(
+            SettledChange(step="inject.1", host="db-1", what="network.drop", proof="unknown", detail="db-1 does not answer"),
+            SettledChange(step="inject.2", host="app-1", what="files.chmod", proof="gone", detail=""),
+        ),
+        approval={"principal": "alice@example.com", "until": "2026-03-03T10:00:00Z", "key": "SHA256:abc"},
+        kept=("db-1: the run's lock or lease: db-1 does not answer",),
+    )
+    return one.model_copy(update={"result": one.result.model_copy(update={"settled": settled})})
+
+
 ALL = {
+    "closed": closed,
     "passed": passed,
     "failed": failed,
     "inconclusive": inconclusive,

@@ -172,3 +172,14 @@ def test_contrast_is_aa(scheme: int) -> None:
     for front, back in [*tones, *extra]:
         light, dark = sorted((luminance(colours[front]), luminance(colours[back])), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 4.5, (front, back)
+
+
+def test_what_was_closed_says_who_and_why_and_names_no_command() -> None:
+    page = html.render(samples.closed())
+    assert "with residue, closed" in page
+    assert "Closed by olga@laptop at 2026-03-02 10:00:00 UTC, approved by alice@example.com" in page
+    assert "network.drop on db-1 (step inject.1): its proof said unknown: db-1 does not answer" in page
+    assert "First try" not in page
+    hostile = html.render(samples.closed(samples.HOSTILE, samples.HOSTILE))
+    assert "<script>" not in hostile
+    assert "\x1b" not in hostile
