@@ -92,7 +92,9 @@ def injected(kinds) -> list[PlannedStep]:
 
 
 def planned(kinds, hosts: Inventory) -> Plan:
-    steps = [step("backup", 1, "keep"), step("backup", 2, "prove"), *injected(kinds), step("restore", 1, "restore"),
+    origin = {"from": f"s3://backups/run#sha256={'0' * 64}"}
+    steps = [step("backup", 1, "keep"), step("backup", 2, "prove", **origin), *injected(kinds),
+             step("restore", 1, "restore", **origin),
              step("verify", 1, "whole")]
     return Plan(drill="sample", title="", description="", service="app", owner="", objectives={}, environments=("lab",),
                 inventory=hosts, probes=(), steps=tuple(steps))

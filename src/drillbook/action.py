@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from drillbook.errors import HostError, PlanError, UnknownName
 from drillbook.evidencefile import EvidenceFile
 from drillbook.host import Deadline, Host, Output, Target
+from drillbook.identity import Identity
 from drillbook.redact import RedactingWriter, Redactor
 from drillbook.services import S3, Service
 
@@ -83,10 +84,6 @@ class Undo(BaseModel):
         return cls(kind="nothing", why=why)
 
 
-def _no_note(kind: str, data: Facts) -> None:
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Context:
     """What an action may use: one host, the inventory's services, a deadline, and a place for evidence."""
@@ -98,7 +95,7 @@ class Context:
     host_named: Callable[[str], Host]
     deadline: Deadline
     folder: Path
-    note: Callable[[str, Facts], None] = field(default=_no_note)
+    note: Callable[[str, Facts], None] = field(default=lambda kind, data: None)
     redactor: Redactor = field(default_factory=lambda: Redactor(()))
     book: object | None = None
     """Trees and inventory of a diagnosis, for the actions that make one."""
@@ -106,6 +103,8 @@ class Context:
     """Actions that prove a backup of the step's service in the backup phase of this drill."""
     spares: bool = False
     """True once something is broken: evidence that cannot be written is left out then, and its facts say so."""
+    hosts: Mapping[str, Target] = field(default_factory=dict)
+    """The hosts of the inventory by name."""
     traceparent: str = ""
     """The W3C header that makes a request part of the run's trace; empty: the run is not traced."""
 
@@ -251,6 +250,13 @@ class Action(BaseModel):
         """How to put back what ``run`` changes, known before it starts."""
         return Undo.nothing("reads only")
 
+    def subject(self, ctx: Context) -> Identity | None:
+        """What this works on, as measured now: what a fault destroys, a proof or a comparison is for, a restore has made.
+
+        ``None``: this has none. Raises what asking raises.
+        """
+        return None
+
     @classmethod
     def may_lease(cls, effect: Effect) -> bool:
         """Does the target undo by itself what commands undo, for a use with ``effect``, when its controller falls silent?"""
@@ -336,6 +342,8 @@ def _check_declaration(cls: type[Action]) -> None:
             raise TypeError(f"{cls.name()}: field {name!r} has no description")
     if issubclass(cls, Write | Fault) and inspect.isabstract(cls) is False and cls.undo in (Write.undo, Fault.undo):
         raise TypeError(f"{cls.name()} declares no undo")
+    if (cls.PROVES_BACKUP or getattr(cls, "RESTORE_ONLY", False)) and cls.subject is Action.subject:
+        raise TypeError(f"{cls.name()} does not say what it works on (`subject`): the gate compares it")
     if issubclass(cls, Fault) and cls.active is Fault.active:
         raise TypeError(f"{cls.name()} declares no proof (`active`)")
     if issubclass(cls, Fault) and cls.RESTORE_ONLY and cls.untouched is Fault.untouched:

@@ -57,6 +57,14 @@ CATALOGUE: dict[str, Kind] = {
         "Treat this backup as lost. The store or the path to it damages data: scrub the store, then take a new backup."),
     "backup-manifest": Kind(CRITICAL, "The backup's manifest cannot be trusted",
         "Compare the manifest's digest in the journal with the object in the store; take a new backup."),
+    "backup-of-another": Kind(CRITICAL, "The backup is of another thing than the service",
+        "Let the step name the service that the backup was taken of. Where the service was made anew since, take a new "
+        "backup: what was made is another database, even under the old name."),
+    "backup-unproven": Kind(CRITICAL, "No backup was proven of what would be destroyed, or restored from",
+        "Let backup, proof, fault and restore name one service, and read one backup: the `location` that the backup step "
+        "of this drill saves. A backup of an older version that does not say what it is of has to be taken anew."),
+    "thing-replaced": Kind(CRITICAL, "Another thing stands where this run restored one",
+        "Find out who replaced it, or which server answers there: what was verified is not what was restored."),
     "backup-too-old": Kind(HIGH, "The newest backup is too old",
         "Find out why no backup was taken since (schedule, disk, credentials), and take one now."),
     "wal-gap": Kind(CRITICAL, "The received log is not whole",

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from drillbook.host import Target
 from drillbook.services import S3, Container, Http, Postgres, Qdrant, Redis, Relay, Service, kind_of
@@ -18,6 +20,51 @@ from drillbook.services import S3, Container, Http, Postgres, Qdrant, Redis, Rel
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 HOST = "host"
 """Name of the lock of a whole host."""
+ANY = "*"
+"""Value of a part of an identity that covers every one."""
+
+
+class Identity(BaseModel):
+    """What a thing is, as it was measured, and of a backup the digest of its manifest.
+
+    ``of`` is of each kind of system its own. ``at`` in it is where the thing is, and ``path`` where on a host. What could
+    not be measured is left out: it is unknown, and unknown is not equal.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: str
+    of: dict[str, str]
+    manifest: str = ""
+
+    @classmethod
+    def read(cls, value: Any) -> Self | None:
+        """The identity that a fact holds; None when it is none."""
+        try:
+            return cls.model_validate(value) if isinstance(value, dict) else None
+        except ValidationError:
+            return None
+
+    def saved(self, manifest: str | None) -> Self:
+        """The same thing, as the backup with the digest ``manifest`` holds it."""
+        return self.model_copy(update={"manifest": manifest or ""})
+
+    def equals(self, other: Identity) -> bool | None:
+        """Are both the same thing, whatever their manifests? None: something that one of them tells the other does not."""
+        keys = self.of.keys() | other.of.keys()
+        pairs = [(self.of.get(key, ""), other.of.get(key, "")) for key in keys]
+        if self.kind != other.kind or any(a and b and a != b and ANY not in (a, b) for a, b in pairs):
+            return False
+        return True if pairs and all(a and b for a, b in pairs) else None
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Where it is: only one thing can be there."""
+        return self.kind, self.of.get("at", ""), self.of.get("path", "")
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{key} {value}" for key, value in self.of.items() if value != ANY)
+        return f"{self.kind} {told}" + (f" (manifest {self.manifest[:12]})" if self.manifest else "")
 
 
 class Thing(NamedTuple):
@@ -66,6 +113,11 @@ def same_thing(services: Mapping[str, Service], hosts: Mapping[str, Target], a: 
     return a == b or thing(services[a], hosts) == thing(services[b], hosts)
 
 
+def place_of(services: Mapping[str, Service], hosts: Mapping[str, Target], name: str) -> str:
+    """Where the service ``name`` is, whatever it is called; of a name that is not there, the name."""
+    return thing(services[name], hosts).place if name in services else name
+
+
 def host_place(name: str, hosts: Mapping[str, Target]) -> str:
     """Where the host ``name`` is: its address and SSH port, and the way there; two names of one host give the same."""
     target = hosts.get(name)
@@ -82,7 +134,7 @@ def _name(service: Service) -> str:
         case Postgres() | Redis():
             return f"{service.kind}-{service.port}"
         case S3():
-            return _word("s3", service.bucket, "at", _origin(service.endpoint))
+            return bucket_name(service.endpoint, service.bucket)
         case Qdrant():
             return _word("qdrant", service.collection, "at", _origin(service.url))
         case Container():
@@ -91,6 +143,11 @@ def _name(service: Service) -> str:
             return f"relay-{service.port}"
         case _:
             return _serving(service)
+
+
+def bucket_name(endpoint: str, bucket: str) -> str:
+    """Name of a bucket and the store that it is in."""
+    return _word("s3", bucket, "at", _origin(endpoint))
 
 
 def _serving(service: Service) -> str:

@@ -29,6 +29,7 @@ from drillbook.mended import restored_since
 from drillbook.plan import Plan, PlannedProbe, PlannedStep, checked
 from drillbook.probe import find_probe
 from drillbook.probing import read_back
+from drillbook.provenance import Provenance
 from drillbook.redact import Redactor
 from drillbook.remedy import PAGE
 from drillbook.result import Residue
@@ -151,7 +152,7 @@ class Recovery:
             run = {"id": first.data["run"], "started": first.at, "operator": first.data["operator"]}
             journal.patient = True  # something is broken: it is put back, whatever can be recorded of it
             stage = Stage(plan, journal, hosts.get, self.folder, run, journal.redactor,
-                          saved=saved_facts(plan, history.events))
+                          saved=saved_facts(plan, history.events), provenance=Provenance.of(history.events))
             yield stage, history
         finally:
             if stage is not None and stage.hold is not None:

@@ -17,9 +17,10 @@ from drillbook.action import Effect
 from drillbook.ending import Ending
 from drillbook.errors import DrillbookError, HostError, HostUnreachable, JournalError, Locked
 from drillbook.findings import Finding, finding
+from drillbook.gate import Gate
 from drillbook.host import Deadline
 from drillbook.inventory import CONTROLLER
-from drillbook.plan import Plan, PlannedStep, proves
+from drillbook.plan import Plan, PlannedStep
 from drillbook.probing import Probes, Track
 from drillbook.result import Residue
 from drillbook.revert import needs_restore
@@ -254,11 +255,12 @@ class Runner:
             self._end("inconclusive", "the fault could not be injected as planned; it is put back")
 
     def _gate(self, steps: Sequence[PlannedStep]) -> None:
-        """What only a restore mends is broken only when a backup of this very run was read back and found whole."""
-        done = {event.step for event in self.stage.journal.decisive() if event.kind == "done"}
-        proven = [step for step in self.plan.phase("backup") if step.id in done]
-        if any(step.restore_only and not any(proves(one, step) for one in proven) for step in steps):
-            self._end("inconclusive", "no backup was proven whole in this run, so nothing was broken")
+        """Require a backup proven in this run, of the very thing that a restore-only fault destroys, and its restore."""
+        refusals = Gate(self.stage, self.stage.journal.decisive()).refusals(steps)
+        self._stopped()
+        if refusals:
+            self._end("inconclusive", "no backup was proven whole in this run of what would be destroyed, so nothing was "
+                                      "broken", refusals)
 
     def _detect(self) -> None:
         if not self.injected:

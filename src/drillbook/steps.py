@@ -21,6 +21,7 @@ from drillbook.holding import Hold
 from drillbook.host import Deadline, Host, printable
 from drillbook.journal import Event, Journal
 from drillbook.plan import Plan, PlannedStep
+from drillbook.provenance import Provenance
 from drillbook.reaching import LOST
 from drillbook.recording import RecordingHost
 from drillbook.redact import Redactor
@@ -55,6 +56,8 @@ class Stage:
     """The run, or the suite's, whose trace requests carry the context of; empty: none."""
     hold: Hold | None = None
     """The locks and leases of the run; ``None`` where nothing is changed."""
+    provenance: Provenance = field(default_factory=Provenance)
+    """Which backups were found proven before the injection, and what the restores made of them."""
 
     def names(self) -> dict[str, Any]:
         """What expressions see now."""
@@ -76,12 +79,20 @@ class Stage:
         return Context(run_id=self.run["id"], step=step, host=named(host), services=self.plan.inventory.services,
                        host_named=named, deadline=deadline, folder=self.folder, note=note, redactor=self.redactor,
                        book=Book(self.plan.diagnosis, self.plan.inventory), proofs=self._proofs(step),
-                       spares=self.journal.patient and not breaks, traceparent=self._traceparent(step, host))
+                       spares=self.journal.patient and not breaks, traceparent=self._traceparent(step, host),
+                       hosts=self.plan.inventory.hosts)
 
     def _proofs(self, step: str) -> frozenset[str]:
-        service = next((one.params.get("service") for one in self.plan.steps if one.id == step), None)
-        return frozenset(one.action for one in self.plan.phase("backup")
-                         if one.proves_backup and service is not None and one.params.get("service") == service)
+        """What proved the backups that the restore of this fault comes from; before that is known, what is sure to."""
+        if found := [one.proof for one in self.provenance.proven if one.fault == step]:
+            return frozenset(found)
+        fault = next((one for one in self.plan.steps if one.id == step), None)
+        return frozenset(one.action for one in self.plan.phase("backup") if fault and one.proves_backup
+                         and one.when is None and one.allow_failure is None and self._same_service(one, fault))
+
+    def _same_service(self, one: PlannedStep, other: PlannedStep) -> bool:
+        names = [str(step.params.get("service") or "") for step in (one, other)]
+        return self.plan.inventory.same_thing(*names)
 
     def _traceparent(self, step: str, host: str) -> str:
         if not self.traced:
@@ -174,14 +185,16 @@ def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outc
             context = stage.context(step.id, host, deadline, changes=action.effect is not Effect.READ,
                                     fault=action.may_lease(action.effect), breaks=action.effect is Effect.FAULT)
             if not intended and action.effect is not Effect.READ:
+                action = stage.provenance.pinned(action, context)
                 _announce(stage, step, action, context)
                 intended = True
             deadline.check()
             with traced(context.traceparent):
-                facts = action.run(context)
+                facts = stage.provenance.examine(action, context, action.run(context))
             _expect(stage, step, facts)
             if isinstance(action, Fault) and action.effect is Effect.FAULT:
                 _prove(stage, step, action, context, wanted=True)
+            stage.provenance.remember(facts)
             stage.journal.append("done", {"facts": facts, "seconds": time.monotonic() - begun, "attempts": attempts},
                                  step=step.id, host=host)
             return Outcome("done", facts)

@@ -15,6 +15,7 @@ from drillbook.services import Process
 from tests.needs import need
 from tests.postgresql import fixtures
 from tests.postgresql.site import BUCKET
+from tests.sameness import holds
 
 place = fixtures.place
 ROOT = os.geteuid() == 0
@@ -93,10 +94,14 @@ def test_everything_comes_back_as_it_was(place, tree):
     facts = archived(place, tree)
     assert facts["entries"] == 11
     assert facts["packed"] < 100_000, "holes are not stored"
-    assert run(place, "files.backup_intact", **{"from": facts["location"]})["entries"] == 11
+    proof = run(place, "files.backup_intact", **{"from": facts["location"]})
+    assert proof["entries"] == 11
     ctx = context(place)
     lose = find("files.lose").model_validate({"service": "app", "path": str(tree), "from": facts["location"]})
     lose.ready(ctx)
+    assert holds(proof, lose, ctx) is True
+    assert holds(proof, lose.model_copy(update={"path": f"{tree}/plain"}), ctx) is False, "other files of the same service"
+    assert holds({"identity": proof["identity"] | {"of": proof["identity"]["of"] | {"machine": "another"}}}, lose, ctx) is False
     assert lose.undo(ctx).kind == "restore"
     assert lose.active(ctx) is False
     lose.run(ctx)

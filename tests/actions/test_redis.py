@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 import redis
 
+from drillbook.action import find
 from drillbook.errors import Cancelled, CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.keyspace.content import mark_of, text_of
 from drillbook.services import Redis
 from drillbook.values import Secret
 from tests.keyspace.unit import PASSWORD, Unit, program, unit
 from tests.postgresql.site import BUCKET, KEY, SECRET_KEY, free_ports, site
+from tests.sameness import holds
 
 LEASE_MS = int(time.time() * 1000) + 3_600_000
 ODD = b"odd \xff\x00:%41\n"
@@ -188,6 +190,7 @@ def test_flushed_refilled_and_restored_also_after_further_restarts(cache, append
     flush.ready(ctx)
     assert flush.active(ctx) is False
     assert flush.untouched(ctx) is True
+    assert holds(proof, flush, ctx) is True
     assert flush.undo(ctx).kind == "restore"
     assert flush.run(ctx) == {"keys_before": 310, "databases": 2, "keys_after": 0}
     assert flush.active(ctx) is True
@@ -195,8 +198,10 @@ def test_flushed_refilled_and_restored_also_after_further_restarts(cache, append
     assert flush.active(ctx) is True, "clients that refill do not hide the flush"
     assert flush.untouched(ctx) is False
     cache.client().set("views:7", "made after the flush")
+    assert holds(proof, flush, ctx) is None, "what has no mark may be any keyspace"
     assert restore(cache, facts["location"], ctx=ctx)["keys"] == 310
     assert flush.active(ctx) is False
+    assert holds(proof, flush, ctx) is True, "what was restored is what was saved"
     matches(cache, facts)
     assert cache.client(3).get("views:1") == b"another database"
     cache.client().set("later", "1")
@@ -217,6 +222,25 @@ def test_flushed_refilled_and_restored_also_after_further_restarts(cache, append
     cache.run("redis.unmark", ctx=ctx)
     assert save.active(ctx) is False
     assert cache.strays() == []
+
+
+def test_two_keyspaces_saved_by_one_run_are_two(cache):
+    """As when the save of one cache is to prove a flush of another; a second save of the same one changes nothing."""
+    ctx = cache.context()
+    facts = [cache.run("redis.save", ctx=ctx, to=f"s3://{BUCKET}/two-{ctx.run_id}-{number}") for number in range(2)]
+    proofs = [cache.run("redis.backup_intact", ctx=ctx, **{"from": one["location"]}) for one in facts]
+    flush = cache.action("redis.flush")
+    assert [holds(proof, flush, ctx) for proof in proofs] == [True, True]
+    cache.client().set(mark_of(ctx.run_id), "another server's")
+    assert [holds(proof, flush, ctx) for proof in proofs] == [False, False]
+    assert find("redis.matches")(service="cache", manifest=facts[0]["manifest"]).subject(ctx) == flush.subject(ctx)
+
+
+def test_a_save_of_before_does_not_say_what_it_is_of(place, cache, saved):
+    ctx = cache.context()
+    cache.client().set(mark_of(ctx.run_id), "whatever", ex=600)
+    location = forged(place, saved, mark="")
+    assert holds(cache.run("redis.backup_intact", ctx=ctx, **{"from": location}), cache.action("redis.flush"), ctx) is None
 
 
 def test_the_classic_mistake_restores_nothing(place, cache, saved):

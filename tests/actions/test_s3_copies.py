@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +11,7 @@ from drillbook.action import find
 from drillbook.errors import NotReady, StepFailed
 from tests.postgresql import fixtures
 from tests.postgresql.site import BUCKET
+from tests.sameness import holds
 
 place = fixtures.place
 NUMBERS = itertools.count()
@@ -232,6 +234,10 @@ def test_objects_are_lost_for_good_only_as_the_copy_holds_them(place, plain):
     assert action.undo(ctx).kind == "restore"
     assert action.active(ctx) is False
     assert action.untouched(ctx) is True
+    proof = act(place, plain, "s3.backup_intact", **{"from": facts["location"]})
+    assert holds(proof, action, ctx) is True
+    elsewhere = ctx.services["live"].model_copy(update={"endpoint": "http://127.0.0.1:1"})
+    assert holds(proof, action, replace(ctx, services=ctx.services | {"live": elsewhere})) is False
     assert action.run(ctx)["skipped"] == 1
     assert action.active(ctx) is True
     assert action.untouched(ctx) is False

@@ -11,7 +11,8 @@ from drillbook import stored
 from drillbook.action import Context, Facts, Fault, Place, Read, Undo, Write
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
-from drillbook.keyspace import content, server, trial
+from drillbook.identity import Identity
+from drillbook.keyspace import content, identity, server, trial
 from drillbook.keyspace import manifest as manifests
 from drillbook.keyspace.compare import compare
 from drillbook.keyspace.connection import Session, connected
@@ -107,6 +108,10 @@ class Save(Write):
         if self.known("to"):
             Store(ctx.bucket(self.to)).check()
 
+    def subject(self, ctx: Context) -> Identity | None:
+        """The keyspace that is saved."""
+        return identity.measured(ctx, self.service)
+
     def undo(self, ctx: Context) -> Undo:
         """The backup is kept; its mark in the keyspace is removed."""
         return Undo.by_action("redis.unmark", service=self.service)
@@ -168,7 +173,7 @@ class BackupIntact(Read):
     from_: Location
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``files``, ``bytes``, ``keys``, ``types``, ``snapshot_at``, ``seconds``."""
+        """Facts: ``files``, ``bytes``, ``keys``, ``types``, ``snapshot_at``, ``identity`` of what it holds, ``seconds``."""
         service, begun = ctx.service(self.service, Redis), time.monotonic()
         proof = Proof(ctx, Store(ctx.bucket(self.from_)), stored.split(self.from_))
         try:
@@ -183,7 +188,16 @@ class BackupIntact(Read):
             raise StepFailed(f"the backup in {proof.origin} does not hold what it says: {stored.summary(found.findings)}",
                              findings=found.findings)
         return {"files": len(backup.files), "bytes": backup.bytes, "keys": backup.count, "types": backup.types(),
-                "snapshot_at": backup.snapshot_at, "seconds": round(time.monotonic() - begun, 3)}
+                "snapshot_at": backup.snapshot_at, "identity": self._identity(ctx, backup).model_dump(),
+                "seconds": round(time.monotonic() - begun, 3)}
+
+    def _identity(self, ctx: Context, backup: manifests.Manifest) -> Identity:
+        found = identity.of(ctx, backup.service, backup.mark)
+        return found.saved(stored.split(self.from_).sha256 or stored.sha256(backup.encoded()))
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """The service's keyspace."""
+        return identity.measured(ctx, self.service)
 
     def ready(self, ctx: Context) -> None:
         """A way to carry the file."""
@@ -223,6 +237,10 @@ class Flush(Fault):
             raise NotReady(error.message, hint=error.hint) from error
         if not sizes:
             raise NotReady(f"{self.service} holds no key", hint="is it the right server?")
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """The keyspace that is flushed."""
+        return identity.measured(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
         """Only a restore brings the keys back."""
@@ -272,6 +290,10 @@ class Restore(Write):
         if self.known("from_"):
             Store(ctx.bucket(self.from_)).check()
 
+    def subject(self, ctx: Context) -> Identity | None:
+        """The keyspace that was restored."""
+        return identity.measured(ctx, self.service)
+
     def undo(self, ctx: Context) -> Undo:
         """A finished restore is kept; an unfinished one gives way to the files that were there before."""
         restoring = self._restoring(ctx)
@@ -319,6 +341,10 @@ class Matches(Read):
             raise CouldNotVerify(f"no key of the backup could be compared with {self.service}: {found.expired} expired, "
                                  f"{sum(found.ignored.values())} are ignored")
         return facts
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """The keyspace that is compared."""
+        return identity.measured(ctx, self.service)
 
     def ready(self, ctx: Context) -> None:
         """The server must answer, the store be reachable."""

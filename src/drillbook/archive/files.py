@@ -15,6 +15,7 @@ from drillbook.action import Context
 from drillbook.archive import programs
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import Finding, finding
+from drillbook.identity import ANY, Identity, host_place
 from drillbook.store import Reference, Store
 from drillbook.stored import StoredFile
 from drillbook.transfer import File
@@ -23,6 +24,7 @@ from drillbook.values import canonical
 FORMAT: Literal["drillbook/files-archive/1"] = "drillbook/files-archive/1"
 FILE, ARCHIVE = "manifest.json", "archive.tar.gz"
 RESOLVE = 'case $1 in "~/"*) printf %s "$HOME/${1#"~/"}";; *) printf %s "$1";; esac'
+_MACHINE = 'id=$(cat /etc/machine-id 2>/dev/null); if test -n "$id"; then echo "$id"; else uname -n; fi'
 _PROBE = """
 case "$(tar --version 2>/dev/null)" in *"GNU tar"*) ;; *) command -v tar >/dev/null && exit 3; exit 4;; esac
 tar --help | grep -q -e --xattrs-include || exit 5
@@ -59,6 +61,8 @@ class Manifest(BaseModel):
     host: str
     path: str
     taken_at: str
+    machine: str = ""
+    """The machine that it was taken on, by its own id; absent from archives of before."""
     archive: StoredFile
     entries: dict[str, Entry]
 
@@ -89,6 +93,11 @@ def resolve(ctx: Context, path: str) -> str:
     return ctx.run("sh", "-c", RESOLVE, "sh", path).check().stdout.decode("utf-8", "surrogateescape").rstrip("/")
 
 
+def machine(ctx: Context) -> str:
+    """The id of the machine that the step's host is, or its own name where it has none. Raises HostError."""
+    return ctx.run("sh", "-c", _MACHINE).check().text.strip()
+
+
 def own_mark(ctx: Context) -> str:
     """Part of the name of everything that this run puts beside files; never part of an archive or a comparison."""
     return f".drillbook-{ctx.run_id}"
@@ -97,6 +106,19 @@ def own_mark(ctx: Context) -> str:
 def lost(ctx: Context, path: str) -> str:
     """Where what `files.lose` takes from ``path`` lies until it is deleted, or that this goes on."""
     return f"{path}{own_mark(ctx)}-lost"
+
+
+def identity(ctx: Context, path: str = ANY) -> Identity:
+    """The files at ``path`` on the step's host, a resolved one. Raises HostError."""
+    at = host_place(ctx.host.name, ctx.hosts)
+    return Identity(kind="files", of={"at": at, "machine": machine(ctx), "path": path})
+
+
+def archived(ctx: Context, manifest: Manifest, digest: str | None) -> Identity:
+    """What the archive with this manifest holds."""
+    known = {"at": host_place(manifest.host, ctx.hosts), "machine": manifest.machine, "path": manifest.path}
+    found = Identity(kind="files", of={key: value for key, value in known.items() if value})
+    return found.saved(digest or hashlib.sha256(manifest.encoded()).hexdigest())
 
 
 def survey(ctx: Context, path: str) -> Found:

@@ -50,6 +50,8 @@ class Manifest(_Part):
     algorithm: str = ALGORITHM
     loaded: Annotated[int, Field(ge=0)]
     keys: dict[str, dict[str, Entry]]
+    mark: str = ""
+    """What the mark says that the save left in the keyspace; absent from saves of before."""
     files: dict[Annotated[str, Field(pattern=f"^{NAME}$")], StoredFile]
 
     def encoded(self) -> bytes:

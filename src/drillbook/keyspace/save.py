@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from drillbook.action import Context, Facts
 from drillbook.backupset import BackupSet, taking
 from drillbook.errors import CouldNotVerify, StepFailed
-from drillbook.keyspace import content, server, trial
+from drillbook.keyspace import content, identity, server, trial
 from drillbook.keyspace.connection import connected
 from drillbook.keyspace.manifest import RDB, Manifest, Place
 from drillbook.keyspace.proof import scratch
@@ -60,7 +60,7 @@ class Backup:
             server.must_be_master(session, self.service)
             place = server.place(session, self.service)
             name, version = server.version(session)
-            session.ask("SET", content.mark_of(self.ctx.run_id), self.ctx.step, "EX", content.MARK_S)
+            mark = identity.mark(session, self.ctx.run_id)
             moment = session.clock()  # before the fork: what the file holds is at least as new
             server.save(session, self.service)
         self._copy(place, f"{folder}/files/{RDB}")
@@ -73,7 +73,8 @@ class Backup:
         if content.mark_of(self.ctx.run_id) not in keys.get("0", {}):
             raise StepFailed(f"{self.ctx.host.name}: {place.directory}/{place.rdb} is not the file that was just saved")
         return Manifest(run=self.ctx.run_id, service=self.service.name, host=self.ctx.host.name, server=name,
-                        server_version=version, snapshot_at=_utc(moment), place=place, loaded=loaded, keys=keys, files={})
+                        server_version=version, snapshot_at=_utc(moment), place=place, loaded=loaded, keys=keys,
+                        mark=mark, files={})
 
     def _copy(self, place: Place, target: str) -> None:
         source = f"{place.directory.rstrip('/')}/{place.rdb}"

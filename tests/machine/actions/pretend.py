@@ -8,6 +8,8 @@ from pydantic import Field
 
 from drillbook.action import Context, Facts, Fault, Place, Read, Undo, Write
 from drillbook.errors import StepFailed
+from drillbook.identity import Identity
+from drillbook.store import Reference
 
 Thing = Annotated[str, Field(description="What it does it to.")]
 How = Annotated[Literal["commands", "action"], Field(description="How it is put back.")]
@@ -20,6 +22,11 @@ def _act(ctx: Context, word: str, thing: str, trouble: str) -> Facts:
     if trouble:
         raise StepFailed(f"{word} {thing} fails {trouble} its act")
     return {"thing": thing}
+
+
+def _host(ctx: Context) -> Identity:
+    """All things of a host: a backup holds them all."""
+    return Identity(kind="pretend", of={"at": ctx.host.name})
 
 
 def _undo(how: str, thing: str) -> Undo:
@@ -59,6 +66,9 @@ class Lose(Fault):
 
     def inject(self, ctx: Context) -> Facts:
         return _act(ctx, "make", self.thing, self.trouble)
+
+    def subject(self, ctx: Context) -> Identity | None:
+        return _host(ctx)
 
     def undo(self, ctx: Context) -> Undo:
         return Undo.by_restore("only a restore brings it back")
@@ -128,6 +138,9 @@ class Restore(Write):
         ctx.run("restore").check()
         return {}
 
+    def subject(self, ctx: Context) -> Identity | None:
+        return _host(ctx)
+
     def undo(self, ctx: Context) -> Undo:
         return Undo.by_action("pretend.mend", thing="door")
 
@@ -142,9 +155,18 @@ class Prove(Read):
     PROVES_BACKUP = True
 
     from_: Annotated[str, Field(alias="from", description="The backup.")] = ""
+    of: Annotated[Literal["itself", "elsewhere", "unknown", "nothing"], Field(description="What the backup is of.")] = "itself"
 
     def run(self, ctx: Context) -> Facts:
-        return {}
+        if self.of == "nothing":
+            raise StepFailed("the backup is not whole")
+        if self.of == "unknown":
+            return {}
+        found = _host(ctx) if self.of == "itself" else Identity(kind="pretend", of={"at": "elsewhere"})
+        return {"identity": found.saved(Reference.parse(self.from_).sha256 if self.from_ else "").model_dump()}
+
+    def subject(self, ctx: Context) -> Identity | None:
+        return _host(ctx)
 
 
 class Whole(Read):

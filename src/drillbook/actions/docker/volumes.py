@@ -20,6 +20,7 @@ from drillbook.containers.volumes import ARCHIVE, Digest, Manifest, Volume, read
 from drillbook.errors import DrillbookError, StepFailed
 from drillbook.findings import finding
 from drillbook.host import Deadline
+from drillbook.identity import Identity, host_place
 from drillbook.store import Reference, Store, Uri
 from drillbook.stored import StoredFile
 from drillbook.transfer import PART_LEAST, Carrier
@@ -36,6 +37,12 @@ def _scratch(ctx: Context) -> Iterator[str]:
     with ctx.temporary("volume") as path:
         ctx.run("mkdir", "-m", "700", "--", f"{path}/files").check()
         yield path
+
+
+def _identity(ctx: Context, service: str, volume: str) -> Identity:
+    """A volume of the host's engine: no other bears its name there."""
+    name = Volume.of(ctx, service, volume).name
+    return Identity(kind="volume", of={"at": host_place(ctx.host.name, ctx.hosts), "path": name})
 
 
 class VolumeBackup(Write):
@@ -89,6 +96,10 @@ class VolumeBackup(Write):
                             files={ARCHIVE: StoredFile(size=found[0].size, sha256=found[0].sha256)})
         backup.seal(manifest.encoded())
         return manifest
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """The volume that is copied."""
+        return _identity(ctx, self.service, self.volume)
 
     def undo(self, ctx: Context) -> Undo:
         """A backup is kept; one that failed removes what it sent."""
@@ -160,6 +171,10 @@ class VolumeRestore(Write):
         with suppress(DrillbookError, TimeoutError):
             for argv in back.commands:
                 later.run(*argv).check()
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """The volume that was restored."""
+        return _identity(ctx, self.service, self.volume)
 
     def undo(self, ctx: Context) -> Undo:
         """A finished restore is kept; an unfinished one gives way to what was there before."""

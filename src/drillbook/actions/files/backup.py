@@ -17,6 +17,7 @@ from drillbook.backupset import BackupSet, taking
 from drillbook.errors import CommandFailed, CouldNotVerify, HostError, StepFailed
 from drillbook.findings import finding
 from drillbook.host import Deadline
+from drillbook.identity import Identity, same_thing
 from drillbook.store import Reference, Store, Uri
 from drillbook.stored import StoredFile
 from drillbook.transfer import PART_LEAST, Carrier
@@ -58,7 +59,8 @@ class Archive(Write):
         found = carrier.survey(f"{scratch}/files", int(self.part_size))
         backup.send(carrier, f"{scratch}/files", found, int(self.part_size))
         manifest = Manifest(run=ctx.run_id, service=self.service, host=ctx.host.name, path=path, taken_at=taken,
-                            archive=StoredFile(size=found[0].size, sha256=found[0].sha256), entries=entries)
+                            machine=files.machine(ctx), entries=entries,
+                            archive=StoredFile(size=found[0].size, sha256=found[0].sha256))
         backup.seal(manifest.encoded())
         return manifest
 
@@ -92,6 +94,10 @@ class Archive(Write):
         Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
         if self.known("to"):
             Store(ctx.bucket(self.to)).check()
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """The files that are archived."""
+        return files.identity(ctx, files.resolve(ctx, self.path))
 
     def undo(self, ctx: Context) -> Undo:
         """An archive is kept."""
@@ -159,17 +165,22 @@ class BackupIntact(Read):
     from_: Location
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``entries``, ``bytes``, ``packed``, ``seconds``."""
+        """Facts: ``entries``, ``bytes``, ``packed``, ``identity`` of what it is an archive of, ``seconds``."""
         begun, store = ctx.deadline.remaining(), Store(ctx.bucket(self.from_))
         folder, manifest = files.read(store, self.from_)
-        if manifest.service != self.service:
+        if manifest.service != self.service and not same_thing(ctx.services, ctx.hosts, manifest.service, self.service):
             raise StepFailed(f"{folder} is an archive of {manifest.service}, not of {self.service}")
         with ctx.temporary("intact") as scratch:
             archive = _fetch(ctx, store, folder, manifest, scratch)
             ctx.run("mkdir", "-m", "700", "--", f"{scratch}/out").check()
             _extract(ctx, archive, manifest, f"{scratch}/out")
         return {"entries": len(manifest.entries), "bytes": manifest.bytes, "packed": manifest.archive.size,
+                "identity": files.archived(ctx, manifest, folder.sha256).model_dump(),
                 "seconds": round(begun - ctx.deadline.remaining(), 3)}
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """Files of the service, wherever on its host."""
+        return files.identity(ctx)
 
     def ready(self, ctx: Context) -> None:
         """GNU tar with attributes, and a way to carry files."""
@@ -226,6 +237,11 @@ class Extract(Write):
         files.need_tar(ctx)
         Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
 
+    def subject(self, ctx: Context) -> Identity | None:
+        """The files that were extracted."""
+        _, manifest = files.read(Store(ctx.bucket(self.from_)), self.from_)
+        return files.identity(ctx, files.resolve(ctx, self.path or manifest.path))
+
     def undo(self, ctx: Context) -> Undo:
         """What was extracted is kept; a half-extracted one beside it is removed."""
         if self.path is None:
@@ -265,6 +281,11 @@ class Matches(Read):
             raise StepFailed(f"{ctx.host.name}: {path} differs from its archive: {files.summary(wrong)}", findings=wrong,
                              facts=facts)
         return facts
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """The files that are compared."""
+        _, manifest = files.read(Store(ctx.bucket(self.manifest)), self.manifest)
+        return files.identity(ctx, files.resolve(ctx, self.path or manifest.path))
 
     def ready(self, ctx: Context) -> None:
         """The host needs python3."""

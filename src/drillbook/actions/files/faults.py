@@ -11,6 +11,7 @@ from drillbook.action import Context, Facts, Fault, Place, Undo
 from drillbook.actions.files.fields import HostPath, Location, ServiceName, need_harmless, refuse_dangerous
 from drillbook.archive import files, programs
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.identity import Identity
 from drillbook.store import Store
 
 _BEGUN, _KEPT = "losing.txt", "kept.txt"
@@ -73,6 +74,10 @@ class Lose(Fault):
         programs.need_python(ctx)
         if not ctx.run("test", "-e", path).ok:
             raise NotReady(f"{ctx.host.name}: there is no {path} to lose", hint="name a file or a folder that is there")
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """The files that are deleted."""
+        return files.identity(ctx, files.resolve(ctx, self.path))
 
     def undo(self, ctx: Context) -> Undo:
         """Only a restore brings it back."""

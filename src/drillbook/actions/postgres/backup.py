@@ -14,7 +14,8 @@ from drillbook.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.actions.postgres.fields import ServiceName, need_unit
 from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.findings import Finding, finding
-from drillbook.postgresql import access, cluster, compare, content, schema
+from drillbook.identity import Identity
+from drillbook.postgresql import access, cluster, compare, content, identity, schema
 from drillbook.postgresql import manifest as manifests
 from drillbook.postgresql.connection import connected, one, reason
 from drillbook.postgresql.dump import SCHEMA, Backup, failing
@@ -63,6 +64,10 @@ class Dump(Write):
         if self.known("to"):
             Store(ctx.bucket(self.to)).check()
 
+    def subject(self, ctx: Context) -> Identity | None:
+        """The database that is dumped."""
+        return identity.measured(ctx, self.service)
+
     def undo(self, ctx: Context) -> Undo:
         """A backup is kept."""
         return Undo.nothing("a backup is kept")
@@ -96,7 +101,7 @@ class BackupIntact(Read):
     from_: Annotated[Uri, Field(alias="from", description="The `location` that a dump gave.")]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``files``, ``bytes``, ``tables``, ``snapshot_at``, ``seconds``."""
+        """Facts: ``files``, ``bytes``, ``tables``, ``snapshot_at``, ``identity`` of what it is a backup of, ``seconds``."""
         service = ctx.service(self.service, Postgres)
         begun = ctx.deadline.remaining()
         with failing("the backup could not be read"):
@@ -105,7 +110,16 @@ class BackupIntact(Read):
             with ctx.temporary("intact") as scratch:
                 proof.fetch(backup, Tools.of(ctx, service, ctx.host), f"{scratch}/files")
         return {"files": len(backup.files), "bytes": backup.bytes, "tables": len(backup.tables),
-                "snapshot_at": backup.server_time, "seconds": round(begun - ctx.deadline.remaining(), 3)}
+                "snapshot_at": backup.server_time, "identity": self._identity(ctx, backup).model_dump(),
+                "seconds": round(begun - ctx.deadline.remaining(), 3)}
+
+    def _identity(self, ctx: Context, backup: Manifest) -> Identity:
+        found = identity.of(ctx, backup.service, backup.system_identifier, backup.database.name)
+        return found.saved(stored.split(self.from_).sha256 or stored.sha256(backup.encoded()))
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """The service's database."""
+        return identity.measured(ctx, self.service)
 
     def ready(self, ctx: Context) -> None:
         """Tools on the host, and a way to carry the files."""
@@ -182,6 +196,10 @@ class Restore(Write):
                 return access.closed(session, service.database)
         except (psycopg.Error, HostError):
             return None
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """The database that was restored."""
+        return identity.measured(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
         """What was restored stays, unless it is temporary; a closed database is opened; half a cluster is removed."""
@@ -260,6 +278,10 @@ class Matches(Read):
             said = f"{self.service} differs from the backup: {stored.summary(wrong)}"
             raise StepFailed(said, findings=wrong, facts=facts)
         return facts
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """The database that is compared."""
+        return identity.measured(ctx, self.service)
 
     def _scope(self, found: Sequence[Named], backup: Manifest) -> list[Named]:
         """Those of ``found`` whose rows are compared. Raises StepFailed for a table that the backup does not know."""

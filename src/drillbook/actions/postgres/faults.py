@@ -10,8 +10,9 @@ from pydantic import Field
 from drillbook.action import Context, Facts, Fault, Undo
 from drillbook.actions.postgres.fields import ServiceName, need_unit
 from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
+from drillbook.identity import Identity
 from drillbook.manager import manager_of
-from drillbook.postgresql import cluster
+from drillbook.postgresql import cluster, identity
 from drillbook.postgresql.connection import answers, connected, reason
 from drillbook.postgresql.tools import Tools
 from drillbook.services import Postgres
@@ -70,6 +71,10 @@ class LoseData(Fault):
         named = ", ".join(others[:5]) + (" ..." if len(others) > 5 else "")
         return (f"the cluster of {self.service} also holds {named}, and a dump of {service.database} brings back that "
                 "database alone")
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """The database that is lost with its cluster."""
+        return identity.measured(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
         """Only a restore brings the data back."""

@@ -15,7 +15,8 @@ from drillbook.actions.postgres.fields import ServiceName, need_unit
 from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.hostfaults.target import need
-from drillbook.postgresql import basebackup, cluster, wal
+from drillbook.identity import Identity, same_thing
+from drillbook.postgresql import basebackup, cluster, identity, wal
 from drillbook.postgresql.connection import connected, one, reason
 from drillbook.postgresql.dump import failing
 from drillbook.postgresql.recovering import Recovery
@@ -53,6 +54,10 @@ class BaseBackup(Write):
         if self.known("to"):
             Store(ctx.bucket(self.to)).check()
 
+    def subject(self, ctx: Context) -> Identity | None:
+        """The cluster that is copied."""
+        return identity.measured(ctx, self.service, whole=True)
+
     def undo(self, ctx: Context) -> Undo:
         """A backup is kept."""
         return Undo.nothing("a backup is kept")
@@ -85,9 +90,9 @@ FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
 """
 
 
-def _same(manifest: basebackup.BaseManifest, service: str) -> None:
+def _same(ctx: Context, manifest: basebackup.BaseManifest, service: str) -> None:
     """Raise StepFailed when the backup is another service's."""
-    if manifest.service != service:
+    if manifest.service != service and not same_thing(ctx.services, ctx.hosts, manifest.service, service):
         raise StepFailed(f"the backup is of {manifest.service!r}, not of {service!r}", findings=[finding(
             "expectation", title="service", wanted=service, measured=manifest.service)])
 
@@ -111,13 +116,13 @@ class BaseIntact(Read):
     from_: Annotated[Uri, Field(alias="from", description="The `location` that a base backup gave.")]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``files bytes start_lsn end_lsn taken_at seconds said``."""
+        """Facts: ``files bytes start_lsn end_lsn taken_at seconds said``, ``identity`` of what it is a backup of."""
         tools = Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host)
         begun = ctx.deadline.remaining()
         with failing("the base backup could not be read"):
             backup = basebackup.Extracted(ctx, Store(ctx.bucket(self.from_)), stored.split(self.from_))
             manifest = basebackup.read(backup.store, backup.origin)
-            _same(manifest, self.service)
+            _same(ctx, manifest, self.service)
             _room(tools, manifest)
             mine = Tools(tools.service.model_copy(update={"run_as": ""}), tools.host, tools.deadline, tools.scratch)
             with ctx.temporary("intact") as scratch:
@@ -126,7 +131,16 @@ class BaseIntact(Read):
                 said = backup.verify(mine, folder, f"{scratch}/data")
         return {"files": len(manifest.files), "bytes": sum(one.size for one in manifest.files.values()),
                 "start_lsn": manifest.start_lsn, "end_lsn": manifest.end_lsn, "taken_at": manifest.taken_at,
+                "identity": self._identity(ctx, manifest).model_dump(),
                 "seconds": round(begun - ctx.deadline.remaining(), 3), "said": said}
+
+    def _identity(self, ctx: Context, manifest: basebackup.BaseManifest) -> Identity:
+        found = identity.of(ctx, manifest.service, manifest.system_identifier)
+        return found.saved(stored.split(self.from_).sha256 or stored.sha256(manifest.encoded()))
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """The service's cluster."""
+        return identity.measured(ctx, self.service, whole=True)
 
     def ready(self, ctx: Context) -> None:
         """Tools on the host, and a way to carry the files."""
@@ -288,6 +302,10 @@ class Recover(Write):
             need_unit(ctx, service)
         if self.known("from_"):
             Store(ctx.bucket(self.from_)).check()
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """The cluster that was recovered."""
+        return identity.measured(ctx, self.service, whole=True)
 
     def active(self, ctx: Context) -> bool:
         """True while half a cluster lies beside the data directory."""

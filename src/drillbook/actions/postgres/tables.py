@@ -13,7 +13,8 @@ from drillbook import stored
 from drillbook.action import Context, Facts, Fault, Place, Undo, Write
 from drillbook.actions.postgres.fields import ServiceName
 from drillbook.errors import HostError, NotReady, StepFailed
-from drillbook.postgresql import tables
+from drillbook.identity import Identity
+from drillbook.postgresql import identity, tables
 from drillbook.postgresql.connection import Connection, connected, one, reason
 from drillbook.postgresql.single import SingleRestore
 from drillbook.postgresql.single_rows import RowsRestore
@@ -77,6 +78,10 @@ class DropTable(Fault):
     def ready(self, ctx: Context) -> None:
         """The table must be there."""
         _need_table(ctx, self.service, Name.parse(self.table))
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """The database that the table is in."""
+        return identity.measured(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
         """Only a restore brings it back."""
@@ -185,6 +190,10 @@ class DeleteRows(Fault):
             raise NotReady(f"{self.service}: `where` does not work on {name}: {reason(error)}",
                            hint="write it as behind SQL's WHERE") from error
 
+    def subject(self, ctx: Context) -> Identity | None:
+        """The database that the table is in."""
+        return identity.measured(ctx, self.service)
+
     def undo(self, ctx: Context) -> Undo:
         """Only a restore brings them back."""
         return Undo.by_restore("the rows are deleted; only a restore brings them back")
@@ -213,6 +222,10 @@ class _OfOneTable(Write):
     service: ServiceName
     from_: Location
     table: TableName
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """The database that the table is in."""
+        return identity.measured(ctx, self.service)
 
     def ready(self, ctx: Context) -> None:
         """Tools on the host, a way to carry the files, and the store."""

@@ -12,6 +12,7 @@ from drillbook.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.actions.qdrant.fields import Location, ServiceName, store_of
 from drillbook.backupset import taking
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.identity import Identity, place_of, same_thing
 from drillbook.services import Qdrant
 from drillbook.store import Reference, Store, Uri
 from drillbook.vectors import compare, export, manifest, snapshot
@@ -61,9 +62,19 @@ class Snapshot(Write):
         if self.known("to"):
             store_of(ctx, self.to).check()
 
+    def subject(self, ctx: Context) -> Identity | None:
+        """The collection that is saved."""
+        return _collection(ctx, self.service)
+
     def undo(self, ctx: Context) -> Undo:
         """A backup is kept."""
         return Undo.nothing("a backup is kept")
+
+
+def _collection(ctx: Context, service: str) -> Identity:
+    """The collection of a service: no other bears its name on that server."""
+    return Identity(kind="qdrant", of={"at": place_of(ctx.services, ctx.hosts, service),
+                                       "collection": ctx.service(service, Qdrant).collection})
 
 
 class BackupIntact(Read):
@@ -78,18 +89,24 @@ class BackupIntact(Read):
     from_: Location
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``points``, ``files``, ``bytes``, ``taken_at``, ``seconds``."""
+        """Facts: ``points``, ``files``, ``bytes``, ``taken_at``, ``identity`` of what it holds, ``seconds``."""
         begun, store, folder = time.monotonic(), store_of(ctx, self.from_), stored.split(self.from_)
         try:
             made = manifest.read(store, folder)
-            if made.service != self.service:
+            if made.service != self.service and not same_thing(ctx.services, ctx.hosts, made.service, self.service):
                 raise StepFailed(f"{folder} is a backup of {made.service}, not of {self.service}")
             export.proven(ctx, store, folder, made)
             snapshot.proven(ctx, store, folder, made)
         except CouldNotVerify as error:
             raise StepFailed(f"the backup could not be read: {error.message}") from error
+        known = {"at": place_of(ctx.services, ctx.hosts, made.service), "collection": made.collection}
+        found = Identity(kind="qdrant", of=known).saved(folder.sha256 or stored.sha256(made.encoded()))
         return {"points": made.points, "files": len(made.files), "bytes": made.bytes, "taken_at": made.taken_at,
-                "seconds": round(time.monotonic() - begun, 3)}
+                "identity": found.model_dump(), "seconds": round(time.monotonic() - begun, 3)}
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """The service's collection."""
+        return _collection(ctx, self.service)
 
     def ready(self, ctx: Context) -> None:
         """The store must answer."""
@@ -194,6 +211,10 @@ class Restore(Write):
             raise NotReady(error.message, hint=error.hint) from error
         if self.known("from_"):
             store_of(ctx, self.from_).check()
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """The collection that was restored."""
+        return _collection(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
         """What was restored is kept."""

@@ -16,6 +16,7 @@ from drillbook.actions.s3.fields import Location, Prefix, ServiceName, need_same
 from drillbook.archive import objects
 from drillbook.archive.objects import BODIES, FILE, WORKERS, Content, Entry, Manifest, Wanted
 from drillbook.errors import CouldNotVerify, DrillbookError, StepFailed
+from drillbook.identity import Identity, bucket_name, same_thing
 from drillbook.services import S3
 from drillbook.store import Reference, Store, Uri, Version
 
@@ -102,9 +103,18 @@ class Copy(Write):
             need_same_store(service, ctx.bucket(self.to))
             Store(ctx.bucket(self.to)).check()
 
+    def subject(self, ctx: Context) -> Identity | None:
+        """The bucket whose objects are copied."""
+        return bucket(ctx.service(self.service, S3))
+
     def undo(self, ctx: Context) -> Undo:
         """A backup is kept."""
         return Undo.nothing("a backup is kept")
+
+
+def bucket(service: S3, name: str = "") -> Identity:
+    """The bucket of ``service``, or the bucket ``name`` of the same store: no other bears its name there."""
+    return Identity(kind="s3", of={"at": bucket_name(service.endpoint, name or service.bucket)})
 
 
 def body_key(folder: Reference, key: str) -> str:
@@ -134,15 +144,21 @@ class BackupIntact(Read):
     from_: Location
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``objects``, ``bytes``, ``seconds``."""
+        """Facts: ``objects``, ``bytes``, ``identity`` of what it is a copy of, ``seconds``."""
         begun = ctx.deadline.remaining()
         store = Store(ctx.bucket(self.from_))
         folder, manifest = objects.read(store, self.from_)
-        if manifest.service != self.service:
+        if manifest.service != self.service and not same_thing(ctx.services, ctx.hosts, manifest.service, self.service):
             raise StepFailed(f"{folder} is a copy of {manifest.service}, not of {self.service}")
         proven(ctx, store, folder, manifest, sorted(manifest.objects))
-        return {"objects": len(manifest.objects), "bytes": manifest.bytes,
+        found = bucket(store.service, manifest.bucket)  # a copy lies in the store that it was made in
+        found = found.saved(folder.sha256 or hashlib.sha256(manifest.encoded()).hexdigest())
+        return {"objects": len(manifest.objects), "bytes": manifest.bytes, "identity": found.model_dump(),
                 "seconds": round(begun - ctx.deadline.remaining(), 3)}
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """The service's bucket."""
+        return bucket(ctx.service(self.service, S3))
 
     def ready(self, ctx: Context) -> None:
         """The store must answer."""
@@ -199,6 +215,10 @@ class Restore(Write):
         Store(service).check()
         if self.known("from_"):
             need_same_store(service, ctx.bucket(self.from_))
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """The bucket that the objects were brought back to."""
+        return bucket(ctx.service(self.service, S3))
 
     def undo(self, ctx: Context) -> Undo:
         """What was brought back is kept."""

@@ -14,6 +14,7 @@ from drillbook.action import Context, Facts, Fault, Undo, Write
 from drillbook.actions.s3.fields import Key, Location, Prefix, ServiceName, need_versions
 from drillbook.archive import objects
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.identity import Identity, bucket_name
 from drillbook.services import S3
 from drillbook.store import Store, Version
 
@@ -180,6 +181,11 @@ class LoseObjects(Fault):
     def ready(self, ctx: Context) -> None:
         """The bucket must keep no versions."""
         self._unversioned(ctx)
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """The bucket whose objects are deleted."""
+        service = ctx.service(self.service, S3)
+        return Identity(kind="s3", of={"at": bucket_name(service.endpoint, service.bucket)})
 
     def undo(self, ctx: Context) -> Undo:
         """Only a restore brings them back."""

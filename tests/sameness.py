@@ -1,0 +1,12 @@
+"""Comparing what a proof says that a backup is of with what an action works on, as the gate does."""
+
+from __future__ import annotations
+
+from drillbook.identity import Identity
+
+
+def holds(proof, action, ctx) -> bool | None:
+    """Is the backup that gave the facts ``proof`` one of what ``action`` works on now?"""
+    backup = Identity.read(proof["identity"])
+    assert len(backup.manifest) == 64
+    return backup.equals(action.subject(ctx))
