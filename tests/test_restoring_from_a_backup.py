@@ -9,6 +9,7 @@ import drillbook.actions
 from drillbook import inventory, restoring
 from drillbook.action import Effect, Fault, find, known_names
 from drillbook.errors import UsageError
+from drillbook.gate import Gate
 from drillbook.hosts.fake import Reply
 from drillbook.journal import read
 from drillbook.recovery import needs_recovery
@@ -39,6 +40,9 @@ def test_what_a_restore_takes_from_the_run_are_its_parameters():
             assert find(action)
 
 
+BACKUP = f"s3://backups/run#sha256={'0' * 64}"
+
+
 @pytest.fixture
 def lost(tmp_path, monkeypatch):
     """A run on hosts of memory that lost something for good; its runbook does nothing, which it calls a restore."""
@@ -56,7 +60,7 @@ class Lost:
     def __init__(self, hosts, folder: Path, proof: dict[str, str]):
         kinds = [{"action": "lose", "how": "", "hosts": ("a",), "trouble": "", "beside": False}]
         plan = planned(kinds, hosts)
-        changed = {"backup.2": step("backup", 2, "prove", HOSTS, **proof), "restore.1": step("restore", 1, "keep")}
+        changed = {"backup.2": step("backup", 2, "prove", HOSTS, **proof), "restore.1": step("restore", 1, "keep", **proof)}
         self.world = World()
         self.controller = Controller(plan.model_copy(update={"steps": tuple(
             changed.get(one.id, one) for one in plan.steps)}), self.world, folder)
@@ -71,17 +75,19 @@ class Lost:
 
 
 def test_a_runbook_that_does_nothing_is_replaced_by_the_restore_of_the_proven_backup(lost):
-    run = lost({"from": "store:backup"})
+    run = lost({"from": BACKUP})
     assert run.world.things() == {("a", "lost-1")}
     assert [one.step for one in run.recover(from_backup=False)] == ["inject.1"], "the drill's own way does not help"
     assert run.recover(from_backup=True) == []
     assert run.world.things() == set()
     assert not needs_recovery(run.history)
     (intent,) = [event for event in run.history.events if event.kind == "intent" and event.step == "recovery.1"]
-    assert (intent.host, intent.data["action"], intent.data["params"]["from"]) == ("a", "pretend.restore", "store:backup")
+    assert (intent.host, intent.data["action"], intent.data["params"]["from"]) == ("a", "pretend.restore", BACKUP)
 
 
-def test_a_run_that_proved_no_backup_is_told_so_and_nothing_is_touched(lost):
+def test_a_run_that_proved_no_backup_is_told_so_and_nothing_is_touched(lost, monkeypatch):
+    """A run of a version whose gate did not compare yet."""
+    monkeypatch.setattr(Gate, "refusals", lambda gate, steps: [])
     run = lost({})
     before = run.controller.journal.read_bytes()
     with pytest.raises(UsageError, match=r"this run proved no backup from which pretend.lose \(inject.1\) on a could"):
@@ -99,7 +105,7 @@ def test_a_proof_that_did_not_end_well_proves_no_backup(lost):
 
 
 def test_a_restore_whose_verification_fails_is_no_restore(lost):
-    run = lost({"from": "store:backup"})
+    run = lost({"from": BACKUP})
     for host in run.world.hosts.values():
         host.on("whole", Reply(1))
     (left,) = run.recover(from_backup=True)
@@ -110,7 +116,7 @@ def test_a_restore_whose_verification_fails_is_no_restore(lost):
 
 
 def test_a_recovery_that_dies_before_the_verification_has_restored_nothing(lost):
-    run = lost({"from": "store:backup"})
+    run = lost({"from": BACKUP})
     run.recover(from_backup=True)
     kinds = [(event.kind, event.data.get("phase"), event.data.get("status")) for event in run.history.events]
     restored = kinds.index(("phase.ended", "restore", "done"), kinds.index(("step.added", None, None)))
@@ -118,6 +124,6 @@ def test_a_recovery_that_dies_before_the_verification_has_restored_nothing(lost)
 
 
 def test_without_a_loss_there_is_nothing_to_restore(lost):
-    run = lost({"from": "store:backup"})
+    run = lost({"from": BACKUP})
     run.recover(from_backup=True)
     assert run.recover(from_backup=True) == [], "a run that needs no recovery is left alone"

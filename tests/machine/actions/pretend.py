@@ -104,6 +104,8 @@ class Keep(Write):
 
     PLACE = Place.HOSTS
 
+    from_: Annotated[str, Field(alias="from", description="What it is made of.")] = ""
+
     def run(self, ctx: Context) -> Facts:
         return {}
 
