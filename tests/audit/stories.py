@@ -24,7 +24,7 @@ LEFT = {"step": "inject.1", "host": "app-1", "what": "service.kill", "why": "no 
 class Run(Story):
     """The journal of one run in the book of a project; `with` closes it."""
 
-    def __init__(self, book, begun, drill="sample", text=DRILL, suite="", operator="ann@ops", prev=None):
+    def __init__(self, book, begun, drill="sample", text=DRILL, suite="", operator="ann@ops", prev=None, hosts=HOSTS):
         self.book, self.begun, self.operator = book, begun, operator
         begun_at = datetime.fromisoformat(begun).replace(tzinfo=UTC)
         self.at = begun_at
@@ -33,7 +33,7 @@ class Run(Story):
         self.folder.mkdir(parents=True)
         book.runs.append(self)
         (book.root / f"{drill}.yml").write_text(text)
-        (book.root / "hosts.yml").write_text(HOSTS)
+        (book.root / "hosts.yml").write_text(hosts)
         self.plan = plan.make(spec.load(book.root / f"{drill}.yml"), inventory.load(book.root / "hosts.yml"))
         with clock(self.at, 0.0):
             before = prev or conduct.previous_head(Project(book.root), self.id)

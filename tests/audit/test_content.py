@@ -15,6 +15,7 @@ from drillbook.errors import UsageError
 from tests.audit import stories
 from tests.audit.test_chain import audited
 from tests.test_judge import DRILL
+from tests.test_plan import HOSTS
 
 
 def test_a_month_without_any_run_is_a_gap(book):
@@ -29,6 +30,26 @@ def test_a_month_without_any_run_is_a_gap(book):
 def test_a_service_that_no_drill_touches_is_a_gap_all_the_time(book):
     row = next(row for row in audited(stories.year(book)).coverage if row.service == "backups")
     assert (row.runs, len(row.gaps)) == (0, 12)
+
+
+def test_a_service_counts_as_drilled_under_its_earlier_name(book):
+    renamed = HOSTS.replace("  api:", "  frontend:")
+    text = DRILL.replace("service: api", "service: frontend").replace("services.api", "services.frontend")
+    book.run("2026-01-10T09:00:00").good().close()
+    book.run("2026-01-20T09:00:00", text=text, hosts=renamed).good().close()
+    rows = {row.service: row for row in audited(book, until="2026-01-31").coverage}
+    assert rows["frontend"].runs == 2
+    assert rows["frontend"].passed == 2
+
+
+def test_another_thing_that_bears_the_name_does_not_count(book):
+    moved = HOSTS.replace("port: 2201", "port: 2299")
+    assert moved != HOSTS
+    book.run("2026-01-10T09:00:00").good().close()
+    book.run("2026-01-20T09:00:00", hosts=moved).good().close()
+    rows = {row.service: row.runs for row in audited(book, until="2026-01-31").coverage}
+    assert rows["api"] == 1
+    assert rows["api (unit-api on localhost:2201)"] == 1
 
 
 def test_the_last_run_of_a_month_gives_its_verdict(book):

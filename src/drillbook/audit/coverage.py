@@ -9,6 +9,8 @@ from itertools import pairwise
 from drillbook.audit.period import Period
 from drillbook.audit.records import UNKNOWN, Record
 from drillbook.findings import CATALOGUE
+from drillbook.identity import Thing
+from drillbook.inventory import Inventory
 from drillbook.report.figures import moment, seconds
 from drillbook.report.rows import ObjectiveRow, objective_rows
 from drillbook.report.wording import MET, OBJECTIVES
@@ -120,8 +122,35 @@ def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period) 
         services = one.plan["inventory"].get("services") or {}
         wanted |= {(environment, str(name)) for name in services}
     wanted |= {(one.environment, one.service) for one in runs}
-    return [_row(environment, service, [one for one in runs if (one.environment, one.service) == (environment, service)],
-                 period) for environment, service in sorted(wanted)]
+    rows = {row: [one for one in runs if _of(one, *row, newest.get(row[0]))] for row in wanted}
+    counted = {one.folder for found in rows.values() for one in found}
+    for one in runs:
+        if one.folder not in counted:  # the name means another thing now
+            place = thing.place if (thing := _thing(one, one.service)) else "another thing"
+            rows.setdefault((one.environment, f"{one.service} ({place})"), []).append(one)
+    return [_row(environment, service, rows[environment, service], period) for environment, service in sorted(rows)]
+
+
+def _of(one: Record, environment: str, service: str, newest: Record | None) -> bool:
+    """Was the run of what the newest plan of the environment calls ``service``, whatever it was called then?"""
+    if one.environment != environment:
+        return False
+    mine, wanted = _thing(one, one.service), _thing(newest, service) if newest else None
+    if mine is None or wanted is None or newest is None:
+        return one.service == service
+    if one.plan["inventory"].get("lab") or newest.plan["inventory"].get("lab"):  # its ports are others each time it is made
+        own = _thing(one, service)
+        return one.service == service or (own is not None and own[:3] == mine[:3])
+    return mine[:3] == wanted[:3]
+
+
+def _thing(one: Record, service: str) -> Thing | None:
+    """What the run's plan says that the service is, as far as it can be read."""
+    try:
+        inventory = Inventory.model_validate(one.plan.get("inventory"))
+    except ValueError:
+        return None
+    return inventory.thing(service) if service in inventory.services else None
 
 
 def _row(environment: str, service: str, runs: Sequence[Record], period: Period) -> CoverageRow:
