@@ -64,9 +64,9 @@ def tested(every: list[Mutant], paths: dict[str, str], tests: list[str], folder:
     """The result of each mutant, from several sessions of pytest, each on its own copy of the tree."""
     reach = Path(options.reach).absolute() if options.reach else folder / "reach.json"
     sessions = []
-    for number in range(options.workers):
-        own = folder / str(number)
-        tree = copied(own / "tree")
+    trees = [copied(folder / str(number) / "tree") for number in range(options.workers)]
+    for number, tree in enumerate(trees):
+        own = tree.parent
         mine = [{"number": n, **asdict(one)}
                 for n, one in enumerate(every) if n % options.workers == number]
         (own / "mutants.json").write_text(json.dumps(mine))
