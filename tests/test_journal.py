@@ -9,7 +9,7 @@ import pytest
 
 from drillbook import journal as journal_module
 from drillbook.errors import JournalError
-from drillbook.journal import FILE, Journal, read, salvage
+from drillbook.journal import FILE, Journal, alive, read, salvage
 from drillbook.redact import Redactor
 from drillbook.runfolder import RunFolder
 from drillbook.values import canonical, digest
@@ -214,3 +214,12 @@ def test_a_folder_of_a_run_appears_with_its_first_event(tmp_path):
     never.close()
     assert [path.name for path in (tmp_path / "suite").iterdir()] == ["run"], "what never began leaves nothing"
     assert [event.kind for event in read(folder / FILE).events] == ["run.started"]
+
+
+def test_no_process_writes_a_journal_that_is_not_there(tmp_path):
+    assert not alive(tmp_path)
+    journal = Journal(tmp_path, Redactor([]), origin=0.0)
+    assert alive(tmp_path)
+    journal.close()
+    assert not alive(tmp_path)
+    journal.close()

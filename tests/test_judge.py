@@ -614,3 +614,39 @@ def test_a_recovery_counts_when_it_lasts_and_began_before_the_verification_ended
     else:
         assert result.clocks["rto_s"] == pytest.approx(recovered - 10.0)
         assert (lasting, result.verdict) == ([], Verdict.PASSED)
+
+
+def test_what_a_dead_controller_wrote_without_undo_is_no_residue_but_a_fault_without_one_is(tmp_path):
+    nothing = {"kind": "nothing", "commands": [], "action": "", "params": {}, "why": "it stays"}
+    story = Story(tmp_path)
+    story.step(10.0, 10.2, "restore.1", "app-1", effect="write", undo=nothing)
+    assert story.judge().result.residue == ()
+    story.step(10.3, 10.4, "inject.1", "app-1", effect="fault", undo=nothing)
+    assert [one.step for one in story.judge().result.residue] == ["inject.1"]
+    commands = {"kind": "commands", "commands": [["start"]], "action": "", "params": {}, "why": ""}
+    story.step(10.5, 10.6, "restore.1", "app-1", effect="write", undo=commands)
+    assert [one.step for one in story.judge().result.residue] == ["inject.1", "restore.1"]
+
+
+def test_steps_behind_the_verification_are_no_verification(tmp_path):
+    story = Story(tmp_path, DRILL + "cleanup:\n  - service.status: {service: api}\n").good()
+    story.events.pop()
+    story.step(16.0, 16.1, "cleanup.1", "app-1", "failed", allowed="never mind")
+    assert story.end().judge().result.verdict is Verdict.PASSED
+
+
+def test_a_run_that_ended_before_anything_was_broken_says_why_once(tmp_path):
+    story = Story(tmp_path)
+    story.add(1.0, "ended.early", why="refused", message="outside its window", findings=[])
+    result = story.end().judge().result
+    assert (result.verdict, result.reason) == (Verdict.REFUSED, "outside its window")
+    assert codes(result) & {"objective-not-verified", "objective-missed"} == set()
+
+
+def test_a_step_that_was_cancelled_is_no_finding_of_its_own(tmp_path):
+    story = Story(tmp_path).fault().availability(*SAMPLES).canary(ACKS, [[1, 400]])
+    story.step(11.0, 12.0, "restore.1", "app-1", "cancelled", effect="write")
+    story.add(12.0, "ended.early", why="aborted", message="the run was stopped by SIGINT", findings=[])
+    result = story.end().judge().result
+    assert "step-failed" not in codes(result)
+    assert result.verdict is Verdict.ABORTED

@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+from drillbook.errors import Cancelled, CouldNotVerify, NotReady, StepFailed
 from drillbook.hosts.fake import Reply
 from drillbook.journal import FILE
 from drillbook.result import Verdict
+from drillbook.steps import classify, saved_facts
 from tests.machine.small import Disk, Small
 
 FAULT = "inject:\n  - command.run: {argv: [make, it], effect: fault, undo: [mend, it], proof: [is, it]}\n    hosts: a\n"
@@ -66,3 +68,62 @@ def test_an_intent_is_on_the_disk_before_its_step_acts(small, monkeypatch):
     assert b'"kind":"intent"' in before
     assert b'"kind":"undo"' in undoing, "so is the beginning of its undo"
     assert b'"kind":"run.finished"' in disk.safe
+
+
+def test_a_step_that_saves_on_several_hosts_saves_what_each_said(small):
+    small.hosts["a"].on("say", "left")
+    small.hosts["b"].on("say", "right")
+    small.run("restore:\n" + run("say", hosts="[a, b]", save="both") + run("say", save="one")
+              + run("look", "{{ both.a.stdout }}", "{{ both.b.stdout }}", "{{ one.stdout }}"))
+    assert small.hosts["a"].calls[-1].argv[0] in ("look", "rm")
+    assert ("look", "left", "right", "left") in [call.argv for call in small.hosts["a"].calls]
+
+
+def test_what_was_saved_is_known_again_to_a_recovery(small):
+    small.hosts["a"].on("say", "left")
+    small.hosts["b"].on("say", "right")
+    made = small.plan("restore:\n" + run("say", hosts="[a, b]", save="both") + run("say", save="one"))
+    small.run(made)
+    saved = saved_facts(made, small.events)
+    assert {host: facts["stdout"] for host, facts in saved["both"].items()} == {"a": "left", "b": "right"}
+    assert saved["one"]["stdout"] == "left"
+    assert set(saved) == {"both", "one"}
+
+
+def test_an_expression_that_cannot_be_evaluated_fails_its_step_on_every_host(small):
+    small.hosts["a"].on("say", "text")
+    small.run("restore:\n" + run("say", save="said") + run("look", "{{ said.stdout.nothing }}", hosts="[a, b]"))
+    assert small.ended()["restore.2", "a"] == small.ended()["restore.2", "b"] == "error"
+    assert small.result.verdict is Verdict.FAILED
+    assert "look" not in small.acts("b")
+
+
+def test_an_allowed_failure_of_an_expression_lets_the_phase_go_on(small):
+    small.hosts["a"].on("say", "text")
+    small.run("restore:\n" + run("say", save="said") + run("look", "{{ said.stdout.nothing }}", allow_failure="never mind")
+              + run("look", "last"))
+    assert small.ended()["restore.3", "a"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(StepFailed("no"), ("failed", StepFailed.code, "no")), (Cancelled("stopped"), ("cancelled", Cancelled.code, "stopped")),
+     (CouldNotVerify("dark"), ("unverified", CouldNotVerify.code, "dark")), (NotReady("not yet"), ("error", NotReady.code, "not yet")),
+     (TimeoutError("late"), ("error", "timeout", "late")), (TimeoutError(), ("error", "timeout", "the step's timeout is over")),
+     (KeyError("x"), ("error", "unexpected", "KeyError: 'x'"))])
+def test_every_error_has_its_outcome(error, told):
+    assert classify(error) == told
+
+
+def test_each_retry_has_a_timeout_of_its_own_and_polling_has_one_for_all(small):
+    """A retry is a new attempt; polling waits for one moment."""
+    deadlines = []
+
+    def fails(call):
+        deadlines.append(call.deadline)
+        return Reply(1)
+
+    small.hosts["a"].on("try", fails)
+    small.run("restore:\n" + run("try", retries=2, every="10ms", timeout="5s"))
+    assert len(deadlines) == 3
+    assert len({id(deadline) for deadline in deadlines}) == 3
