@@ -1,8 +1,9 @@
 """Approvals with real keys and the real ssh-keygen: signed, verified, refused, each for its own reason."""
 
 import json
+import os
 import subprocess
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -267,3 +268,90 @@ def test_an_approval_of_anything_else_does_not_count(desk, key):
 def test_a_time_without_a_zone_is_no_time(desk, key):
     signed(desk, **{key: "2026-11-25T03:00:00"})
     assert desk.code() == "approval-not-verified"
+
+
+def test_the_first_of_the_usual_keys_is_taken_where_none_is_named(desk, monkeypatch):
+    monkeypatch.setenv("HOME", str(desk.root))
+    (desk.root / ".ssh").mkdir()
+    with pytest.raises(UsageError, match="there is no key in"):
+        approval.approve(desk.plan, desk.root, now=NOW, until=DAY)
+    for who, name in (("mallory", "id_rsa"), ("alice", "id_ed25519")):
+        for ending in ("", ".pub"):
+            (desk.root / ".ssh" / f"{name}{ending}").write_bytes((desk.root / f"{who}{ending}").read_bytes())
+        (desk.root / ".ssh" / name).chmod(0o600)
+    approval.approve(desk.plan, desk.root, now=NOW, until=DAY)
+    assert desk.look().facts()["principal"] == "alice@example.com"
+
+
+@pytest.mark.parametrize("text", ["", "one-word\n"])
+def test_a_public_half_that_is_none_is_told_with_what_to_do(desk, text):
+    desk.keys["alice"].with_suffix(".pub").write_text(text)
+    with pytest.raises(UsageError, match="holds no public key") as told:
+        desk.approve()
+    assert "ssh-keygen -y -f" in told.value.hint
+    desk.keys["alice"].with_suffix(".pub").unlink()
+    with pytest.raises(UsageError, match="cannot be read"):
+        desk.approve()
+
+
+def test_the_public_half_may_be_named(desk):
+    """An agent then holds the private one; here it lies beside it."""
+    approval.approve(desk.plan, desk.root, now=NOW, until=DAY, key=desk.keys["alice"].with_suffix(".pub"))
+    assert desk.look().refusal is None
+
+
+def test_names_of_approvers_are_those_without_patterns_on_lines_that_count(desk):
+    public, other = (" ".join(desk.keys[who].with_suffix(".pub").read_text().split()[:2]) for who in ("alice", "mallory"))
+    desk.approvers.write_text(f'# carol@example.com {public}\n*@example.org,!x@example.org {public}\n'
+                              f'bob@example.com {other}\n*@example.net,alice@example.com namespaces="drillbook-approval" {public}\n'
+                              f"dave@example.com {public}\n", encoding="utf-8")
+    desk.approve()
+    assert desk.look().facts()["principal"] == "alice@example.com"
+    desk.approvers.write_bytes(b"\xff\xfe\n" + f"*@example.com {public}\n".encode())
+    with pytest.raises(UsageError, match="nobody who may approve"):
+        desk.approve()
+
+
+def test_an_approval_is_written_whole_and_leaves_nothing_beside_it(desk):
+    _, files = desk.approve()
+    assert sorted(path.name for path in files.text.parent.iterdir()) == [files.text.name, files.signature.name]
+    desk.approve(now=NOW + timedelta(minutes=5))
+    assert sorted(path.name for path in files.text.parent.iterdir()) == [files.text.name, files.signature.name]
+
+
+def test_times_are_told_in_utc_and_a_refusal_says_what_was_wanted(desk):
+    zone = timezone(timedelta(hours=8))
+    approval.approve(desk.plan, desk.root, now=NOW.astimezone(zone), until=timedelta(hours=2), key=desk.keys["alice"])
+    refusal = desk.look(now=NOW + timedelta(hours=3)).refusal
+    assert "alice@example.com approved until 2026-11-25 06:00 UTC" in refusal.measured
+    assert "2026-11-25 07:00 UTC" in refusal.wanted
+
+
+def test_what_is_larger_than_any_approval_is_not_read(desk):
+    _, files = desk.approve()
+    files.signature.write_bytes(b"x" * (64 * 1024))
+    assert desk.code() == "approval-bad-signature"
+    files.signature.write_bytes(b"x" * (64 * 1024 + 1))
+    assert desk.code() == "approval-not-verified"
+    files.signature.unlink()
+    files.signature.mkdir()
+    assert desk.code() == "approval-not-verified"
+
+
+def test_a_login_that_is_not_known_is_nobody(desk, monkeypatch):
+    desk.approve()
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 3_999_999)
+    assert desk.look().refusal is None
+    assert desk.code(operator="alice") == "approval-by-operator"
+
+
+def test_only_the_newest_approval_of_another_state_is_named(desk):
+    folder = desk.root / "approvals"
+    folder.mkdir()
+    for number, name in enumerate(("sample.00000000.json", "sample.11111111.json", "other.22222222.json")):
+        (folder / name).write_text("{}")
+        os.utime(folder / name, (number, number))
+    assert desk.code() == "approval-changed"
+    assert "sample.11111111.json" in desk.look().refusal.measured

@@ -2,6 +2,7 @@
 
 import pytest
 
+from drillbook.ending import Ending
 from drillbook.hosts.fake import Reply
 from drillbook.result import Verdict
 from tests.machine.small import Small, pretending
@@ -66,3 +67,70 @@ def test_a_restore_that_was_not_reached_is_carried_out_at_the_end(small):
     assert small.run(lost(small, ("lose", "after")), small.world.saw) == []
     assert ("phase.started", "restore") in [(event.kind, event.data.get("phase")) for event in small.events]
     assert small.world.things() == set()
+
+
+class Recorded:
+    """Probes of which only is asked in which order they are read and stopped."""
+
+    def __init__(self, calls, broken=""):
+        self.calls, self.broken = calls, broken
+        self.canaries = [self]
+        self.id, self.probe = "probe.1", self
+
+    def stop(self):
+        self.calls.append("stop")
+
+    def read_back(self, context):
+        self.calls.append("read back")
+        if self.broken == "read back":
+            raise ValueError("no server")
+
+    def clean(self, context):
+        self.calls.append("clean")
+
+    def name(self):
+        return "some.canary"
+
+
+@pytest.mark.parametrize("hurry", [False, True])
+@pytest.mark.parametrize("broken", ["", "read back", "cleanup"])
+def test_every_part_of_the_end_is_done_whatever_breaks_and_only_measuring_is_left_out_in_a_hurry(small, hurry, broken):
+    stage = small.stage(small.plan("restore:\n"))
+    calls = []
+    small.hosts["controller"] = small.hosts["a"]
+    if hurry:
+        small.stop.hurry.set()
+
+    def cleanup():
+        calls.append("cleanup")
+        if broken == "cleanup":
+            raise ValueError("no server")
+
+    try:
+        left = Ending(stage, Recorded(calls, broken), small.stop, cleanup).run()
+    finally:
+        stage.journal.close()
+    assert calls == (["stop", "clean"] if hurry else ["stop", "read back", "cleanup", "stop", "clean"])
+    assert [one.step for one in left] == ([] if hurry or not broken else ["canary" if broken == "read back" else "cleanup"])
+    assert [one.why for one in left] == ["ValueError: no server"] * len(left)
+    assert [one.by_hand for one in left] == ["invoke drill.recover"] * len(left)
+
+
+def test_a_host_that_does_not_answer_has_one_patience_for_all_parts(small):
+    stage = small.stage(small.plan("restore:\n"))
+    try:
+        end = Ending(stage, Recorded([]), small.stop, None)
+        assert end.reach is end.reach
+        assert 5 < end.reach.remaining() <= 10
+        small.stop.hurry.set()
+        assert end.reach.cancel.is_set(), "who asks twice does not want it"
+    finally:
+        stage.journal.close()
+
+
+def test_scratch_is_removed_on_every_host_on_which_a_step_began(small):
+    for name in ("a", "b"):
+        small.hosts[name].calls.clear()
+    small.run(small.plan("restore:\n  - command.run: {argv: [look]}\n    hosts: b\n"))
+    assert [call.argv[:2] for call in small.hosts["b"].calls if call.argv[0] == "rm"] == [("rm", "-rf")]
+    assert [call.argv[:2] for call in small.hosts["a"].calls if call.argv[0] == "rm"] == [("rm", "-rf")], "it was verified there"

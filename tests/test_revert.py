@@ -2,10 +2,13 @@
 
 import pytest
 
+from drillbook import revert
 from drillbook.hosts.fake import Reply
-from drillbook.revert import put_back, remove_scratch
+from drillbook.revert import clean_canary, put_back, remove_scratch
 from drillbook.runner import Runner
-from tests.machine.small import Small
+from tests.machine.small import Small, pretending
+from tests.machine.world import LOST, World
+from tests.test_recovery_machine import planned
 
 
 def fault(thing, *, undo="[mend, {}]", proof="[is, {}]", hosts="a", effect="fault"):
@@ -138,3 +141,64 @@ def test_before_a_restore_only_faults_that_commands_undo_are_put_back(things):
         stage.journal.close()
     assert seen == [[], {("a", "two")}]
     assert things.there == set()
+
+
+def test_a_restore_that_failed_or_did_not_take_place_is_told_with_its_reason(tmp_path, monkeypatch):
+    pretending(monkeypatch)
+    world = World()
+    for host in world.hosts.values():
+        host.on("look", Reply(0))
+    small = Small(tmp_path, world.hosts)
+    kinds = [{"action": "lose", "how": "commands", "hosts": ("a",), "trouble": "", "beside": False}]
+    world.stuck.add(("a", LOST))
+    left, = small.run(planned(kinds, small.plan("restore:\n").inventory), world.saw)
+    assert (left.step, left.host) == ("inject.1", "a")
+    assert "the restore failed: " in left.why
+    assert "stuck" in left.why
+
+
+def test_a_canary_whose_rows_cannot_be_removed_is_told(things):
+    class Broken:
+        def clean(self, context):
+            raise ValueError("no server")
+
+        def name(self):
+            return "some.canary"
+
+    class Whole(Broken):
+        def clean(self, context):
+            assert context.host.name == "controller"
+
+    stage = things.stage(things.plan("restore:\n"))
+    things.hosts["controller"] = things.hosts["a"]
+    try:
+        left, = clean_canary(stage, "probe.1", Broken())
+        assert (left.step, left.host, left.why) == ("probe.1", "controller", "no server")
+        assert "some.canary" in left.by_hand
+    finally:
+        stage.journal.close()
+
+
+def test_an_undo_of_several_commands_ends_with_the_first_that_fails(things):
+    made = things.plan("inject:\n" + fault("one"))
+    first = {"kind": "commands", "commands": [["mend", "zero"], ["fail"], ["mend", "one"]]}
+    things.hosts["a"].on("fail", Reply(1, stderr=b"it fails"))
+    things.there.add(("a", "one"))
+    stage = things.stage(made)
+    try:
+        stage.journal.append("intent", {"action": "command.run", "params": dict(made.phase("inject")[0].params),
+                                        "effect": "fault", "undo": first}, step="inject.1", host="a")
+        left, = put_back(stage, stage.journal.decisive())
+    finally:
+        stage.journal.close()
+    assert "it fails" in left.why
+    assert things.acts() == ["mend", "fail"]
+    assert things.there == {("a", "one")}
+
+
+def test_an_undo_that_changes_nothing_is_told_as_not_proven(things, monkeypatch):
+    monkeypatch.setattr(revert, "PROOF_S", 0.3)
+    things.hosts["a"].on("mend", Reply(0))
+    left, = things.run("inject:\n" + fault("one"))
+    assert left.why == "the undo ended well, but the fault is not proven gone"
+    assert things.told("undone") == []

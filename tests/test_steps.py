@@ -8,7 +8,7 @@ from drillbook.errors import Cancelled, CouldNotVerify, NotReady, StepFailed
 from drillbook.hosts.fake import Reply
 from drillbook.journal import FILE
 from drillbook.result import Verdict
-from drillbook.steps import classify, saved_facts
+from drillbook.steps import classify, groups, saved_facts
 from tests.machine.small import Disk, Small
 
 FAULT = "inject:\n  - command.run: {argv: [make, it], effect: fault, undo: [mend, it], proof: [is, it]}\n    hosts: a\n"
@@ -127,3 +127,69 @@ def test_each_retry_has_a_timeout_of_its_own_and_polling_has_one_for_all(small):
     small.run("restore:\n" + run("try", retries=2, every="10ms", timeout="5s"))
     assert len(deadlines) == 3
     assert len({id(deadline) for deadline in deadlines}) == 3
+
+
+def test_groups_that_follow_each_other_are_carried_out_one_after_the_other(small):
+    made = small.plan("restore:\n" + group(run("look", "1"), run("look", "2")) + run("look", "3") + run("look", "4")
+                      + group(run("look", "5"), run("look", "6")) + group(run("look", "7"), run("look", "8")))
+    assert [[step.params["argv"][1] for step in steps] for steps in groups(made.phase("restore"))] == [
+        ["1", "2"], ["3"], ["4"], ["5", "6"], ["7", "8"]]
+
+
+def test_a_step_whose_expression_fails_has_begun_on_every_host(small):
+    small.hosts["a"].on("say", "text")
+    small.run("restore:\n" + run("say", save="said") + run("look", "{{ said.stdout.nothing }}", hosts="[a, b]"))
+    begun = [(event.step, event.host) for event in small.events if event.kind == "step.started"]
+    assert begun.count(("restore.2", "a")) == begun.count(("restore.2", "b")) == 1
+
+
+def test_an_expectation_that_is_not_met_says_what_was_wanted_and_what_was_there(small):
+    small.hosts["a"].on("say", "text")
+    small.run("verify:\n" + run("say", expect=["result.exit == 0", "result.stdout == 'other'"], name="Say it"))
+    failed = next(event for event in small.events if event.kind == "failed")
+    found, = failed.data["findings"]
+    assert (found["code"], found["wanted"], found["measured"]) == (
+        "expectation", "result.stdout == 'other'", "{'stdout': 'text'}")
+    assert (found["step"], found["host"]) == ("verify.1", "a")
+    assert failed.data["facts"]["stdout"] == "text"
+    assert small.result.verdict is Verdict.FAILED
+
+
+def test_a_fault_that_shows_late_is_proven_and_one_that_is_gone_at_once_is_not(small):
+    answers = iter([1, 1, 0])
+    small.hosts["a"].on("is", lambda call: Reply(next(answers, 1)))
+    assert small.run(FAULT) == []
+    proof = next(event for event in small.events if event.kind == "fault.active")
+    assert (proof.data["active"], proof.host, proof.step) == (True, "a", "inject.1")
+
+
+def test_a_cancelled_step_is_not_allowed_to_fail(small):
+    """Who stops the run is heard, also where the step may fail."""
+    def stops(call):
+        small.stop.ask("stopped")
+        call.deadline.check()
+        return Reply(0)
+
+    small.hosts["a"].on("wait", stops)
+    small.run("restore:\n" + run("wait", allow_failure="never mind") + run("look", "last"))
+    assert small.ended()["restore.1", "a"] == "cancelled"
+    assert ("look", "last") not in [call.argv for call in small.hosts["a"].calls]
+    assert small.result.verdict is Verdict.ABORTED
+
+
+def test_a_step_for_which_nobody_waits_any_more_is_not_tried_again(small):
+    def stops(call):
+        small.stop.ask("stopped")
+        return Reply(1)
+
+    small.hosts["a"].on("try", stops)
+    small.run("restore:\n" + run("try", retries=5, every="1ms", timeout="5s"))
+    assert small.acts().count("try") == 1
+
+
+def test_what_a_step_did_is_told_with_its_attempts(small):
+    small.hosts["a"].on("try", lambda call: Reply(0 if small.acts().count("try") == 3 else 1))
+    small.run("restore:\n" + run("try", retries=5, every="1ms", timeout="5s"))
+    done = next(event for event in small.events if event.kind == "done")
+    assert (done.data["attempts"], small.acts().count("try")) == (3, 3)
+    assert 0 <= done.data["seconds"] < 60
