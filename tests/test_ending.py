@@ -2,6 +2,7 @@
 
 import pytest
 
+from drillbook import revert
 from drillbook.ending import Ending
 from drillbook.hosts.fake import Reply
 from drillbook.result import Verdict
@@ -134,3 +135,17 @@ def test_scratch_is_removed_on_every_host_on_which_a_step_began(small):
     small.run(small.plan("restore:\n  - command.run: {argv: [look]}\n    hosts: b\n"))
     assert [call.argv[:2] for call in small.hosts["b"].calls if call.argv[0] == "rm"] == [("rm", "-rf")]
     assert [call.argv[:2] for call in small.hosts["a"].calls if call.argv[0] == "rm"] == [("rm", "-rf")], "it was verified there"
+
+
+def test_a_restore_that_ends_well_while_the_fault_is_still_there_is_residue(small, monkeypatch):
+    monkeypatch.setattr(revert, "PROOF_S", 0.3)
+    small.hosts["a"].on("restore", Reply(0))
+    small.hosts["a"].on("whole", Reply(0))
+    left, = small.run(lost(small, ("lose", "")), small.world.saw)
+    assert (left.step, left.host) == ("inject.1", "a")
+    assert "the fault is not proven gone" in left.why
+
+
+def test_nothing_is_restored_where_an_undo_mends_all(small):
+    assert small.run(lost(small, ("break", "after")), small.world.saw) == []
+    assert "restore" not in {event.data.get("phase") for event in small.events if event.kind == "phase.started"}

@@ -376,3 +376,28 @@ def test_only_hosts_of_what_may_be_armed_need_a_lease(tmp_path):
     assert holding.leased(small.plan(TEXT)) == ["a", "b"]
     assert holding.leased(small.plan(TEXT.replace("[a, b]", "b"))) == ["b"]
     assert holding.leased(small.plan("restore:\n  - command.run: {argv: [look]}\n    hosts: a\n")) == []
+
+
+def test_two_names_of_one_machine_share_a_lock_of_the_same_run(place):
+    place.hosts["b"] = LocalHost(target=place.hosts["a"].target.model_copy(update={"name": "b"}))
+    hold = place.hold("run-1")
+    hold.take()
+    taken = place.events(hold, "lock.taken")
+    assert {event.host for event in taken} == {"a", "b"}
+    tokens = [event.data["token"] for event in taken if event.data["name"] == "host"]
+    assert len(set(tokens)) == 1
+    with pytest.raises(Locked):
+        place.hold("run-2").take()
+    assert hold.end() == ({}, {})
+    assert place.hold("run-2").others() == []
+
+
+def test_a_lock_that_could_not_be_taken_over_and_belongs_to_another_run_now_stays(place):
+    place.away.add("b")
+    again = place.hold("run-1", over="run-1")
+    again.take(lenient=True)
+    place.away.clear()
+    name = next(named.name for named in place.plan.locks() if named.host == "b")
+    Lock(place.hosts["b"], name, 20).take(Owner(run="run-9", controller=died()), deadline=soon())
+    assert again.end() == ({}, {})
+    assert Lock(place.hosts["b"], name, 20).state(deadline=soon()).owner.run == "run-9"

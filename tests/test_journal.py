@@ -223,3 +223,10 @@ def test_no_process_writes_a_journal_that_is_not_there(tmp_path):
     journal.close()
     assert not alive(tmp_path)
     journal.close()
+
+
+def test_the_clock_of_a_run_counts_from_its_origin(tmp_path):
+    journal = Journal(tmp_path, Redactor([]), origin=time.monotonic() - 5)
+    assert 5 <= journal.clock() < 600
+    assert 5 <= journal.append("note").clock < 600
+    journal.close()

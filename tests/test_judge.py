@@ -650,3 +650,19 @@ def test_a_step_that_was_cancelled_is_no_finding_of_its_own(tmp_path):
     result = story.end().judge().result
     assert "step-failed" not in codes(result)
     assert result.verdict is Verdict.ABORTED
+
+
+def test_of_several_reasons_to_end_early_the_first_is_told(tmp_path):
+    story = Story(tmp_path).fault().availability(*SAMPLES).canary(ACKS, [[1, 400]])
+    for message in ("the fault could not be injected", "something else"):
+        story.add(11.0, "ended.early", why="inconclusive", message=message, findings=[])
+    result = story.end().judge().result
+    assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, "the fault could not be injected")
+    assert "aborted" not in codes(result)
+
+
+def test_why_a_probe_was_bad_before_stays_as_it_was_measured(tmp_path):
+    story = Story(tmp_path).fault().canary(ACKS, [[1, 400]])
+    story.availability(*grid(3.0, 6.0, True), *grid(6.0, 12.4, False), *grid(12.4, 16.0, True))
+    found = next(one for one in story.recovery().end().judge().result.findings if one.code == "probe-bad-before")
+    assert found.measured.startswith("bad from 6.000 s on, 4.000 s before the fault")

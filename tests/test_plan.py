@@ -213,3 +213,12 @@ def test_a_fault_that_names_its_backup_loses_only_what_that_very_backup_is_prove
 """).replace('files.backup_intact: {service: database, from: "{{ archive', 'files.backup_intact: {service: database, from: "{{ other')
     with pytest.raises(PlanError, match="no step proves a backup of this run"):
         made(tmp_path, other, WITH_DATABASE)
+
+
+@pytest.mark.parametrize("phase", ["ready", "diagnose"])
+def test_phases_that_only_look_take_what_reads_and_nothing_else(tmp_path, phase):
+    head = GOOD.partition("probes:")[0]
+    text = head + f"{phase}:\n  - service.status: {{service: api}}\nverify:\n  - service.status: {{service: api}}\n"
+    assert [step.effect.value for step in made(tmp_path, drill=text).phase(phase)] == ["read"]
+    with pytest.raises(PlanError, match="changes something"):
+        made(tmp_path, drill=text.replace("service.status", "service.start", 1))

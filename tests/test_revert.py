@@ -202,3 +202,9 @@ def test_an_undo_that_changes_nothing_is_told_as_not_proven(things, monkeypatch)
     left, = things.run("inject:\n" + fault("one"))
     assert left.why == "the undo ended well, but the fault is not proven gone"
     assert things.told("undone") == []
+
+
+def test_what_was_changed_on_purpose_needs_no_proof_that_it_is_gone(things):
+    assert things.run("restore:\n" + fault("one", effect="write", proof="")) == []
+    assert things.there == set()
+    assert things.told("undone") == [("restore.1", "a", "undone")]

@@ -193,3 +193,11 @@ def test_what_a_step_did_is_told_with_its_attempts(small):
     done = next(event for event in small.events if event.kind == "done")
     assert (done.data["attempts"], small.acts().count("try")) == (3, 3)
     assert 0 <= done.data["seconds"] < 60
+
+
+def test_a_failure_that_is_allowed_lets_the_phase_go_on(small):
+    small.hosts["a"].on("bad", Reply(1))
+    small.run("restore:\n" + run("bad", allow_failure="never mind") + run("look", "last"))
+    assert small.ended()["restore.1", "a"] == "failed"
+    assert small.ended()["restore.2", "a"] == "done"
+    assert small.result.verdict is Verdict.PASSED
