@@ -31,7 +31,7 @@ def ended(other: str) -> bool:
     """True when ``other`` is a controller of this machine, as ``controller`` wrote it, that does not run any more.
 
     A zombie does not run, and neither does one whose pid another process has now. An identity without the start of its
-
+    process, as older versions wrote it, is told by the pid alone.
     """
     machine, _, process = other.rpartition(" ")
     pid, at, begun = process.partition("@")
