@@ -1,7 +1,6 @@
 """Every step of every remedy in the handbook is needed: without that one step the drill does not pass, and says by which of
 its own steps. The verification before that one goes well, so that nothing else is what fails."""
 
-import shutil
 import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
