@@ -156,12 +156,13 @@ class Deadline:
         """Seconds left, never below 0."""
         return max(0.0, self.at - time.monotonic())
 
-    def check(self) -> None:
-        """Raise Cancelled when the flag is set, TimeoutError when the time is over."""
+    def check(self, what: str = "") -> None:
+        """Raise Cancelled when the flag is set, TimeoutError when the time is over; ``what`` was waited for."""
         if self.cancel.is_set():
             raise Cancelled("the run was stopped")
         if self.remaining() <= 0:
-            raise TimeoutError("the step's timeout is over")
+            raise TimeoutError(f"{what} gave no answer before the step's timeout was over" if what else
+                               "the step's timeout is over")
 
     def wait(self, seconds: float) -> None:
         """Wait ``seconds``, or less when the deadline or the flag comes first; then check both."""

@@ -7,6 +7,7 @@ from drillbook.errors import DrillbookError
 from drillbook.findings import Finding, finding
 from drillbook.host import Deadline
 from drillbook.inventory import CONTROLLER
+from drillbook.limits import under
 from drillbook.planned import PlannedProbe, PlannedStep
 from drillbook.probe import Availability, Canary, find_probe
 from drillbook.steps import Stage, for_ready
@@ -29,7 +30,8 @@ def of_probes(stage: Stage) -> list[Finding]:
         try:
             probe = made(stage, planned)
             context = stage.context(planned.id, CONTROLLER, Deadline.after(READY_S))
-            bad = probe.check(context) if isinstance(probe, Availability) else None
+            with under(context.deadline):
+                bad = probe.check(context) if isinstance(probe, Availability) else None
         except Exception as error:  # noqa: BLE001  a driver may raise anything
             bad = str(error)
         if bad is not None:
@@ -46,7 +48,8 @@ def of_steps(stage: Stage) -> list[Finding]:
 def _of_step(stage: Stage, step: PlannedStep, host: str) -> Finding | None:
     try:
         context = stage.context(step.id, host, stage.deadline(READY_S))
-        for_ready(step, stage.names()).ready(context)
+        with under(context.deadline):
+            for_ready(step, stage.names()).ready(context)
     except Exception as error:  # noqa: BLE001  whatever keeps a step from being ready refuses the drill
         hint = getattr(error, "hint", "")
         return finding("not-ready", title=step.action, measured=getattr(error, "message", str(error)), step=step.id,

@@ -14,6 +14,7 @@ from drillbook.host import Deadline
 from drillbook.intents import Intent, added, intents
 from drillbook.inventory import CONTROLLER
 from drillbook.journal import Event
+from drillbook.limits import under
 from drillbook.plan import Plan
 from drillbook.probe import Canary
 from drillbook.reaching import LOST, patiently
@@ -75,8 +76,9 @@ def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
 def _never_happened(stage: Stage, intent: Intent) -> bool:
     try:
         action = intent.action()
-        return isinstance(action, Fault) and action.untouched(
-            stage.context(intent.step.id, intent.host, stage.deadline(UNDO_S))) is True
+        context = stage.context(intent.step.id, intent.host, stage.deadline(UNDO_S))
+        with under(context.deadline):
+            return isinstance(action, Fault) and action.untouched(context) is True
     except Exception:  # noqa: BLE001  what cannot be looked at may have happened
         return False
 
@@ -158,7 +160,8 @@ def carry_out_undo(stage: Stage, intent: Intent) -> None:
     for argv in intent.undo.commands:
         context.host.run(argv, deadline=context.deadline).check()
     if action:
-        action.model_validate(intent.undo.params).run(context)
+        with under(context.deadline):
+            action.model_validate(intent.undo.params).run(context)
 
 
 def settle(stage: Stage, intent: Intent, how: str) -> None:

@@ -20,6 +20,7 @@ from drillbook.findings import Finding, finding
 from drillbook.holding import Hold
 from drillbook.host import Deadline, Host, printable
 from drillbook.journal import Event, Journal
+from drillbook.limits import under
 from drillbook.plan import Plan, PlannedStep
 from drillbook.provenance import Provenance
 from drillbook.reaching import LOST
@@ -189,7 +190,7 @@ def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outc
                 _announce(stage, step, action, context)
                 intended = True
             deadline.check()
-            with traced(context.traceparent):
+            with traced(context.traceparent), under(deadline):
                 facts = stage.provenance.examine(action, context, action.run(context))
             _expect(stage, step, facts)
             if isinstance(action, Fault) and action.effect is Effect.FAULT:
@@ -209,7 +210,8 @@ def _announce(stage: Stage, step: PlannedStep, action: Action, context: Context)
     """Before anything is changed: the lock is still ours, the undo is on our disk, and a fault's on the target as well."""
     if stage.hold:
         stage.hold.check()
-    host, undo = context.host.name, action.undo(context)
+    with under(context.deadline):
+        host, undo = context.host.name, action.undo(context)
     data = {"action": step.action, "params": action.model_dump(mode="json", by_alias=True), "effect": action.effect.value,
             "undo": undo.model_dump(mode="json")}
     if stage.redactor.value(data) != data:
@@ -246,7 +248,8 @@ def _prove(stage: Stage, step: PlannedStep, action: Action, context: Context, *,
         active: bool | None = None
         detail, lost = "", None
         try:
-            active = action.active(context)
+            with under(context.deadline):
+                active = action.active(context)
         except LOST as error:
             detail, lost = error.message, error
         except Exception as error:  # noqa: BLE001  a proof that breaks proves nothing and stops nothing

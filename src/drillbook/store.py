@@ -9,6 +9,7 @@ import base64
 import hashlib
 import re
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from pydantic import AfterValidator
 
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.host import Deadline
+from drillbook.limits import Lines, current, under
 from drillbook.services import S3
 
 T = TypeVar("T")
@@ -28,6 +30,9 @@ MANIFEST_LIMIT = 256 << 20
 """The most bytes of one object that are read here."""
 
 CHUNK = 1 << 20
+
+TIDY_S = 10.0
+"""Seconds for removing what was half made, once the time of the step is over."""
 
 _MISSING = ("404", "NoSuchKey", "NotFound")
 
@@ -102,8 +107,9 @@ class Store:
     """
 
     def __init__(self, service: S3) -> None:
-        """``service`` is the store in the inventory; nothing connects yet."""
+        """``service`` is the store in the inventory; nothing connects yet. All of it ends with the step that makes it."""
         self.service = service
+        self._deadline = current()
 
     @cached_property
     def _client(self) -> Any:
@@ -114,14 +120,48 @@ class Store:
             retries={"max_attempts": 3, "mode": "standard"}, s3={"addressing_style": "path"}, max_pool_connections=16,
             request_checksum_calculation="when_required", response_checksum_validation="when_required")
         with _MAKING:
-            return _session().client(
+            client = _session().client(
                 "s3", endpoint_url=self.service.endpoint, region_name=self.service.region, config=config,
                 aws_access_key_id=self.service.access_key.reveal(), aws_secret_access_key=self.service.secret_key.reveal())
+        self._end_with_the_step(client)
+        return client
+
+    def _end_with_the_step(self, client: Any) -> None:
+        """Let the deadline end every connection of ``client``, and every new attempt that the library would make."""
+        from botocore.awsrequest import (  # noqa: PLC0415  slow to import
+            AWSHTTPConnection,
+            AWSHTTPConnectionPool,
+            AWSHTTPSConnection,
+            AWSHTTPSConnectionPool,
+        )
+
+        lines = Lines(self._deadline)
+        weakref.finalize(self, lines.close)
+
+        def watched(pool: Any, connection: Any) -> Any:
+            class Connection(connection):  # type: ignore[misc]  # the library has no types
+                def connect(self) -> None:
+                    super().connect()
+                    lines.add(self.sock)
+
+            return type(pool.__name__, (pool,), {"ConnectionCls": Connection})
+
+        manager = client._endpoint.http_session._manager
+        manager.pool_classes_by_scheme = {"http": watched(AWSHTTPConnectionPool, AWSHTTPConnection),
+                                          "https": watched(AWSHTTPSConnectionPool, AWSHTTPSConnection)}
+        deadline, where = self._deadline, self._where
+        for event in ("before-send.s3", "needs-retry.s3"):
+            client.meta.events.register_first(event, lambda **_: deadline.check(where))
+
+    @property
+    def _where(self) -> str:
+        return f"the store {self.service.name} at {self.service.endpoint}"
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
+        self._deadline.check(self._where)
         try:
             yield
         except ClientError as error:
@@ -129,8 +169,16 @@ class Store:
             raise CouldNotVerify(f"the store {self.service.name} refused to {what}: {said.get('Code', 'error')}: "
                                  f"{said.get('Message', '')}", hint=_hint(str(said.get("Code", "")))) from error
         except (BotoCoreError, OSError, ValueError) as error:
-            raise CouldNotVerify(f"the store {self.service.name} at {self.service.endpoint} could not {what}: "
+            self._deadline.check(self._where)
+            raise CouldNotVerify(f"{self._where} could not {what}: "
                                  f"{type(error).__name__}", hint="is it up, and is `endpoint` right?") from error
+
+    def in_time(self) -> Store:
+        """This store; once its step's time is over, one with a little time of its own: to remove what was half made."""
+        if self._deadline.remaining() and not self._deadline.cancel.is_set():
+            return self
+        with under(Deadline.after(TIDY_S)):
+            return Store(self.service)
 
     def check(self) -> None:
         """Look whether bucket and credentials are good for reading. Raises NotReady."""
@@ -204,8 +252,9 @@ class Store:
         """Delete objects; those that do not exist count as deleted."""
         for first in range(0, len(keys), 1000):
             batch: Any = {"Objects": [{"Key": key} for key in keys[first:first + 1000]], "Quiet": True}
-            with self._asking("delete what was uploaded"):
-                answer = self._client.delete_objects(Bucket=self.service.bucket, Delete=batch)
+            store = self.in_time()
+            with store._asking("delete what was uploaded"):
+                answer = store._client.delete_objects(Bucket=self.service.bucket, Delete=batch)
             if answer.get("Errors"):
                 raise CouldNotVerify(f"the store {self.service.name} did not delete {len(answer['Errors'])} objects")
 
@@ -316,8 +365,9 @@ class Store:
 
     def abort(self, key: str, upload: str) -> None:
         """Drop a multipart upload and its parts; one that is gone already counts as dropped."""
-        with self._asking(f"abort {key}"):
-            _unless(("NoSuchUpload",), lambda: self._client.abort_multipart_upload(
+        store = self.in_time()
+        with store._asking(f"abort {key}"):
+            _unless(("NoSuchUpload",), lambda: store._client.abort_multipart_upload(
                 Bucket=self.service.bucket, Key=key, UploadId=upload))
 
 

@@ -22,6 +22,7 @@ from drillbook.errors import DrillbookError, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.host import Deadline, printable
 from drillbook.inventory import CONTROLLER
+from drillbook.limits import under
 from drillbook.planned import PlannedCondition, PlannedProbe, PlannedStep
 from drillbook.probe import Availability, find_probe
 from drillbook.steps import Stage, build
@@ -245,7 +246,8 @@ def _made(stage: Stage, probe: PlannedProbe) -> Availability:
 
 def _probe(stage: Stage, condition: str, probe: PlannedProbe) -> Callable[[Deadline, Path], Reading]:
     def ask(deadline: Deadline, folder: Path) -> Reading:
-        bad = _made(stage, probe).check(_context(stage, condition, CONTROLLER, deadline, folder))
+        with under(deadline):
+            bad = _made(stage, probe).check(_context(stage, condition, CONTROLLER, deadline, folder))
         return Reading("good") if bad is None else Reading("bad", bad)
 
     return ask
@@ -254,7 +256,8 @@ def _probe(stage: Stage, condition: str, probe: PlannedProbe) -> Callable[[Deadl
 def _step(stage: Stage, step: PlannedStep, host: str) -> Callable[[Deadline, Path], Reading]:
     def ask(deadline: Deadline, folder: Path) -> Reading:
         action: Action = build(step, stage.names())
-        facts = action.run(_context(stage, step.id, host, deadline, folder))
+        with under(deadline):
+            facts = action.run(_context(stage, step.id, host, deadline, folder))
         return _expected(step.expect, facts, stage.names())
 
     return ask

@@ -5,13 +5,16 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
+
+from drillbook.host import Deadline
+from drillbook.limits import Lines, current
 
 BODY_LIMIT = 1 << 20
 _TRACEPARENT: ContextVar[str] = ContextVar("traceparent", default="")
@@ -45,6 +48,7 @@ def ask(url: str, *, timeout: float, method: str = "GET", headers: Mapping[str, 
     no answer by then, or none that is HTTP.
     """
     start = time.monotonic()
+    deadline = Deadline.after(timeout, current().cancel)
     parts = urlsplit(url)
     if parts.hostname is None:
         raise OSError(f"{url!r} names no host")
@@ -54,42 +58,53 @@ def ask(url: str, *, timeout: float, method: str = "GET", headers: Mapping[str, 
                                                  context=ssl.create_default_context())
     else:
         connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+    lines = Lines(deadline)
+    dialled: list[socket.socket] = []
+    connection._create_connection = partial(_dial, lines, dialled)  # type: ignore[attr-defined]  # CPython's own seam for it
     try:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.connect()
-        with _ended_after(connection, timeout - (time.monotonic() - start)):
+        with lines:
             parent = _TRACEPARENT.get()
             connection.request(method, path, body=body or None, headers={
                 "User-Agent": "drillbook", **({"traceparent": parent} if parent else {}), **(headers or {})})
             response = connection.getresponse()
             data = response.read(limit + 1)
-        if time.monotonic() - start >= timeout:
-            raise TimeoutError
+        deadline.check()
         return Answer(response.status, data[:limit], time.monotonic() - start, len(data) <= limit)
     except (OSError, http.client.HTTPException) as error:
+        if deadline.cancel.is_set():
+            deadline.check()
         if isinstance(error, TimeoutError) or time.monotonic() - start >= timeout:
             raise TimeoutError(f"no answer within {timeout:g} s") from None
         if isinstance(error, OSError):
             raise
         raise OSError(f"no HTTP answer: {type(error).__name__} {error}".rstrip()) from None
     finally:
+        lines.close()
         connection.close()
+        for line in dialled:
+            line.close()
 
 
-@contextmanager
-def _ended_after(connection: http.client.HTTPConnection, seconds: float) -> Iterator[None]:
-    """Shut the socket when the time is over: its own timeout holds for each read anew, so a drip would never end."""
-    sock = connection.sock
+def _dial(lines: Lines, dialled: list[socket.socket], address: tuple[str, int], timeout: float,
+          source: object = None) -> socket.socket:
+    """Connect to one address of a name after another, all within the deadline of ``lines``, which ends the connection.
 
-    def end() -> None:
-        with suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(max(0.0, seconds), end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()
+    Its second descriptor is kept in ``dialled``: the first one is not reached while TLS is being agreed on.
+    """
+    del timeout, source
+    failed: OSError | None = None
+    for family, kind, protocol, _, place in socket.getaddrinfo(*address, type=socket.SOCK_STREAM):
+        lines.deadline.check()
+        sock = socket.socket(family, kind, protocol)
+        try:
+            dialled.append(sock.dup())
+            lines.add(dialled[-1])
+            sock.settimeout(max(0.001, lines.deadline.remaining()))
+            sock.connect(place)
+            return sock
+        except OSError as error:
+            sock.close()
+            failed = error
+    raise failed or OSError(f"{address[0]} has no address")

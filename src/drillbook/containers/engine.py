@@ -7,14 +7,16 @@ as the ``docker`` program itself does, in the connection that Drillbook has to t
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from drillbook.action import Context
 from drillbook.errors import CouldNotVerify, DrillbookError, NotReady, StepFailed
 from drillbook.host import Deadline, Host, Piped, printable
+from drillbook.limits import Lines, bounded
 from drillbook.services import Container, Service
 
 SOCKET = "unix:///var/run/docker.sock"
@@ -77,8 +79,11 @@ def engine(ctx: Context, where: Place) -> Iterator[Engine]:
     host = ctx.host_named(where.service.host)
     name = where.engine or f"the engine of {host.name}"
     client = None
+    lines = Lines(ctx.deadline)
     try:
-        client = _client(host, where.engine, ctx.deadline)
+        client = bounded(lambda: _client(host, where.engine, ctx.deadline), ctx.deadline, late=lambda late: late.close(),
+                         what=name)
+        _end_with(lines, client.api)
         client.api._version = client.version(api_version=False)["ApiVersion"]  # not in its making: it would not be closed
         yield Engine(client, name)
     except DrillbookError:
@@ -86,12 +91,37 @@ def engine(ctx: Context, where: Place) -> Iterator[Engine]:
     except APIError as error:
         raise StepFailed(f"{name} refuses: {_reason(error)}") from error
     except (DockerException, RequestException, OSError, EOFError) as error:
-        ctx.deadline.check()
+        ctx.deadline.check(name)
         raise CouldNotVerify(f"{name} does not answer: {_reason(error)}", hint=(
             "see whether it runs there (`docker version`), and whether this user may use its socket")) from error
     finally:
+        lines.close()
         if client is not None:
             client.close()
+
+
+def _end_with(lines: Lines, api: Any) -> None:
+    """Let ``lines`` end every connection that the SDK's session ``api`` makes: sockets, and channels of SSH."""
+    def watched(make: Callable[[], Any]) -> Any:
+        connection = make()
+        connect = connection.connect
+
+        def connected() -> None:
+            connect()
+            lines.add(connection.sock)
+
+        connection.connect = connected
+        return connection
+
+    def pool_of(find: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        pool = find(*given, **named)
+        if not isinstance(pool._new_conn, partial):
+            pool._new_conn = partial(watched, pool._new_conn)
+        return pool
+
+    adapter = api.get_adapter(api.base_url)
+    for name in ("get_connection", "get_connection_with_tls_context"):
+        setattr(adapter, name, partial(pool_of, getattr(adapter, name)))
 
 
 @contextmanager

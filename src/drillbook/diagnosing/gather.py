@@ -19,6 +19,7 @@ from drillbook.diagnosing.tree import Check
 from drillbook.errors import DrillbookError, StepFailed
 from drillbook.host import Deadline, printable
 from drillbook.inventory import CONTROLLER, Inventory
+from drillbook.limits import under
 from drillbook.services import kind_of
 from drillbook.values import canonical
 
@@ -151,7 +152,8 @@ class Gathering:
             deadline = Deadline(begun + question.timeout_s, self.deadline.cancel)
             deadline.check()
             ctx = replace(self.ctx, host=self.ctx.host_named(question.host), deadline=deadline)
-            facts = question.action.run(ctx)
+            with under(deadline):
+                facts = question.action.run(ctx)
         except StepFailed as error:
             facts, ok, message = error.facts, False, error.message
         except Exception as error:  # noqa: BLE001  whatever it raises: the check was not made

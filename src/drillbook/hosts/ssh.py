@@ -27,10 +27,21 @@ from drillbook.hosts.session import Ending, open_session
 from drillbook.hosts.shell import Order, checked, exports, revealed, through_sudo
 from drillbook.hosts.transport import close_channel
 from drillbook.hosts.tunnel import FarChannel
+from drillbook.limits import current
 from drillbook.values import Secret
 
 CHANNELS = 8
 """Commands at once on one connection: sshd allows 10 channels, of which SFTP and the end of a command need one each."""
+
+
+LEAST_S = 5.0
+"""Seconds that a file has at least: what is half made is cleared away once the time of its step is over."""
+
+
+def _of_step(seconds: float) -> Deadline:
+    """So many seconds, or what is left of the step's own; the flag of the step ends it too."""
+    step = current()
+    return Deadline.after(min(seconds, max(LEAST_S, step.remaining())), step.cancel)
 
 
 class SshHost:
@@ -194,7 +205,7 @@ class SshHost:
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
         """Write ``data`` to ``path`` on the host, atomically. Raises HostError."""
-        deadline = Deadline.after(files.SECONDS + len(data) / 1e6)
+        deadline = _of_step(files.SECONDS + len(data) / 1e6)
         link = self._keeper.get(deadline)
 
         def work() -> None:
@@ -211,7 +222,7 @@ class SshHost:
 
     def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
         """The first ``limit`` bytes of a file. Raises FileNotFoundError, HostError."""
-        deadline = Deadline.after(files.SECONDS + limit / 1e6)
+        deadline = _of_step(files.SECONDS + limit / 1e6)
         link = self._keeper.get(deadline)
 
         def work() -> bytes:
@@ -247,7 +258,7 @@ class SshHost:
             return FarChannel(link.transport.open_channel(
                 "direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=CONNECT_SECONDS))
 
-        self.open()
+        self.link(_of_step(6 * CONNECT_SECONDS))
         return forwarded(dial)
 
     def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> paramiko.Channel:

@@ -10,6 +10,7 @@ from typing import Any
 from drillbook.action import Context
 from drillbook.errors import CouldNotVerify
 from drillbook.host import Deadline, printable
+from drillbook.limits import Lines
 from drillbook.services import Redis
 
 ANSWER_S = 10.0
@@ -71,14 +72,24 @@ class Session:
                 for name, text in self.info("keyspace").items() if name.startswith("db")}
 
 
-def opened(address: str, port: int, *, user: str = "", password: str | None = None, timeout: float = ANSWER_S) -> Any:
-    """A connection that is made and logged in. Raises redis.RedisError, OSError."""
+def opened(address: str, port: int, *, user: str = "", password: str | None = None, timeout: float = ANSWER_S,
+           lines: Lines | None = None) -> Any:
+    """A connection that is made and logged in, and ended with ``lines``. Raises redis.RedisError, OSError."""
     from redis.backoff import NoBackoff  # noqa: PLC0415  slow to import
     from redis.connection import Connection  # noqa: PLC0415
     from redis.retry import Retry  # noqa: PLC0415
 
+    class Line(Connection):
+        """A connection that is watched before it logs in."""
+
+        def _connect(self) -> Any:
+            sock = super()._connect()  # type: ignore[no-untyped-call]
+            if lines is not None:
+                lines.add(sock)
+            return sock
+
     # A write that is sent again by itself would hide what the canary measures.
-    make: Any = Connection
+    make: Any = Line
     line = make(host=address, port=port, username=user or None, password=password, protocol=2, socket_keepalive=True,
                 socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0))
     try:
@@ -95,14 +106,14 @@ def connected(ctx: Context, service: Redis) -> Iterator[Session]:
     from redis.exceptions import RedisError  # noqa: PLC0415  slow to import
 
     password = service.password.reveal() if service.password else None
-    with ctx.reach(service) as (address, port):
+    with ctx.reach(service) as (address, port), Lines(ctx.deadline) as lines:
         line = None
         try:
             timeout = min(ANSWER_S, max(0.1, ctx.deadline.remaining()))
-            line = opened(address, port, user=service.user, password=password, timeout=timeout)
+            line = opened(address, port, user=service.user, password=password, timeout=timeout, lines=lines)
             yield Session(line, ctx.deadline)
         except (RedisError, OSError) as error:
-            ctx.deadline.check()
+            ctx.deadline.check(f"{service.name} at {service.address}:{service.port}")
             raise CouldNotVerify(f"{service.name} at {service.address}:{service.port}: {reason(error)}", hint=(
                 "check address, port and password of the service in the inventory, and that it runs")) from error
         finally:

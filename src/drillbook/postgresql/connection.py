@@ -14,9 +14,12 @@ import psycopg
 
 from drillbook.action import Context
 from drillbook.host import Deadline, printable
+from drillbook.limits import Lines, bounded
 from drillbook.services import Postgres
 
 CONNECT_S = 5
+CANCEL_S = 2
+"""Seconds that a server has to cancel a query whose time is over; then the connection to it is cut."""
 FULL_S = 5.0
 """Seconds in which the connections kept for superusers (`superuser_reserved_connections`) may all be in use for a moment."""
 _ENCRYPTION_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
@@ -43,7 +46,8 @@ def _connect(options: dict[str, Any], deadline: Deadline, *, again: bool) -> Con
     until = time.monotonic() + FULL_S
     while True:
         try:
-            return psycopg.connect(**options)
+            return bounded(lambda: psycopg.connect(**options), deadline, late=lambda late: late.close(),
+                           what=f"the server at {options['host']}:{options['port']}")
         except psycopg.OperationalError as error:
             if not again or "too many clients" not in str(error) or time.monotonic() > until:
                 raise
@@ -69,22 +73,30 @@ def watched(connection: Connection, deadline: Deadline) -> Iterator[None]:
     """Cancel whatever ``connection`` runs when the deadline passes or its flag is set, and raise for that."""
     over = threading.Event()
 
-    def watch() -> None:
-        while not over.wait(0.1):
-            if deadline.cancel.is_set() or deadline.remaining() <= 0:
-                with suppress(psycopg.Error):
-                    connection.cancel_safe(timeout=2)
+    def cancel() -> None:
+        with suppress(psycopg.Error):
+            connection.cancel_safe(timeout=CANCEL_S)
 
-    thread = threading.Thread(target=watch, name="postgres-deadline", daemon=True)
-    thread.start()
-    try:
-        yield
-    except psycopg.Error:
-        deadline.check()
-        raise
-    finally:
-        over.set()
-        thread.join()
+    def end() -> None:
+        # Each in a thread of its own: a server that hangs lets who asks it to cancel wait too.
+        threading.Thread(target=cancel, name="postgres-cancel", daemon=True).start()
+        threading.Thread(target=cut, name="postgres-cut", daemon=True).start()
+
+    def cut() -> None:
+        if not over.wait(CANCEL_S) and not connection.closed:
+            with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
+
+    where = f"the server at {connection.info.host}:{connection.info.port}"
+    with Lines(deadline) as lines:
+        lines.ended_by(end)
+        try:
+            yield
+        except psycopg.Error:
+            deadline.check(where)
+            raise
+        finally:
+            over.set()
 
 
 def answers(ctx: Context, service: Postgres) -> bool:

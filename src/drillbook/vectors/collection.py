@@ -8,11 +8,13 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from drillbook.action import Context
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.host import Deadline, printable
+from drillbook.limits import Lines
 from drillbook.services import Qdrant
 from drillbook.vectors.points import Id, Point, id_of
 
@@ -190,18 +192,31 @@ def connected(ctx: Context, service: Qdrant, *, answer_s: float = ANSWER_S) -> I
     # The key goes as a header: the client's own parameter warns of http, and would turn a URL without port to https.
     headers = {"api-key": service.api_key.reveal()} if service.api_key else {}
     client: Any = None
+    lines = Lines(ctx.deadline)
     try:
         ctx.deadline.check()
-        client = QdrantClient(url=service.url, port=None, headers=headers, check_compatibility=False, trust_env=False,
-                              timeout=math.ceil(min(answer_s, max(1.0, ctx.deadline.remaining()))))
+        client = QdrantClient(
+            url=service.url, port=None, headers=headers, check_compatibility=False, trust_env=False,
+            event_hooks={"request": [partial(_watch, lines)]},
+            timeout=math.ceil(min(answer_s, max(1.0, ctx.deadline.remaining()))))
         yield Session(client, service.collection, ctx.deadline)
     except (ApiException, QdrantException, OSError) as error:
-        ctx.deadline.check()
+        ctx.deadline.check(f"{service.name} at {service.url}")
         raise CouldNotVerify(f"{service.name}, collection {service.collection!r} at {service.url}: {reason(error)}", hint=(
             "check url, collection and api_key of the service in the inventory, and that it runs")) from error
     finally:
+        lines.close()
         if client is not None:
             client.close()
+
+
+def _watch(lines: Lines, request: Any) -> None:
+    """Let ``lines`` end the connection of ``request``, one of httpx, which tells of it by this extension alone."""
+    def told(event: str, data: dict[str, Any]) -> None:
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            lines.add(data["return_value"].get_extra_info("socket"))
+
+    request.extensions["trace"] = told
 
 
 def reason(error: BaseException) -> str:

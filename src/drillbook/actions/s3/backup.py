@@ -54,7 +54,7 @@ class Copy(Write):
             target.put(folder.below(FILE).key, data, digest)
         except BaseException as error:
             with suppress(DrillbookError):
-                target.delete([f"{folder.key}/{name}" for name in target.sizes(folder.key + "/")])
+                target.delete([f"{folder.key}/{name}" for name in target.in_time().sizes(folder.key + "/")])
             if isinstance(error, CouldNotVerify):
                 raise StepFailed(f"the copy failed: {error.message}") from error
             raise
