@@ -96,9 +96,9 @@ def test_a_run_that_proved_no_backup_is_told_so_and_nothing_is_touched(lost, mon
 
 
 def test_a_proof_that_did_not_end_well_proves_no_backup(lost):
-    run = lost({"from": "store:backup"})
+    run = lost({"from": BACKUP})
     with run.controller.recovery().resumed() as (stage, history):
-        assert [one.params["from"] for one in restoring.steps(stage, history.events)] == ["store:backup"]
+        assert [one.params["from"] for one in restoring.steps(stage, history.events)] == [BACKUP]
         events = [event for event in history.events if (event.kind, event.step) != ("done", "backup.2")]
         with pytest.raises(UsageError, match="proved no backup"):
             restoring.steps(stage, events)
