@@ -195,6 +195,8 @@ class Journal:
         """Why what was written would not be found where it belongs; empty when it would."""
         if self._place is not None:
             return ""
+        if self._file < 0:
+            return f"{self.path} is closed"
         mine = os.fstat(self._file)
         try:
             there = self.path.stat()

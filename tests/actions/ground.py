@@ -33,6 +33,7 @@ class Ground:
         self.root, self.services = root, services or {}
         self.scratch = root / "scratch"
         self.scratch.mkdir()
+        (root / "run").mkdir()
         self.run = f"run-{uuid.uuid4().hex[:12]}"
         target = Target(name="here", local=True, scratch=str(self.scratch), manager=manager or ManagerConfig())
         self.host = LocalHost("here", target=target)

@@ -115,5 +115,6 @@ def site(shared, tmp_path, monkeypatch):
 
 
 def context(host, services, folder, *, within=60.0, run="", step="inject.1"):
+    folder.mkdir(parents=True, exist_ok=True)
     return Context(run_id=run or f"run-{uuid.uuid4().hex[:8]}", step=step, host=host, services=services,
                    host_named=lambda name: host, deadline=Deadline.after(within), folder=folder)

@@ -97,8 +97,8 @@ def test_a_database_is_restored_although_the_disk_of_the_controller_is_full(benc
         assert last_word(folder) is None
         (disk / "filler").unlink()
         recovery = start(bench, "drill.recover", folder.name)
-        assert recovery.communicate(timeout=120)[0]
-        assert recovery.returncode == 0
+        said = recovery.communicate(timeout=120)[0]
+        assert recovery.returncode == 0, said
         assert eventually_healthy(bench)
     assert state_left(bench) == []
     bench.spoiled = False
