@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from drillbook.errors import HostError, PlanError, UnknownName
 from drillbook.evidencefile import EvidenceFile
 from drillbook.host import Deadline, Host, Output, Target
-from drillbook.identity import Identity
+from drillbook.identity import Identity, same_thing
 from drillbook.redact import RedactingWriter, Redactor
 from drillbook.services import S3, Service
 
@@ -115,6 +115,10 @@ class Context:
             found = f"is of kind {getattr(service, 'kind', '?')}" if service else "is not in the inventory"
             raise PlanError(f"{self.step} needs a service of kind {kind.__name__.lower()}, but {name!r} {found}")
         return service
+
+    def same_service(self, a: str, b: str) -> bool:
+        """Do two names of services mean the same thing? Two steps without a service work on the same host."""
+        return a == b or same_thing(self.services, self.hosts, a, b)
 
     def bucket(self, uri: str) -> S3:
         """The S3 service that holds ``s3://bucket/...``. Raises PlanError when the inventory has none, or two."""
@@ -251,7 +255,7 @@ class Action(BaseModel):
         return Undo.nothing("reads only")
 
     def subject(self, ctx: Context) -> Identity | None:
-        """What this works on, as measured now: what a fault destroys, a proof or a comparison is for, a restore has made.
+        """Identity, measured now, of the thing that this destroys, proves a backup of, compares or has restored.
 
         ``None``: this has none. Raises what asking raises.
         """

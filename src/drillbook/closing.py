@@ -28,7 +28,7 @@ class Approval(Signed):
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """What is to be closed, and why; ``approvers`` is the file of those who may approve it."""
+    """Residue to be closed, and the reason; ``approvers`` is the file of those who may approve it."""
 
     run: str
     environment: str

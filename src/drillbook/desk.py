@@ -165,7 +165,7 @@ def _recover(project: Project, folder: Path, out: Console, *, from_backup: bool 
 
 
 def recovery_of(project: Project, folder: Path, out: Console, *, from_backup: bool = False) -> Recovery:
-    """What recovers the run in ``folder`` and shows it in ``out``."""
+    """The recovery of the run in ``folder``, shown in ``out``."""
     return Recovery(folder, lambda plan, name: conduct.connect(plan.inventory, name), conduct.redactor_for, Progress(out),
                     others=[other for other in project.runs() if other != folder], from_backup=from_backup)
 

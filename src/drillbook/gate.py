@@ -12,7 +12,7 @@ from drillbook.findings import Finding, finding
 from drillbook.identity import Identity
 from drillbook.journal import Event
 from drillbook.plan import PlannedStep, proves
-from drillbook.provenance import PROVEN, Proven, measured, points_to, same, service_of, source
+from drillbook.provenance import PROVEN, Proven, measured, points_to, service_of, source
 from drillbook.steps import Stage, build
 from drillbook.store import Reference
 
@@ -102,7 +102,7 @@ class Gate:
 
     def _of_thing(self, fault: Action, step: PlannedStep, host: str,
                   proofs: Sequence[_Proof]) -> tuple[Identity, list[_Proof]]:
-        """What ``fault`` is about to destroy, asked from its target now, and the proofs of a backup of just that."""
+        """Identity of the thing that ``fault`` would destroy, asked from its target, and the proofs of a backup of it."""
         if type(fault).subject is Action.subject:  # a command of the drill's own: what its proven backup is of
             asked = [(one, *self._ask(one.action, one.step.id, one.host)) for one in proofs]
         else:
@@ -144,7 +144,7 @@ class Gate:
         reads = isinstance(said, dict) or any(info.alias == "from" for info in kind.model_fields.values())
         named = str((said if isinstance(said, dict) else step.params).get("service") or "")
         context = self.stage.context(step.id, step.hosts[0], self.stage.deadline(ASK_S))
-        return reads and isinstance(fault, Fault) and same(context, named, service)
+        return reads and isinstance(fault, Fault) and context.same_service(named, service)
 
 
 def _said(proofs: Sequence[_Proof]) -> str:

@@ -25,7 +25,7 @@ ANY = "*"
 
 
 class Identity(BaseModel):
-    """What a thing is, as it was measured, and of a backup the digest of its manifest.
+    """Identity of a thing as measured; of a backup also the digest of its manifest.
 
     ``of`` is of each kind of system its own. ``at`` in it is where the thing is, and ``path`` where on a host. What could
     not be measured is left out: it is unknown, and unknown is not equal.
@@ -73,9 +73,9 @@ class Thing(NamedTuple):
     host: str
     """Address of the machine that it runs on, and how it is reached."""
     name: str
-    """What it is on that machine: the name of its lock, such as ``postgres-5432``."""
+    """Name of its lock on that machine, such as ``postgres-5432``."""
     part: str = ""
-    """Which part of it, such as one database of a server."""
+    """Part of it, such as one database of a server."""
     data: str = ""
     """Where on the host it keeps its data, where the inventory says so."""
 
@@ -100,7 +100,7 @@ class LockName(NamedTuple):
 
 
 def thing(service: Service, hosts: Mapping[str, Target]) -> Thing:
-    """What ``service`` is, by its own description; ``hosts`` are those of its inventory."""
+    """The thing that ``service`` describes; ``hosts`` are those of its inventory."""
     part = service.database if isinstance(service, Postgres) else ""
     data = service.data_directory.rstrip("/") if isinstance(service, Postgres | Redis) else ""
     return Thing(host_place(service.host, hosts), _name(service), part, data)
@@ -151,7 +151,7 @@ def bucket_name(endpoint: str, bucket: str) -> str:
 
 
 def _serving(service: Service) -> str:
-    """What has no protocol of its own here is its unit; without one its port, its URL or its name."""
+    """Name of a service without a protocol of its own: its unit, else its port, its URL or its name."""
     if service.unit:
         return _word("unit", service.unit)
     if isinstance(service, Http) and service.port:

@@ -132,7 +132,7 @@ class Inventory(BaseModel):
         return self.hosts[name]
 
     def thing(self, service: str) -> Thing:
-        """What the service is, whatever its name: two services that are equal in this are the same one."""
+        """The thing that the service is, whatever its name: equal things are one and the same."""
         return thing(self.services[service], self.hosts)
 
     def same_thing(self, a: str, b: str) -> bool:

@@ -15,7 +15,7 @@ ENDS = ("run.finished", "recovery.finished")
 
 
 def residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
-    """What the last end of the run says is left; without an end, every intent that is not settled.
+    """Residue that the last end of the run names; without an end, every intent that is not settled.
 
     What was closed is left all the same: nobody put it back.
     """
@@ -39,7 +39,7 @@ def unsettled(events: Sequence[Event], plan: Plan) -> list[Intent]:
 
 
 def settled(events: Sequence[Event]) -> Settled | None:
-    """Who closed the residue of the run, when and why; None when nobody did."""
+    """Closing of the run's residue: person, time and reason; None when nobody closed it."""
     event = next((event for event in reversed(events) if event.kind == "residue.settled"), None)
     if event is None:
         return None

@@ -20,7 +20,7 @@ _CURRENT: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 @contextmanager
 def under(deadline: Deadline) -> Iterator[None]:
-    """What this thread makes meanwhile to reach a service stands under ``deadline``; see ``current``."""
+    """Put connections that this thread makes meanwhile under ``deadline``; see ``current``."""
     token = _CURRENT.set(deadline)
     try:
         yield
@@ -125,7 +125,7 @@ _WATCHER = _Watcher()
 
 
 def bounded(work: Callable[[], T], deadline: Deadline, *, late: Callable[[T], object], what: str = "") -> T:
-    """What ``work`` gives, waited for no longer than ``deadline`` lasts; one that comes after it is handed to ``late``.
+    """Wait for the result of ``work`` until ``deadline``; a result that comes after it is handed to ``late``.
 
     For what can be left to itself, such as a connection that is being made; ``what`` names who is waited for. Raises
     what ``work`` raises, TimeoutError, Cancelled.

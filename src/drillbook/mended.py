@@ -13,9 +13,6 @@ from drillbook.intents import Intent, intents
 from drillbook.journal import FILE, Event, alive, read
 from drillbook.plan import Plan, PlannedStep, checked
 
-PLACE = ("kind", "host", "address", "port", "database", "data_directory", "endpoint", "bucket")
-"""Settings of a service that tell where it is: two inventories that agree on them mean the same one."""
-
 
 @dataclass(frozen=True, slots=True)
 class Restored:
@@ -85,16 +82,10 @@ def _source(run: _Run, plan: Plan, intent: Intent) -> str:
 
 
 def _same_service(one: Plan, other: Plan, name: str) -> bool:
-    """Do both plans mean the same service by ``name``, on the same host?"""
-    places = []
-    for plan in (one, other):
-        service = plan.inventory.services.get(name)
-        if service is None:
-            return False
-        target = plan.inventory.target(service.host) if getattr(service, "host", "") else None
-        settings = service.model_dump(mode="json")
-        places.append(([settings.get(key) for key in PLACE], (target.address, target.port) if target else None))
-    return places[0] == places[1]
+    """Do both plans mean the same thing by the service ``name``?"""
+    inventories = (one.inventory, other.inventory)
+    return (all(name in inventory.services for inventory in inventories)
+            and inventories[0].thing(name) == inventories[1].thing(name))
 
 
 def _compares(step: PlannedStep, intent: Intent) -> bool:

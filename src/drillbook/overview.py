@@ -103,7 +103,7 @@ def _row(table: Table, wanted: Wanted, standing: Standing, now: datetime) -> Non
 
 
 def _left(result: dict[str, Any]) -> str:
-    """What stands behind the verdict of a run that left something."""
+    """Words behind the verdict of a run with residue."""
     return "" if result["exit"] != 5 else " + residue, closed" if result["settled"] else " + residue"
 
 

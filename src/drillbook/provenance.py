@@ -13,7 +13,7 @@ from typing import Any
 from drillbook.action import Action, Context, Effect, Facts
 from drillbook.errors import Cancelled, StepFailed
 from drillbook.findings import finding
-from drillbook.identity import Identity, same_thing
+from drillbook.identity import Identity
 from drillbook.journal import Event
 from drillbook.store import Reference
 
@@ -36,7 +36,7 @@ class Proven:
 
 @dataclass(slots=True)
 class Provenance:
-    """Which backups the gate of a run found proven, and what the run's restores made of them."""
+    """Backups that the gate of a run found proven, and the things that its restores made of them."""
 
     proven: list[Proven] = field(default_factory=list)
     made: list[Identity] = field(default_factory=list)
@@ -71,7 +71,7 @@ class Provenance:
         origin = source(action)
         if origin is None or action.effect is not Effect.WRITE:
             return action
-        known = [one for one in self.proven if same(context, one.service, service_of(action))]
+        known = [one for one in self.proven if context.same_service(one.service, service_of(action))]
         fitting = [one.location for one in known if points_to(origin, one.location)]
         if known and not fitting:
             wanted = " or ".join(sorted({str(one.location) for one in known}))
@@ -108,7 +108,7 @@ class Provenance:
         return {"of_this_service": held if held is not None else f"unknown: {why or 'not all of it is recorded'}"}
 
     def _comparison(self, action: Action, context: Context) -> Facts:
-        """What was compared must be what a restore of this run made there, if one did."""
+        """Require that the compared thing is the one that a restore of this run made there, if there was one."""
         now, _ = measured(action, context) if self.made else (None, "")
         before = [one for one in self.made if now and one.place == now.place]
         if now and before and before[-1].equals(now) is False:
@@ -118,7 +118,7 @@ class Provenance:
 
 
 def measured(action: Action, context: Context) -> tuple[Identity | None, str]:
-    """What ``action`` works on now, or why nobody can tell. Raises Cancelled."""
+    """Identity of the thing that ``action`` works on now, or the reason why it is unknown. Raises Cancelled."""
     try:
         found = action.subject(context)
     except Cancelled:
@@ -149,11 +149,6 @@ def service_of(action: Action) -> str:
     """The service that ``action`` works on: its `service`, or that of what it says that it restores."""
     named: Any = getattr(action, "restores", None) or action
     return str(getattr(named, "service", "") or "")
-
-
-def same(context: Context, a: str, b: str) -> bool:
-    """Do two names of services mean the same thing? Two steps without a service work on the same host."""
-    return a == b or same_thing(context.services, context.hosts, a, b)
 
 
 def _digest(location: Any) -> str | None:

@@ -34,7 +34,7 @@ from drillbook.redact import Redactor
 from drillbook.remedy import PAGE
 from drillbook.result import Residue
 from drillbook.revert import clean_canary, needs_restore, put_back, remove_scratch, settle
-from drillbook.steps import Stage, carry_out, fault_gone, groups, saved_facts
+from drillbook.steps import Stage, fault_gone, saved_facts
 from drillbook.stopping import Stop
 
 LATE_S = 10.0
@@ -190,11 +190,11 @@ class Recovery:
         if (steps or not done) and any(intent.undo.kind == "restore" and not intent.settled for intent in found):
             put_back(stage, stage.journal.decisive(), restores=False)  # first what may stand in the way of a restore
             if needs_restore(stage, stage.journal.decisive()):
-                restoring.carry_out(stage, steps) if steps else self._restore(stage)
+                _restore(stage, steps)
         return put_back(stage, stage.journal.decisive()) + self.clean(stage, history) + release(stage)
 
     def _accept(self, stage: Stage, history: History) -> None:
-        """What another run restored and compared, and what is proven gone, is put back: that is written down."""
+        """Write down as put back each fault that is proven gone and that another run restored and compared."""
         for intent in intents(history.events, stage.plan.steps):
             if intent.settled or intent.undo.kind != "restore":
                 continue
@@ -215,14 +215,13 @@ class Recovery:
         touched = sorted({str(event.host) for event in history.events if event.kind == "step.started"})
         return residue + remove_scratch(stage, touched)
 
-    def _restore(self, stage: Stage) -> None:
-        """Replay the drill's restore and verify phases, unless what they mend is whole already."""
-        for phase in ("restore", "verify"):
-            stage.journal.append("phase.started", {"phase": phase})
-            done = all(carry_out(stage, group) for group in groups(stage.plan.phase(phase)))
-            stage.journal.append("phase.ended", {"phase": phase, "status": "done" if done else "failed"}, sync=True)
-            if not done:
-                return
+
+def _restore(stage: Stage, steps: Sequence[PlannedStep]) -> None:
+    """Restore by ``steps``; without any, replay the drill's restore and verify phases."""
+    if steps:
+        restoring.carry_out(stage, steps)
+    elif restoring.replay(stage, "restore"):
+        restoring.replay(stage, "verify")
 
 
 def _older_locks(plan: Plan, history: History) -> tuple[LockName, ...]:

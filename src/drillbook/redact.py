@@ -16,7 +16,7 @@ SHORTEST = 4
 
 
 class Sink(Protocol):
-    """What takes bytes."""
+    """Anything that bytes can be written to."""
 
     def write(self, data: bytes, /) -> int:
         """Take all of ``data``."""

@@ -18,7 +18,7 @@ MOST_NAMES = 3
 
 
 def damage(folder: Path) -> str:
-    """What is wrong with the journal of a run: a line, or that it is empty or gone. Empty when every line is whole."""
+    """Damage of a run's journal: a broken line, or that it is empty or gone. Empty when every line is whole."""
     if not _begun(folder):
         return lost(folder)
     try:

@@ -92,12 +92,13 @@ def carry_out(stage: Stage, todo: Sequence[PlannedStep]) -> None:
         journal.append("step.added", {"step": step.model_dump(mode="json"), "why": "the drill's own restore did not help"},
                        step=step.id, sync=True)
     restored = all(carried_out(stage, [step]) for step in todo)
-    verified = restored and _verified(stage)
+    verified = restored and replay(stage, "verify")
     journal.append("phase.ended", {"phase": "restore", "status": "done" if verified else "failed"}, sync=True)
 
 
-def _verified(stage: Stage) -> bool:
-    stage.journal.append("phase.started", {"phase": "verify"})
-    done = all(carried_out(stage, group) for group in groups(stage.plan.phase("verify")))
-    stage.journal.append("phase.ended", {"phase": "verify", "status": "done" if done else "failed"}, sync=True)
+def replay(stage: Stage, phase: str) -> bool:
+    """Carry out a phase of the drill in a recovery; True when it ended well."""
+    stage.journal.append("phase.started", {"phase": phase})
+    done = all(carried_out(stage, group) for group in groups(stage.plan.phase(phase)))
+    stage.journal.append("phase.ended", {"phase": phase, "status": "done" if done else "failed"}, sync=True)
     return done

@@ -98,7 +98,7 @@ class Settled(_Value):
     changes: tuple[SettledChange, ...]
     approval: dict[str, Any] | None
     kept: tuple[str, ...] = ()
-    """What could not be given back on hosts that did not answer."""
+    """Locks and leases left on hosts that did not answer."""
 
 
 class DiagnosisResult(_Value):
@@ -143,13 +143,13 @@ class Result(_Value):
     """None: the drill plans no diagnosis."""
     capacity: tuple[Outlook, ...] = ()
     settled: Settled | None = None
-    """Who closed the residue; None: nobody did. ``residue`` and ``exit`` stay what they were."""
+    """Closing of the residue; None: not closed. ``residue`` and ``exit`` stay as they were."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     @property
     def open_residue(self) -> tuple[Residue, ...]:
-        """What was left and is not closed."""
+        """Residue that is not closed."""
         return () if self.settled else self.residue
 
 

@@ -66,14 +66,15 @@ def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
     for intent in intents(events, stage.plan.steps):
         if intent.undo.kind != "restore" or intent.settled:
             continue
-        if not begun and (intent.step.id, intent.host) not in happened and _never_happened(stage, intent):
+        if not begun and (intent.step.id, intent.host) not in happened and never_happened(stage, intent):
             settle(stage, intent, "it never happened")
         else:
             needed = True
     return needed
 
 
-def _never_happened(stage: Stage, intent: Intent) -> bool:
+def never_happened(stage: Stage, intent: Intent) -> bool:
+    """Does a fault prove that it changed nothing? False where it cannot be asked."""
     try:
         action = intent.action()
         context = stage.context(intent.step.id, intent.host, stage.deadline(UNDO_S))

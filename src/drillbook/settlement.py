@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from drillbook import left
-from drillbook.action import Fault
 from drillbook.ending import release
 from drillbook.findings import Finding, finding
-from drillbook.host import Deadline
 from drillbook.intents import Intent, intents
 from drillbook.journal import Event, read
 from drillbook.recovery import Recovery
 from drillbook.result import Residue, SettledChange
-from drillbook.revert import UNDO_S
+from drillbook.revert import never_happened
 from drillbook.signed import Look
 from drillbook.steps import Stage, fault_gone
 
@@ -32,11 +30,11 @@ Approved = Callable[[str], Look]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an attempt to close: the findings that speak against it; it is closed when there are none."""
+    """Result of an attempt to close: the findings that speak against it; it is closed when there are none."""
 
     refusals: tuple[Finding, ...] = ()
     kept: tuple[str, ...] = ()
-    """What could not be given back on hosts that do not answer."""
+    """Locks and leases left on hosts that do not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ def _asked(stage: Stage, intent: Intent) -> SettledChange:
     found = SettledChange(step=intent.step.id, host=intent.host, what=intent.step.action, proof=UNKNOWN, detail="")
     try:
         gone = fault_gone(stage, intent.step, intent.action(), intent.host, patience=0.0)
-        if gone is None and _untouched(stage, intent):
+        if gone is None and intent.undo.kind == "restore" and never_happened(stage, intent):
             return found.model_copy(update={"proof": GONE, "detail": "it never happened"})
     except Exception as error:  # noqa: BLE001  what cannot be asked is unknown, whatever the reason
         return found.model_copy(update={"detail": getattr(error, "message", "") or f"{type(error).__name__}: {error}"})
@@ -94,24 +92,13 @@ def _asked(stage: Stage, intent: Intent) -> SettledChange:
     return found.model_copy(update={"proof": UNKNOWN if gone is None else GONE if gone else ACTIVE, "detail": detail})
 
 
-def _untouched(stage: Stage, intent: Intent) -> bool:
-    """Does what only a restore mends prove that it changed nothing?"""
-    action = intent.action()
-    if not isinstance(action, Fault) or intent.undo.kind != "restore":
-        return False
-    try:
-        return action.untouched(stage.context(intent.step.id, intent.host, Deadline.after(UNDO_S))) is True
-    except Exception:  # noqa: BLE001  what cannot be looked at may have happened
-        return False
-
-
 def _not_removed(one: Residue) -> SettledChange:
-    """What the run needed itself, could not be removed, and can be told by nobody."""
+    """Rows of a canary or temporary files of the run that could not be removed: an unknown change."""
     return SettledChange(step=one.step, host=one.host, what=one.what, proof=UNKNOWN, detail=one.why)
 
 
 def _refusals(changes: Sequence[SettledChange], look: Look | None) -> tuple[Finding, ...]:
-    """What speaks against closing: all that is still there; else what nobody can tell, when no second person approved it."""
+    """Findings against closing: every active change; else every unknown one, unless a second person approved it."""
     still = [one for one in changes if one.proof == ACTIVE]
     if still:
         return tuple(_finding("residue-active", one, "proof that it is gone", "its proof says that it is there")

@@ -127,7 +127,7 @@ def _show_refusals(found: Sequence[Finding], out: Console) -> None:
 
 
 def _show_proofs(history: History, out: Console) -> None:
-    """What the last attempt to close it was told by each proof."""
+    """Show the answer of each proof at the last attempt to close it."""
     last = next((event for event in reversed(history.events) if event.kind == "settlement.refused"), None)
     for one in last.data["changes"] if last else ():
         text = f"{one['what']} on {one['host']} (step {one['step']}): {one['proof']}" + (

@@ -27,7 +27,7 @@ FOLDER = "approvals"
 NAMESPACE = "drillbook-approval"
 LONGEST = timedelta(days=30)
 CLOCKS = timedelta(minutes=10)
-"""How far the clocks of approver and operator may differ."""
+"""Largest difference between the clocks of approver and operator."""
 SIZE_LIMIT = 64 * 1024
 KEYGEN_S = 120.0
 KEYS = ("id_ed25519", "id_ed25519_sk", "id_ecdsa", "id_ecdsa_sk", "id_rsa")
@@ -55,7 +55,7 @@ Text = TypeVar("Text", bound=Signed)
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was found out about an approval: its text and key, or the reason why none counts."""
+    """Result of a search for an approval: its text and key, or the reason why none counts."""
 
     approval: Signed | None = None
     fingerprint: str = ""

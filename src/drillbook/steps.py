@@ -58,7 +58,7 @@ class Stage:
     hold: Hold | None = None
     """The locks and leases of the run; ``None`` where nothing is changed."""
     provenance: Provenance = field(default_factory=Provenance)
-    """Which backups were found proven before the injection, and what the restores made of them."""
+    """Backups found proven before the injection, and the things that restores made of them."""
 
     def names(self) -> dict[str, Any]:
         """What expressions see now."""
@@ -84,7 +84,7 @@ class Stage:
                        hosts=self.plan.inventory.hosts)
 
     def _proofs(self, step: str) -> frozenset[str]:
-        """What proved the backups that the restore of this fault comes from; before that is known, what is sure to."""
+        """Actions that proved the backups from which this fault is restored; before the gate, those that are sure to run."""
         if found := [one.proof for one in self.provenance.proven if one.fault == step]:
             return frozenset(found)
         fault = next((one for one in self.plan.steps if one.id == step), None)

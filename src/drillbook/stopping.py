@@ -29,7 +29,7 @@ class Stop:
     """Set when somebody asked a second time: everything is still put back, what only measures is left out."""
     message: str = "the run was stopped"
     why: str = "aborted"
-    """How the run ended early, as the journal says it: ``aborted``, or ``inconclusive`` where it could not be recorded."""
+    """End of the run in the journal: ``aborted``, or ``inconclusive`` where it could not be recorded."""
     findings: tuple[Finding, ...] = ()
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

@@ -115,7 +115,7 @@ def identity(ctx: Context, path: str = ANY) -> Identity:
 
 
 def archived(ctx: Context, manifest: Manifest, digest: str | None) -> Identity:
-    """What the archive with this manifest holds."""
+    """Identity of the files in the archive with this manifest."""
     known = {"at": host_place(manifest.host, ctx.hosts), "machine": manifest.machine, "path": manifest.path}
     found = Identity(kind="files", of={key: value for key, value in known.items() if value})
     return found.saved(digest or hashlib.sha256(manifest.encoded()).hexdigest())

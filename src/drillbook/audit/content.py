@@ -40,11 +40,11 @@ class RunRow:
     rto: str
     rpo: str
     closed: str = ""
-    """Who closed what it left, when and why; empty: nobody did, or nothing was left."""
+    """Closing of its residue: person, time and reason; empty: not closed, or nothing was left."""
 
     @property
     def left(self) -> tuple[str, ...]:
-        """What it left, and who closed that."""
+        """Residue of the run, and its closing."""
         return (*self.residue, *((self.closed,) if self.closed else ()))
 
 
@@ -169,7 +169,7 @@ def _run(one: Record) -> RunRow:
 
 
 def _closed(one: Record) -> str:
-    """Who closed what the run left, and what each proof said."""
+    """Closing of the run's residue, with the answer of each proof."""
     settled = one.result.settled if one.result else None
     return "; ".join((settled_sentence(settled), *settled_rows(settled))) if settled else ""
 

@@ -145,7 +145,7 @@ def _of(one: Record, environment: str, service: str, newest: Record | None) -> b
 
 
 def _thing(one: Record, service: str) -> Thing | None:
-    """What the run's plan says that the service is, as far as it can be read."""
+    """The thing that the run's plan means by the service; None where the plan cannot be read."""
     try:
         inventory = Inventory.model_validate(one.plan.get("inventory"))
     except ValueError:

@@ -60,7 +60,7 @@ def residue(plan: Plan, run: str, left: Sequence[Mapping[str, Any]]) -> Message:
 
 
 def settled(plan: Plan, run: str, closed: Settled, report: str) -> Message:
-    """What could not be put back was closed: by whom, and why."""
+    """Message about residue that was closed: by whom, and why."""
     lines = [f"- {one.host}: {one.what}: {one.proof}" + (f", {one.detail}" if one.detail else "") for one in closed.changes]
     second = [f"approved by {closed.approval['principal']}"] if closed.approval else []
     return _message(plan, "closed", [f"run: {run}", f"closed by {closed.by}: {closed.reason}", *second,

@@ -51,7 +51,7 @@ class Manifest(_Part):
     loaded: Annotated[int, Field(ge=0)]
     keys: dict[str, dict[str, Entry]]
     mark: str = ""
-    """What the mark says that the save left in the keyspace; absent from saves of before."""
+    """Text of the mark that the save left in the keyspace; empty in manifests of older versions."""
     files: dict[Annotated[str, Field(pattern=f"^{NAME}$")], StoredFile]
 
     def encoded(self) -> bytes:

@@ -1,4 +1,4 @@
-"""What a plan of PostgreSQL, as `EXPLAIN (FORMAT JSON)` shows it, would read."""
+"""Tables and indexes that a plan of PostgreSQL reads, from the output of `EXPLAIN (FORMAT JSON)`."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def render(view: RunView) -> str:
 
 
 def closed(result: Result) -> tuple[str, list[str]] | None:
-    """Who closed the residue, and what each proof said; None when nobody did."""
+    """Closing of the residue with the answer of each proof; None when nobody closed it."""
     return (rows.settled_sentence(result.settled), rows.settled_rows(result.settled)) if result.settled else None
 
 

@@ -35,7 +35,7 @@ class IndexEntry:
     href: str
     children: tuple[IndexEntry, ...] = field(default=())
     closed: str = ""
-    """Who closed what it left; empty: nobody did, or nothing was left."""
+    """Person who closed its residue; empty: not closed, or nothing was left."""
     note: str = ""
     """What is to be done about a run without an ending, in place of its exit status."""
 

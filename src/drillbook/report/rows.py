@@ -175,7 +175,7 @@ def contradictions(view: RunView) -> list[str]:
 
 
 def settled_sentence(one: Settled) -> str:
-    """Who closed what was left, when and why, and who approved it."""
+    """Sentence about a closing: person, time, reason and approval."""
     second = one.approval
     approved = f", approved by {second['principal']} until {utc(str(second['until']))}" if second else ""
     return shown(f"Closed by {one.by} at {utc(one.at)}{approved}, because: {one.reason}")

@@ -85,7 +85,7 @@ def clocks_of(result: Result) -> tuple[Clock, ...]:
 
 
 def residue(result: Result) -> str:
-    """How the residue of a run stands, in words behind its verdict: none, left, or closed by somebody."""
+    """Words about residue behind a verdict: none, left, or closed by somebody."""
     return "residue, closed" if result.settled else "residue" if result.residue else ""
 
 

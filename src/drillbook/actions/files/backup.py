@@ -17,7 +17,7 @@ from drillbook.backupset import BackupSet, taking
 from drillbook.errors import CommandFailed, CouldNotVerify, HostError, StepFailed
 from drillbook.findings import finding
 from drillbook.host import Deadline
-from drillbook.identity import Identity, same_thing
+from drillbook.identity import Identity
 from drillbook.store import Reference, Store, Uri
 from drillbook.stored import StoredFile
 from drillbook.transfer import PART_LEAST, Carrier
@@ -168,7 +168,7 @@ class BackupIntact(Read):
         """Facts: ``entries``, ``bytes``, ``packed``, ``identity`` of what it is an archive of, ``seconds``."""
         begun, store = ctx.deadline.remaining(), Store(ctx.bucket(self.from_))
         folder, manifest = files.read(store, self.from_)
-        if manifest.service != self.service and not same_thing(ctx.services, ctx.hosts, manifest.service, self.service):
+        if not ctx.same_service(manifest.service, self.service):
             raise StepFailed(f"{folder} is an archive of {manifest.service}, not of {self.service}")
         with ctx.temporary("intact") as scratch:
             archive = _fetch(ctx, store, folder, manifest, scratch)

@@ -15,7 +15,7 @@ from drillbook.actions.postgres.fields import ServiceName, need_unit
 from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.hostfaults.target import need
-from drillbook.identity import Identity, same_thing
+from drillbook.identity import Identity
 from drillbook.postgresql import basebackup, cluster, identity, wal
 from drillbook.postgresql.connection import connected, one, reason
 from drillbook.postgresql.dump import failing
@@ -92,7 +92,7 @@ FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
 
 def _same(ctx: Context, manifest: basebackup.BaseManifest, service: str) -> None:
     """Raise StepFailed when the backup is another service's."""
-    if manifest.service != service and not same_thing(ctx.services, ctx.hosts, manifest.service, service):
+    if not ctx.same_service(manifest.service, service):
         raise StepFailed(f"the backup is of {manifest.service!r}, not of {service!r}", findings=[finding(
             "expectation", title="service", wanted=service, measured=manifest.service)])
 

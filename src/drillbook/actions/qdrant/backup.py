@@ -12,7 +12,7 @@ from drillbook.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.actions.qdrant.fields import Location, ServiceName, store_of
 from drillbook.backupset import taking
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
-from drillbook.identity import Identity, place_of, same_thing
+from drillbook.identity import Identity, place_of
 from drillbook.services import Qdrant
 from drillbook.store import Reference, Store, Uri
 from drillbook.vectors import compare, export, manifest, snapshot
@@ -93,7 +93,7 @@ class BackupIntact(Read):
         begun, store, folder = time.monotonic(), store_of(ctx, self.from_), stored.split(self.from_)
         try:
             made = manifest.read(store, folder)
-            if made.service != self.service and not same_thing(ctx.services, ctx.hosts, made.service, self.service):
+            if not ctx.same_service(made.service, self.service):
                 raise StepFailed(f"{folder} is a backup of {made.service}, not of {self.service}")
             export.proven(ctx, store, folder, made)
             snapshot.proven(ctx, store, folder, made)

@@ -16,7 +16,7 @@ from drillbook.actions.s3.fields import Location, Prefix, ServiceName, need_same
 from drillbook.archive import objects
 from drillbook.archive.objects import BODIES, FILE, WORKERS, Content, Entry, Manifest, Wanted
 from drillbook.errors import CouldNotVerify, DrillbookError, StepFailed
-from drillbook.identity import Identity, bucket_name, same_thing
+from drillbook.identity import Identity, bucket_name
 from drillbook.services import S3
 from drillbook.store import Reference, Store, Uri, Version
 
@@ -148,7 +148,7 @@ class BackupIntact(Read):
         begun = ctx.deadline.remaining()
         store = Store(ctx.bucket(self.from_))
         folder, manifest = objects.read(store, self.from_)
-        if manifest.service != self.service and not same_thing(ctx.services, ctx.hosts, manifest.service, self.service):
+        if not ctx.same_service(manifest.service, self.service):
             raise StepFailed(f"{folder} is a copy of {manifest.service}, not of {self.service}")
         proven(ctx, store, folder, manifest, sorted(manifest.objects))
         found = bucket(store.service, manifest.bucket)  # a copy lies in the store that it was made in
