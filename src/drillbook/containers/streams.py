@@ -5,11 +5,9 @@ The form of the stream is that of docs.docker.com/reference/api/engine ("Attach 
 
 from __future__ import annotations
 
-import socket
 import struct
-import threading
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from drillbook.action import Context
@@ -51,53 +49,29 @@ def log(ctx: Context, container: Any, lines: int, limit: int) -> bytes:
     api._raise_for_status(answer)
     frames = None if container.attrs["Config"].get("Tty") else _Frames()
     data = bytearray()
-    with closing(answer), _Watch(ctx, answer) as watch:
+    with closing(answer), _ended(ctx):
         for piece in answer.iter_content(1 << 16):
             data += piece if frames is None else b"".join(part for _, part in frames.take(piece))
             if len(data) >= limit:
                 break
-    if watch.cut:
-        if ctx.deadline.cancel.is_set():
-            ctx.deadline.check()
+    if ctx.deadline.cancel.is_set():
+        ctx.deadline.check()
+    if ctx.deadline.remaining() <= 0:
         raise CouldNotVerify(f"the log of {container.name} did not end within the step's time; {len(data)} bytes of it came",
                              hint=f"see whether it is whole on its machine: docker logs --tail {lines} {container.name}")
     return bytes(data[:limit])
 
 
-class _Watch:
-    """While it is entered, cuts the connection of an answer off once the step may not go on; its reader then sees an end."""
+@contextmanager
+def _ended(ctx: Context) -> Iterator[None]:
+    """Take any error of a connection for its end once the step's time is over: ``engine`` ends its connections then."""
+    from requests.exceptions import RequestException  # noqa: PLC0415  slow to load
 
-    def __init__(self, ctx: Context, answer: Any) -> None:
-        self.cut = False
-        self._ctx, self._file = ctx, answer.raw._fp.fp  # none when there was nothing to read
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="docker-log", daemon=True)
-
-    def __enter__(self) -> _Watch:
-        self._thread.start()
-        return self
-
-    def _watch(self) -> None:
-        while not self._over.wait(TICK_S):
-            if self._file is not None and (self._ctx.deadline.remaining() <= 0 or self._ctx.deadline.cancel.is_set()):
-                self.cut = True
-                _cut(self._file)
-                return
-
-    def __exit__(self, kind: object, error: object, trace: object) -> bool:
-        """Whatever a reader makes of a connection that was cut is no news."""
-        self._over.set()
-        self._thread.join()
-        return self.cut
-
-
-def _cut(file: Any) -> None:
-    """End the connection below ``file`` for its reader: a socket for good, an SSH channel on this side alone."""
-    if hasattr(file, "channel"):
-        file.channel.in_buffer.close()
-        return
-    with suppress(OSError):
-        file.raw._sock.shutdown(socket.SHUT_RDWR)
+    try:
+        yield
+    except (RequestException, OSError, EOFError):
+        if not ctx.deadline.cancel.is_set() and ctx.deadline.remaining() > 0:
+            raise
 
 
 class _Frames:
