@@ -41,7 +41,8 @@ class Tarpit:
         self._listener.listen(64)
         self.port = self._listener.getsockname()[1] if path is None else str(path)
         self._lines: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def _accept(self) -> None:
         while True:
@@ -69,6 +70,7 @@ class Tarpit:
     def close(self) -> None:
         self.over.set()
         self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join(PATIENCE_S)  # a connection that it has just taken is closed as well
         self._listener.close()
         for line in self._lines:
             line.close()
