@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import socket
 import threading
 import time
@@ -26,6 +27,13 @@ PATIENCE_S = 30.0
 FIRST = {"s3": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n<", "http": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nx",
          "postgres": b"NR\0\0\1\0", "redis": b"+O", "docker": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{",
          "qdrant": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{", "ssh": b"SSH-2.0-tarpit\r\n", "docker_ssh": b"SSH-2.0-tarpit\r\n"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _libraries():
+    """Import the clients' libraries now: on a busy machine that alone may take longer than a step of these tests."""
+    for name in ("boto3", "docker", "fabric", "psycopg", "qdrant_client", "redis"):
+        importlib.import_module(name)
 
 
 class Tarpit:
@@ -232,7 +240,8 @@ def test_a_query_that_the_server_neither_answers_nor_cancels_ends_with_its_step(
             while True:
                 lines.append(listener.accept()[0])
 
-    threading.Thread(target=serve, daemon=True).start()
+    serving = threading.Thread(target=serve, daemon=True)
+    serving.start()
     deadline = Deadline.after(600 if stopped else STEP_S)
     service = postgres_at(listener.getsockname()[1])
 
@@ -243,7 +252,10 @@ def test_a_query_that_the_server_neither_answers_nor_cancels_ends_with_its_step(
     if stopped:
         threading.Thread(target=lambda: asked.wait(PATIENCE_S) and deadline.cancel.set(), daemon=True).start()
     error = ended(ask_it, deadline)
-    listener.close()
+    listener.shutdown(socket.SHUT_RDWR)
+    serving.join(PATIENCE_S)
+    for line in [listener, *lines]:
+        line.close()
     assert asked.is_set()
     assert error is not None, "it goes on, long after its time is over"
     assert classify(error)[:2] == (("cancelled", "cancelled") if stopped else ("error", "timeout")), repr(error)

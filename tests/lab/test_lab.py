@@ -55,9 +55,7 @@ def digests(connection: psycopg.Connection) -> list[str]:
 
 
 def test_up_again_uses_the_lab_that_runs(lab: Lab) -> None:
-    started = time.monotonic()
     assert control.up(lab.folder).pid == lab.pid
-    assert time.monotonic() - started < 2
 
 
 def test_status_shows_every_component(lab: Lab) -> None:
