@@ -11,7 +11,7 @@ LAYERS = [
     {"errors"}, {"explaining"}, {"findings"}, {"values", "console", "invoking", "runfolder"}, {"signed"}, {"services", "redact", "strict", "evidencefile"}, {"host"}, {"limits"}, {"web"}, {"identity"}, {"manager", "leases"},
     {"store"}, {"action"}, {"carry"}, {"transfer", "stored"}, {"backupset"}, {"probe"}, {"template", "placeholders"}, {"postgresql", "archive", "keyspace", "vectors", "hostfaults", "monitoring", "containers"}, {"patterns"}, {"ansible"}, {"reading"}, {"window"}, {"inventory", "entries"}, {"diagnosing"}, {"spec"}, {"planned"}, {"plan", "guard", "approval", "closing"}, {"journal"},
     {"sampling"}, {"evidence", "capacity", "tracing"},
-    {"intents", "remains", "provenance"}, {"remedy"}, {"hosts", "actions", "probes", "lab"}, {"result"}, {"left"}, {"tracks", "notes", "detection"}, {"recording", "stopping", "reaching", "liveness", "pulse"}, {"holding"}, {"steps", "probing"}, {"revert", "gate"}, {"ending"}, {"hosting", "departed"}, {"watching", "readiness", "mended", "restoring"}, {"runner", "recovery", "clearing"}, {"settlement"},
+    {"intents", "remains", "provenance"}, {"remedy"}, {"hosts", "actions", "probes", "lab"}, {"result"}, {"left"}, {"tracks", "notes", "detection", "faultstate"}, {"recording", "stopping", "reaching", "liveness", "pulse"}, {"holding"}, {"steps", "probing"}, {"revert", "gate"}, {"ending"}, {"hosting", "departed"}, {"watching", "readiness", "mended", "restoring"}, {"runner", "recovery", "clearing"}, {"settlement"},
     {"figures"}, {"availability"}, {"measure", "diagnosed"}, {"judge"}, {"report", "earlier"}, {"attesting", "contacting"}, {"project", "reference", "schema", "views", "verifying"}, {"conduct", "handbook", "listing", "audit", "scaffold", "overview"}, {"checking", "showing", "halting", "incident", "labs"}, {"desk", "rehearsal"}, {"settling"}, {"tasks"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
@@ -44,7 +44,7 @@ def test_imports_point_to_the_left(path):
         assert other == name or RANK[other] < RANK[name], f"{path.name}:{line}: {name} may not import {other}"
 
 
-@pytest.mark.parametrize("name", ["judge", "measure", "availability", "figures", "tracks", "result", "report"])
+@pytest.mark.parametrize("name", ["judge", "faultstate", "measure", "availability", "figures", "tracks", "result", "report"])
 def test_the_judge_and_the_reports_never_see_a_host(name):
     seen, todo = set(), [name]
     while todo:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from drillbook.findings import Finding
 from drillbook.journal import Event
-from drillbook.result import ProbeTrack, Span
+from drillbook.result import FaultResult, ProbeTrack, Span
 
 SLEEP_S = 0.1
 """A suspension that is longer counts; less is within what two clocks differ in when they are read one after the other."""
@@ -48,6 +48,7 @@ class Figures:
     lost_writes: int | None = None
     acknowledged: int | None = None
     lost_numbers: list[tuple[int, int]] = field(default_factory=list)
+    faults: tuple[FaultResult, ...] = ()
     sleeps: tuple[Sleep, ...] = ()
     slept: float = 0.0
     """Seconds of sleep that a figure spans."""

@@ -10,6 +10,10 @@ from drillbook.action import Action, Effect, Undo, find
 from drillbook.journal import Event
 from drillbook.plan import PlannedStep
 
+NEVER_HAPPENED = "it never happened"
+"""Message of the event ``undone`` of a fault that proves that it changed nothing."""
+GONE, UNDONE = "gone already", "undone"
+
 
 @dataclass(frozen=True, slots=True)
 class Intent:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from drillbook import detection, diagnosed, left, measure, notes
+from drillbook import detection, diagnosed, faultstate, left, measure, notes
 from drillbook.capacity.outlook import Outlook, outlooks
 from drillbook.capacity.points import Point, of_run
 from drillbook.errors import JournalError
@@ -21,6 +21,8 @@ from drillbook.result import (
     EXIT,
     EXIT_RESIDUE,
     CommandView,
+    FaultResult,
+    Injection,
     Objective,
     PhaseResult,
     Residue,
@@ -42,9 +44,10 @@ def judge(history: History) -> RunView:
         raise JournalError(f"the journal begins with {first.kind!r}, not with run.started")
     plan = checked(first.data["plan"])
     own = session(events)  # a later recovery changes what is left, never what the run showed
-    figures = measure.figures(events, plan)
-    steps = _steps(own, events, plan)
     residue, closed = left.residue(events, plan), left.settled(events)
+    faults = faultstate.faults(own, events, plan, residue)
+    figures = measure.figures(events, plan, faults)
+    steps = _steps(own, events, plan)
     objectives = _objectives(plan, figures, _verified(steps, own))
     findings = [_mended(one, events) for one in _findings(own, plan, figures, objectives, residue)]
     verdict, reason = _verdict(own, steps, objectives, findings)
@@ -54,7 +57,7 @@ def judge(history: History) -> RunView:
         reason=reason, residue=tuple(residue), exit=EXIT_RESIDUE if residue else EXIT[verdict], started=first.at,
         finished=next((event.at for event in reversed(events) if event.kind in left.ENDS), None),
         plan_digest=first.data["plan_digest"], objectives=objectives, clocks=figures.clocks, unmeasured=figures.unmeasured,
-        phases=_phases(own), steps=tuple(view.result for view in steps), findings=tuple(findings),
+        phases=_phases(own), steps=tuple(view.result for view in steps), faults=faults, findings=tuple(findings),
         diagnosis=diagnosed.diagnosis(own, plan), settled=closed)
     result = result.model_copy(update={"capacity": _capacity(result, own, plan)})
     timeline = Timeline(seconds=figures.end, phases=phase_spans(own), probes=figures.tracks,
@@ -136,7 +139,7 @@ def _view(step: PlannedStep, host: str, events: Sequence[Event], skipped: Event 
     return StepView(
         result=result, name=step.name, phase=step.phase, effect=step.effect, start=started.clock if started else None,
         params=step.params, undo=_undo_text(intent), message=message,
-        undone=f"{'not put back: ' if settled.kind == 'undo.failed' else ''}{settled.data['message']}" if settled else "",
+        undone=faultstate.ending(intent, settled),
         commands=tuple(CommandView.model_validate(event.data) for event in events if event.kind == "command"))
 
 
@@ -194,7 +197,7 @@ def _mended(one: Finding, events: Sequence[Event]) -> Finding:
 
 def _findings(events: Sequence[Event], plan: Plan, figures: Figures, objectives: dict[str, Objective],
               residue: Sequence[Residue]) -> list[Finding]:
-    found: list[Finding] = _unproven(events, plan)
+    found: list[Finding] = _unproven(events, figures.faults)
     left_out = {step.id for step in plan.phase("verify")}
     for event in events:
         if event.kind == "skipped" and event.step in left_out and event.data["why"].startswith("when: "):
@@ -235,19 +238,12 @@ def _with_cause(one: Finding, events: Sequence[Event]) -> Finding:
                                   "measured": last_reasons(events, one.step)})
 
 
-def _unproven(events: Sequence[Event], plan: Plan) -> list[Finding]:
+def _unproven(events: Sequence[Event], faults: Sequence[FaultResult]) -> list[Finding]:
     """A finding for each planned fault that was not proven active, once the drill came as far as injecting."""
     if not any(event.kind == "phase.started" and event.data["phase"] == "inject" for event in events):
         return []
-    answers = {(event.step, event.host): event.data for event in events if event.kind == "fault.active"}
-    found = []
-    for step in plan.steps:
-        for host in step.hosts if step.effect == "fault" else ():
-            answer = answers.get((step.id, host), {"active": None, "detail": "it was not injected"})
-            if answer["active"] is not True:
-                found.append(finding("fault-unproven", step=step.id, host=host, wanted="proof that the fault is active",
-                                     measured=answer["detail"] or f"active: {answer['active']}"))
-    return found
+    return [finding("fault-unproven", step=one.step, host=one.host, measured=one.why,
+                    wanted="proof that the fault is active") for one in faults if one.injection is not Injection.INJECTED]
 
 
 def _of_event(event: Event) -> list[Finding]:

@@ -9,22 +9,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from drillbook import detection
+from drillbook import detection, faultstate
 from drillbook.availability import availability
 from drillbook.figures import Figure, Figures, phase_spans, session, sleeps
 from drillbook.findings import finding
 from drillbook.journal import Event
 from drillbook.plan import Plan
+from drillbook.result import FaultResult, Injection
 from drillbook.tracks import CanaryRecord, canaries, probe_tracks, ranges
 
 CLOCKS = ("disruption_s", "detection_s", "outage_s", "rto_s", "restore_s", "verified_s", "waiting_s", "rpo_s")
+OF_DISRUPTION = ("disruption_s", "detection_s", "outage_s", "rto_s", "verified_s", "rpo_s")
+"""Clocks of a disruption: they have no figure where none is known to have been."""
 
 
-def figures(events: Sequence[Event], plan: Plan) -> Figures:
-    """All figures of a run."""
+def figures(events: Sequence[Event], plan: Plan, faults: tuple[FaultResult, ...]) -> Figures:
+    """All figures of a run; those of a disruption only where a fault was injected."""
     own = session(events)
-    result = Figures(end=_end(own), sleeps=sleeps(own))
-    disruption = _disruption(own, plan)
+    result = Figures(end=_end(own), faults=faults, sleeps=sleeps(own))
+    disruption = faultstate.begun(faults)
     if disruption is not None:
         result.marks["disruption"] = disruption
     result.keep("disruption_s", Figure(disruption, 0.0) if disruption is not None
@@ -33,6 +36,7 @@ def figures(events: Sequence[Event], plan: Plan) -> Figures:
     _alerts(result, own, plan, disruption)
     _loss(result, [*own, *_read_back_later(events, own)], plan, disruption)
     _phases(result, own, disruption)
+    _by_state(result)
     if result.slept:
         result.findings.append(finding("controller-suspended", wanted="a clock that goes on all the time",
                                        measured=f"it was suspended for {result.slept:.3f} s"))
@@ -68,10 +72,19 @@ def _read_back_later(events: Sequence[Event], own: Sequence[Event]) -> list[Even
     return list({event.data["probe"]: event for event in later}.values())
 
 
-def _disruption(events: Sequence[Event], plan: Plan) -> float | None:
-    faults = {step.id for step in plan.steps if step.phase == "inject"}
-    return next((event.clock for event in events
-                 if event.kind == "intent" and event.step in faults and event.data["effect"] == "fault"), None)
+def _by_state(result: Figures) -> None:
+    """Take out the figures of a disruption that is not known to have been one; what was found wrong stays."""
+    if not any(one.injection is Injection.INJECTED for one in result.faults):
+        result.findings = [one for one in result.findings if one.code != "no-outage-seen"]
+    why = faultstate.withheld(result.faults)
+    if not why:
+        return
+    for clock in OF_DISRUPTION:
+        result.keep(clock, Figure(None, None, why))
+    result.objectives = dict.fromkeys(("rto", "rpo", "detect"), Figure(None, None, why))
+    result.marks.clear()
+    result.lost_writes = result.acknowledged = None
+    result.lost_numbers = []
 
 
 def _phases(result: Figures, events: Sequence[Event], disruption: float | None) -> None:

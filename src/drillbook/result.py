@@ -50,6 +50,33 @@ class Objective(_Value):
     """The lost writes as ranges of their numbers, first and last."""
 
 
+class Injection(StrEnum):
+    """Whether a fault was injected."""
+
+    NOT = "not injected"
+    NEVER = "never happened"
+    """It was announced, and proves that it changed nothing."""
+    UNKNOWN = "unknown"
+    """It was announced, did not end well, and was not proven active."""
+    UNPROVEN = "unproven"
+    """It was carried out, and not proven active."""
+    INJECTED = "injected"
+
+
+class FaultResult(_Value):
+    """The state of one fault on one host: every sentence and every figure of a report follows it."""
+
+    step: str
+    host: str
+    injection: Injection
+    why: str = ""
+    """Why it is not proven that it was injected."""
+    since_s: float | None = None
+    """When it was announced; None: never."""
+    ended: str = ""
+    """How it was put back; ``open``, ``residue`` or ``closed`` where it was not."""
+
+
 class PhaseResult(_Value):
     """One phase of the drill."""
 
@@ -138,6 +165,7 @@ class Result(_Value):
     unmeasured: dict[str, str] = Field(default_factory=dict)
     phases: tuple[PhaseResult, ...]
     steps: tuple[StepResult, ...]
+    faults: tuple[FaultResult, ...] = ()
     findings: tuple[Finding, ...]
     diagnosis: DiagnosisResult | None = None
     """None: the drill plans no diagnosis."""

@@ -11,7 +11,7 @@ from functools import partial
 from drillbook.action import Effect, Fault, find, scratch_of
 from drillbook.errors import DrillbookError
 from drillbook.host import Deadline
-from drillbook.intents import Intent, added, intents
+from drillbook.intents import GONE, NEVER_HAPPENED, UNDONE, Intent, added, intents
 from drillbook.inventory import CONTROLLER
 from drillbook.journal import Event
 from drillbook.limits import under
@@ -67,7 +67,7 @@ def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
         if intent.undo.kind != "restore" or intent.settled:
             continue
         if not begun and (intent.step.id, intent.host) not in happened and never_happened(stage, intent):
-            settle(stage, intent, "it never happened")
+            settle(stage, intent, NEVER_HAPPENED)
         else:
             needed = True
     return needed
@@ -120,7 +120,7 @@ def _one(stage: Stage, intent: Intent, *, reach: Deadline | None, restored: bool
         if undo.kind == "restore" and not (gone and restored):
             return _left(stage, intent, f"{undo.why}; {why or 'the fault is not proven gone'}")
         if gone or (undo.kind == "nothing" and not fault):
-            patiently(partial(settle, stage, intent, "gone already" if gone else undo.why), reach)
+            patiently(partial(settle, stage, intent, GONE if gone else undo.why), reach)
             return None
         if undo.kind == "nothing":
             return _left(stage, intent, undo.why)
@@ -128,7 +128,7 @@ def _one(stage: Stage, intent: Intent, *, reach: Deadline | None, restored: bool
                              host=intent.host, sync=True)
         if not patiently(partial(_undone, stage, intent), reach):
             return _left(stage, intent, "the undo ended well, but the fault is not proven gone")
-        patiently(partial(settle, stage, intent, "undone"), reach)
+        patiently(partial(settle, stage, intent, UNDONE), reach)
     except Exception as error:  # noqa: BLE001  one failing undo must not keep the others from being tried
         return _left(stage, intent, str(error) if isinstance(error, DrillbookError) else f"{type(error).__name__}: {error}")
     return None

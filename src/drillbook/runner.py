@@ -204,7 +204,9 @@ class Runner:
 
     def _ready(self) -> None:
         self._must("ready", "refused", "the system is not ready; nothing was touched")
-        if wrong := [*readiness.of_steps(self.stage), *readiness.of_leases(self.stage)]:
+        wrong = [*readiness.of_steps(self.stage), *readiness.of_leases(self.stage)]
+        self._stopped()  # a check that was stopped found nothing out
+        if wrong:
             self._end("refused", "the system is not ready; nothing was touched", wrong)
 
     def _baseline(self) -> None:
@@ -252,7 +254,7 @@ class Runner:
         if not self._phase("inject"):
             self._stopped()
             self.replays = True
-            self._end("inconclusive", "the fault could not be injected as planned; it is put back")
+            self._end("inconclusive", "the fault could not be injected as planned")
 
     def _gate(self, steps: Sequence[PlannedStep]) -> None:
         """Require a backup proven in this run, of the very thing that a restore-only fault destroys, and its restore."""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from drillbook import left
 from drillbook.ending import release
 from drillbook.findings import Finding, finding
-from drillbook.intents import Intent, intents
+from drillbook.intents import NEVER_HAPPENED, Intent, intents
 from drillbook.journal import Event, read
 from drillbook.recovery import Recovery
 from drillbook.result import Residue, SettledChange
@@ -83,7 +83,7 @@ def _asked(stage: Stage, intent: Intent) -> SettledChange:
     try:
         gone = fault_gone(stage, intent.step, intent.action(), intent.host, patience=0.0)
         if gone is None and intent.undo.kind == "restore" and never_happened(stage, intent):
-            return found.model_copy(update={"proof": GONE, "detail": "it never happened"})
+            return found.model_copy(update={"proof": GONE, "detail": NEVER_HAPPENED})
     except Exception as error:  # noqa: BLE001  what cannot be asked is unknown, whatever the reason
         return found.model_copy(update={"detail": getattr(error, "message", "") or f"{type(error).__name__}: {error}"})
     said = next(event for event in reversed(_events(stage)) if event.kind == "fault.gone" and event.step == intent.step.id

@@ -8,6 +8,8 @@ from drillbook.findings import finding
 from drillbook.report.index import IndexEntry
 from drillbook.result import (
     CommandView,
+    FaultResult,
+    Injection,
     Note,
     Objective,
     PhaseResult,
@@ -136,7 +138,7 @@ STEPS = (
         name="Remove the data directory",
         params={"service": "database"},
         undo="only by a restore: the data directory is gone",
-        undone="the restore brought the data back",
+        undone="put back: restored",
         facts={"removed": "/var/lib/postgresql/18/main", "files": 1843},
         commands=(
             command("systemctl", "kill", "-s", "KILL", "postgresql@18-main"),
@@ -609,16 +611,13 @@ def aborted() -> RunView:
         *(PhaseResult(phase=p, status="done", seconds=e - s) for p, s, e in PHASES[:2]),
         PhaseResult(phase="inject", status="interrupted", seconds=0.0),
     )
-    nothing = dict.fromkeys(CLOCKS) | {
-        "disruption_s": 8.02,
-        "disruption_error_s": 0.0,
-        "waiting_s": 0.0,
-        "waiting_error_s": 0.0,
-    }
+    unknown = "whether the fault was injected is not known: the controller died on the way"
+    fault = FaultResult(
+        step="inject.1", host="db-1", injection=Injection.UNKNOWN, why=unknown, since_s=8.02, ended="residue"
+    )
+    nothing = dict.fromkeys(CLOCKS) | {"waiting_s": 0.0, "waiting_error_s": 0.0}
     objectives = {
-        "rto": OBJECTIVES["rto"].model_copy(
-            update={"measured_s": None, "error_s": None, "met": None, "reason": "the run was stopped"}
-        )
+        "rto": OBJECTIVES["rto"].model_copy(update={"measured_s": None, "error_s": None, "met": None, "reason": unknown})
     }
     probe = PROBES[0].model_copy(
         update={
@@ -639,9 +638,10 @@ def aborted() -> RunView:
             residue=(left,),
             objectives=objectives,
             clocks=nothing,
-            unmeasured={"rto_s": "the run was stopped"},
+            unmeasured={key: unknown for key in CLOCKS if not key.endswith("error_s") and key != "waiting_s"},
             phases=phases,
             steps=tuple(one.result for one in steps),
+            faults=(fault,),
             findings=found,
             finished=None,
         ),
@@ -650,7 +650,7 @@ def aborted() -> RunView:
         timeline=Timeline(
             seconds=11.2,
             probes=(probe,),
-            marks={"disruption": 8.02, "first_bad": 8.11},
+            marks={},
             phases=(
                 Span(start=0.1, end=0.4, label="ready"),
                 Span(start=0.5, end=6.1, label="backup"),

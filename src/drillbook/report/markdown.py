@@ -233,7 +233,7 @@ def _short(step: StepView) -> str:
     short = [f"{escape(name)} {code(_cut(value))}" for name, value in sorted(step.result.facts.items())
              if isinstance(value, str | int | float | bool) and value != ""]
     parts = short[:MOST_FACTS] + ([f"and {len(short) - MOST_FACTS} more"] if len(short) > MOST_FACTS else [])
-    parts += [f"put back: {escape(_cut(step.undone))}"] if step.undone else []
+    parts += [escape(_cut(step.undone))] if step.undone else []
     return f"- {code(step.result.id)} on {escape(step.result.host)}: {', '.join(parts)}" if parts else ""
 
 

@@ -21,7 +21,7 @@ from drillbook.report.wording import (
     unmeasured,
     written,
 )
-from drillbook.result import Objective, PhaseResult, Result, RunView, Settled, StepView, Verdict
+from drillbook.result import Injection, Objective, PhaseResult, Result, RunView, Settled, StepView, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,8 @@ def _clock(result: Result, clock: Clock) -> ClockRow:
 
 def untouched(result: Result) -> str:
     """Why there is no figure at all, when the run ended before anything was broken; empty when there are figures."""
+    if any(one.injection is Injection.UNKNOWN for one in result.faults):
+        return ""
     if result.verdict is Verdict.PASSED or any(measured(result, clock.key)[0] is not None for clock in CLOCKS
                                                if clock.key != "waiting"):
         return ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from drillbook import detection
 from drillbook.report.figures import against, count, figure, one_line, seconds, utc_time
-from drillbook.result import Objective, Result, RunView, Verdict
+from drillbook.result import FaultResult, Injection, Objective, Result, RunView, Verdict
 
 VERDICTS = {
     Verdict.PASSED: "Every step was done, every objective was measured and met, and every verification passed.",
@@ -33,6 +33,8 @@ STEP_WORDS = {
 OBJECTIVES = {"rto": "Recovery time (RTO)", "rpo": "Recovery point (RPO)", "detect": "Detection"}
 SHORT = {"rto": "RTO", "rpo": "RPO", "detect": "Detection"}
 OBJECTIVE_CLOCKS = {"rto": "rto", "rpo": "rpo", "detect": "detection"}
+ENDED = {"open": "nothing says that it was put back", "residue": "it could not be put back",
+         "closed": "it could not be put back, and was closed since"}
 PHASES = ("ready", "backup", "inject", "detect", "diagnose", "restore", "verify", "cleanup")
 
 
@@ -94,11 +96,20 @@ def sentence(view: RunView) -> str:
     result, marks = view.result, view.timeline.marks
     service = one_line(result.service)
     if "disruption" not in marks:
-        return f"{_not_disrupted(result)} {_reason(result)}".strip()
+        return " ".join(filter(None, (_not_disrupted(result), _reason(result), *map(_fault, result.faults))))
     at = utc_time(result.started, marks["disruption"])
     parts = [_recovery(result, f"The service {service} was disrupted at {at}", marks), _loss(result)]
     tail = "" if result.verdict is Verdict.PASSED else _reason(result)
     return " ".join([_join(parts), tail]).strip()
+
+
+def _fault(one: FaultResult) -> str:
+    """A sentence on a fault that was announced and not shown to be injected; empty for any other."""
+    if one.injection in (Injection.NOT, Injection.INJECTED):
+        return ""
+    place = f"{one_line(one.step)} on {one_line(one.host)}"
+    ended = "" if one.injection is Injection.NEVER or not one.ended else f"; {ENDED.get(one.ended, one_line(one.ended))}"
+    return f"{place}: {one_line(one.why).rstrip('.')}{ended}."
 
 
 def _join(parts: list[str]) -> str:

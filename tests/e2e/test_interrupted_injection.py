@@ -1,0 +1,66 @@
+"""Ctrl-C in the middle of the injection: one state of the fault decides every sentence and every figure of the reports."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from drillbook.report import terminal
+from drillbook.result import Injection, Verdict
+from tests.report import renderings
+from tests.report.test_agreement import plain
+
+FIGURES = ("disruption_s", "detection_s", "outage_s", "rto_s", "verified_s", "rpo_s")
+
+
+def interrupt(kind):
+    """An observer that sends this process a real SIGINT at the first such event since the injection was announced."""
+    seen = []
+
+    def observe(event):
+        if event.step == "inject.1" and (seen or event.kind == "intent"):
+            seen.append(event.kind)
+            if event.kind == kind and seen.count(kind) == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.5)
+
+    return observe
+
+
+@pytest.mark.parametrize("moment", ["intent", "command"])
+@pytest.mark.parametrize("drill", ["postgres-lost", "api-down"])
+def test_ctrl_c_in_the_injection(bench, drill, moment):
+    bench.spoiled = drill == "postgres-lost"
+    _, view = bench.run(bench.plan(drill), interrupt(moment))
+    result, (fault,) = view.result, view.result.faults
+    assert (result.verdict, result.residue) == (Verdict.ABORTED, ()), result.reason
+    assert fault.injection in (Injection.UNKNOWN, Injection.NEVER), fault
+    assert fault.ended.startswith("it never happened" if fault.injection is Injection.NEVER else "put back: "), fault
+    assert not [name for name in FIGURES if result.clocks[name] is not None]
+    assert {one.lost_writes for one in result.objectives.values()} == {None}
+    formats = {**renderings.formats(view), "txt": renderings.printed(terminal.summary(view), 300)}
+    for ending, text in formats.items():
+        words = plain(text)
+        assert fault.why in words, ending
+        for wrong in ("it was not injected", "was disrupted", "served again", "though the fault was active"):
+            assert wrong not in words, (ending, wrong)
+        assert "put back: a backup is kept" not in words, ending
+
+
+def test_ctrl_c_while_it_is_asked_whether_the_system_is_ready(bench):
+    """What was stopped was not found out: the run was stopped, not refused."""
+    sent = []
+
+    def observe(event):
+        if event.step == "inject.1" and event.kind == "command" and not sent:
+            sent.append(event)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)
+
+    _, view = bench.run(bench.plan("api-down"), observe)
+    assert sent
+    assert view.result.verdict is Verdict.ABORTED, view.result.reason
+    assert "not-ready" not in {one.code for one in view.result.findings}
