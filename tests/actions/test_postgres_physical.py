@@ -12,6 +12,7 @@ from drillbook.action import Effect
 from drillbook.backupset import taking
 from drillbook.errors import NotReady, StepFailed
 from drillbook.postgresql import timelines
+from drillbook.provenance import Provenance
 from drillbook.store import Reference, Store
 from drillbook.transfer import PART_LEAST
 from tests.postgresql import fixtures
@@ -197,6 +198,36 @@ def test_a_receiver_that_lags_is_waited_for_and_named(place, primary):
 def test_a_backup_of_another_service_is_not_intact(place, base, target):
     with pytest.raises(StepFailed, match="not of"):
         place.run("postgres.base_intact", service=target.service.name, **{"from": base["location"]})
+
+
+def test_a_proof_is_of_the_cluster_and_not_of_the_name_of_its_service(place, primary, base, target):
+    proof = place.action("postgres.base_intact", service="primary", **{"from": base["location"]})
+    found = proof.run(place.context())
+    assert Provenance().examine(proof, place.context(), found)["of_this_service"] is True
+    target.create()
+    target.start()
+    moved = place.context()
+    moved.services["primary"] = target.service.model_copy(update={"name": "primary", "database": "postgres"})
+    with pytest.raises(StepFailed, match="it is not of primary") as failure:
+        Provenance().examine(proof, moved, found)
+    assert codes(failure) == ["backup-of-another"]
+    assert failure.value.findings[0].wanted != failure.value.findings[0].measured.partition(" (manifest")[0]
+
+
+def test_a_comparison_is_with_the_cluster_that_the_run_restored(place, primary, base, target):
+    """Another cluster that took its place is not what was restored, whatever it holds."""
+    compared = place.action("postgres.matches", service="primary", manifest=base["location"])
+    restored = compared.subject(place.context())
+    assert Provenance(made=[restored]).examine(compared, place.context(), {}) == {}
+    target.create()
+    target.start()
+    moved = place.context()
+    moved.services["primary"] = primary.service.model_copy(update={"port": target.service.port})
+    there = primary.service.port, target.service.port
+    made = restored.model_copy(update={"of": {key: value.replace(*map(str, there)) for key, value in restored.of.items()}})
+    with pytest.raises(StepFailed, match="primary is not what this run restored") as failure:
+        Provenance(made=[made]).examine(compared, moved, {})
+    assert codes(failure) == ["thing-replaced"]
 
 
 def test_without_the_log_only_the_base_backup_comes_back(place, base, target):

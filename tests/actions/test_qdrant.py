@@ -15,6 +15,7 @@ from qdrant_client import models
 
 from drillbook.action import find
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.provenance import Provenance
 from drillbook.values import Secret
 from tests.postgresql.site import BUCKET, free_ports, secret, site
 from tests.vectors import server
@@ -276,6 +277,17 @@ def test_a_damaged_backup_is_noticed_and_never_restored(world, change, code):
             world.run(f"qdrant.{name}", **{"from": facts["location"]})
         assert [one.code for one in failure.value.findings] == [code]
     assert world.run("qdrant.count")["points"] == ROWS - 1
+
+
+def test_a_proof_is_of_the_collection_and_not_of_the_name_of_its_service(world):
+    facts = world.snapshot()
+    proof = find("qdrant.backup_intact").model_validate({"service": "vectors", "from": facts["location"]})
+    found = proof.run(world.ctx())
+    assert Provenance().examine(proof, world.ctx(), found)["of_this_service"] is True
+    with server.collection(world.url, [point(1)]) as other, pytest.raises(StepFailed, match="it is not of vectors") as failure:
+        Provenance().examine(proof, world.ctx(collection=other.collection), found)
+    assert [one.code for one in failure.value.findings] == ["backup-of-another"]
+    assert world.service.collection in failure.value.findings[0].measured
 
 
 def test_nothing_is_no_backup(world):

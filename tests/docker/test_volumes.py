@@ -11,6 +11,8 @@ from drillbook.actions.docker.volumes import VolumeBackup, VolumeRestore
 from drillbook.containers import volumes
 from drillbook.containers.volumes import Volume
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.identity import Identity
+from drillbook.provenance import Provenance
 from drillbook.store import Store
 from drillbook.stored import sha256
 
@@ -69,6 +71,19 @@ def test_a_volume_is_saved_and_comes_back(box, volume, store):
     made.reload()
     assert (made.status, listed(made)) == ("running", before), "the undo of a finished restore changes nothing"
     assert [path for path in box.scratch.rglob("*") if path.is_file()] == []
+
+
+def test_a_backup_says_which_volume_it_is_of(box, volume, store):
+    name, _ = volume
+    facts = saved(box, name)
+    backup = VolumeBackup(service="box", volume="/data", to="s3://dr-backups/test/v")
+    identity = Identity.read(Provenance().examine(backup, box.ctx("backup.1"), facts)["identity"])
+    assert (identity.kind, identity.of["path"]) == ("volume", name)
+    assert facts["location"].endswith(f"#sha256={identity.manifest}")
+    restore = VolumeRestore(service="box", volume=name, **{"from": facts["location"]})
+    restored = Provenance().examine(restore, box.ctx("restore.1"), restore.run(box.ctx("restore.1")))["made"]
+    assert Identity.read(restored) == identity
+    assert identity.equals(Identity(kind="volume", of={**identity.of, "path": f"{name}-other"})) is False
 
 
 def test_an_empty_volume_is_no_backup(box, volume, store):
