@@ -204,7 +204,8 @@ def test_what_is_destroyed_is_what_the_backup_is_of(tmp_path):
 
 def test_a_fault_that_names_its_backup_loses_only_what_that_very_backup_is_proven_to_hold(tmp_path):
     two = CLUSTER.replace("  - postgres.lose_data: {service: database}\n",
-                          '  - files.lose: {service: database, path: /etc/hostname, from: "{{ archive.location }}"}\n')
+                          '  - files.lose: {service: database, path: /etc/hostname, from: "{{ archive.location }}"}\n').replace(
+        "restore:\n", 'restore:\n  - files.extract: {service: database, from: "{{ archive.location }}"}\n')
     made(tmp_path, two, WITH_DATABASE)
     other = two.replace("    save: archive\n", """\
     save: archive

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ValidationError
 from drillbook import strict
 from drillbook.action import find, known_names
 from drillbook.errors import UnknownName
+from drillbook.explaining import Misplaced
+from drillbook.free import Free
 from drillbook.strict import Document, Place
 
 
@@ -65,6 +67,11 @@ def check_params(document: Document, model: type[BaseModel], params: dict[str, A
         if real:
             kept = ValidationError.from_exception_data(error.title, [_line(d) for d in real])
             raise document.explain(kept, model, place) from None
+    if issubclass(model, Free):
+        try:
+            model.check_written(params)
+        except Misplaced as wrong:
+            raise document.error((*place, *wrong.place), str(wrong), hint=wrong.hint) from None
 
 
 def _line(detail: Any) -> Any:

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from drillbook import template
-from drillbook.action import Action, Effect, Fault, find
+from drillbook.action import Action
 from drillbook.errors import PlanError
 from drillbook.findings import Finding, finding
 from drillbook.identity import Identity
 from drillbook.journal import Event
-from drillbook.plan import PlannedStep, proves
+from drillbook.planned import PlannedStep
 from drillbook.provenance import PROVEN, Proven, measured, points_to, service_of, source
+from drillbook.restorable import of_one_system, proves, same_service, source_of
 from drillbook.steps import Stage, build
 from drillbook.store import Reference
 
@@ -74,7 +75,7 @@ class Gate:
 
     def _proven(self, step: PlannedStep, host: str) -> list[tuple[Proven, Identity]]:
         """The proven backups that the restore of this fault comes from, each with what the fault destroys."""
-        proofs = [one for one in self._proofs() if proves(one.step, step)]
+        proofs = [one for one in self._proofs() if proves(self.stage.plan.inventory, one.step, step)]
         if not proofs:
             raise _Refused("a backup that was proven in this run", "none")
         action = self._built(step)
@@ -83,7 +84,7 @@ class Gate:
             fitting = [one for one in fitting if points_to(own, one.location)]
             if not fitting:
                 raise _Refused(_said(proofs), f"{step.action} reads {own}")
-        used = self._restored_from(action, fitting)
+        used = self._restored_from(action, fitting, proofs)
         service = service_of(action) or service_of(used[0].action)
         return [(Proven(service, one.location, one.step.action, step.id), thing) for one in used]
 
@@ -119,32 +120,26 @@ class Gate:
     def _ask(self, action: Action, step: str, host: str) -> tuple[Identity | None, str]:
         return measured(action, self.stage.context(step, host, self.stage.deadline(ASK_S)))
 
-    def _restored_from(self, fault: Action, fitting: list[_Proof]) -> list[_Proof]:
-        """Those of ``fitting`` that the restore phase restores from; it restores from nothing else."""
+    def _restored_from(self, fault: Action, fitting: Sequence[_Proof], proofs: Sequence[_Proof]) -> list[_Proof]:
+        """Those of ``fitting`` that the restore phase restores from; of its service it restores from ``proofs`` alone."""
         service = service_of(fault) or service_of(fitting[0].action)
         used: list[_Proof] = []
         for step in self.stage.plan.phase("restore"):
-            if not self._restores(step, fault, service):
+            if not self._restores(step, service, fitting):
                 continue
             origin = source(self._built(step))
-            found = [one for one in fitting if origin and points_to(origin, one.location)]
-            if not found:
+            used += [one for one in fitting if origin and points_to(origin, one.location)]
+            if not any(origin and points_to(origin, one.location) for one in proofs):
                 raise _Refused(_said(fitting), f"{step.id} {step.action} restores from {origin or 'nothing that is known'}")
-            used += found
         if not used:
             raise _Refused(f"a restore from {_said(fitting)}", "no step of `restore` reads it")
         return list({one.location: one for one in used}.values())
 
-    def _restores(self, step: PlannedStep, fault: Action, service: str) -> bool:
-        """Does ``step`` write from a backup into what ``fault`` destroys?"""
-        if step.effect is not Effect.WRITE:
-            return False
-        said = step.params.get("restores")
-        kind = find(step.action)
-        reads = isinstance(said, dict) or any(info.alias == "from" for info in kind.model_fields.values())
-        named = str((said if isinstance(said, dict) else step.params).get("service") or "")
-        context = self.stage.context(step.id, step.hosts[0], self.stage.deadline(ASK_S))
-        return reads and isinstance(fault, Fault) and context.same_service(named, service)
+    def _restores(self, step: PlannedStep, service: str, fitting: Sequence[_Proof]) -> bool:
+        """Does ``step`` write from a backup into what a fault destroys?"""
+        said = source_of(step)
+        return (said is not None and same_service(self.stage.plan.inventory, said.service, service)
+                and any(of_one_system(step, one.step) for one in fitting))
 
 
 def _said(proofs: Sequence[_Proof]) -> str:

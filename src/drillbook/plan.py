@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from drillbook import template
-from drillbook.action import Action, Effect, Fault, Place, find
+from drillbook.action import Action, Effect, Fault, Place
 from drillbook.diagnosing import scope
 from drillbook.diagnosing.tree import Tree
 from drillbook.errors import PlanError, SourceError
 from drillbook.inventory import CONTROLLER, Inventory, service_names
 from drillbook.planned import Plan, PlannedCondition, PlannedGuard, PlannedProbe, PlannedStep, checked, faulted
-from drillbook.services import S3
+from drillbook.restorable import RUN_NAMES, Restorable
 from drillbook.spec import DIAGNOSIS, Condition, Drill, ProbeUse, Step
 from drillbook.strict import Place as FilePlace
 from drillbook.strict import did_you_mean
@@ -21,7 +20,6 @@ from drillbook.values import Duration
 
 __all__ = ["Plan", "PlannedProbe", "PlannedStep", "checked", "make"]
 
-RUN_NAMES = ("id", "started", "operator")
 POLL_S = 1.0
 LOOK_S = 1.0
 """Seconds between two looks at a condition of `abort_if` that names no `every`."""
@@ -59,7 +57,7 @@ class _Planner:
         probes = tuple(self._probe(f"probe.{index}", use) for index, use in enumerate(self.drill.probes, 1))
         guard = self._guard()
         steps = tuple(step for phase, written in self.drill.phases.items() for step in self._phase(phase, written))
-        self._restorable(steps)
+        Restorable(self.drill, self.inventory, self.static, steps, self.fail).check()
         self._limits(steps)
         objectives = {key: float(value) for key, value in head.objectives if value is not None}
         return Plan(drill=head.drill, title=head.title, description=head.description, service=head.service,
@@ -109,45 +107,6 @@ class _Planner:
             raise self.fail(place, f"the faults hit {len(inside)} hosts of {group!r} ({', '.join(inside)}); the guard "
                             f"allows {allowed}", "let the steps in `inject` hit fewer hosts, or raise the limit", key=True)
 
-    def _restorable(self, steps: Sequence[PlannedStep]) -> None:
-        """What only a restore mends needs a backup of this very run, proven, and a restore that is sure to take place."""
-        sure = [step for step in steps if step.when is None and step.allow_failure is None]
-        for fault in [step for step in steps if step.restore_only]:
-            for phase in ("backup", "restore", "verify"):
-                if not self.drill.phases[phase]:
-                    raise self.fail((fault.phase,), f"{fault.action} can only be undone by a restore, "
-                                    f"and the drill has no {phase} phase", f"add `{phase}:` with its steps", key=True)
-            if not any(step.phase == "restore" and step.effect is Effect.WRITE for step in sure):
-                message = (f"{fault.action} can only be undone by a restore, and every restore step may be skipped or fail, "
-                           "or only reads")
-                raise self.fail(("restore",), message, "have one that writes, without `when` and `allow_failure`", key=True)
-            self._kept_elsewhere(fault, steps)
-            if not any(self._proves(step, fault, sure) for step in sure):
-                message = f"{fault.action} can only be undone by a restore, and no step proves a backup of this run"
-                proofs = " or ".join(f"`{name}`" for name in find(fault.action).PROVEN_BY)
-                raise self.fail(("backup",), message, f"add {proofs} that reads back, for the fault's own service, what a "
-                                "backup step of this drill saved", key=True)
-
-    def _kept_elsewhere(self, fault: PlannedStep, steps: Sequence[PlannedStep]) -> None:
-        """The backup must not lie in what the fault breaks."""
-        broken = self.inventory.services.get(str(fault.params.get("service", "")))
-        if not isinstance(broken, S3):
-            return
-        for step in [step for step in steps if step.phase == "backup" and step.effect is Effect.WRITE]:
-            for key, value in step.params.items():
-                with contextlib.suppress(ValueError):
-                    place = str(template.evaluate(value, {**self.static, "run": dict.fromkeys(RUN_NAMES, "run")}))
-                    if place.startswith((f"s3://{broken.bucket}/", f"s3://{broken.bucket}#")):
-                        raise self.fail(("backup",), f"{step.action} keeps its backup in {place.partition('#')[0]}, and "
-                                        f"{fault.action} breaks that very bucket", f"let `{key}` be in another bucket",
-                                        key=True)
-
-    def _proves(self, proof: PlannedStep, fault: PlannedStep, sure: Sequence[PlannedStep]) -> bool:
-        """Does ``proof`` read back, for the fault's own service, what a backup step of this drill is sure to save?"""
-        taken = {step.save for step in sure if step.phase == "backup" and step.effect is Effect.WRITE}
-        named, meant = _named(proof), _named(fault)
-        return proof.phase == "backup" and bool(taken & named & (meant or named)) and proves(proof, fault)
-
     def _phase(self, phase: str, written: tuple[Step, ...]) -> Iterable[PlannedStep]:
         waiting: dict[str, str] = {}
         group: int | None = None
@@ -178,6 +137,8 @@ class _Planner:
         service = step.params.get("service")
         if isinstance(service, str) and not template.is_template(service):
             self._service(service, (*step.place, name, "service"), step.action)
+        if isinstance(restores := step.params.get("restores"), dict):
+            self._service(str(restores["service"]), (*step.place, name, "restores", "service"), None)
         known = {key: value for key, value in step.params.items() if key not in step.dynamic}
         effect = _effect(step.action, known)
         self._may_stand(phase, step, effect)
@@ -302,18 +263,6 @@ def _effect(action: type[Action], known: dict[str, Any]) -> Effect:
     """The effect of this use: some actions declare it in their parameters."""
     by_name = {info.alias or name: name for name, info in action.model_fields.items()}
     return action.model_construct(**{by_name.get(key, key): value for key, value in known.items()}).effect
-
-
-def proves(proof: PlannedStep, fault: PlannedStep) -> bool:
-    """Is ``proof`` one of what proves a backup of what ``fault`` destroys, for its very service?"""
-    return (proof.proves_backup and proof.action in find(fault.action).PROVEN_BY
-            and proof.params.get("service") == fault.params.get("service"))
-
-
-def _named(step: PlannedStep) -> set[str]:
-    """The names that the parameters of ``step`` refer to."""
-    return {reference[0] for value in step.params.values() if template.is_template(value)
-            for reference in template.references(value)}
 
 
 def _texts(value: str | tuple[str, ...] | None) -> tuple[str, ...]:

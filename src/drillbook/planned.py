@@ -47,6 +47,12 @@ class PlannedStep(_Value):
     allow_failure: str | None
     line: str
 
+    def services(self) -> tuple[str, ...]:
+        """The services that it names: the one that it works on, and the one that it says it restores."""
+        said = self.params.get("restores")
+        return tuple(str(params["service"]) for params in (self.params, said)
+                     if isinstance(params, dict) and params.get("service"))
+
 
 class PlannedProbe(_Value):
     """One probe that runs beside the whole drill."""
@@ -136,10 +142,9 @@ class Plan(_Value):
         asking = [one.probe for one in self.guard.conditions if one.probe]
         steps, probes = (*self.steps, *watching), (*self.probes, *asking)
         named = {*self.guard.hosts, *(host for step in steps for host in step.hosts)}
-        for params in [*(step.params for step in steps), *(probe.params for probe in probes)]:
-            service = self.inventory.services.get(str(params.get("service", "")))
-            if service:
-                named.add(service.host)
+        services = [name for step in steps for name in step.services()]
+        services += [str(probe.params.get("service")) for probe in probes]
+        named |= {self.inventory.services[name].host for name in services if name in self.inventory.services}
         return self.inventory.expand(tuple(named))
 
     def locks(self) -> tuple[LockName, ...]:
@@ -151,7 +156,7 @@ class Plan(_Value):
         """
         services = self.inventory.services
         changing = [step for step in self.steps if step.effect is not Effect.READ]
-        named = {self.service, *(str(step.params.get("service", "")) for step in changing)}
+        named = {self.service, *(name for step in changing for name in step.services())}
         found: dict[tuple[str, str], list[str]] = {}
         for name in sorted(named & services.keys()):
             found.setdefault((self.inventory.thing(name).name, services[name].host), []).append(name)

@@ -33,7 +33,7 @@ from drillbook.provenance import Provenance
 from drillbook.redact import Redactor
 from drillbook.remedy import PAGE
 from drillbook.result import Residue
-from drillbook.revert import clean_canary, needs_restore, put_back, remove_scratch, settle
+from drillbook.revert import clean_canary, needs_restore, put_back, remove_scratch, restored, settle, uncompared
 from drillbook.steps import Stage, fault_gone, saved_facts
 from drillbook.stopping import Stop
 
@@ -183,8 +183,7 @@ class Recovery:
         return hold
 
     def _put_back(self, stage: Stage, history: History, steps: Sequence[PlannedStep]) -> list[Residue]:
-        done = any(event.kind == "phase.ended" and (event.data["phase"], event.data["status"]) == ("restore", "done")
-                   for event in history.events)
+        done, _ = restored(history.events, stage.plan)
         self._accept(stage, history)
         found = intents(stage.journal.decisive(), stage.plan.steps)
         if (steps or not done) and any(intent.undo.kind == "restore" and not intent.settled for intent in found):
@@ -217,10 +216,20 @@ class Recovery:
 
 
 def _restore(stage: Stage, steps: Sequence[PlannedStep]) -> None:
-    """Restore by ``steps``; without any, replay the drill's restore and verify phases."""
+    """Restore by ``steps``; without any, replay the drill's restore and verify phases.
+
+    What only was not compared any more, because the run died before that, is compared first: it may be restored already.
+    """
     if steps:
         restoring.carry_out(stage, steps)
-    elif restoring.replay(stage, "restore"):
+        return
+    events = stage.journal.decisive()
+    ended = [event.data["status"] for event in events if event.kind == "phase.ended" and event.data["phase"] == "restore"]
+    died = not any(event.kind == "phase.ended" and event.data["phase"] == "verify" for event in events)
+    if ended[-1:] == ["done"] and died and restoring.replay(stage, "verify") and not uncompared(
+            stage.journal.decisive(), stage.plan):
+        return
+    if restoring.replay(stage, "restore"):
         restoring.replay(stage, "verify")
 
 

@@ -70,6 +70,25 @@ One [action](actions.md) with its parameters, and beside it:
 %s
 `parallel: [steps]` runs several steps at once.
 
+## Restores
+
+Where only a restore mends a fault (its page says so), `restore` must hold the action that restores it, for the same
+service and from the backup that `backup` proves. A command of your own (`command.run`, `docker.exec`) is a restore when
+it says what it restores, and `verify` then compares the content:
+
+```yaml
+restore:
+  - command.run:
+      argv: [/srv/runbook/restore-database, "{{ dump.location }}"]
+      effect: write
+      restores: {service: database, from: "{{ dump.location }}"}
+    hosts: db-1
+verify:
+  - postgres.matches: {service: database, manifest: "{{ dump.manifest }}"}
+```
+
+It must be safe to run twice: a recovery carries it out again. More: [safety](safety.md#the-backup-as-a-gate).
+
 ## Keys of a suite
 
 %s

@@ -11,7 +11,8 @@ from drillbook.errors import PlanError, UsageError
 from drillbook.intents import Intent, added, intents
 from drillbook.inventory import CONTROLLER
 from drillbook.journal import Event
-from drillbook.plan import PlannedStep, proves
+from drillbook.planned import PlannedStep
+from drillbook.restorable import proves
 from drillbook.steps import Stage, groups
 from drillbook.steps import carry_out as carried_out
 
@@ -50,7 +51,7 @@ def _proven(stage: Stage, events: Sequence[Event], intent: Intent) -> tuple[Plan
     fault = find(intent.step.action)
     declared = fault.RESTORED_BY if issubclass(fault, Fault) else {}
     for proof in reversed(stage.plan.phase("backup")):
-        if proof.id in done and proof.action in declared and proves(proof, intent.step):
+        if proof.id in done and proof.action in declared and proves(stage.plan.inventory, proof, intent.step):
             try:
                 return proof, str(template.evaluate(proof.params["from"], stage.names()))
             except (ValueError, KeyError, PlanError):

@@ -19,6 +19,7 @@ from drillbook.plan import Plan
 from drillbook.probe import Canary
 from drillbook.reaching import LOST, patiently
 from drillbook.remedy import by_hand
+from drillbook.restorable import same_service, source_of
 from drillbook.result import Residue
 from drillbook.steps import PROOF_S, Stage, fault_gone
 
@@ -39,10 +40,10 @@ def put_back(stage: Stage, events: Sequence[Event], *, restores: bool = True,
     for the newer ones on other hosts, but not for long: a host that hangs must not keep the others broken. A host that
     cannot be reached is tried again while ``reach`` lasts.
     """
-    restored, why = _restored(events, stage.plan)
+    done, why = restored(events, stage.plan)
     todo = [intent for intent in reversed(intents(events, stage.plan.steps)) if not intent.settled
             and (restores or (intent.effect is Effect.FAULT and intent.undo.kind != "restore"))]
-    one = partial(_one, reach=reach, restored=restored, why=why)
+    one = partial(_one, reach=reach, restored=done, why=why)
     turns: list[tuple[Intent, Future[Residue | None]]] = []
     with ExitStack() as stack:
         workers = {host: stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix=f"undo-{host}"))
@@ -94,17 +95,33 @@ def _in_turn(stage: Stage, intent: Intent, newer: Sequence[Future[Residue | None
     return left
 
 
-def _restored(events: Sequence[Event], plan: Plan) -> tuple[bool, str]:
-    """Did the last restore phase end well, and if not, why?"""
+def restored(events: Sequence[Event], plan: Plan) -> tuple[bool, str]:
+    """Did the last restore phase end well, and if not, why? What a free step restored is compared besides."""
     ended = [event for event in events if event.kind == "phase.ended" and event.data["phase"] == "restore"]
     if ended and ended[-1].data["status"] == "done":
-        return True, ""
+        wrong = uncompared(events, plan)
+        return not wrong, wrong
     phases = {step.id: step.phase for step in (*plan.phase("restore"), *plan.phase("verify"), *added(events))}
     failed = [event for event in events if event.kind == "failed" and event.step in phases]
     if not failed:
         return False, "no restore was carried out"
     what = "the verification after the restore" if phases[str(failed[-1].step)] == "verify" else "the restore"
     return False, f"{what} failed: {failed[-1].data['message']}"
+
+
+def uncompared(events: Sequence[Event], plan: Plan) -> str:
+    """Say what a free step restored last that no comparison of the content has confirmed since; empty when there is none."""
+    begun = max((event.seq for event in events
+                 if event.kind == "phase.started" and event.data["phase"] == "restore"), default=0)
+    done = {(event.step, event.host) for event in events if event.kind == "done" and event.seq > begun}
+    for step in plan.phase("restore"):
+        source = source_of(step)
+        if source is None or not source.free or not any((step.id, host) in done for host in step.hosts):
+            continue
+        if not any(find(other.action).COMPARES and same_service(plan.inventory, other.params.get("service"), source.service)
+                   and all((other.id, host) in done for host in other.hosts) for other in plan.phase("verify")):
+            return f"no comparison has shown that {step.id} {step.action} brought the content of {source.service} back"
+    return ""
 
 
 def _one(stage: Stage, intent: Intent, *, reach: Deadline | None, restored: bool, why: str) -> Residue | None:

@@ -9,12 +9,13 @@ from pydantic import Field, model_validator
 from drillbook.action import Context, Effect, Facts, Fault, Place, Undo
 from drillbook.errors import NotReady, StepFailed
 from drillbook.findings import finding
+from drillbook.free import Free
 from drillbook.host import Deadline, Output, printable, shown
 
 Argv = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
-class Run(Fault):
+class Run(Free, Fault):
     """Run a command without a shell. Its effect is declared; one that writes or breaks declares its undo as well.
 
     For a shell write `argv: [sh, -c, "..."]`; values from expressions belong in further arguments, as `$1`.
@@ -38,11 +39,6 @@ class Run(Fault):
         if self.effect_ is Effect.FAULT and self.undo_ is None:
             raise ValueError("a command whose effect is `fault` needs `undo`: the command that puts it back")
         return self
-
-    @property
-    def effect(self) -> Effect:
-        """The declared one."""
-        return Effect(self.__dict__.get("effect_", Effect.READ))
 
     def ready(self, ctx: Context) -> None:
         """The program must be there."""

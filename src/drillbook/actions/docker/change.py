@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from drillbook.action import Action, Context, Effect, Facts, Undo, Write
+from drillbook.action import Context, Facts, Undo, Write
 from drillbook.actions.docker.fields import ServiceName, found, running, wait
 from drillbook.containers.endpoint import Endpoint
 from drillbook.containers.engine import container_of, place, status_of
@@ -15,6 +15,7 @@ from drillbook.containers.streams import command
 from drillbook.containers.undo import put_back
 from drillbook.errors import StepFailed
 from drillbook.findings import finding
+from drillbook.free import Free
 from drillbook.host import printable
 
 Argv = Annotated[tuple[str, ...], Field(min_length=1, description="The program and its arguments.")]
@@ -122,7 +123,7 @@ class SetMemory(Write):
         return Undo.nothing("it puts back")
 
 
-class Exec(Action):
+class Exec(Free):
     """Run a command in a container, without a shell.
 
     The engine cannot end it: a command that outlives the step's timeout goes on in the container.
@@ -136,11 +137,6 @@ class Exec(Action):
     undo_: Annotated[Argv | None, Field(alias="undo", description="Command that puts it back; safe to run twice.")] = None
     user: Annotated[str, Field(pattern=r"^[A-Za-z0-9_:-]*$", description="User in the container; empty: its own.")] = ""
     exit: Annotated[tuple[int, ...], Field(description="Exit statuses that are good.")] = (0,)
-
-    @property
-    def effect(self) -> Effect:
-        """The declared one."""
-        return Effect(self.__dict__.get("effect_", "read"))
 
     def ready(self, ctx: Context) -> None:
         """The container must run."""

@@ -1,0 +1,127 @@
+"""Restores by commands of a team's own, in the lab: they count once the content was compared with the proven backup."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+from pathlib import Path
+
+import pytest
+
+from drillbook.conduct import connect, judged, redactor_for
+from drillbook.journal import FILE, read
+from drillbook.recovery import Recovery
+from drillbook.result import Verdict
+from tests.e2e.controllers import start, wait_for
+
+DRILL = """\
+drill: own-runbook
+title: The settings are lost, and a command of the team brings them back
+service: api
+guard: {environments: [lab]}
+backup:
+  - files.archive: {service: api, path: FILE, to: "s3://{{ services.backups.bucket }}/{{ run.id }}/api"}
+    save: archive
+  - files.backup_intact: {service: api, from: "{{ archive.location }}"}
+    save: proof
+  - command.run: {argv: [cp, -p, FILE, KEPT], effect: write}
+    hosts: app-1
+inject:
+  - INJECT
+restore:
+  - command.run:
+      argv: RESTORE
+      effect: write
+      restores: {service: api, from: "{{ archive.location }}"}
+    hosts: app-1
+verify:
+  - VERIFY
+  - files.matches: {service: api, manifest: "{{ archive.manifest }}"}
+cleanup:
+  - command.run: {argv: [rm, -f, KEPT], effect: write}
+    hosts: app-1
+"""
+LOSE = 'files.lose: {service: api, path: FILE, from: "{{ archive.location }}"}'
+COPY = ["cp", "-p", "KEPT", "FILE"]
+LOOK = "service.status: {service: api}"
+WAIT = 'command.run: {argv: [sleep, "4"], effect: read}\n    hosts: app-1'
+
+
+class Own:
+    """The drill with its file, and the settings that it is about."""
+
+    def __init__(self, bench) -> None:
+        self.bench = bench
+        self.file = Path(str(bench.value("api.env_file")))
+        self.before = self.file.read_bytes()
+
+    def path(self, *, inject=LOSE, restore=COPY, verify=LOOK) -> Path:
+        text = DRILL.replace("INJECT", inject).replace("RESTORE", json.dumps(restore)).replace("VERIFY", verify)
+        path = self.bench.project.root / "drills" / "own-runbook.yml"
+        path.write_text(text.replace("FILE", str(self.file)).replace("KEPT", f"{self.file}.kept"))
+        return path
+
+    def run(self, **how):
+        return self.bench.run(self.bench.made(self.path(**how)))
+
+    def killed(self, step, **how):
+        """The folder of a run whose controller was killed when ``step`` had begun."""
+        self.path(**how)
+        controller = start(self.bench, "drill", "own-runbook", "--quiet")
+        try:
+            return wait_for(self.bench, controller, "step.started", step)
+        finally:
+            controller.send_signal(signal.SIGKILL)
+            controller.communicate()
+
+    def recover(self, folder, **how):
+        return Recovery(folder, lambda plan, name: connect(plan.inventory, name), redactor_for,
+                        lambda event: None, **how).run({"operator": "test", "tool": "test"})
+
+
+@pytest.fixture
+def own(bench):
+    made = Own(bench)
+    yield made
+    Path(f"{made.file}.kept").unlink(missing_ok=True)
+    if not made.file.exists() or made.file.read_bytes() != made.before:
+        made.file.write_bytes(made.before)
+
+
+def carried_out(folder, step):
+    return len([event for event in read(folder / FILE).events if (event.kind, event.step) == ("step.started", step)])
+
+
+def test_a_command_restores_and_its_result_is_compared(own):
+    _, view = own.run()
+    assert (view.result.verdict, view.result.exit) == (Verdict.PASSED, 0), view.result.reason
+    assert own.file.read_bytes() == own.before
+
+
+def test_a_command_that_brings_back_something_else_has_not_restored(own):
+    """The file is there again, so the fault is gone; its content is not that of the backup."""
+    folder, view = own.run(restore=["sh", "-c", f"echo WRONG=1 >{shlex.quote(str(own.file))}"])
+    assert (view.result.verdict, view.result.exit) == (Verdict.FAILED, 5)
+    (left,) = view.result.residue
+    assert "no comparison has shown that restore.1 command.run brought the content of api back" in left.why
+    assert own.recover(folder), "the same command once more does not help"
+    assert judged(folder).result.exit == 5
+    own.file.unlink()
+    assert own.recover(folder, from_backup=True) == []
+    assert own.file.read_bytes() == own.before
+    assert judged(folder).result.exit == 1
+
+
+def test_a_run_that_dies_before_the_comparison_is_compared_by_its_recovery(own):
+    folder = own.killed("verify.1", verify=WAIT)
+    assert own.recover(folder) == []
+    assert (carried_out(folder, "restore.1"), carried_out(folder, "verify.2")) == (1, 1), "it was restored already"
+    assert own.file.read_bytes() == own.before
+
+
+def test_a_run_that_dies_before_its_restore_is_restored_by_that_command(own):
+    folder = own.killed("restore.1", restore=["sh", "-c", 'sleep 2; exec "$@"', "sh", *COPY])
+    assert own.recover(folder) == []
+    assert carried_out(folder, "verify.2") == 1
+    assert own.file.read_bytes() == own.before

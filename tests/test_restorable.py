@@ -1,0 +1,168 @@
+"""Runbooks that would lose what only a restore mends: refused when the plan is made, at the line that is wrong."""
+
+import pytest
+
+from drillbook.errors import PlanError
+from tests.program import Folder
+from tests.test_plan import CLUSTER, LOST, TWO_BUCKETS, WITH_DATABASE, made
+
+SITE = WITH_DATABASE.replace("bucket: b,", "bucket: backups,").replace("contacts:", """\
+  same: {kind: postgres, host: db-1, port: 5432, database: dpa, user: dpa, password: !env P, admin: {user: postgres},
+    data_directory: /var/lib/pg/main}
+  spare: {kind: postgres, host: db-2, port: 5432, database: dpa, user: dpa, password: !env P, admin: {user: postgres},
+    data_directory: /var/lib/pg/main}
+contacts:""")
+RESTORE = '  - postgres.restore: {service: database, from: "{{ dump.location }}"}\n'
+PROOF = '  - postgres.backup_intact: {service: database, from: "{{ dump.location }}"}\n'
+MATCHES = '  - postgres.matches: {service: database, manifest: "{{ dump.manifest }}"}\n'
+FREE = """\
+  - command.run:
+      argv: [sh, -c, "restore $1", sh, "{{ dump.location }}"]
+      effect: write
+      restores: {service: SERVICE, from: "FROM"}
+    hosts: db-1
+"""
+ROWS = """\
+drill: sample
+title: A table is lost
+service: database
+backup:
+  - postgres.dump: {service: database, to: "s3://{{ services.backups.bucket }}/{{ run.id }}/dump"}
+    save: dump
+  - postgres.backup_intact: {service: database, from: "{{ dump.location }}"}
+inject:
+  - postgres.drop_table: {service: database, table: chunks}
+restore:
+  - postgres.restore_table: {service: database, table: public.chunks, from: "{{ dump.location }}"}
+verify:
+  - postgres.matches: {service: database, manifest: "{{ dump.manifest }}", tables: [public.chunks]}
+"""
+
+
+def free(service="database", origin="{{ dump.location }}"):
+    return FREE.replace("SERVICE", service).replace("FROM", origin)
+
+
+def changed(old, new, text=CLUSTER):
+    assert text.count(old) == 1
+    return text.replace(old, new)
+
+
+def refused(tmp_path, text, marked, message, hint=""):
+    """The plan is refused at the line that holds ``marked``."""
+    with pytest.raises(PlanError) as told:
+        made(tmp_path, text, SITE)
+    line = next(number for number, line in enumerate(text.splitlines(), 1) if marked in line)
+    assert (told.value.where.line, message in told.value.message) == (line, True), str(told.value)
+    assert hint in told.value.hint, str(told.value)
+
+
+RIGHT = 'write `postgres.restore: {service: database, from: "{{ dump.location }}"}`, or a command of your own with `restores: '
+WRONG = {
+    "starts-a-service": ("  - service.restart: {service: api}\n", "service.restart", "does not say that it restores anything"),
+    "does-nothing": ("  - command.run: {argv: ['true'], effect: write}\n    hosts: db-1\n", "command.run",
+                     "does not say that it restores anything"),
+    "another-service": (RESTORE.replace("database", "spare"), "postgres.restore", "it restores 'spare', and what is lost is 'database'"),
+    "a-place-that-does-not-exist": (RESTORE.replace("{{ dump.location }}", "s3://nowhere/at/all"), "postgres.restore",
+                                    "a backup that no step of this drill proves: s3://nowhere/at/all"),
+    "another-step": (RESTORE.replace("dump", "archive"), "postgres.restore: {service: database, from: \"{{ archive",
+                     "it is no restore from what"),
+    "another-kind": ('  - files.extract: {service: database, from: "{{ archive.location }}"}\n', "files.extract",
+                     "it is no restore from what postgres.backup_intact proves"),
+    "may-be-skipped": ("  - service.restart: {service: api}\n" + RESTORE + "    when: 1 > 2\n", "postgres.restore", "it may be skipped or fail"),
+    "may-fail": ("  - service.restart: {service: api}\n" + RESTORE + "    allow_failure: now and then\n", "postgres.restore",
+                 "it may be skipped or fail"),
+    "on-another-host": (RESTORE + "    hosts: db-2\n", "postgres.restore", "it restores on db-2, what is lost was on db-1"),
+    "a-command-for-another-service": (free("spare"), "command.run:", "it restores 'spare', and what is lost is 'database'"),
+    "a-command-from-an-unproven-backup": (free(origin="s3://backups/newest"), "restores:", "that no step of this drill proves: s3://backups/newest"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_runbook_that_does_not_restore_what_is_lost_is_refused_at_its_line(tmp_path, name):
+    restore, marked, message = WRONG[name]
+    if name == "another-step":
+        message = "that no step of this drill proves: {{ archive.location }}"
+        text = changed('  - files.backup_intact: {service: database, from: "{{ archive.location }}"}\n', "",
+                       changed(RESTORE, restore))
+    else:
+        text = changed(RESTORE, restore)
+    refused(tmp_path, text, marked, message, RIGHT)
+
+
+@pytest.mark.parametrize("restore", [
+    RESTORE, RESTORE.replace("service: database", "service: same"), free(), free("same"),
+    RESTORE.replace("{{ dump.location }}", "s3://backups/{{ run.id }}/dump"),
+    "  - service.restart: {service: api}\n" + RESTORE,
+    RESTORE + '  - postgres.restore: {service: spare, from: "s3://backups/another/day"}\n'],
+    ids=["its-own", "another-name-of-it", "a-command", "a-command-for-another-name", "the-place-itself", "with-others",
+         "and-a-restore-elsewhere"])
+def test_a_restore_of_what_is_lost_from_the_proven_backup_is_planned(tmp_path, restore):
+    assert made(tmp_path, changed(RESTORE, restore), SITE).phase("inject")[0].restore_only
+
+
+def test_a_second_restore_from_a_backup_that_nobody_proved_is_refused(tmp_path):
+    more = RESTORE + '  - postgres.restore: {service: same, from: "s3://backups/another/day"}\n'
+    refused(tmp_path, changed(RESTORE, more), "service: same", "from a backup that no step of this drill proves", RIGHT)
+
+
+@pytest.mark.parametrize(("verify", "accepted"), [
+    (MATCHES, True), (MATCHES.replace("database", "same"), True), ("  - service.status: {service: api}\n", False),
+    (MATCHES.replace("database", "spare"), False), (MATCHES + "    when: 1 > 2\n", False),
+    (MATCHES + "    allow_failure: now and then\n", False), (MATCHES.replace("dump.manifest", "archive.manifest"), False),
+    (MATCHES.replace("}\n", ", tables: [chunks]}\n"), False)],
+    ids=["compared", "another-name-of-it", "looked-at", "another-service", "may-be-skipped", "may-fail", "another-backup", "a-part"])
+def test_what_a_command_restores_is_compared(tmp_path, verify, accepted):
+    text = changed(RESTORE, free()).replace(MATCHES, verify)
+    if accepted:
+        made(tmp_path, text, SITE)
+    else:
+        refused(tmp_path, text, "restores:", "no step of `verify` is sure to compare its content with the backup",
+                "add `postgres.matches` for that service")
+
+
+@pytest.mark.parametrize(("old", "new", "message"), [
+    ("database", "spare", "postgres.backup_intact is for 'spare', and inject.1 destroys 'database'"),
+    ("}\n", "}\n    allow_failure: it is big\n", "postgres.backup_intact may be skipped or fail"),
+    ("}\n", "}\n    when: 1 > 2\n", "postgres.backup_intact may be skipped or fail"),
+    ("{{ dump.location }}", "s3://backups/yesterday", "postgres.backup_intact does not read what a backup step")],
+    ids=["of-another-service", "may-fail", "may-be-skipped", "of-another-backup"])
+def test_a_proof_that_is_none_is_told_at_its_line(tmp_path, old, new, message):
+    text = changed(PROOF, PROOF.replace(old, new))
+    refused(tmp_path, text, "postgres.backup_intact", f"no step proves a backup of this run: {message}")
+
+
+@pytest.mark.parametrize(("old", "new", "message"), [
+    ("service: database, table: public.chunks", "service: database, table: documents", "its `table` is 'documents', and inject.1 destroys 'chunks'"),
+    ("postgres.restore_table: {service: database, table: public.chunks,", "postgres.restore: {service: database,",
+     "it is no restore from what postgres.backup_intact proves")], ids=["another-table", "the-whole-database"])
+def test_the_very_part_that_is_lost_is_restored(tmp_path, old, new, message):
+    made(tmp_path, ROWS, SITE)
+    refused(tmp_path, changed(old, new, ROWS), new, message,
+            '`postgres.restore_table: {service: database, table: chunks, from: "{{ dump.location }}"}`')
+
+
+def test_objects_are_restored_by_a_prefix_that_covers_what_is_lost(tmp_path):
+    good = LOST.replace("BUCKET", "backups")
+    restore = '  - s3.restore: {service: originals, from: "{{ copy.location }}"'
+    for prefix, accepted in (("", True), ("a/", True), ("a", True), ("a/b/", False), ("b/", False)):
+        text = changed(restore, f"{restore}, prefix: '{prefix}'", good)
+        if accepted:
+            made(tmp_path, text, TWO_BUCKETS)
+        else:
+            with pytest.raises(PlanError, match="its `prefix` is"):
+                made(tmp_path, text, TWO_BUCKETS)
+
+
+@pytest.mark.parametrize("effect", ["read", "fault, undo: ['true'], proof: ['true']"], ids=["reads", "breaks"])
+def test_only_what_writes_restores(tmp_path, effect):
+    folder = Folder(tmp_path)
+    folder.write(f"restore:\n  - command.run: {{argv: ['true'], effect: {effect}, restores: {{service: app, from: x}}}}\n"
+                 "    hosts: controller\n")
+    told = folder.run("drill.plan", "sample")
+    assert told.returncode == 2, told.stderr
+    assert "its effect is `write`" in told.stderr
+
+
+def test_what_a_command_restores_is_in_the_inventory(tmp_path):
+    refused(tmp_path, changed(RESTORE, free("databse")), "restores:", "there is no service 'databse'", "did you mean 'database'?")
