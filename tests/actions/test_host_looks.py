@@ -14,6 +14,7 @@ from drillbook.actions.net import Resolve, Route
 from drillbook.errors import CouldNotVerify, StepFailed
 from tests.actions.ground import free_port
 from tests.diagnosing.test_trees import Site
+from tests.e2e.field import fill, small_disk
 
 TEMPLATE = "# the API\nDATABASE_URL=\nexport REDIS_URL=\nDEBUG=''\n# optional: SENTRY_DSN=\n"
 
@@ -40,6 +41,15 @@ def test_what_no_service_writes_to_is_not_full(tmp_path):
     assert [(one["mount"], one["read_only"]) for one in found["filesystems"]] == [
         ("/", False), ("/snap", True), ("/boot", False)]
     assert (found["fullest"], found["used_percent"], found["inodes_percent"]) == ("/", 40, 20)
+
+
+def test_memory_that_is_mounted_is_no_disk_of_a_service(tmp_path, ground):
+    """Somebody fills a small file system in memory, whatever its device is called: no service is worse off."""
+    with small_disk(tmp_path / "a small disk", 1) as folder:
+        fill(folder)
+        found = Disk().run(ground.ctx())
+        assert str(folder) not in [one["mount"] for one in found["filesystems"]], found
+        assert Disk(path=str(folder)).run(ground.ctx())["used_percent"] == 100, "whoever names it is told"
 
 
 def test_a_path_that_is_not_there(ground):

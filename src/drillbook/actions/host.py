@@ -16,6 +16,8 @@ Where = Annotated[str | None, Field(description="A service: its host is looked a
 MOST_MOUNTS = 50
 MOST_LINES = 20
 _UNREAL = ("tmpfs", "devtmpfs", "proc", "sysfs", "squashfs", "efivarfs", "cgroup", "none", "udev", "shm")
+_MEMORY = ("tmpfs", "ramfs", "devtmpfs")
+"""Types of file systems in memory, whatever device they were mounted by."""
 _KILL = re.compile(r"(?:Out of memory|Memory cgroup out of memory|oom-kill:|Killed process) ?(.*)")
 # The kernel's own log, by whatever tool may read it.
 _KERNEL_LOG = """
@@ -29,7 +31,10 @@ _CGROUP = "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory.current 2>/dev/nu
 
 
 class Disk(Read):
-    """How full the file systems of a host are: bytes and inodes, as `df` shows them."""
+    """How full the file systems of a host are: bytes and inodes, as `df` shows them.
+
+    Without a `path` those in memory (tmpfs), which hold no service's data, are left out.
+    """
 
     service: Where = None
     path: Annotated[str | None, Field(pattern=r"^/", description="Only the file system that holds this path.")] = None
@@ -43,12 +48,14 @@ class Disk(Read):
         blocks = ctx.run("env", "LC_ALL=C", "df", "-P", "-k", *only)
         inodes = ctx.run("env", "LC_ALL=C", "df", "-P", "-i", *only)
         nodes = {row[5]: _percent(row[4]) for row in _rows(inodes.text)}
-        fixed = {row[1] for line in ctx.run("cat", "/proc/mounts").text.splitlines()
-                 if len(row := line.split()) > 3 and "ro" in row[3].split(",")}
+        rows = map(str.split, ctx.run("cat", "/proc/mounts").text.splitlines())
+        mounts = {_mount(row[1]): row for row in rows if len(row) > 3}
+        fixed = {mount for mount, row in mounts.items() if "ro" in row[3].split(",")}
+        memory = {mount for mount, row in mounts.items() if row[2] in _MEMORY}
         found = [{"mount": printable(row[5], limit=200), "device": printable(row[0], limit=200), "bytes": int(row[1]) * 1024,
                   "free_bytes": int(row[3]) * 1024, "used_percent": _percent(row[4]), "inodes_percent": nodes.get(row[5], 0),
                   "read_only": row[5] in fixed}
-                 for row in _rows(blocks.text) if self.path or row[0] not in _UNREAL][:MOST_MOUNTS]
+                 for row in _rows(blocks.text) if self.path or not (row[0] in _UNREAL or row[5] in memory)][:MOST_MOUNTS]
         if not found:
             blocks.check()
             raise CouldNotVerify(f"{ctx.host.name}: `df` shows no file system", hint="name a `path` that is on the disk")
@@ -62,6 +69,11 @@ def _rows(text: str) -> list[list[str]]:
     """Lines of `df -P` as their six columns; a mount point may hold spaces."""
     rows = [line.split(None, 5) for line in text.splitlines()[1:]]
     return [row for row in rows if len(row) == 6 and row[1].isdigit() and row[3].isdigit()]
+
+
+def _mount(text: str) -> str:
+    """A mount point of /proc/mounts, where blanks and backslashes are written in octal."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
 
 
 def _percent(text: str) -> int:
