@@ -183,6 +183,23 @@ def test_a_probe_sees_that_a_statement_lost_its_index_however_quick_it_still_is(
     assert small.sql("SELECT count(*) FROM goods") == [(20000,)]
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_table_that_is_read_as_a_whole_is_found_after_a_crash(place, small, known):
+    """A server that crashed forgets how many rows its tables have, and nobody may know it from before either."""
+    table = "goods" if known else "fresh"
+    small.sql("DROP TABLE IF EXISTS fresh", "CREATE TABLE fresh (id int, code text) WITH (autovacuum_enabled = off)",
+              "INSERT INTO fresh SELECT g, md5(g::text) FROM generate_series(1, 20000) AS g")
+    small.kill()
+    small.start()
+    reading = f"SELECT count(*) FROM {table} WHERE code || '' = 'x'"
+    reads = threading.Timer(0.5, lambda: [small.sql(reading) for _ in range(25)])
+    reads.start()
+    found = place.run("postgres.indexes", service="small", watch="8s")
+    reads.join()
+    assert [(one["table"], one["scans"]) for one in found["heavy"]] == [(table, 25)]
+    assert 19_000 <= found["heavy"][0]["live_rows"] <= 21_000
+
+
 def test_plans_of_running_statements_are_told_and_nothing_is_run(place, small):
     """Of those of the application's role, with and without parameters, the longest first; one that writes is not run again."""
     statements = [("SELECT pg_sleep(60), count(*) FROM goods WHERE shelf = %s AND code <> 'secret-word'", (7,)),
@@ -208,13 +225,36 @@ def test_plans_of_running_statements_are_told_and_nothing_is_run(place, small):
         for thread in threads:
             thread.join(60)
     first, second, third, fourth = told["plans"]
-    assert first["scanned"] == [{"table": "goods", "rows": 20000, "filter": "((goods.code <> ?::text) AND (goods.shelf = $1))"}]
+    assert first["scanned"] == [{"table": "goods", "rows": 20000, "filter": "((goods.code <> ?::text) AND (goods.shelf = $1))", "reads": 1}]
     assert "secret-word" not in str(told)
     assert (second["why"], second["scanned"][0]["rows"]) == ("", 20000)
     assert "track_activity_query_size" in third["why"]
     assert "multiple commands" in fourth["why"]
     assert small.sql("SELECT count(*) FROM goods") == [(20000,)]
     assert place.run("postgres.plans", service="small", longer_than="0s")["plans"] == []
+
+
+@pytest.mark.parametrize(("query", "reads"), [
+    ("SELECT (SELECT count(*) FROM goods o WHERE o.code || '' = g.code) FROM goods g ORDER BY id LIMIT 500", 500),
+    ("SELECT count(*) FROM goods g WHERE code || '' NOT IN (SELECT code || 'y' FROM goods WHERE shelf = 1) AND pg_sleep(1) IS NOT NULL", 1),
+    ("SELECT pg_sleep(5), (SELECT count(*) FROM goods WHERE shelf = 1)", 1)])
+def test_a_plan_tells_how_often_a_table_is_read_in_one_run(place, small, query, reads):
+    """However slow the machine is: nothing has to come to its end before it counts."""
+    session = small.connect(user="clerk")
+
+    def work():
+        with contextlib.suppress(psycopg.errors.QueryCanceled), session:
+            session.execute(query.encode())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        told = place.run("postgres.plans", service="small", longer_than="100ms", watch="20s")
+    finally:
+        session.cancel_safe()
+        thread.join(60)
+    assert [one["table"] for one in told["plans"][0]["scanned"]] == ["goods"]
+    assert told["plans"][0]["scanned"][0]["reads"] == reads
 
 
 def test_what_is_not_meant_is_refused(place, small):

@@ -177,11 +177,19 @@ def test_a_state_that_may_not_be_seen_is_not_told(tmp_path, user, state, told):
 
 def test_the_plan_of_a_statement_is_shown():
     working = [{"pid": 1, "seconds": 9, "query": "SELECT ?", "user": "u", "application": "", "upkeep": False}]
-    plan = {"query": "SELECT x", "scanned": [{"table": "t", "rows": 20000, "filter": "(a = ?)"}], "why": ""}
+    plan = {"query": "SELECT x", "seconds": 1, "scanned": [{"table": "t", "rows": 20000, "filter": "(a = ?)", "reads": 1}], "why": ""}
     facts = {"statements": {**WELL, "working": working}, "plans": {**WELL, "plans": [plan, {**plan, "scanned": []}]}}
     for cause, heavy, weight in (("slow-query", [{"table": "t", "scans": 90}], 13), ("long-statement", [], 3)):
         score, text = said("postgres", cause, **facts, indexes={**WELL, "heavy": heavy, "invalid": [], "watched_s": 5})
         assert (score, "by its plan SELECT x reads as a whole t (20000 rows, for (a = ?))" in text) == (weight, True), text
+
+
+@pytest.mark.parametrize(("reads", "weight"), [(1, 0), (19, 0), (20, 8), (500, 8)])
+def test_a_missing_index_shows_where_no_statement_comes_to_its_end(reads, weight):
+    plan = {"query": "SELECT x", "seconds": 1.5, "scanned": [{"table": "t", "rows": 20000, "filter": "(a = b.a)", "reads": reads}], "why": ""}
+    facts = {"statements": {**WELL, "working": []}, "plans": {**WELL, "plans": [plan]}, "indexes": {**WELL, "heavy": [], "invalid": []}}
+    score, text = said("postgres", "slow-query", **facts)
+    assert (score, "which runs for 1.5 s, reads t (20000 rows, for (a = b.a)) as a whole about 500 times" in text) == (weight, reads == 500), text
 
 
 @pytest.mark.parametrize(("keys", "lasting", "flushes", "causes", "healthy"), [

@@ -14,7 +14,7 @@ from drillbook.actions.postgres.fields import ServiceName
 from drillbook.errors import CouldNotVerify, HostError
 from drillbook.host import printable
 from drillbook.postgresql.connection import Connection, connected, one, reason
-from drillbook.postgresql.explained import nodes_of
+from drillbook.postgresql.explained import nodes_of, reads_of
 from drillbook.services import Postgres
 from drillbook.values import Duration
 
@@ -59,7 +59,8 @@ class Plans(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``plans``, of each statement ``pid application seconds query cost indexes scanned why``; ``count``.
 
-        ``scanned``: ``table rows filter`` of tables that are read from end to end; ``why``: there is no plan, and why not.
+        ``scanned``: ``table rows filter reads`` of tables that are read from end to end, ``reads`` times in one run as the
+        planner estimates; ``why``: there is no plan, and why not.
         """
         try:
             with connected(ctx, ctx.service(self.service, Postgres), as_user=True) as session:
@@ -92,17 +93,17 @@ class Plans(Read):
         except psycopg.Error as error:
             return told | {"why": said(ctx, reason(error))}
         nodes = list(nodes_of(plan))
-        return told | {"cost": plan.get("Total Cost"), "scanned": self._scanned(ctx, session, nodes),
+        return told | {"cost": plan.get("Total Cost"), "scanned": self._scanned(ctx, session, plan),
                        "indexes": sorted({printable(one["Index Name"], limit=130) for one in nodes if "Index Name" in one})}
 
-    def _scanned(self, ctx: Context, session: Connection, nodes: list[dict[str, Any]]) -> list[Facts]:
+    def _scanned(self, ctx: Context, session: Connection, plan: dict[str, Any]) -> list[Facts]:
         found: dict[str, Facts] = {}
-        for node in nodes:
-            if node.get("Node Type") == "Seq Scan" and "Relation Name" in node:
+        for node, reads in sorted(reads_of(plan), key=lambda one: one[1]):
+            if "Relation Name" in node:
                 row = session.execute(_ROWS, (node["Schema"], node["Relation Name"])).fetchone()
                 name = f"{node['Schema']}.{node['Relation Name']}".removeprefix("public.")
                 found[name] = {"table": printable(name, limit=130), "rows": row[0] if row else 0,
-                               "filter": said(ctx, node.get("Filter"))}
+                               "filter": said(ctx, node.get("Filter")), "reads": reads}
         large = [table for table in found.values() if table["rows"] >= self.rows]
         return sorted(large, key=lambda table: -int(str(table["rows"])))[:MOST_SCANNED]
 

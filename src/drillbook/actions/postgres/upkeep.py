@@ -25,9 +25,9 @@ WHERE con.contype = 'f' AND c.reltuples >= %s AND NOT EXISTS (
 ORDER BY c.reltuples DESC LIMIT 50
 """
 _SCANS = """
-SELECT relid::text, schemaname, relname, seq_scan, seq_tup_read, coalesce(idx_scan, 0), n_live_tup, n_dead_tup,
-       pg_catalog.pg_relation_size(relid)
-FROM pg_catalog.pg_stat_user_tables WHERE n_live_tup >= %s
+SELECT s.relid::text, s.schemaname, s.relname, s.seq_scan, s.seq_tup_read, coalesce(s.idx_scan, 0), s.n_live_tup,
+       s.n_dead_tup, pg_catalog.pg_relation_size(s.relid), greatest(c.reltuples::bigint, 0)
+FROM pg_catalog.pg_stat_user_tables s JOIN pg_catalog.pg_class c ON c.oid = s.relid
 """
 _INDEXES = """
 SELECT n.nspname, t.relname, c.relname, coalesce(s.idx_scan, 0), pg_catalog.pg_relation_size(c.oid), i.indisunique,
@@ -48,7 +48,8 @@ class Indexes(_Looking):
     """Which indexes a database lacks, which are broken or never used, and which tables are full of dead rows.
 
     A missing index shows as a foreign key without one, and as a large table that is read from end to end again and
-    again while the action looks on. Dead rows are the statistics collector's estimate, not a measurement of pages.
+    again while the action looks on. How large it is, the server's statistics tell, or what one such read came to: a server
+    that crashed has forgotten its statistics. Dead rows are the statistics' estimate, not a measurement of pages.
     """
 
     rows: Annotated[int, Field(ge=0, description="Only tables of at least so many rows.")] = 10_000
@@ -67,7 +68,7 @@ class Indexes(_Looking):
             if self.watch:
                 ctx.deadline.wait(min(float(self.watch), ctx.deadline.remaining() / 2))
             after = self._scans(session)
-        scanned = _scanned(before, after)
+        scanned = _scanned(before, after, self.rows)
         return {"foreign_keys": [{"table": _name(row[0], row[1]), "constraint": printable(row[2], limit=100),
                                   "definition": printable(row[3], limit=200), "rows": row[4]} for row in keys],
                 "scanned": scanned, "heavy": [one for one in scanned if one["scans"] >= HEAVY],
@@ -77,23 +78,24 @@ class Indexes(_Looking):
                            for row in indexes if not row[3] and not row[5] and row[4] >= self.unused_from][:MOST_ROWS],
                 "bloated": [{"table": _name(row[1], row[2]), "dead_rows": row[7], "live_rows": row[6], "bytes": row[8],
                              "dead_percent": round(100 * row[7] / (row[6] + row[7]), 1)}
-                            for row in after.values() if row[7] * 4 >= row[6] > 0][:MOST_ROWS]}
+                            for row in after.values() if row[7] * 4 >= row[6] >= max(1, self.rows)][:MOST_ROWS]}
 
     def _scans(self, session: Connection) -> dict[str, Any]:
         session.execute("SELECT pg_catalog.pg_stat_clear_snapshot()")
-        return {row[0]: row for row in session.execute(_SCANS, (self.rows,)).fetchall()}
+        return {row[0]: row for row in session.execute(_SCANS).fetchall()}
 
 
 def _name(schema: str, name: str) -> str:
     return printable(name if schema == "public" else f"{schema}.{name}", limit=130)
 
 
-def _scanned(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, Any]]:
-    """Tables that were read from end to end at least once between two counts."""
+def _scanned(before: dict[str, Any], after: dict[str, Any], least: int) -> list[dict[str, Any]]:
+    """Tables of ``least`` rows or more that were read from end to end at least once between two counts."""
     found = []
     for key in before.keys() & after.keys():
-        rows, live = after[key][4] - before[key][4], after[key][6]
-        if live and rows >= live:
+        scans, rows = (after[key][column] - before[key][column] for column in (3, 4))
+        live = max(after[key][6], after[key][9]) or rows // max(1, scans)
+        if live >= max(1, least) and rows >= live:
             found.append({"table": _name(after[key][1], after[key][2]), "rows_read": rows, "live_rows": live,
-                          "scans": after[key][3] - before[key][3]})
+                          "scans": scans})
     return sorted(found, key=lambda one: -int(one["rows_read"]))[:MOST_ROWS]
