@@ -94,7 +94,8 @@ def test_losing_everything_and_coming_back(place, primary, backup):
     restore = place.action("postgres.restore", service="primary", closed=True, **{"from": backup["location"]})
     restore.ready(ctx)
     undo = restore.undo(ctx)
-    facts = restore.run(place.context(step="restore.1"))
+    again = place.context(step="restore.1")
+    facts = restore.run(again)
     assert facts["fresh_cluster"]
     assert set(facts["seconds"]) == {"fetch", "cluster", "globals", "data", "properties", "analyze", "sync", "total"}
     with pytest.raises(psycopg.OperationalError, match="too many connections"):
@@ -102,9 +103,14 @@ def test_losing_everything_and_coming_back(place, primary, backup):
     place.run("postgres.matches", service="primary", manifest=backup["manifest"])
     assert lose.active(ctx) is False
 
-    assert undo.action == "postgres.admit"
+    assert undo.action == "postgres.clear_restore"
+    assert restore.active(again) is True
+    assert place.run(undo.action, **undo.params) == {"discarded": [], "opened": False}, "it is not of that run"
+    assert place.run(undo.action, ctx=again, **undo.params) == {"discarded": [], "opened": True}
+    assert place.run(undo.action, ctx=again, **undo.params) == {"discarded": [], "opened": False}
+    assert restore.active(again) is False
     for _ in range(2):
-        assert place.run(undo.action, **undo.params) == {"database": "shop", "connection_limit": 40}
+        assert place.run("postgres.admit", service="primary") == {"database": "shop", "connection_limit": 40}
     with primary.connect(user="clerk") as session:
         session.execute("INSERT INTO empty VALUES (1)")
     primary.sql("DELETE FROM empty")
@@ -665,6 +671,7 @@ def test_a_cluster_whose_server_is_dead_is_neither_lost_nor_untouched(place, pri
     """As when the host dies between the two: the data is there, and nobody serves it."""
     target.create()
     target.start()
+    target.sql("CREATE DATABASE shop", database="postgres")
     ctx = place.context()
     lose = place.action("postgres.lose_data", service=target.service.name)
     assert (lose.active(ctx), lose.untouched(ctx)) == (False, True)

@@ -47,8 +47,8 @@ def databases(cluster):
     return {name for (name,) in cluster.sql("SELECT datname FROM pg_database WHERE NOT datistemplate", database="postgres")}
 
 
-MOMENTS = [(True, 2, "CREATE DATABASE"), (True, 3, "ALTER DATABASE"), (True, 4, "ALTER DATABASE"), (True, 5, "CHECKPOINT"),
-           (False, 6, "ALTER DATABASE"), (False, 7, "ALTER DATABASE")]
+MOMENTS = [(True, 1, "CREATE DATABASE"), (True, 2, "ALTER DATABASE"), (True, 3, "ALTER DATABASE"), (True, 4, "CHECKPOINT"),
+           (False, 5, "ALTER DATABASE"), (False, 6, "ALTER DATABASE"), (False, 7, "ALTER DATABASE")]
 
 
 @pytest.mark.parametrize(("closed", "number", "words"), MOMENTS)
@@ -67,7 +67,7 @@ def test_a_restore_killed_after_a_statement_is_done_again(place, backup, restore
     else:
         assert restored.sql("DELETE FROM empty WHERE a = 7 RETURNING a") == [(7,)], "what clients wrote since is kept"
     assert restored.sql("SELECT datconnlimit FROM pg_database WHERE datname = 'shop'") == [(40,)]
-    if number in (4, 7):
+    if number in (3, 7):
         place.run("postgres.matches", service="spare", manifest=backup["manifest"])
 
 
@@ -76,9 +76,44 @@ def test_another_run_does_not_take_an_open_database_for_its_own(place, backup, r
         place.run("postgres.restore", ctx=place.context(step="restore.1"), service="spare", **{"from": backup["location"]})
 
 
+def test_what_another_run_restored_and_keeps_closed_is_not_dropped(place, backup, restored):
+    fields = {"service": "spare", "from": backup["location"], "closed": True}
+    restored.sql("DROP DATABASE IF EXISTS shop WITH (FORCE)", database="postgres")
+    first = place.context(step="restore.1")
+    place.run("postgres.restore", ctx=first, **fields)
+    number = "SELECT oid FROM pg_database WHERE datname = 'shop'"
+    before = restored.sql(number)
+    with pytest.raises(StepFailed, match=f"drill.recover {first.run_id}"):
+        place.run("postgres.restore", ctx=place.context(step="restore.1"), **fields)
+    assert restored.sql(number) == before
+    place.run("postgres.restore", ctx=first, **fields)
+    assert restored.sql(number) == before, "it is whole: the same step has nothing more to do"
+    assert place.run("postgres.clear_restore", ctx=first, service="spare") == {"discarded": [], "opened": True}
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_half_a_database_is_discarded_and_lets_nobody_in(place, backup, restored, closed):
+    """The controller died while the database was loaded; its undo is carried out before anything else."""
+    fields = {"service": "spare", "from": backup["location"], "closed": closed}
+    restored.sql("DROP DATABASE IF EXISTS shop WITH (FORCE)", database="postgres")
+    ctx = place.context(step="restore.1")
+    assert killed(place, ctx, 4, "postgres.restore", fields) == "CHECKPOINT"
+    (half,) = databases(restored) - {"postgres"}
+    assert half.startswith("shop~restoring~")
+    lose, restore = place.action("postgres.lose_data", service="spare"), place.action("postgres.restore", **fields)
+    assert (lose.active(ctx), lose.untouched(ctx), restore.active(ctx)) == (True, False, True)
+    assert place.run("postgres.clear_restore", ctx=place.context(), service="spare")["discarded"] == [], "it is another run's"
+    assert place.run("postgres.clear_restore", ctx=ctx, service="spare") == {"discarded": [half], "opened": False}
+    assert databases(restored) == {"postgres"}
+    assert (lose.active(ctx), restore.active(ctx)) == (True, False)
+    place.run("postgres.restore", ctx=ctx, **(fields | {"closed": False}))
+    assert lose.active(ctx) is False
+    place.run("postgres.matches", service="spare", manifest=backup["manifest"])
+
+
 @pytest.mark.parametrize("name", ["dpa", "x" * 63, "数据库" * 7, 'we"ird'])
 def test_a_provisional_name_fits(primary, name):
-    found = provisional_name(name)
+    found = provisional_name(name, "20261127-101010-postgres-lost-ab12")
     primary.sql('CREATE DATABASE "{}"'.format(found.replace('"', '""')))
     try:
         assert found in databases(primary), "the server cut nothing off"
@@ -131,10 +166,7 @@ def test_half_a_cluster_beside_its_place_is_seen_and_removed(place, backup, targ
     others.mkdir()
     assert action.active(ctx) is True
     for _ in range(2):
-        if temporary:
-            find(undo.action).model_validate(undo.params).run(ctx)
-        for argv in undo.commands:
-            place.host.run(argv, deadline=ctx.deadline).check()
+        find(undo.action).model_validate(undo.params).run(ctx)
         assert not list(target.data.parent.glob(f"*{ctx.run_id}*"))
     assert action.active(ctx) is not True
     assert others.exists() is not temporary, "with no temporary one only what is this run's own is removed"

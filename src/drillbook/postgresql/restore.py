@@ -17,8 +17,7 @@ from drillbook.action import Context, Facts
 from drillbook.errors import HostError, StepFailed
 from drillbook.findings import finding
 from drillbook.host import Deadline
-from drillbook.postgresql import cluster, temporary
-from drillbook.postgresql.access import closed, create_closed, open_up
+from drillbook.postgresql import access, cluster, temporary
 from drillbook.postgresql.connection import Connection, connected
 from drillbook.postgresql.dump import ARCHIVE, CONFIG, GLOBALS, failing
 from drillbook.postgresql.manifest import Database, Manifest
@@ -33,7 +32,7 @@ _WHOLE = "whole.json"
 _IDENTITY = """
 SELECT s.system_identifier, d.oid FROM pg_catalog.pg_control_system() s, pg_catalog.pg_database d WHERE d.datname = %s
 """
-_NOT_AGAIN = re.compile(r"\\connect |CREATE DATABASE |ALTER DATABASE .* CONNECTION LIMIT = ")
+_NOT_AGAIN = re.compile(r"\\connect |CREATE DATABASE |ALTER DATABASE .* (CONNECTION LIMIT = |SET \"?drillbook\.)")
 _OF_DATABASE = re.compile(r"^\d+; \d+ \d+ (DATABASE PROPERTIES|(ACL|COMMENT|SECURITY LABEL) - DATABASE) ", re.MULTILINE)
 
 
@@ -83,44 +82,52 @@ class Restore:
             if not self._done_before(session):
                 self._bring_back(session, backup, folder, fresh=fresh)
             if not self.closed:
-                open_up(session, self.service.database)
+                access.open_up(session, self.service.database)
         return fresh
 
     def _bring_back(self, session: Connection, backup: Manifest, folder: str, *, fresh: bool) -> None:
+        """Restore the database under a provisional name; it gets its own once it is whole and on disk."""
         self._must_be_clean(session)
         with self.stages.time("globals"):
             self._globals(session, backup, f"{folder}/{GLOBALS}", fresh=fresh)
-            _create_database(session, self.service.database, backup)
+            made = _create_database(session, self.service.database, self._by, backup)
         try:
-            self._load(f"{folder}/{ARCHIVE}")
+            self._load(f"{folder}/{ARCHIVE}", made)
+            with self.stages.time("sync"):
+                session.execute("CHECKPOINT")
+                cluster.sync(self.tools)
+            self.ctx.evidence(_WHOLE, json.dumps(self._identity(session, made)))
+            with self.stages.time("properties"):
+                self._name(f"{folder}/{ARCHIVE}", made)
         except BaseException:
             self._drop()
             raise
-        with self.stages.time("sync"):
-            session.execute("CHECKPOINT")
-            cluster.sync(self.tools)
-        self.ctx.evidence(_WHOLE, json.dumps(self._identity(session)))
+
+    @property
+    def _by(self) -> str:
+        return f"{self.ctx.run_id} {self.ctx.step}"
 
     def _done_before(self, session: Connection) -> bool:
-        """True when this very step made the database that is there and came as far as opening it, before it died.
+        """True when this very step restored the database that is there, whole, before its controller died.
 
-        Once clients are in, nothing but its identity tells it from another.
+        While it is closed it says so itself; once clients are in, nothing but its identity tells it from another.
         """
+        if access.closed(session, self.service.database):
+            return access.restored_by(session, self.service.database) == self._by
         kept = (self.ctx.folder / "evidence").glob(f"{self.ctx.step}.*.{_WHOLE}*")
-        there = self._identity(session)
+        there = self._identity(session, self.service.database)
         return there is not None and any(json.loads(path.read_bytes() or b"null") == there for path in kept)
 
-    def _identity(self, session: Connection) -> Facts | None:
+    def _identity(self, session: Connection, name: str) -> Facts | None:
         """What no other database, and no later one of the same name, has; None when there is none of that name."""
-        found = session.execute(_IDENTITY, (self.service.database,)).fetchone()
+        found = session.execute(_IDENTITY, (name,)).fetchone()
         return {"run": self.ctx.run_id, "system": str(found[0]), "oid": int(found[1])} if found else None
 
     def _drop(self) -> None:
-        """Drop the half-loaded database, also when the run was stopped: worse than none, and in the way of a retry."""
+        """Drop the half-restored database, also when the run was stopped; what stays the undo and a retry drop."""
         ctx = replace(self.ctx, deadline=Deadline.after(20))
         with suppress(psycopg.Error, HostError, TimeoutError), connected(ctx, self.service, database="postgres") as session:
-            name = sql.Identifier(self.service.database)
-            session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+            access.drop_provisional(session, self.service.database, self.ctx.run_id)
 
     def _target(self, backup: Manifest, folder: str) -> bool:
         """Make sure that there is a cluster; True when it was made now."""
@@ -151,12 +158,18 @@ class Restore:
             cluster.write(made, "postgresql.auto.conf", cluster.overrides(self.service), append=True)
 
     def _must_be_clean(self, session: Connection) -> None:
-        query = "SELECT 1 FROM pg_catalog.pg_database WHERE datname = %s"
-        if not session.execute(query, (self.service.database,)).fetchone():
+        """Raise StepFailed where a database is in the way; what this run restored and nobody was let into is dropped."""
+        name = self.service.database
+        if not access.exists(session, name):
             return
-        if not closed(session, self.service.database):
-            raise self._not_clean(f"the database {self.service.database} exists already")
-        self._drop()  # a restore that died left it behind; nobody was ever let in
+        if not access.closed(session, name):
+            raise self._not_clean(f"the database {name} exists already")
+        # A version before this one gave a database its name before it was whole, and did not say whose it was.
+        by = access.restored_by(session, name).partition(" ")[0]
+        if by not in ("", self.ctx.run_id):
+            raise self._not_clean(f"the database {name} was restored by the run {by}, which has not let clients in yet "
+                                  f"(invoke drill.recover {by})")
+        session.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def _not_clean(self, measured: str) -> StepFailed:
         return StepFailed(f"{self.ctx.host.name}: {measured}", findings=[finding(
@@ -171,17 +184,24 @@ class Restore:
         tolerated |= {f'tablespace "{name}" already exists' for name in spaces}
         must_be_right(self.ctx, "the roles", output, tolerated)
 
-    def _load(self, archive: str) -> None:
+    def _load(self, archive: str, made: str) -> None:
         with self.stages.time("data"):
-            output = self.tools.client("pg_restore", "--format=directory", f"--jobs={self.jobs}", "--exit-on-error", archive)
+            output = self.tools.client("pg_restore", "--format=directory", f"--jobs={self.jobs}", "--exit-on-error", archive,
+                                       database=made)
             must_be_right(self.ctx, "pg_restore", output)
-        with self.stages.time("properties"):
-            self._properties(archive)
         with self.stages.time("analyze"):
-            output = self.tools.client("vacuumdb", "--analyze-only", "--quiet", f"--jobs={self.jobs}")
+            output = self.tools.client("vacuumdb", "--analyze-only", "--quiet", f"--jobs={self.jobs}", database=made)
             must_be_right(self.ctx, "vacuumdb", output)
 
-    def _properties(self, archive: str) -> None:
+    def _name(self, archive: str, made: str) -> None:
+        """Give the database ``made`` its name and its properties, in one transaction: it is there whole or not at all."""
+        lines = ["BEGIN;", "SET LOCAL synchronous_commit = on;",
+                 access.naming(made, self.service.database).as_string(None) + ";", *self._properties(archive), "COMMIT;"]
+        output = self.tools.client("psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", database="postgres",
+                                   stdin="\n".join(lines).encode("utf-8", "surrogateescape") + b"\n")
+        must_be_right(self.ctx, "psql", output)
+
+    def _properties(self, archive: str) -> list[str]:
         """Settings, grants and comment of the database itself, which pg_restore leaves out when it does not create it."""
         pg_restore = self.tools.path("pg_restore")
         listed = io.BytesIO()
@@ -189,16 +209,13 @@ class Restore:
         wanted = "".join(line + "\n" for line in listed.getvalue().decode("utf-8", "surrogateescape").splitlines()
                          if _OF_DATABASE.match(line))
         if not wanted:
-            return
+            return []
         self.ctx.host.put(wanted.encode("utf-8", "surrogateescape"), f"{archive}.list")
         written = io.BytesIO()
         output = self.ctx.run(pg_restore, "--create", f"--use-list={archive}.list", "--file=-", archive, sink=written)
         must_be_right(self.ctx, "pg_restore", output)
         lines = written.getvalue().decode("utf-8", "surrogateescape").splitlines()
-        kept = [line for line in lines if not _NOT_AGAIN.match(line)]
-        output = self.tools.client("psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1",
-                                   stdin="\n".join(kept).encode("utf-8", "surrogateescape"))
-        must_be_right(self.ctx, "psql", output)
+        return [line for line in lines if not _NOT_AGAIN.match(line)]
 
     def _facts(self, backup: Manifest, *, fresh: bool) -> Facts:
         total = self.stages.seconds["total"]
@@ -211,15 +228,15 @@ class Restore:
                 "tools": self.tools.need(("pg_restore", "psql"), 0)}
 
 
-def _create_database(session: Connection, name: str, backup: Manifest) -> None:
-    """Make the database as it was, with clients kept out; superusers are exempt from the limit."""
+def _create_database(session: Connection, name: str, by: str, backup: Manifest) -> str:
+    """Make an empty database like the one that was, under a provisional name, which is returned."""
     like = backup.database
     locale = sql.SQL(" LC_COLLATE {} LC_CTYPE {}").format(sql.Literal(like.collate), sql.Literal(like.ctype))
     if session.info.server_version >= 150000:
         locale += _provider(like)
     properties = sql.SQL("TEMPLATE template0 ENCODING {} OWNER {}").format(
         sql.Literal(like.encoding), sql.Identifier(like.owner)) + locale
-    create_closed(session, name, like.connection_limit, properties)
+    return access.create_closed(session, name, by, like.connection_limit, properties)
 
 
 def _provider(like: Database) -> sql.Composable:

@@ -20,7 +20,7 @@ _NOISE = re.compile(
     r"|SELECT pg_catalog\.set_config\('search_path', '', false\);"
     r"|\\(?:restrict|unrestrict|connect)\b.*"
     r"|ALTER DATABASE .* CONNECTION LIMIT = -?\d+;"
-    r"|ALTER DATABASE .* SET \"?drillbook\.connection_limit\"? TO .*;"
+    r"|ALTER DATABASE .* SET \"?drillbook\.(?:connection_limit|restored_by)\"? TO .*;"
     r"|CREATE TRIGGER drillbook_closed .*;|ALTER TABLE .* ENABLE ALWAYS TRIGGER drillbook_closed;")
 
 

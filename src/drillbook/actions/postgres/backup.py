@@ -184,16 +184,18 @@ class Restore(Write):
                            f"the backup takes {-(-size >> 20)} MiB", hint="make room in that file system")
 
     def active(self, ctx: Context) -> bool | None:
-        """True while clients are kept out, a temporary cluster is there, or one that was never in place lies beside it."""
+        """True while something of this restore is half made or closed, or a temporary cluster is there."""
         service = ctx.service(self.service, Postgres)
         tools = Tools.of(ctx, service, ctx.host)
         if cluster.left_aside(tools, ctx.run_id):
             return True
-        if self.temporary:
-            return cluster.state(tools) not in ("absent", "empty")
+        found = cluster.state(tools)
+        if found in ("absent", "empty") or self.temporary:
+            return found not in ("absent", "empty")
         try:
             with connected(ctx, service, database="postgres") as session:
-                return access.closed(session, service.database)
+                return (access.closed(session, service.database)
+                        or bool(access.provisional(session, service.database, ctx.run_id)))
         except (psycopg.Error, HostError):
             return None
 
@@ -202,13 +204,9 @@ class Restore(Write):
         return identity.measured(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """What was restored stays, unless it is temporary; a closed database is opened; half a cluster is removed."""
-        if self.temporary:
-            return Undo.by_action("postgres.remove_cluster", service=self.service)
-        if self.closed:
-            return Undo.by_action("postgres.admit", service=self.service)
-        tools = Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host)
-        return Undo.by_commands(cluster.clear_own(tools, ctx.run_id))
+        """What is whole stays and is opened, unless it is temporary; what is half made is discarded and lets nobody in."""
+        name = "postgres.remove_cluster" if self.temporary else "postgres.clear_restore"
+        return Undo.by_action(name, service=self.service)
 
 
 def _present(ctx: Context, service: Postgres) -> int:

@@ -12,7 +12,7 @@ from drillbook.actions.postgres.fields import ServiceName, need_unit
 from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.identity import Identity
 from drillbook.manager import manager_of
-from drillbook.postgresql import cluster, identity
+from drillbook.postgresql import access, cluster, identity
 from drillbook.postgresql.connection import answers, connected, reason
 from drillbook.postgresql.tools import Tools
 from drillbook.services import Postgres
@@ -81,20 +81,30 @@ class LoseData(Fault):
         return Undo.by_restore("the data directory is gone; only a restore brings it back")
 
     def active(self, ctx: Context) -> bool | None:
-        """True while nothing is in the data directory and nothing answers; False once a cluster is there and answers."""
+        """True while there is no cluster, or one without the database; False once the database is there, whole."""
         service = ctx.service(self.service, Postgres)
         found, there = cluster.state(Tools.of(ctx, service, ctx.host)), answers(ctx, service)
         if found in ("absent", "empty") and not there:
             return True
         if found == "cluster" and there:
-            return False
+            return not _holds_its_database(ctx, service)
         raise CouldNotVerify(f"{ctx.host.name}: {service.data_directory} is {found}, and {self.service} "
                              f"{'answers' if there else 'does not answer'}")
 
     def untouched(self, ctx: Context) -> bool | None:
-        """The cluster is there and its server answers: one that was killed, or is half removed, does not."""
+        """The cluster is there and its server answers with the database: one that was killed or half removed does not."""
         service = ctx.service(self.service, Postgres)
-        return cluster.state(Tools.of(ctx, service, ctx.host)) == "cluster" and answers(ctx, service)
+        there = cluster.state(Tools.of(ctx, service, ctx.host)) == "cluster" and answers(ctx, service)
+        return there and _holds_its_database(ctx, service)
+
+
+def _holds_its_database(ctx: Context, service: Postgres) -> bool:
+    """Whether the server has the service's database. Raises CouldNotVerify."""
+    try:
+        with connected(ctx, service, database="postgres") as session:
+            return access.exists(session, service.database)
+    except (psycopg.Error, HostError) as error:
+        raise CouldNotVerify(f"{service.name} cannot be asked for its database: {reason(error)}") from error
 
 
 class Stop(Fault):

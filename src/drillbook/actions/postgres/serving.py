@@ -9,11 +9,12 @@ from pydantic import Field
 
 from drillbook.action import Context, Effect, Facts, Place, Read, Undo, Write
 from drillbook.actions.postgres.fields import ServiceName
-from drillbook.errors import HostError, PlanError, StepFailed
+from drillbook.errors import CouldNotVerify, HostError, PlanError, StepFailed
 from drillbook.findings import finding
 from drillbook.postgresql import access, cluster
 from drillbook.postgresql.connection import connected, one, reason
 from drillbook.postgresql.rows import plain
+from drillbook.postgresql.tools import Tools
 from drillbook.services import Postgres
 
 ROWS_LIMIT = 1000
@@ -124,3 +125,37 @@ class Admit(Write):
     def undo(self, ctx: Context) -> Undo:
         """Clients are meant to be in."""
         return Undo.nothing("clients are meant to be in")
+
+
+class ClearRestore(Write):
+    """Discard what a restore of this very run half made; nobody was ever let into it.
+
+    A database that the run restored whole and left `closed` is opened. Any other is left as it is.
+    """
+
+    SERVICE = Postgres
+
+    service: ServiceName
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``discarded`` (names of databases), ``opened``."""
+        service = ctx.service(self.service, Postgres)
+        tools = Tools.of(ctx, service, ctx.host)
+        ctx.run(*cluster.clear_own(tools, ctx.run_id)).check()
+        if cluster.state(tools) in ("absent", "empty"):
+            return {"discarded": [], "opened": False}
+        try:
+            with connected(ctx, service, database="postgres") as session:
+                discarded = access.drop_provisional(session, service.database, ctx.run_id)
+                by = access.restored_by(session, service.database) if access.closed(session, service.database) else ""
+                if opened := by.partition(" ")[0] == ctx.run_id:
+                    access.open_up(session, service.database)
+        except (psycopg.Error, HostError) as error:
+            raise CouldNotVerify(
+                f"{self.service} cannot be asked what a restore left half made: {reason(error)}",
+                hint=f"bring its server up and recover the run: invoke drill.recover {ctx.run_id}") from error
+        return {"discarded": discarded, "opened": opened}
+
+    def undo(self, ctx: Context) -> Undo:
+        """What is discarded was never anybody's."""
+        return Undo.nothing("what is discarded was never anybody's")

@@ -1,0 +1,124 @@
+"""The new server crashes while the database is restored into it: nobody ever sees half of it, or nothing in its place."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sysconfig
+import threading
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from drillbook.conduct import judged
+from tests.e2e.controllers import eventually_healthy
+from tests.e2e.field import at
+from tests.e2e.test_objects import BUCKET, store
+
+RESTORE = ("step.started", "restore.1")
+AFTER_S = {"appeared": 0.4, "loading": 0.1}
+PATIENCE_S = 60.0
+
+
+def postmaster(bench):
+    """The number of the server's process, as its data directory tells it."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return int((Path(str(bench.value("data.db-1"))) / "postmaster.pid").read_text().split("\n")[0])
+    return None
+
+
+def restoring(bench):
+    """Is there a database in the new server by now, whatever its name?"""
+    with contextlib.suppress(psycopg.Error), psycopg.connect(
+            host="127.0.0.1", port=bench.value("postgres.db-1"), dbname="postgres", user="postgres",
+            password=bench.secret("pg_admin"), connect_timeout=2) as session:
+        return len(session.execute("SELECT 1 FROM pg_database").fetchall()) > 3
+    return False
+
+
+def crash(bench, before, moment, done):
+    """Kill the new server hard, and start it again at once, as a service manager does that restarts what has failed."""
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        pid = postmaster(bench)
+        if pid not in (None, before) and (moment == "appeared" or restoring(bench)):
+            time.sleep(AFTER_S[moment])
+            os.kill(pid, signal.SIGKILL)
+            done.set()
+            break
+        time.sleep(0.005)
+    for _ in range(3):
+        time.sleep(0.3)
+        subprocess.run([f"{sysconfig.get_path('scripts')}/supervisorctl", "-c", str(bench.value("manager.db-1")), "start",
+                        "postgresql"], check=False, capture_output=True)
+
+
+class Client(threading.Thread):
+    """An application that counts the documents again and again: all of them, or an error, and nothing between."""
+
+    def __init__(self, bench) -> None:
+        super().__init__(daemon=True)
+        self.where = {"host": "127.0.0.1", "port": bench.value("postgres.db-1"), "dbname": "dpa", "user": "dpa",
+                      "password": bench.secret("pg_app"), "connect_timeout": 2, "autocommit": True}
+        self.counts, self.errors, self.over = set(), 0, threading.Event()
+
+    def run(self) -> None:
+        while not self.over.wait(0.01):
+            try:
+                with psycopg.connect(**self.where) as session:
+                    self.counts.add(session.execute("SELECT count(*) >= 20000 FROM documents").fetchone()[0])
+            except psycopg.Error as error:
+                self.errors += 1
+                if "does not exist" in str(error) and "relation" in str(error):
+                    self.counts.add("a database without its tables")
+
+
+@contextlib.contextmanager
+def client(bench):
+    made = Client(bench)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.over.set()
+        made.join(10)
+
+
+def originals(bench):
+    """The originals of all documents that are in the database."""
+    with bench.admin() as connection:
+        known = {f"originals/{number:08d}" for (number,) in connection.execute("SELECT id FROM documents")}
+    pages = store(bench).get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+    return {one["Key"]: (one["ETag"], one["LastModified"]) for page in pages for one in page["Contents"] if one["Key"] in known}
+
+
+@pytest.mark.parametrize(("closed", "moment"), [(True, "appeared"), (True, "loading"), (False, "loading")])
+def test_a_server_that_crashes_while_it_is_restored_shows_nobody_an_empty_database(bench, closed, moment):
+    bench.spoiled = True
+    plan = bench.plan("postgres-lost", *(() if closed else ((", closed: true", ""),)))
+    before, kept, crashed = postmaster(bench), originals(bench), threading.Event()
+    observer = at(RESTORE, lambda: threading.Thread(target=crash, args=(bench, before, moment, crashed)).start())
+    with client(bench) as seen:
+        folder, view = bench.run(plan, observer)
+        assert crashed.is_set()
+        assert view.result.exit == 5, view.result.reason
+        assert view.result.verdict != "passed"
+        with contextlib.suppress(psycopg.OperationalError), bench.admin():
+            raise AssertionError("a database is there that was not restored whole")
+        assert seen.counts <= {True}
+        assert bench.recover(folder) == []
+        assert judged(folder).result.residue == ()
+        assert eventually_healthy(bench)
+        time.sleep(0.2)
+    assert seen.counts == {True}, "all of the rows, or an error"
+    with bench.admin() as connection:
+        assert connection.execute("SELECT count(*) FROM documents").fetchone()[0] >= 20_000
+        left = connection.execute("SELECT datname, datconnlimit FROM pg_database WHERE NOT datistemplate ORDER BY 1").fetchall()
+        assert left == [("dpa", -1), ("postgres", -1)]
+    now = originals(bench)
+    assert {key: now.get(key) for key in kept} == kept, "no original was overwritten"
+    bench.spoiled = False
