@@ -26,8 +26,8 @@ verify:
 class Story:
     """Writes the events of a run; `good()` is a whole run in which all went well."""
 
-    def __init__(self, tmp_path, drill=DRILL):
-        self.plan = made(tmp_path, drill=drill, hosts=HOSTS)
+    def __init__(self, tmp_path, drill=DRILL, hosts=HOSTS):
+        self.plan = made(tmp_path, drill=drill, hosts=hosts)
         self.events = []
         self.add(0.0, "run.started", run="r1", plan=self.plan.model_dump(mode="json"), plan_digest=self.plan.digest,
                  tool="drillbook", operator="me", controller="here")

@@ -37,6 +37,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--module", action="append", help="only these modules")
     parser.add_argument("--match", default="", help="only mutants whose key holds this text")
+    parser.add_argument("--again", default="", help="only the mutants that survived in this file, an earlier --json")
+    parser.add_argument("--tests", nargs="+", help="only these files of tests; default: as in pyproject.toml")
     parser.add_argument("--reach", default="", help="keep which tests enter what in this file, and use it again")
     parser.add_argument("--json", default="", help="write every result to this file")
     return parser.parse_args()
@@ -47,16 +49,24 @@ def main() -> int:
     paths = {name: f"src/drillbook/{name}.py" for name in options.module or wanted["modules"]}
     sources = {name: (ROOT / path).read_text() for name, path in paths.items()}
     started = time.monotonic()
-    every = [one for one in draw(sources, options.count, options.seed) if options.match in " ".join(one.key)]
+    again = survived(Path(options.again)) if options.again else None
+    every = [one for one in draw(sources, options.count, options.seed)
+             if options.match in " ".join(one.key) and (again is None or one.key in again)]
     print(f"{len(every)} mutants of {len(sources)} modules, seed {options.seed!r}", flush=True)
     with tempfile.TemporaryDirectory(prefix="drillbook-mutants-") as folder:
-        results = tested(every, paths, wanted["tests"], Path(folder), options)
+        results = tested(every, paths, options.tests or wanted["tests"], Path(folder), options)
     if options.json:
         Path(options.json).write_text(json.dumps([
             {**results[n], **asdict(one), "source": ""} for n, one in enumerate(every) if n in results], indent=1))
     status = told(every, results, wanted["least"])
     print(f"{time.monotonic() - started:.0f} s")
     return status
+
+
+def survived(earlier: Path) -> set[tuple[str, str, str, str]]:
+    """Keys of the mutants that nothing had killed in an earlier run."""
+    return {(one["module"], one["function"], one["before"], one["after"])
+            for one in json.loads(earlier.read_text()) if not one["killer"]}
 
 
 def tested(every: list[Mutant], paths: dict[str, str], tests: list[str], folder: Path,

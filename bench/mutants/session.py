@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -24,7 +25,7 @@ from typing import Any
 import pytest
 from hypothesis import Phase, settings
 
-SLOWER, MORE_S = 6.0, 30.0
+SLOWER, MORE_S = 3.0, 20.0
 """A mutant may take so many times as long as its tests took before, and so many seconds more; then it counts as killed."""
 BUDGET_S = 30.0
 """Seconds of tests for one mutant, as they took before it."""
@@ -45,6 +46,8 @@ class Work:
         self.mutants: list[dict[str, Any]] = json.loads((folder / "mutants.json").read_text())
         self.modules: dict[str, str] = json.loads((folder / "modules.json").read_text())
         self.reach = Path(os.environ["MUTANTS_REACH"])
+        written = tomllib.loads((self.tree / "pyproject.toml").read_text())["tool"]["mutants"]
+        self.own: dict[str, str] = written.get("own", {})
 
     def tell(self, **data: Any) -> None:
         with (self.folder / "results.jsonl").open("a") as file:
@@ -150,7 +153,7 @@ def tried(session: pytest.Session, work: Work, mutant: dict[str, Any], reached: 
     changed = {name for name in before if name in after and before[name] != after[name]}
     fast = bool(changed) and not outside(source, mutant["source"], path) and all(
         fits(before[name], after[name]) for name in changed)
-    wanted = chosen(module, changed if fast else set(), reached)
+    wanted = chosen(module, work.own.get(module, f"test_{module}"), changed if fast else set(), reached)
     if not wanted:
         return "", 0
     limit = MORE_S + SLOWER * sum(reached[name]["seconds"] for name in wanted)
@@ -181,12 +184,15 @@ def tried(session: pytest.Session, work: Work, mutant: dict[str, Any], reached: 
         path.write_text(source)
 
 
-def chosen(module: str, changed: set[str], reached: dict[str, dict[str, Any]]) -> list[str]:
-    """The tests that enter what is changed, or anything of the module; the quick ones first, and not too many."""
+def chosen(module: str, meant: str, changed: set[str], reached: dict[str, dict[str, Any]]) -> list[str]:
+    """The tests that enter what is changed, or anything of the module; not too many.
+
+    Those whose name holds ``meant`` come first, and then the quick ones.
+    """
     names = {f"{module}:{name}" for name in changed}
     fitting = [(test["seconds"], name) for name, test in reached.items() if not test["failed"] and (
         names & set(test["enters"]) if names else any(one.startswith(f"{module}:") for one in test["enters"]))]
-    own = [(seconds, name) for seconds, name in fitting if f"test_{module}" in name]
+    own = [(seconds, name) for seconds, name in fitting if meant in name]
     others = [one for one in sorted(fitting) if one not in own]
     spent, found = 0.0, []
     for seconds, name in [*sorted(own), *others]:
