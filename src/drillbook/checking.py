@@ -18,6 +18,7 @@ from drillbook.journal import Journal, Observer, read
 from drillbook.leases import Owner
 from drillbook.liveness import controller
 from drillbook.plan import Plan
+from drillbook.result import EXIT, Verdict
 from drillbook.runner import Runner
 from drillbook.steps import Stage
 from drillbook.stopping import Stop
@@ -29,6 +30,8 @@ class Check:
 
     message: str
     findings: tuple[dict[str, Any], ...]
+    exit: int = 0
+    """Exit status that a run would have had."""
 
     @property
     def ready(self) -> bool:
@@ -62,4 +65,5 @@ def check(one: Plan, observer: Observer, refusals: Sequence[Finding] = ()) -> Ch
     if not ended:
         return Check("", ())
     failed = [found for event in events if event.kind == "failed" for found in event.data["findings"]]
-    return Check(ended[0]["message"], (*failed, *ended[0]["findings"]))
+    verdict = Verdict.NOT_RUN if ended[0]["why"] == Verdict.NOT_RUN else Verdict.REFUSED
+    return Check(ended[0]["message"], (*failed, *ended[0]["findings"]), EXIT[verdict])

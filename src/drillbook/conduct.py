@@ -218,7 +218,7 @@ def redactor_for(one: Plan) -> Redactor:
 def rejudged(suite: SuiteResult, views: Sequence[RunView]) -> SuiteResult:
     """``suite`` with the worst verdict of its drills; a drill that did not run makes it inconclusive at best."""
     verdicts = {view.result.verdict for view in views}
-    if len(views) < len(suite.drills):
+    if len(views) < len(suite.drills) or Verdict.NOT_RUN in verdicts:
         verdicts.add(Verdict.INCONCLUSIVE)
     verdict = next(worst for worst in WORST if worst in verdicts)
     residue = any(view.result.residue for view in views)

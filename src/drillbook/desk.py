@@ -63,26 +63,27 @@ def _suite(conductor: Conductor, suite: Suite, plans: Sequence[Plan], teller: Te
 
 
 def check(project: Project, name: str, inventory_name: str) -> int:
-    """Check whether a drill, or every drill of a suite, could begin now; 0 or 4."""
+    """Check whether a drill, or every drill of a suite, could begin now; 0, 3 where one is not run here, or 4."""
     from drillbook import checking  # noqa: PLC0415  loads the SSH client
 
     found = project.drill(name)
     out = console()
     inventory = _inventory(project, inventory_name, lambda text: out.print(Text(text, style="dim")))
-    missing = False
+    status = 0
     conductor = Conductor(project, inventory, ignore, confirm=None)
     for one in conductor.plans(found):
         out.print(Text(f"{one.drill}: {shown(one.title)}", style="bold"))
         checked = checking.check(one, Progress(out), conductor.allowed(one)[0])
-        missing = missing or not checked.ready
+        status = max(status, checked.exit)
         if checked.ready:
             hosts = ", ".join(one.hosts())
             text = (f"✓ it could begin now: {len(one.hosts())} hosts ({hosts}), {len(one.probes)} probes and "
                     f"{len(one.steps)} steps were looked at; nothing was changed")
             out.print(Padding(Text(text, style="green"), (0, 0, 0, 2), expand=False))
         else:
-            out.print(Padding(Text("✗ it would be refused", style="bold red"), (0, 0, 0, 2), expand=False))
-    return EXIT[Verdict.REFUSED] if missing else 0
+            said = "it would be refused" if checked.exit == EXIT[Verdict.REFUSED] else "it would not be run here"
+            out.print(Padding(Text(f"✗ {said}", style="bold red"), (0, 0, 0, 2), expand=False))
+    return status
 
 
 def _inventory(project: Project, name: str, note: Callable[[str], None]) -> Inventory:

@@ -143,6 +143,8 @@ CATALOGUE: dict[str, Kind] = {
     "step-failed": Kind(HIGH, "A step failed", "Read the step's output in the evidence."),
     "not-ready": Kind(HIGH, "The system was not ready for the drill",
         "Put this right and run the drill again; nothing was touched."),
+    "not-run-here": Kind(MEDIUM, "The drill was not run here: a service that it needs is not there",
+        "Install what is named, and start the environment again; nothing was touched."),
     # The guard
     "guard-environment": Kind(MEDIUM, "The drill may not run in this environment",
         "Add the environment to `guard.environments` if the drill is meant for it."),

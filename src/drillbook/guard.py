@@ -117,3 +117,15 @@ def said(opens: datetime, window: Window, now: datetime) -> str:
     hours, rest = divmod(rest, 60)
     parts = [f"{count} {unit}" for count, unit in ((days, "d"), (hours, "h"), (rest, "min")) if count][:2]
     return f"{opens:%a %Y-%m-%d %H:%M} {window.zone}, in {' '.join(parts)}"
+
+
+def lacking(plan: Plan) -> list[Finding]:
+    """A finding for everything that has to be installed before services are there that the plan needs."""
+    found: dict[str, list[str]] = {}
+    for name, what in plan.lacking.items():
+        found.setdefault(what, []).append(name)
+    return [finding("not-run-here", title=", ".join(names), wanted=f"services that are there: {', '.join(names)}",
+                    measured=f"it needs {' and '.join(names)}, and {'they are' if len(names) > 1 else 'it is'} not there: "
+                             f"install {what}",
+                    remedy=f"Install {what}, then bring the environment up again; nothing was touched.")
+            for what, names in found.items()]

@@ -264,7 +264,7 @@ def _verdict(events: Sequence[Event], steps: Sequence[StepView], objectives: dic
              findings: Sequence[Finding]) -> tuple[Verdict, str]:
     """The verdict and its reason in one sentence."""
     early = [event.data for event in events if event.kind == "ended.early"]
-    for why, verdict in (("aborted", Verdict.ABORTED), ("refused", Verdict.REFUSED)):
+    for why, verdict in (("aborted", Verdict.ABORTED), ("refused", Verdict.REFUSED), (Verdict.NOT_RUN, Verdict.NOT_RUN)):
         if stopped := next((data for data in early if data["why"] == why), None):
             return verdict, stopped["message"]
     if not any(event.kind == "run.finished" for event in events):

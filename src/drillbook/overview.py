@@ -28,12 +28,13 @@ from drillbook.report.figures import count, moment, one_line
 from drillbook.values import Duration
 
 WORDS = {"passed": "green", "failed": "red", "inconclusive": "yellow", "refused": "yellow", "aborted": "yellow",
+         "not run here": "yellow",
          "unfinished": "bold red", "journal lost": "bold red", "running": "cyan"}
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 HEAD = 4096
 """Bytes at the beginning of a result that hold its verdict."""
 MOST_RUNS = 30
-VERDICT = re.compile(rb'^ {2}"verdict": "([a-z]+)",$', re.MULTILINE)
+VERDICT = re.compile(rb'^ {2}"verdict": "([a-z ]+)",$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from drillbook import template
 from drillbook.action import Effect
 from drillbook.diagnosing.tree import Tree
 from drillbook.errors import PlanError
@@ -166,11 +167,29 @@ class Plan(_Value):
         found |= {(HOST, host): [] for host in (whole | stray) - {CONTROLLER}}
         return tuple(LockName(name, host, tuple(of)) for (name, host), of in sorted(found.items()))
 
+    @property
+    def lacking(self) -> dict[str, str]:
+        """Services that its steps need and that are not there, each with what has to be installed."""
+        used = [*self.steps, *self.probes, *(one.step or one.probe for one in self.guard.conditions)]
+        named = {self.service} | {name for one in used if one for name in _services(one.params)}
+        return {name: one.missing for name, one in self.inventory.services.items() if one.missing and name in named}
+
     def names(self, run: dict[str, str]) -> dict[str, Any]:
         """What expressions can refer to before any step has run."""
         return {"run": run, "environment": self.inventory.environment, "drill": self.drill,
                 "services": service_names(self.inventory.services),
                 "hosts": {name: {"name": name, "address": target.address} for name, target in self.inventory.hosts.items()}}
+
+
+def _services(params: Any) -> set[str]:
+    """Names of services in parameters: under the key ``service``, and in expressions."""
+    if isinstance(params, Mapping):
+        own = {params["service"]} if isinstance(params.get("service"), str) else set()
+        return own.union(*(_services(value) for value in params.values()))
+    if isinstance(params, list | tuple):
+        return set().union(*(_services(value) for value in params))
+    found = template.references(params) if template.is_template(params) else ()
+    return {reference[1] for reference in found if reference[0] == "services" and len(reference) > 1}
 
 
 def faulted(steps: Iterable[PlannedStep], inventory: Inventory) -> set[str]:

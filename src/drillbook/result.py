@@ -25,9 +25,12 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
     REFUSED = "refused"
     ABORTED = "aborted"
+    NOT_RUN = "not run here"
+    """A service that it needs is not there; nothing was touched."""
 
 
-EXIT = {Verdict.PASSED: 0, Verdict.FAILED: 1, Verdict.INCONCLUSIVE: 3, Verdict.REFUSED: 4, Verdict.ABORTED: 4}
+EXIT = {Verdict.PASSED: 0, Verdict.FAILED: 1, Verdict.INCONCLUSIVE: 3, Verdict.REFUSED: 4, Verdict.ABORTED: 4,
+        Verdict.NOT_RUN: 3}
 EXIT_RESIDUE = 5
 
 

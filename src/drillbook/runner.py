@@ -34,6 +34,8 @@ BASELINE_S = 15.0
 FIT_S = 1.0
 """A probe is ready once it was good without a break for this long, or for five intervals where these are shorter."""
 DETECT_LIMIT_S = 10.0
+NOT_RUN = "not run here"
+"""End of a run of which a service is not there."""
 
 
 class _EndedEarly(Exception):
@@ -119,6 +121,7 @@ class Runner:
         with by_signals(self.stop, self.stage.journal):
             try:
                 self._guard()
+                self._here()
                 self._open()
                 self._free()
                 self._sample()
@@ -154,6 +157,7 @@ class Runner:
 
     def _forward(self) -> None:
         self._guard()
+        self._here()
         self._open()
         self._take()
         self._start_probes()
@@ -171,6 +175,11 @@ class Runner:
     def _guard(self) -> None:
         if self.refusals:
             self._end("refused", guard.message(self.refusals), self.refusals)
+
+    def _here(self) -> None:
+        """A drill of which a service is not there could not be judged: it is not run."""
+        if lacking := guard.lacking(self.plan):
+            self._end(NOT_RUN, "; ".join(one.measured for one in lacking), lacking)
 
     def _open(self) -> None:
         failed = self.open_hosts(self.plan.hosts())

@@ -21,6 +21,9 @@ class Service(BaseModel):
     host: str = Field(description="Inventory name of the host that it runs on.")
     unit: str = Field(default="", description="Its unit in the host's service manager.")
     standby: bool = Field(default=False, description="True: it is off unless a drill wants it, so that off is no fault.")
+    missing: str = Field(default="", description=(
+        "What has to be installed for it, where it is not there: drills that need it are not run, and no diagnosis looks at "
+        "it; empty: it is there."))
     run_as: str = Field(default="", description="User that its own tools must run as, by `sudo -n -u`; empty: the SSH user.")
 
 

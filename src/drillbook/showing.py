@@ -59,7 +59,7 @@ def _median(seconds: Sequence[float]) -> dict[str, Any]:
 
 
 def plans(project: Project, name: str, inventory: str, *, as_json: bool = False) -> int:
-    """Show the plan of a drill or of each drill of a suite; 0, or 4 when it would be refused now."""
+    """Show the plan of a drill or of each drill of a suite; 0, 3 when it is not run here, 4 when it would be refused now."""
     found, made = _plans(project, name, inventory)
     now = datetime.now(UTC)
     views = [_View(one, earlier(project, one.drill), look(project, one, now), now) for one in made]
@@ -70,7 +70,7 @@ def plans(project: Project, name: str, inventory: str, *, as_json: bool = False)
         out = console()
         for view in views:
             view.show(out)
-    return EXIT[Verdict.REFUSED] if any(view.refusals for view in views) else 0
+    return max((view.exit for view in views), default=0)
 
 
 def _plans(project: Project, name: str, inventory: str) -> tuple[Drill | Suite, list[Plan]]:
@@ -178,6 +178,16 @@ class _View:
         return guard.check(self.plan, now=self.now, approval=self.approval) if self.asked else []
 
     @property
+    def lacking(self) -> list[Finding]:
+        """Why it is not run here."""
+        return guard.lacking(self.plan)
+
+    @property
+    def exit(self) -> int:
+        """Exit status that a run would have now, as far as no host has to be asked."""
+        return EXIT[Verdict.REFUSED if self.refusals else Verdict.NOT_RUN if self.lacking else Verdict.PASSED]
+
+    @property
     def leased(self) -> list[str]:
         """Hosts that will hold a lease, in the order of the inventory."""
         named = {host for step in self.plan.steps if undo_of(step).leased for host in step.hosts}
@@ -195,7 +205,8 @@ class _View:
                 "locks": [{"name": one.name, "host": one.host, "services": list(one.services)} for one in self.plan.locks()],
                 "reboot": {host: self._reboot(host) for host in self.leased},
                 "approved": self.approval.facts() if self.approval else None,
-                "refusals": [one.model_dump(mode="json") for one in self.refusals]}
+                "refusals": [one.model_dump(mode="json") for one in self.refusals],
+                "lacking": [one.model_dump(mode="json") for one in self.lacking]}
 
     def show(self, out: Console) -> None:
         """Print it; right at 80 columns."""
@@ -209,9 +220,10 @@ class _View:
                 phase = step.phase
                 _line(out, Text(phase, style="bold cyan"), 2)
             self._step(step, out)
-        for refusal in self.refusals:
+        for refusal in (*self.refusals, *self.lacking):
             wanted = f"; wanted: {refusal.wanted}" if refusal.wanted else ""
-            _line(out, Text(f"✗ REFUSED now: {refusal.title}: {refusal.measured}{wanted}", style="bold red"), 2)
+            word = "REFUSED now" if refusal in self.refusals else "NOT RUN here"
+            _line(out, Text(f"✗ {word}: {refusal.title}: {refusal.measured}{wanted}", style="bold red"), 2)
             _line(out, Text(refusal.remedy), 4)
         out.print()
 

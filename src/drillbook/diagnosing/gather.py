@@ -102,7 +102,7 @@ class Gathering:
                     self._try(case, check)
 
     def _try(self, case: Case, check: Check) -> None:
-        kinds = {kind_of(service) for service in self.inventory.services.values()}
+        kinds = {kind_of(service) for service in self.inventory.services.values() if not service.missing}
         lacking = [kind for kind in check.words.needs if kind not in kinds]
         if lacking:
             return self._settle(case, check, "left out", f"the inventory has no service of kind {', '.join(lacking)}")

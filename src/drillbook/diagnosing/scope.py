@@ -32,7 +32,7 @@ def needed(services: Mapping[str, Service], name: str) -> tuple[str, ...]:
     service = services[name]
     if not isinstance(service, Http):
         return ()
-    return tuple(one for one in service.needs if one in services)
+    return tuple(one for one in service.needs if one in services and not services[one].missing)
 
 
 def around(services: Mapping[str, Service], name: str) -> tuple[str, ...]:
@@ -40,6 +40,8 @@ def around(services: Mapping[str, Service], name: str) -> tuple[str, ...]:
     if name not in services:
         raise PlanError(f"there is no service {name!r} in the inventory",
                         hint=f"{did_you_mean(name, services)}services: {', '.join(services) or 'none'}")
+    if services[name].missing:
+        raise PlanError(f"the service {name!r} is not there", hint=f"install {services[name].missing}")
     found = [name]
     for one in found:
         found += [other for other in needed(services, one) if other not in found]
@@ -49,9 +51,9 @@ def around(services: Mapping[str, Service], name: str) -> tuple[str, ...]:
 
 
 def everything(services: Mapping[str, Service]) -> tuple[str, ...]:
-    """All services that are meant to run: those that are no standby, and those that others need."""
+    """All services that are there and meant to run: those that are no standby, and those that others need."""
     wanted = {other for name, one in services.items() if not one.standby for other in needed(services, name)}
-    return tuple(name for name, one in services.items() if not one.standby or name in wanted)
+    return tuple(name for name, one in services.items() if (not one.standby or name in wanted) and not one.missing)
 
 
 def cases(trees: Sequence[Tree], services: Mapping[str, Service], names: Iterable[str]) -> list[Case]:
@@ -78,7 +80,8 @@ def names(inventory: Inventory, case: Case) -> dict[str, Any]:
     known = service_names(inventory.services)
     first: dict[str, str] = {}
     for name, one in known.items():
-        first.setdefault(one["kind"], name)
+        if not one["missing"]:
+            first.setdefault(one["kind"], name)
     host = inventory.target(inventory.services[case.service].host)
     found = {"service": known[case.service], "the": first,
              "host": {"name": host.name, "address": host.address, "manager": host.manager.kind}}

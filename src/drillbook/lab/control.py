@@ -11,11 +11,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from drillbook.errors import LabError
-from drillbook.lab import identity, processes, programs, serve, supervision
+from drillbook.lab import identity, monitoring, processes, programs, serve, supervision
 from drillbook.lab.folder import begin, checked, empty, locked
 from drillbook.lab.layout import ADDRESS, BLOCK, HOSTS, PORTS, Lab, default_folder, lookup
 
@@ -134,7 +134,7 @@ def _accepts(port: int) -> bool:
 
 
 def _prepare(folder: Path) -> None:
-    lab = Lab.free(folder)
+    lab = replace(Lab.free(folder), monitored=monitoring.servers(programs.search_path()) is not None)
     begin(folder)
     (folder / "run").mkdir(mode=0o700)
     _remove_sockets(lab)

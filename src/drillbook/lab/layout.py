@@ -36,6 +36,8 @@ BLOCK = 25
 FIRST_PORT = 20000
 BLOCKS = 400
 LONGEST_FOLDER = 70
+MONITORING = "the Debian packages prometheus and prometheus-alertmanager"
+"""What monitors a lab; no wheel has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Lab:
     pid: int = 0
     started: int = 0
     ready: bool = False
+    monitored: bool = True
+    """The machine has what monitors a lab, as far as is known."""
 
     @classmethod
     def preferred(cls, folder: Path) -> Self:
@@ -70,7 +74,8 @@ class Lab:
         """What ``lab.json`` says, or None when there is none that can be read."""
         try:
             data = json.loads((folder / "lab.json").read_text(encoding="utf-8"))
-            return cls(folder, **{name: data[name] for name in ("base", "identity", "pid", "started", "ready")})
+            return cls(folder, monitored=data.get("monitored", True),
+                       **{name: data[name] for name in ("base", "identity", "pid", "started", "ready")})
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -130,6 +135,7 @@ class Lab:
             "vectors.url": self.vectors, "vectors.collection": COLLECTION,
             "prometheus.url": f"http://{ADDRESS}:{self.port('prometheus')}",
             "alertmanager.url": f"http://{ADDRESS}:{self.port('alertmanager')}",
+            "missing.monitoring": "" if self.monitored else MONITORING,
             "postgres.database": DATABASE, "postgres.user": DATABASE, "postgres.admin": "postgres",
         }
         for host in HOSTS:

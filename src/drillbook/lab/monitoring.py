@@ -1,7 +1,7 @@
 """The lab's Prometheus and Alertmanager on store-1, which watch the API and PostgreSQL by the handbook's rules.
 
 They are the machine's own programs (Debian: `prometheus`, `prometheus-alertmanager`); no wheel has them. Where they are
-missing the lab has neither, and a drill that needs them is refused.
+missing the lab has neither, its inventory says so, and a drill that needs them is not run here.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def of(lab: Lab, host: str) -> list[Program]:
         copy = Program("spare-api", api, autostart=False, environment=source_path())
         return [server] if host == "db-1" else [server, copy]
     if host == "store-1":
-        watchers = monitoring.commands(lab, search_path()).items()
+        watchers = (monitoring.commands(lab, search_path()) if lab.monitored else {}).items()
         return [_redis(lab), _s3(lab), _vectors(lab, python), *(_watcher(name, command) for name, command in watchers)]
     api = f"/bin/sh -c 'set -a; . ./api.env; exec {python} drillbook.lab.app'"
     traffic = f"{python} drillbook.lab.traffic {lab.api}"

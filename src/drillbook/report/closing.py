@@ -19,8 +19,11 @@ def next_steps(program: str, drill: str, run: str, verdict: Verdict, inventory: 
         steps.append(("put back what is left", f"{program} drill.recover {run}"))
     if verdict is Verdict.REFUSED and not residue:
         steps.append(("mend what was not ready, and check", f"{program} drill.check {drill}{on}"))
+    if verdict is Verdict.NOT_RUN:
+        steps.append(("install what is named, and check", f"{program} drill.check {drill}{on}"))
     again = {Verdict.FAILED: "run it again when it is mended", Verdict.INCONCLUSIVE: "run it again when it can be measured",
-             Verdict.REFUSED: "then run it", Verdict.ABORTED: "run it again"}.get(verdict)
+             Verdict.REFUSED: "then run it", Verdict.ABORTED: "run it again",
+             Verdict.NOT_RUN: "then run it"}.get(verdict)
     steps.append(("read the report", f"{program} report.open" + ("" if newest else f" {run}")))
     if again:
         steps.append((again, f"{program} drill {drill}{on}"))

@@ -12,7 +12,8 @@ from drillbook.result import EXIT_RESIDUE, RunView, StepView, SuiteResult, Verdi
 
 OUTCOMES = {"done": None, "failed": "failure", "error": "error", "unverified": "error", "unknown": "error",
             "cancelled": "error", "skipped": "skipped", "allowed": "skipped", "met": None, "missed": "failure",
-            "not verified": "error", "passed": None, "inconclusive": "error", "refused": "error", "aborted": "error"}
+            "not verified": "error", "passed": None, "inconclusive": "error", "refused": "error", "aborted": "error",
+            "not run here": "skipped"}
 """Element of each state; an unknown state is an error."""
 COUNTS = {"failure": "failures", "error": "errors", "skipped": "skipped"}
 
@@ -62,7 +63,8 @@ def _suite_of(view: RunView) -> Tree.Element:
     for row in rows.objective_rows(result.objectives):
         text = f"{row.name}: {row.measured}, target at most {row.target}, {row.state}"
         text += f": {row.reason}" if row.reason else ""
-        case = _case(suite, f"{result.drill}.objectives", row.short, row.state, text)
+        state = result.verdict if result.verdict is Verdict.NOT_RUN else row.state
+        case = _case(suite, f"{result.drill}.objectives", row.short, state, text)
         Tree.SubElement(case, "system-out").text = shown(text)
     closed = f"\n{rows.settled_sentence(result.settled)}" if result.settled else ""
     for one in result.residue:

@@ -16,6 +16,7 @@ from drillbook import notes
 from drillbook.journal import Event
 from drillbook.report.figures import one_line, seconds, shown, size
 from drillbook.report.wording import STEP_SHAPES
+from drillbook.result import Verdict
 
 COLOURS = {"done": "green", "failed": "red", "unverified": "yellow", "error": "red", "cancelled": "yellow",
            "allowed": "yellow"}
@@ -132,7 +133,7 @@ class Progress:
         self._line(f"{STEP_SHAPES['failed']} {said}", "bold red", 2)
 
     def _on_ended_early(self, event: Event) -> None:
-        if self.closing and event.data["why"] == "refused":
+        if self.closing and event.data["why"] in ("refused", Verdict.NOT_RUN):
             return  # nothing comes between this and the summary
         self._line(f"{event.data['why']}: {event.data['message']}", "yellow")
         if self.closing:

@@ -17,6 +17,7 @@ from drillbook.report.suites import suite_contradictions, suite_rows, suite_sent
 from drillbook.result import EXIT_RESIDUE, RunView, SuiteResult
 
 COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow", "refused": "cyan", "aborted": "magenta",
+           "not run here": "yellow",
            "met": "green", "missed": "red", "not verified": "yellow", "done": "green", "interrupted": "magenta",
            "skipped": "cyan", "critical": "red", "high": "red", "medium": "yellow", "low": "cyan"}
 

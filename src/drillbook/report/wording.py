@@ -14,9 +14,11 @@ VERDICTS = {
     Verdict.INCONCLUSIVE: "The drill could not show whether the service recovers as it should. This is not a pass.",
     Verdict.REFUSED: "The drill was not allowed to start, or the system was not ready for it.",
     Verdict.ABORTED: "The run was stopped before its end.",
+    Verdict.NOT_RUN: "A service that the drill needs is not there, so it was not run. This is not a pass.",
 }
 SHAPES = {Verdict.PASSED: "\N{CHECK MARK}", Verdict.FAILED: "\N{BALLOT X}", Verdict.INCONCLUSIVE: "?",
-          Verdict.REFUSED: "\N{EN DASH}", Verdict.ABORTED: "\N{BLACK SQUARE}"}
+          Verdict.REFUSED: "\N{EN DASH}", Verdict.ABORTED: "\N{BLACK SQUARE}",
+          Verdict.NOT_RUN: "\N{EN DASH}"}
 
 MET, MISSED, NOT_VERIFIED = "met", "missed", "not verified"
 STATES = {MET: "\N{CHECK MARK}", MISSED: "\N{BALLOT X}", NOT_VERIFIED: "?"}
@@ -125,6 +127,7 @@ def _reason(result: Result) -> str:
 
 def _not_disrupted(result: Result) -> str:
     return {Verdict.REFUSED: "The drill was refused.", Verdict.ABORTED: "The run was stopped before its end.",
+            Verdict.NOT_RUN: "The drill was not run here.",
             }.get(result.verdict, "No disruption was measured.")
 
 
