@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,12 +17,14 @@ import redis
 from botocore.config import Config
 
 from drillbook.lab import control, processes
-from drillbook.lab.layout import ADDRESS, BUCKETS, DATABASE, HOSTS, REGION, Lab
+from drillbook.lab.layout import ADDRESS, BUCKETS, COLLECTION, DATABASE, HOSTS, PORTS, REGION, Lab
 from drillbook.lab.schema import DOCUMENTS
 from drillbook.web import ask
 
 BULK = ("log", "pgdata", "s3", "redis", "vectors", "prometheus", "alertmanager")
 """Folders of a host's home whose content is a server's own; its data is compared through the server."""
+LISTENS = "0A"
+"""A socket that listens, in /proc/net/tcp."""
 TABLES = """
 SELECT 'seeded documents', count(*), sum(hashtextextended(d::text, 0)) FROM documents d WHERE id <= %(seeded)s
 UNION ALL
@@ -72,15 +75,18 @@ class Picture:
     objects: dict[str, str]
     files: dict[str, str]
     programs: frozenset[tuple[str, str]]
+    vectors: dict[str, str]
+    ports: frozenset[int]
 
     def differences(self, after: Picture) -> list[str]:
         """What ``after`` lacks or has too much."""
         found = [f"{name}: {before} became {now}" for name, before, now in
-                 (("tables", self.tables, after.tables), ("programs", sorted(self.programs), sorted(after.programs)))
+                 (("tables", self.tables, after.tables), ("programs", sorted(self.programs), sorted(after.programs)),
+                  ("ports", sorted(self.ports), sorted(after.ports)))
                  if before != now]
         found += _changed("catalogue", {row[:2]: row[2] for row in self.catalogue}, {row[:2]: row[2] for row in after.catalogue})
         found += _changed("key", self.keys, after.keys)
-        found += _changed("file", self.files, after.files)
+        found += _changed("file", self.files, after.files) + _changed("vector", self.vectors, after.vectors)
         theirs = {key: etag for key, etag in after.objects.items() if key in self.objects}  # one may have been on its way
         return found + _changed("object", self.objects, theirs)
 
@@ -108,7 +114,8 @@ class Camera:
             newest = newest or session.execute("SELECT max(id) FROM documents").fetchone()[0]  # type: ignore[index]
             tables = session.execute(TABLES, {"newest": newest, "seeded": DOCUMENTS}).fetchall()
             catalogue = session.execute(CATALOGUE).fetchall()
-        return Picture(newest, tables, catalogue, self._keys(), self._objects(newest), self._files(), self._programs())
+        return Picture(newest, tables, catalogue, self._keys(), self._objects(newest), self._files(), self._programs(),
+                       self._vectors(), self._ports())
 
     def _keys(self) -> dict[bytes, bytes]:
         client = redis.Redis(host=ADDRESS, port=self.lab.port("redis"), password=self.lab.secret("redis"), socket_timeout=5)
@@ -125,6 +132,20 @@ class Camera:
         return {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", ())
                 if int(item["Key"].rpartition("/")[2]) <= newest}
 
+    def _vectors(self) -> dict[str, str]:
+        """Every point with a digest of its vector and payload, read from the server page by page."""
+        found: dict[str, str] = {}
+        url, start = f"http://{ADDRESS}:{self.lab.port('vectors')}/collections/{COLLECTION}/points/scroll", None
+        while True:
+            asked = {"limit": 1000, "with_payload": True, "with_vector": True, **({"offset": start} if start is not None else {})}
+            answer = ask(url, timeout=20, method="POST", headers={"api-key": self.lab.secret("vectors"),
+                         "content-type": "application/json"}, body=json.dumps(asked).encode(), limit=64 << 20)
+            page = json.loads(answer.body)["result"]
+            found |= {str(one["id"]): hashlib.sha256(json.dumps(one, sort_keys=True).encode()).hexdigest()[:16] for one in page["points"]}
+            start = page["next_page_offset"]
+            if start is None:
+                return found
+
     def _files(self) -> dict[str, str]:
         return {str(path.relative_to(self.lab.folder)): _description(path) for path in self._paths()}
 
@@ -137,6 +158,12 @@ class Camera:
 
     def _programs(self) -> frozenset[tuple[str, str]]:
         return frozenset((one.host, one.name) for one in control.status(self.lab.folder).components if one.up)
+
+    def _ports(self) -> frozenset[int]:
+        """Ports of the lab on which somebody listens."""
+        rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+        listened = {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == LISTENS}
+        return frozenset(listened & {self.lab.port(name) for name in PORTS})
 
     def ill(self) -> str | None:
         """Why the lab does not serve a client now, or None."""

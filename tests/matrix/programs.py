@@ -26,20 +26,43 @@ class Ended:
     output: str
 
 
-def started(main: Callable[[], None], argv: Sequence[str], folder: Path, environment: Mapping[str, str], limit_s: float) -> Ended:
-    """Run ``main`` with the words ``argv`` in ``folder``, to its end. Raises TimeoutError after ``limit_s`` seconds.
+class Program:
+    """``main`` with the words ``argv`` in ``folder``, in a process that runs beside this one.
 
-    ``environment`` is added to this process's own. The status is negative when a signal ended it.
+    ``environment`` is added to this process's own.
     """
-    with tempfile.NamedTemporaryFile("r", encoding="utf-8") as said:
-        process = _FORKING.Process(target=_program, args=(main, list(argv), folder, {**os.environ, **environment}, said.name))
-        process.start()
-        process.join(limit_s)
-        if process.exitcode is None:
-            process.kill()
-            process.join()
-            raise TimeoutError(f"{main.__module__} {' '.join(argv)} did not end within {limit_s:g} s")
-        return Ended(process.exitcode, said.read())
+
+    def __init__(self, main: Callable[[], None], argv: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+        """Start it."""
+        self._name = f"{main.__module__} {' '.join(argv)}"
+        self._said = tempfile.NamedTemporaryFile("r", encoding="utf-8")  # noqa: SIM115  closed by ``ended``
+        self._process = _FORKING.Process(
+            target=_program, args=(main, list(argv), folder, {**os.environ, **environment}, self._said.name))
+        self._process.start()
+
+    @property
+    def runs(self) -> bool:
+        """False once it has ended."""
+        return self._process.exitcode is None
+
+    def kill(self) -> None:
+        """End it by SIGKILL; nothing happens when it has ended."""
+        self._process.kill()
+
+    def ended(self, limit_s: float) -> Ended:
+        """Wait for its end; the status is negative when a signal ended it. Raises TimeoutError after ``limit_s`` seconds."""
+        self._process.join(limit_s)
+        with self._said:
+            if self._process.exitcode is None:
+                self._process.kill()
+                self._process.join()
+                raise TimeoutError(f"{self._name} did not end within {limit_s:g} s: {self._said.read()[-1500:]}")
+            return Ended(self._process.exitcode, self._said.read())
+
+
+def started(main: Callable[[], None], argv: Sequence[str], folder: Path, environment: Mapping[str, str], limit_s: float) -> Ended:
+    """Run a ``Program`` to its end. Raises TimeoutError after ``limit_s`` seconds."""
+    return Program(main, argv, folder, environment).ended(limit_s)
 
 
 def _program(main: Callable[[], None], argv: Sequence[str], folder: Path, environment: Mapping[str, str], output: str) -> None:

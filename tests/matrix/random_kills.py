@@ -1,0 +1,268 @@
+"""Carrying out shots at random times: a controller, a recovery or a server is killed, one recovery mends everything."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from drillbook import tasks
+from drillbook.journal import FILE
+from drillbook.lab import supervision
+from drillbook.project import Project
+from tests.matrix.ground import Ground, active_faults, again, result, story
+from tests.matrix.picture import Picture
+from tests.matrix.programs import Ended, Program
+from tests.matrix.shots import RECOVERY_S, RESTORE_S, TYPICAL_S, Shot
+
+SERVERS = {
+    "postgres-lost": ("db-1", "postgresql"), "table-dropped": ("db-1", "postgresql"), "data-orphans": ("db-1", "postgresql"),
+    "database-lost": ("db-1", "postgresql"), "full-drill": ("db-1", "postgresql"), "restore-newest": ("db-2", "postgresql"),
+    "slow-query": ("db-1", "postgresql"), "cache-lost": ("store-1", "redis"), "vectors-diverged": ("store-1", "vectors"),
+    "objects-deleted": ("store-1", "s3"), "object-corrupted": ("store-1", "s3")}
+"""The server to which the restore of a drill writes: the host, and the name of its program there."""
+ATTEMPTS = 12
+RUN_S, BEGIN_S, LOOK_S = 300.0, 60.0, 0.02
+KILLED = -signal.SIGKILL
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """What became of a shot: after how many seconds of its time whom it killed, and what was not as before."""
+
+    number: int
+    drill: str
+    whom: str
+    attempt: int
+    after_s: float
+    ended: int
+    seconds: float
+    wrong: tuple[str, ...]
+    code: str = ""
+
+
+class Results:
+    """The file of what was carried out; an interrupted run goes on where it stopped, and what was wrong is tried again."""
+
+    def __init__(self, folder: Path, seed: str, code: str) -> None:
+        """In ``folder``, one file for each seed; what was seen of another ``code`` than this digest is nothing known."""
+        self.path, self.code = folder / f"{seed}.jsonl", code
+
+    def add(self, hit: Hit) -> None:
+        """Note one; several processes may."""
+        hit = replace(hit, code=self.code)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(hit), ensure_ascii=False) + "\n")
+
+    def known(self) -> dict[int, Hit]:
+        """The last word on each shot, by its number."""
+        if not self.path.is_file():
+            return {}
+        rows = (json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines())
+        return {row["number"]: Hit(**{**row, "wrong": tuple(row["wrong"])}) for row in rows if row["code"] == self.code}
+
+
+def digest(root: Path) -> str:
+    """Of all that a shot depends on: the program, the drills, the inventories and these tests."""
+    found = hashlib.sha256()
+    for folder in ("src", "drills", "inventory", "tests/matrix"):
+        for path in sorted(path for path in (root / folder).rglob("*") if path.suffix in (".py", ".yml", ".sh")):
+            found.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+class Range:
+    """Where shots are carried out: the ground, and how long things really took there."""
+
+    def __init__(self, ground: Ground, seed: str, kept: Path) -> None:
+        """Runs after which something was wrong are kept below ``kept``."""
+        self.ground, self.seed, self.kept = ground, seed, kept
+        self._took: dict[tuple[str, str], float] = {}
+
+    def fire(self, shot: Shot) -> Hit:
+        """Carry out a shot, again with another time as long as it misses."""
+        self.ground.add(shot.drill)
+        begun = time.monotonic()
+        for attempt in range(ATTEMPTS):
+            before = self.ground.camera.take()
+            aim = _Aim(self, shot, shot.part(self.seed, attempt))
+            wrong = aim.fire() + (self._after(aim, before) if aim.run else [])
+            if aim.hit or wrong:
+                return Hit(shot.number, shot.drill, shot.whom, attempt, round(aim.after_s, 2), aim.status,
+                           round(time.monotonic() - begun, 1), tuple(wrong))
+        return Hit(shot.number, shot.drill, shot.whom, ATTEMPTS, 0.0, 0, round(time.monotonic() - begun, 1),
+                   (f"none of {ATTEMPTS} attempts hit",))
+
+    def took(self, shot: Shot, typical: float) -> float:
+        """Seconds of what a shot falls into: as it was here, or about."""
+        return self._took.get((shot.drill, shot.whom), typical)
+
+    def missed(self, shot: Shot, seconds: float) -> None:
+        """Learn how long it really takes."""
+        self._took[shot.drill, shot.whom] = seconds
+
+    def _after(self, aim: _Aim, before: Picture) -> list[str]:
+        """Recover, then look at everything; what is not as it was."""
+        run = aim.run
+        assert run is not None
+        finished = any(event.kind == "run.finished" for event in story(run).events)
+        wrong = [f"{aim.name} ended with {aim.status}"] if aim.status < 0 and not aim.at_program else []
+        recovered = self.ground.recover(run)
+        if aim.server and aim.server.is_down():  # nobody of Drillbook's took it down; who is on duty starts it
+            aim.server.start()
+            recovered = self.ground.recover(run)
+        wrong += [f"recovery ended with {recovered.status}: {recovered.output[-1500:]}"] if recovered.status else []
+        wrong += self.ground.wrong(run, before) + active_faults(run) + again(run)
+        told = result(run)
+        if told["residue"] or (told["verdict"] == "passed" and not finished):
+            wrong.append(f"the report says {told['verdict']}, residue {told['residue']}")
+        if wrong:
+            shutil.copytree(run, self.kept / run.name, dirs_exist_ok=True)
+        self.ground.forget(run)
+        return wrong
+
+
+class _Aim:
+    """One attempt: a run, and whom of it is killed when."""
+
+    def __init__(self, range_: Range, shot: Shot, part: float) -> None:
+        self._range, self._shot, self._part = range_, shot, part
+        self.run: Path | None = None
+        self.hit, self.after_s, self.status = False, 0.0, 0
+        self.server = Server(range_.ground.lab, *SERVERS[shot.drill]) if shot.whom == "server" else None
+        self.name = f"{shot.whom} of {shot.drill}"
+        self.at_program = shot.whom != "server"
+
+    def fire(self) -> list[str]:
+        """Begin a run and kill; what went wrong with the shot itself."""
+        ground = self._range.ground
+        known = set(Project(ground.root).runs())
+        program = Program(tasks.main, ["drill", self._shot.drill, "--inventory", "lab", "--quiet"], ground.root, ground.environment)
+        until = time.monotonic() + BEGIN_S
+        while program.runs and self.run is None and time.monotonic() < until:
+            self.run = next((run for run in Project(ground.root).runs() if run not in known and (run / FILE).is_file()), None)
+            time.sleep(LOOK_S)
+        if self.run is None:
+            program.kill()
+            return [f"no run began: {program.ended(BEGIN_S)}"]
+        {"controller": self._controller, "recovery": self._recovery, "server": self._server}[self._shot.whom](program)
+        return []
+
+    def _controller(self, program: Program) -> None:
+        ended, seconds = self._killed(program, TYPICAL_S.get(self._shot.drill, 20.0))
+        if not self.hit:
+            self._range.missed(self._shot, seconds)
+        self.status = ended.status
+
+    def _killed(self, program: Program, typical: float) -> tuple[Ended, float]:
+        """Kill a program after its part of the time, unless it ends before; how it ended, and after how long."""
+        begun, wanted = time.monotonic(), self._part * self._range.took(self._shot, typical)
+        _wait(lambda: not program.runs, begun + wanted)
+        self.after_s = time.monotonic() - begun
+        if program.runs:
+            program.kill()
+        else:
+            self.after_s = 0.0
+        ended = program.ended(RUN_S)
+        self.hit = ended.status == KILLED
+        return ended, time.monotonic() - begun
+
+    def _recovery(self, program: Program) -> None:
+        """The controller dies after it has begun to break something, and the recovery in the middle of its work."""
+        assert self.run is not None
+        _wait(lambda: not program.runs or any(self._changes()), time.monotonic() + RUN_S)
+        _wait(lambda: not program.runs, time.monotonic() + self._part * 997 % 1 * 5)
+        program.kill()
+        if program.ended(RUN_S).status != KILLED:
+            return
+        ground = self._range.ground
+        recovery = Program(tasks.main, ["drill.recover", self.run.name], ground.root, ground.environment)
+        ended, seconds = self._killed(recovery, RECOVERY_S)
+        if not self.hit:
+            self._range.missed(self._shot, seconds)
+        self.status = ended.status
+
+    def _changes(self) -> Iterator[bytes]:
+        """Lines of the journal that announce a fault, or any change where the drill has no fault."""
+        assert self.run is not None
+        lines = (self.run / FILE).read_bytes().splitlines()
+        faults = any(b'"phase":"inject"' in line for line in lines[:1])
+        return (line for line in lines if b'"kind":"intent"' in line and (not faults or b'"effect":"fault"' in line))
+
+    def _server(self, program: Program) -> None:
+        """The server dies at a random time after the restore has begun, or as soon after that as there is one."""
+        assert self.server is not None
+        _wait(lambda: not program.runs or self._reached("restore"), time.monotonic() + RUN_S)
+        begun = time.monotonic()
+        over = lambda: not program.runs or self._reached("verify")  # noqa: E731
+        _wait(over, begun + self._part * self._range.took(self._shot, RESTORE_S.get(self._shot.drill, 3.0)))
+        while not over() and not self.hit:
+            self.hit = self.server.kill()
+            time.sleep(LOOK_S)
+        self.after_s = time.monotonic() - begun
+        if not self.hit:
+            self._range.missed(self._shot, self.after_s)
+        self.status = program.ended(RUN_S).status
+
+    def _reached(self, phase: str) -> bool:
+        assert self.run is not None
+        return any(b'"kind":"step.started"' in line and f'"phase":"{phase}"'.encode() in line
+                   for line in (self.run / FILE).read_bytes().splitlines())
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server of a lab that a test kills as a crash does, and that somebody starts again."""
+
+    lab: Path
+    host: str
+    program: str
+
+    @property
+    def home(self) -> Path:
+        """The home of its host."""
+        return self.lab / self.host
+
+    def pids(self) -> Iterator[int]:
+        """PostgreSQL's by the data directories, the one that a restore makes first; others by their supervisor."""
+        if self.program != "postgresql":
+            yield (supervision.pids(self.home) or {}).get(self.program, 0)
+            return
+        for path in sorted(self.home.glob("pgdata*/postmaster.pid"), key=lambda path: path.parent.name == "pgdata"):
+            with _gone():
+                yield int(path.read_text().split()[0])
+
+    def kill(self) -> bool:
+        """End it with SIGKILL; False when there is none."""
+        for pid in self.pids():
+            if pid > 1:
+                with _gone():
+                    os.kill(pid, signal.SIGKILL)
+                    return True
+        return False
+
+    def is_down(self) -> bool:
+        """Should it run, and does not?"""
+        return self.host != "db-2" and not (supervision.pids(self.home) or {}).get(self.program)
+
+    def start(self) -> None:
+        """Start it, as who is on duty does."""
+        supervision.start(self.home, [self.program])
+        _wait(lambda: not self.is_down(), time.monotonic() + BEGIN_S)
+
+
+def _gone() -> contextlib.AbstractContextManager[None]:
+    return contextlib.suppress(OSError, ValueError, IndexError)
+
+
+def _wait(held: Callable[[], bool], until: float) -> None:
+    while not held() and (left := until - time.monotonic()) > 0:
+        time.sleep(min(LOOK_S, left))
