@@ -151,6 +151,51 @@ def test_only_after_a_restore_is_waited_for_what_it_brings_back(bench, monkeypat
     assert [argv[0] for argv in bench.acts()] == ["is"] * 3
 
 
+def test_what_was_not_restored_is_not_waited_for(bench, monkeypatch):
+    monkeypatch.setattr(revert, "PROOF_S", 30.0)
+    bench.intent(2, RESTORE)
+    begun = time.monotonic()
+    assert len(bench.put_back()) == 1
+    assert ([argv[0] for argv in bench.acts()], time.monotonic() - begun < 20) == (["is"], True)
+
+
+def done(bench, step, host):
+    bench.journal.append("done", {"facts": {}}, step=step, host=host)
+
+
+def begin(bench, phase):
+    bench.journal.append("phase.started", {"phase": phase})
+
+
+@pytest.mark.parametrize("compares", ["app", "other", ""])
+@pytest.mark.parametrize(("told", "counts"), [
+    # R and V: restore and verify begin; r, a and b: what was done; f: the comparison failed.
+    ("R r", False), ("R r V a", False), ("R r V a b", True), ("R r a b", True), ("R r f", False),
+    # A comparison counts that was made after the last restore began, and so does the restore itself.
+    ("R a b R r", False), ("R r R", None), ("R", None), ("", None)])
+def test_what_a_free_step_restored_counts_when_a_comparison_has_confirmed_it_since(bench, compares, told, counts):
+    free = {"action": "command.run", "hosts": ("a",), "params": {
+        "argv": ["look"], "effect": "write", "restores": {"service": "app", "from": "s3://backups/run"}}}
+    verify = {"action": "redis.matches", "params": {"service": compares}} if compares else {}
+    changed = {"restore.1": free, "verify.1": verify}
+    bench.stage.plan = bench.plan.model_copy(update={"steps": tuple(
+        one.model_copy(update=changed.get(one.id, {})) for one in bench.plan.steps)})
+    bench.intent(2, RESTORE, there=False)
+    for word in told.split():
+        if word in "RV":
+            bench.journal.append("phase.started", {"phase": "restore" if word == "R" else "verify"})
+        elif word == "f":
+            bench.failed("verify.1")
+        else:
+            bench.journal.append("done", {"facts": {}}, step="restore.1" if word == "r" else "verify.1",
+                                 host="b" if word == "b" else "a")
+    bench.restored()
+    left = bench.put_back()
+    assert (left == []) is (counts is None or (counts and compares == "app")), "a step that was left out restored nothing"
+    assert all(one.why.endswith("no comparison has shown that restore.1 command.run brought the content of app back")
+               for one in left)
+
+
 @pytest.mark.parametrize("restored", [True, False])
 def test_what_can_be_undone_is_looked_at_once(bench, monkeypatch, restored):
     monkeypatch.setattr(revert, "PROOF_S", 5.0)
@@ -251,9 +296,11 @@ def test_a_fault_that_is_proven_to_have_changed_nothing_needs_no_restore(bench, 
         host.on("is", lambda call: 1 // 0)
     if done:
         bench.journal.append("done", {"facts": {}}, step="inject.2", host="a")
-    if started:
-        bench.journal.append("step.started", {}, step="restore.1", host="b")
-    assert needs_restore(bench.stage, bench.journal.decisive()) is needed
+    if started == "left out":
+        bench.journal.append("skipped", {"why": "when: false"}, step="restore.1")
+    elif started:
+        bench.journal.append("step.started", {}, step="verify.1" if started == "other" else "restore.1", host="b")
+    assert needs_restore(bench.stage, bench.small.events) is needed
     assert [message for *_, message in bench.told("undone")] == how
 
 
