@@ -24,7 +24,7 @@ from drillbook.store import Reference, Store
 from drillbook.stored import StoredFile, sha256
 from drillbook.transfer import Carrier
 
-COMPRESSION = "gzip:1"  # the only one of pg_dump's whose files carry a checksum of their own
+COMPRESSION = "1"  # of gzip, the only one whose files carry a checksum of their own; `gzip:1` is unknown before 16
 ARCHIVE, GLOBALS, SCHEMA, CONFIG = "database", "globals.sql", "schema.sql", "config"
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from drillbook.action import Context, Facts, Read, Undo, Write
 from drillbook.actions.files.fields import HostPath, Location, ServiceName, refuse_dangerous
-from drillbook.archive import files, programs
+from drillbook.archive import files, programs, rights
 from drillbook.archive.files import ARCHIVE, Entry, Manifest
 from drillbook.backupset import BackupSet, taking
 from drillbook.errors import CommandFailed, CouldNotVerify, HostError, StepFailed
@@ -89,8 +89,10 @@ class Archive(Write):
                          "or archive less")
 
     def ready(self, ctx: Context) -> None:
-        """GNU tar with attributes, a way to carry files, and the store."""
+        """GNU tar with attributes, files that may be read, a way to carry them, and the store."""
         files.need_tar(ctx)
+        if self.known("path"):
+            rights.need_readable(ctx, files.resolve(ctx, self.path))
         Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
         if self.known("to"):
             Store(ctx.bucket(self.to)).check()
@@ -233,9 +235,11 @@ class Extract(Write):
                 ctx.host.run(("rm", "-rf", "--", place), deadline=Deadline.after(60))
 
     def ready(self, ctx: Context) -> None:
-        """GNU tar with attributes, and a way to carry files."""
+        """GNU tar with attributes, a way to carry files, and a place that the user may write, where it is known."""
         files.need_tar(ctx)
         Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
+        if self.known("path") and self.path is not None:
+            rights.need_place(ctx, files.resolve(ctx, self.path))
 
     def subject(self, ctx: Context) -> Identity | None:
         """The files that were extracted."""

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from drillbook.action import Context, Facts, Fault, Place, Read, Undo
 from drillbook.actions.files.fields import AbsolutePath, need_harmless, refuse_dangerous
+from drillbook.archive import rights
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
 
@@ -62,13 +63,14 @@ class Remove(Fault):
         return {"path": self._path, "kept": self._kept(ctx)}
 
     def ready(self, ctx: Context) -> None:
-        """There must be something to remove, at a place where that is allowed."""
+        """There must be something to remove, at a place where that is allowed and the user may."""
         if not self.known("path"):
             return
         need_harmless(self.path)
         if not ctx.run("sh", "-c", 'test -e "$1" || test -L "$1"', "sh", self._path).ok:
             raise NotReady(f"{ctx.host.name}: there is no {self.path} to remove",
                            hint="name a file or a folder that is there")
+        rights.need_place(ctx, self._path)
 
     @property
     def _path(self) -> str:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from drillbook.action import Context, Facts, Fault, Place, Undo
 from drillbook.actions.files.fields import HostPath, Location, ServiceName, need_harmless, refuse_dangerous
-from drillbook.archive import files, programs
+from drillbook.archive import files, programs, rights
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.identity import Identity
 from drillbook.store import Store
@@ -68,12 +68,13 @@ class Lose(Fault):
                              f"{answer['said']}")
 
     def ready(self, ctx: Context) -> None:
-        """There must be something to lose, at a place where that is allowed."""
+        """There must be something to lose, where that is allowed, and the user may delete it and give it back."""
         path = files.resolve(ctx, self.path)
         need_harmless(path)
         programs.need_python(ctx)
         if not ctx.run("test", "-e", path).ok:
             raise NotReady(f"{ctx.host.name}: there is no {path} to lose", hint="name a file or a folder that is there")
+        rights.need_deletable(ctx, path)
 
     def subject(self, ctx: Context) -> Identity | None:
         """The files that are deleted."""
@@ -177,13 +178,15 @@ class Corrupt(Fault):
         return number % (size - length + 1), length
 
     def ready(self, ctx: Context) -> None:
-        """There must be a file with content."""
+        """There must be a file with content, which the user may write, in a folder that they may write."""
         try:
             path = files.resolve(ctx, self.path)
             refuse_dangerous(path)
             self._size(ctx, path)
         except (StepFailed, CouldNotVerify) as error:
             raise NotReady(error.message) from None
+        rights.need_writable(ctx, path)
+        rights.need_place(ctx, _kept(ctx, path))
 
     def undo(self, ctx: Context) -> Undo:
         """Put back exactly those bytes, unless the file was replaced or changed there meanwhile."""

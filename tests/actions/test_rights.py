@@ -1,0 +1,102 @@
+"""What the user of a host may not do to files is known before anything runs: real owners, a real ordinary user."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from drillbook.actions.files.backup import Archive, Extract
+from drillbook.actions.files.basics import Remove
+from drillbook.actions.files.faults import Corrupt, Lose
+from drillbook.errors import HostError, NotReady, StepFailed
+from drillbook.services import Process
+from tests.actions.ground import Ground, is_root
+from tests.actions.test_faults_as_ordinary_user import NOBODY, PREFIX, Ordinary
+from tests.needs import need
+
+pytestmark = pytest.mark.skipif(not is_root(), reason="only root can make what belongs to others")
+
+
+@pytest.fixture
+def ground():
+    need("setpriv")
+    root = Path(tempfile.mkdtemp(prefix="drillbook-rights-", dir="/var/tmp"))  # pytest's own are root's alone
+    made = Ground(root, services={"app": Process(name="app", host="here")})
+    made.host, made.prefix = Ordinary("here", target=made.host.target), PREFIX
+    root.chmod(0o755)
+    os.chown(made.scratch, NOBODY, NOBODY)
+    yield made
+    made.close()
+    shutil.rmtree(root)
+
+
+def tree(ground, name, *, folder=0o755, owner=0, inner=0, mode=0o644):
+    """A folder as `/var`, with `www` in it: who owns what, and with what permissions."""
+    var = ground.root / name
+    (var / "www" / "sub").mkdir(parents=True)
+    (var / "www" / "page").write_text("content\n" * 20)
+    (var / "www" / "page").chmod(mode)
+    for path in (var / "www", var / "www" / "sub", var / "www" / "page"):
+        os.chown(path, inner, inner)
+    var.chmod(folder)
+    os.chown(var, owner, owner)
+    return var / "www"
+
+
+def early(kind, **known):
+    """An action whose other parameters are saved by earlier steps, as before anything runs."""
+    return kind.model_construct(**known)
+
+
+def wrong(ground, action):
+    with pytest.raises(NotReady) as told:
+        action.ready(ground.ctx())
+    assert told.value.hint
+    return told.value.message
+
+
+def test_a_folder_of_another_owner(ground):
+    """As /var/www, which root made: every one of them would fail in its middle."""
+    www = tree(ground, "var")
+    assert "var may not be written by nobody" in wrong(ground, Remove(path=str(www)))
+    with pytest.raises((HostError, StepFailed)):
+        Remove(path=str(www)).inject(ground.ctx())
+    assert "var may not be written by nobody" in wrong(ground, early(Lose, service="app", path=str(www)))
+    assert "var may not be written by nobody" in wrong(ground, early(Extract, service="app", path=str(www)))
+    assert "page may not be written by nobody" in wrong(ground, Corrupt(path=str(www / "page")))
+    early(Archive, service="app", path=str(www)).ready(ground.ctx())
+
+
+def test_owners_that_could_not_be_given_back(ground):
+    """The folder around it is ours, what lies in it is not: an archive would be extracted with our name."""
+    www = tree(ground, "srv", owner=NOBODY)
+    Remove(path=str(www)).ready(ground.ctx())
+    assert "www may not be written" in wrong(ground, early(Lose, service="app", path=str(www)))
+    for path in (www, www / "sub"):
+        os.chown(path, NOBODY, NOBODY)
+    assert "page belongs to another user" in wrong(ground, early(Lose, service="app", path=str(www)))
+
+
+def test_the_sticky_bit(ground):
+    www = tree(ground, "tmp", folder=0o1777)
+    assert "sticky bit" in wrong(ground, Remove(path=str(www)))
+    with pytest.raises((HostError, StepFailed)):
+        Remove(path=str(www)).inject(ground.ctx())
+    assert "sticky bit" in wrong(ground, early(Extract, service="app", path=str(www)))
+    early(Extract, service="app", path=str(ground.root / "tmp" / "other")).ready(ground.ctx())
+
+
+def test_what_cannot_be_read_is_not_archived(ground):
+    www = tree(ground, "closed", owner=NOBODY, mode=0o600)
+    assert "page cannot be read by nobody" in wrong(ground, early(Archive, service="app", path=str(www)))
+
+
+def test_what_is_the_users_own_is_ready(ground):
+    www = tree(ground, "own", owner=NOBODY, inner=NOBODY)
+    for action in (early(Lose, service="app", path=str(www)), early(Extract, service="app", path=str(www)),
+                   early(Archive, service="app", path=str(www)), Corrupt(path=str(www / "page")), Remove(path=str(www))):
+        action.ready(ground.ctx())
+    ground.cycle(Remove(path=str(www)))
+    ground.cycle(Corrupt(path=str(www / "page")))
