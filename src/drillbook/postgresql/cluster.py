@@ -17,6 +17,7 @@ from drillbook.errors import CouldNotVerify, HostError, StepFailed
 from drillbook.findings import finding
 from drillbook.host import Deadline
 from drillbook.manager import manager_of
+from drillbook.postgresql import ownership
 from drillbook.postgresql.connection import connected, one, reason
 from drillbook.postgresql.manifest import Database
 from drillbook.postgresql.tools import Tools
@@ -241,22 +242,24 @@ def starting(ctx: Context, tools: Tools) -> Iterator[None]:
     """
     with ThreadPoolExecutor(1, thread_name_prefix="start") as pool:
         started = pool.submit(start, ctx, tools)
-        await_writable(ctx, tools.service, started)
+        await_writable(ctx, tools, started)
         yield
         started.result()
 
 
-def await_writable(ctx: Context, service: Postgres, started: Future[None]) -> None:
+def await_writable(ctx: Context, tools: Tools, started: Future[None]) -> None:
     """Wait until the server is out of recovery and takes a write, or its start failed.
 
-    Raises StepFailed, also at the deadline; HostError, Cancelled.
+    Nothing is written into another server that answers in its place. Raises StepFailed, also at the deadline; HostError,
+    Cancelled.
     """
-    last = ""
+    last, service = "", tools.service
     while True:
         if started.done():
             started.result()
         try:
             with connected(ctx, service, database="postgres") as session:
+                ownership.must_answer(session, tools)
                 prove_writable(session)
                 return
         except (psycopg.Error, HostError) as error:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from drillbook.action import Context, Facts
 from drillbook.errors import NotReady, StepFailed
 from drillbook.findings import finding
-from drillbook.postgresql import cluster, timelines, wal
+from drillbook.postgresql import cluster, ownership, timelines, wal
 from drillbook.postgresql.basebackup import BaseManifest, Extracted, read
 from drillbook.postgresql.connection import Connection, connected, one
 from drillbook.postgresql.dump import failing
@@ -93,6 +93,7 @@ class Recovery:
                     begun = time.monotonic()
                     with cluster.starting(self.ctx, self.tools), \
                             connected(self.ctx, self.service, database="postgres") as session:
+                        ownership.must_answer(session, self.tools)
                         self.stages.seconds["replay"] = round(time.monotonic() - begun, 3)
                         recovered = self._settle(session, least)
                 return self._facts(manifest, len(files), recovered)
@@ -109,6 +110,7 @@ class Recovery:
     def _lay_down(self, manifest: BaseManifest, received: Received | None, files: Sequence[str], scratch: str) -> None:
         """Make the data directory, with the log in it."""
         self._need_room(manifest)
+        ownership.must_be_free(self.ctx, self.tools)
         backup = Extracted(self.ctx, self.store, self.origin)
         with self.stages.time("fetch"):
             folder = backup.fetch(manifest, scratch)

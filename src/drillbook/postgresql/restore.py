@@ -17,7 +17,7 @@ from drillbook.action import Context, Facts
 from drillbook.errors import HostError, StepFailed
 from drillbook.findings import finding
 from drillbook.host import Deadline
-from drillbook.postgresql import access, cluster, temporary
+from drillbook.postgresql import access, cluster, ownership, temporary
 from drillbook.postgresql.connection import Connection, connected
 from drillbook.postgresql.dump import ARCHIVE, CONFIG, GLOBALS, failing
 from drillbook.postgresql.manifest import Database, Manifest
@@ -78,6 +78,8 @@ class Restore:
         begun = time.monotonic()
         fresh = self._target(backup, folder)
         with cluster.starting(self.ctx, self.tools), connected(self.ctx, self.service, database="postgres") as session:
+            ownership.must_answer(session, self.tools)
+            ownership.asked_on_host(self.tools)
             self.stages.seconds["cluster"] = round(time.monotonic() - begun, 3)
             if not self._done_before(session):
                 self._bring_back(session, backup, folder, fresh=fresh)
@@ -142,6 +144,7 @@ class Restore:
             raise self._not_clean(f"{self.service.data_directory} is not empty, as a temporary cluster needs it")
         fresh = found != "cluster"
         if fresh:
+            ownership.must_be_free(self.ctx, self.tools)
             with cluster.made_aside(self.tools, self.ctx.run_id) as made:
                 cluster.create(made, backup.database)
                 if self.temporary:

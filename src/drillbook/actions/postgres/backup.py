@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from drillbook import stored
 from drillbook.action import Context, Facts, Place, Read, Undo, Write
-from drillbook.actions.postgres.fields import ServiceName, need_unit
+from drillbook.actions.postgres.fields import ServiceName, need_ownership
 from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.identity import Identity
@@ -147,7 +147,7 @@ class Restore(Write):
         return Restoring(ctx, service, store, origin, self.closed, self.jobs, self.temporary).run()
 
     def ready(self, ctx: Context) -> None:
-        """Tools on the host, the data directory's owner, a way to carry the files, the store, and room for the database."""
+        """Tools on the host, the owner of the data directory, its unit and server, a way to carry, the store, and room."""
         service = ctx.service(self.service, Postgres)
         tools = Tools.of(ctx, service, ctx.host)
         tools.need(("pg_restore", "psql", "initdb", "vacuumdb"), 0)
@@ -159,8 +159,7 @@ class Restore(Write):
         if self.temporary and found not in ("absent", "empty"):
             raise NotReady(f"{ctx.host.name}: {service.data_directory} is not empty, as a temporary cluster needs it",
                            hint="look whose it is; a spare is empty between drills")
-        if service.unit:
-            need_unit(ctx, service)
+        need_ownership(ctx, service)
         if self.known("from_"):
             Store(ctx.bucket(self.from_)).check()
         self._need_room(ctx, service, tools)

@@ -8,11 +8,11 @@ import psycopg
 from pydantic import Field
 
 from drillbook.action import Context, Facts, Fault, Undo
-from drillbook.actions.postgres.fields import ServiceName, need_unit
+from drillbook.actions.postgres.fields import ServiceName, need_ownership, need_unit
 from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.identity import Identity
 from drillbook.manager import manager_of
-from drillbook.postgresql import access, cluster, identity
+from drillbook.postgresql import access, cluster, identity, ownership
 from drillbook.postgresql.connection import answers, connected, reason
 from drillbook.postgresql.tools import Tools
 from drillbook.services import Postgres
@@ -40,11 +40,15 @@ class LoseData(Fault):
         tools = Tools.of(ctx, service, ctx.host)
         if (why := self._not_covered(ctx, service)):
             raise StepFailed(f"{why}; nothing was lost")
+        try:
+            ownership.must_own(ctx, tools)
+        except CouldNotVerify as error:
+            raise StepFailed(f"{error.message}; nothing was lost") from error
         pid, removed = cluster.lose(tools)
         return {"pid": pid, "data_directory": service.data_directory, "files": removed.files, "bytes": removed.bytes}
 
     def ready(self, ctx: Context) -> None:
-        """There must be a cluster to lose."""
+        """There must be a cluster to lose, of this unit, and it must be the one that answers at the port."""
         service = ctx.service(self.service, Postgres)
         try:
             found = cluster.state(Tools.of(ctx, service, ctx.host))
@@ -53,6 +57,7 @@ class LoseData(Fault):
         if found != "cluster":
             raise NotReady(f"{ctx.host.name}: {service.data_directory} is {found}, not the data directory of a cluster",
                            hint="check `data_directory` of the service in the inventory")
+        need_ownership(ctx, service)
         if why := self._not_covered(ctx, service):
             raise NotReady(why, hint=f"prove a `postgres.base_backup` with `{_WHOLE}` and restore with `postgres.recover`, "
                                      "or let the cluster hold one database")
@@ -99,10 +104,13 @@ class LoseData(Fault):
 
 
 def _holds_its_database(ctx: Context, service: Postgres) -> bool:
-    """Whether the server has the service's database. Raises CouldNotVerify."""
+    """Whether the server of the data directory has the service's database. Raises CouldNotVerify."""
     try:
         with connected(ctx, service, database="postgres") as session:
+            ownership.must_answer(session, Tools.of(ctx, service, ctx.host))
             return access.exists(session, service.database)
+    except StepFailed as error:
+        raise CouldNotVerify(error.message) from error
     except (psycopg.Error, HostError) as error:
         raise CouldNotVerify(f"{service.name} cannot be asked for its database: {reason(error)}") from error
 
@@ -122,9 +130,11 @@ class Stop(Fault):
         return {"unit": service.unit, "mode": self.mode}
 
     def ready(self, ctx: Context) -> None:
-        """The unit must be known to its manager."""
+        """The unit must be known to its manager; where the data directory decides, it must be that of the server."""
         service = ctx.service(self.service, Postgres)
-        if service.unit:
+        if self.mode == "immediate" or not service.unit:
+            need_ownership(ctx, service)
+        else:
             need_unit(ctx, service)
 
     def undo(self, ctx: Context) -> Undo:

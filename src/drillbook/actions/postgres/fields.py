@@ -9,6 +9,8 @@ from pydantic import Field
 from drillbook.action import Context
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.manager import manager_of
+from drillbook.postgresql import ownership
+from drillbook.postgresql.tools import Tools
 from drillbook.services import Postgres
 
 ServiceName = Annotated[str, Field(description="The PostgreSQL service in the inventory.")]
@@ -18,5 +20,13 @@ def need_unit(ctx: Context, service: Postgres) -> None:
     """Raise NotReady unless the service manager knows the unit of ``service``."""
     try:
         manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
+    except CouldNotVerify as error:
+        raise NotReady(error.message, hint=error.hint) from error
+
+
+def need_ownership(ctx: Context, service: Postgres) -> None:
+    """Raise NotReady unless data directory, unit and the server at the port of ``service`` are shown to belong together."""
+    try:
+        ownership.must_own(ctx, Tools.of(ctx, service, ctx.host))
     except CouldNotVerify as error:
         raise NotReady(error.message, hint=error.hint) from error

@@ -11,7 +11,7 @@ from pydantic import Field
 from drillbook import stored
 from drillbook.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.actions.postgres.backup import PartSize
-from drillbook.actions.postgres.fields import ServiceName, need_unit
+from drillbook.actions.postgres.fields import ServiceName, need_ownership
 from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.hostfaults.target import need
@@ -289,7 +289,7 @@ class Recover(Write):
                         self.reach).run()
 
     def ready(self, ctx: Context) -> None:
-        """Tools on the host, the data directory's owner, a way to carry the files, and the store."""
+        """Tools on the host, the owner of the data directory, its unit and server, a way to carry, and the store."""
         service = ctx.service(self.service, Postgres)
         tools = Tools.of(ctx, service, ctx.host)
         tools.need(("initdb", *(("pg_waldump",) if not self.known("wal") or self.wal else ())), 0)
@@ -298,8 +298,7 @@ class Recover(Write):
             cluster.state(tools)
         except CouldNotVerify as error:
             raise NotReady(error.message, hint=error.hint) from error
-        if service.unit:
-            need_unit(ctx, service)
+        need_ownership(ctx, service)
         if self.known("from_"):
             Store(ctx.bucket(self.from_)).check()
 

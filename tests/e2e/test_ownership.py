@@ -1,0 +1,31 @@
+"""A service whose host in the inventory is the wrong one of two: the drill is refused, nothing is touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from drillbook.result import Verdict
+from tests.e2e.test_restore_crashed import postmaster
+
+
+def begins(inventory):
+    """The lines of the service ``database``, and where they begin."""
+    start = inventory.index("  database:\n")
+    return inventory[start:inventory.index("\n  spare:", start)]
+
+
+def test_the_wrong_one_of_two_hosts_loses_nothing(bench):
+    """Both are folders of one machine: the data directory is there, and the unit of that name is another server's."""
+    path = bench.project.root / "inventory" / "lab.yml"
+    text = path.read_text()
+    lines = begins(text)
+    assert "host: db-1" in lines
+    path.with_name("wrong.yml").write_text(text.replace(lines, lines.replace("host: db-1", "host: db-2")))
+    inventory, pid = bench.project.inventory("wrong"), postmaster(bench)
+    _, view = bench.run(bench.plan("postgres-lost", inventory=inventory), inventory=inventory)
+    assert (view.result.verdict, view.result.exit) == (Verdict.REFUSED, 4), view.result.reason
+    assert "it is not of the unit postgresql" in str(view.result.findings)
+    assert postmaster(bench) == pid
+    assert (Path(str(bench.value("data.db-1"))) / "PG_VERSION").exists()
+    with bench.admin() as connection:
+        assert connection.execute("SELECT count(*) FROM documents").fetchone()[0] >= 20_000
