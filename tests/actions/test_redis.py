@@ -3,6 +3,9 @@
 import contextlib
 import hashlib
 import json
+import os
+import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -12,6 +15,7 @@ import redis
 
 from drillbook.action import find
 from drillbook.errors import Cancelled, CouldNotVerify, HostError, NotReady, StepFailed
+from drillbook.keyspace.connection import connected
 from drillbook.keyspace.content import mark_of, text_of
 from drillbook.services import Redis
 from drillbook.values import Secret
@@ -422,6 +426,62 @@ def test_what_was_not_there_before_an_aborted_restore_is_not_there_after_it(cach
         assert not list(cache.data.glob("append*"))
         assert cache.strays() == []
         assert action.active(ctx) is False
+
+
+def test_a_restore_that_is_killed_while_it_writes_leaves_the_old_files_in_their_place(cache, saved):
+    """The host dies, or the command is killed: who starts the server then has all of the old keys, never half or none."""
+    from drillbook.keyspace.restore import _REPLACE
+
+    cache.client().set("only:now", "1")
+    before, ctx = cache.client().dbsize(), cache.context()
+    action = cache.action("redis.restore", **{"from": saved["location"]})
+    undo, kept = action.undo(ctx), cache.data / f"drillbook-{ctx.run_id}-kept"
+    cache.ctl("stop", "cache")
+    names = (str(kept), str(cache.data), "dump.rdb", "appendonlydir", "appendonly.aof")
+    with subprocess.Popen(["sh", "-c", _REPLACE, "sh", *names], stdin=subprocess.PIPE, start_new_session=True) as child:
+        child.stdin.write(b"REDIS0011 and half of the rest")
+        child.stdin.flush()
+        until = time.monotonic() + 20
+        while not any(path.stat().st_size for path in cache.data.rglob("dump.rdb")) and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        os.killpg(child.pid, signal.SIGKILL)
+    cache.start()
+    assert (cache.client().get("only:now"), cache.client().dbsize()) == (b"1", before)
+    assert action.active(ctx) is True
+    for argv in undo.commands:
+        ctx.run(*argv).check()
+    cache.answering()
+    assert cache.client().dbsize() == before
+    assert action.active(ctx) is False
+    assert cache.strays() == []
+
+
+def test_the_server_of_another_unit_at_the_port_is_left_alone(cache, saved, tmp_path_factory):
+    """The inventory names the port of one server and the unit of another on the same machine."""
+    with unit(tmp_path_factory.mktemp("other")) as other:
+        other.client().set("theirs", "1")
+        cache.client().set("only:now", "1")
+        ctx = cache.context()
+        ctx.services["cache"] = cache.service.model_copy(update={"port": other.service.port})
+        action = cache.action("redis.restore", **{"from": saved["location"]})
+        with pytest.raises(NotReady, match="is not of the unit cache"):
+            action.ready(ctx)
+        pids = cache.ctl("pid", "cache"), other.ctl("pid", "cache")
+        with pytest.raises(StepFailed, match="is not of the unit cache"):
+            action.run(ctx)
+        assert (cache.ctl("pid", "cache"), other.ctl("pid", "cache")) == pids, "nothing was stopped"
+        assert (other.client().get("theirs"), cache.client().get("only:now")) == (b"1", b"1")
+
+
+def test_the_server_of_another_folder_is_not_the_one_that_is_restored(cache, saved):
+    """As where `host` is the wrong one of two machines that look alike: the process is not here."""
+    from drillbook.keyspace import ownership
+
+    with connected(cache.context(), cache.service) as session:
+        ownership.must_own(cache.context(), session, cache.service, str(cache.data))
+        with pytest.raises(CouldNotVerify, match="is not the one that works in"):
+            ownership.must_own(cache.context(), session, cache.service, str(cache.folder))
 
 
 def test_a_save_that_fails_leaves_nothing(place, cache, saved):

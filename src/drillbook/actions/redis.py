@@ -12,14 +12,13 @@ from drillbook.action import Context, Facts, Fault, Place, Read, Undo, Write
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.identity import Identity
-from drillbook.keyspace import content, identity, server, trial
+from drillbook.keyspace import content, identity, ownership, server, trial
 from drillbook.keyspace import manifest as manifests
 from drillbook.keyspace.compare import compare
 from drillbook.keyspace.connection import Session, connected
 from drillbook.keyspace.proof import Proof, scratch
 from drillbook.keyspace.restore import Restore as Restoring
 from drillbook.keyspace.save import Backup, as_owner
-from drillbook.manager import manager_of
 from drillbook.services import Redis
 from drillbook.store import Reference, Store, Uri
 from drillbook.transfer import PART_LEAST, Carrier
@@ -277,15 +276,12 @@ class Restore(Write):
         return self._restoring(ctx).run()
 
     def ready(self, ctx: Context) -> None:
-        """The unit, a way to carry the file, and the store."""
+        """The unit, which must run the server at the port, a way to carry the file, and the store."""
         service = ctx.service(self.service, Redis)
         if not service.unit:
             raise NotReady(f"the service {self.service!r} names no `unit` in the inventory",
                            hint="a server reads its files when it starts: add `unit:` with its name in the service manager")
-        try:
-            manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
-        except CouldNotVerify as error:
-            raise NotReady(error.message, hint=error.hint) from error
+        ownership.ready(ctx, service)
         Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
         if self.known("from_"):
             Store(ctx.bucket(self.from_)).check()

@@ -17,7 +17,7 @@ from drillbook.errors import CouldNotVerify, DrillbookError, StepFailed
 from drillbook.findings import finding
 from drillbook.host import Deadline
 from drillbook.keyspace import manifest as manifests
-from drillbook.keyspace import server
+from drillbook.keyspace import ownership, server
 from drillbook.keyspace.connection import connected
 from drillbook.keyspace.manifest import RDB, Manifest, Place
 from drillbook.keyspace.proof import Proof, scratch
@@ -27,11 +27,18 @@ from drillbook.services import Redis
 from drillbook.store import Reference, Store
 
 PUT_BACK_S = 60.0
+# The new files are whole and on disk before the old ones leave their place: who starts the server meanwhile has those.
 # The first set of files that is kept stays kept: it is what was there before the drill, also when this is done again.
 # What was not there is noted, so that it is not there again when the old files are put back.
 _REPLACE = """set -eu
 umask 077
-kept=$1 directory=$2 rdb=$3 folder=$4 aof=$5
+kept=$1 directory=$2 rdb=$3 folder=$4 aof=$5 new=$1.in
+rm -rf -- "$new"
+mkdir -p -- "$new/$folder"
+cat > "$new/$rdb"
+cp -- "$new/$rdb" "$new/$folder/$aof.1.base.rdb"
+printf 'file %s.1.base.rdb seq 1 type b\\n' "$aof" > "$new/$folder/$aof.manifest"
+sync
 if ! test -d "$kept"; then
   mkdir -p -- "$kept.new"
   for name in "$rdb" "$folder"; do
@@ -41,10 +48,9 @@ if ! test -d "$kept"; then
   mv -- "$kept.new" "$kept"
 fi
 rm -rf -- "${directory:?}/$rdb" "${directory:?}/$folder"
-mkdir -- "$directory/$folder"
-cat > "$directory/$rdb"
-cp -- "$directory/$rdb" "$directory/$folder/$aof.1.base.rdb"
-printf 'file %s.1.base.rdb seq 1 type b\\n' "$aof" > "$directory/$folder/$aof.manifest"
+mv -- "$new/$folder" "$directory/$folder"
+mv -- "$new/$rdb" "$directory/$rdb"
+rmdir -- "$new"
 sync
 """
 _PUT_BACK = """set -eu
@@ -65,9 +71,9 @@ for old in "$kept.new" "$kept"; do
   done
   rm -rf -- "$old"
 done
-rm -rf -- "$kept.done"
+rm -rf -- "$kept.done" "$kept.in"
 """
-_KEPT = 'test -d "$1" || test -d "$1.new" || test -d "$1.done"'
+_KEPT = 'test -d "$1" || test -d "$1.new" || test -d "$1.done" || test -d "$1.in"'
 # In one step: half of the old files is never taken for all of them by a revert.
 _FORGET = 'rm -rf -- "$1.done" && mv -- "$1" "$1.done" && rm -rf -- "$1.done"'
 _STOP = """user=$1 kept=$2
@@ -109,7 +115,7 @@ class Restore:
     def place(self, backup: Manifest | None = None) -> Place:
         """Where the server keeps its files: as it says itself, or as it said when the backup was taken.
 
-        Raises CouldNotVerify when neither can tell.
+        Raises CouldNotVerify when neither can tell, and when the server that answers is not the unit's on this host.
         """
         try:
             with connected(self.ctx, self.service) as session:
@@ -118,7 +124,9 @@ class Restore:
             return self._remembered(backup or manifests.read(self.store, self.origin), error)
         with connected(self.ctx, self.service) as session:
             server.must_be_master(session, self.service)
-            return server.place(session, self.service)
+            found = server.place(session, self.service)
+            ownership.must_own(self.ctx, session, self.service, found.directory)
+            return found
 
     def _remembered(self, backup: Manifest, why: CouldNotVerify) -> Place:
         if backup.service == self.service.name:
@@ -140,7 +148,7 @@ class Restore:
             found = server.loaded(self.ctx, self.service)
             self._timed("load", begun)
             self._must_be_all(backup, found)
-            appends = self._settled()
+            appends = self._settled(place)
         except BaseException:
             self._give_up(place)
             raise
@@ -164,9 +172,10 @@ class Restore:
                 finding("restore-errors", title=self.service.name, wanted=f"{backup.loaded} keys loaded",
                         measured=f"{found} keys loaded", host=self.ctx.host.name)])
 
-    def _settled(self) -> bool:
-        """Does the server append to a file? Its own setting, now that it runs."""
+    def _settled(self, place: Place) -> bool:
+        """Does the server append to a file? Its own setting, now that it runs, and is the one that has the new files."""
         with connected(self.ctx, self.service) as session:
+            ownership.must_own(self.ctx, session, self.service, place.directory)
             return server.place(session, self.service).appends
 
     def _owner(self, *argv: str) -> None:
