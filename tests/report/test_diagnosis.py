@@ -1,7 +1,7 @@
 """The diagnosis in reports: one drill's causes, and over a suite what was injected against what was diagnosed."""
 
 from drillbook.report import diagnosis, html, markdown
-from drillbook.result import DiagnosisResult
+from drillbook.result import DiagnosisResult, FaultResult, Injection
 from tests.report import samples
 
 CAUSE = {"cause": "port-taken", "title": "Somebody holds the port", "impact": "unavailable", "subject": "api", "service": "api", "score": 8,
@@ -9,11 +9,12 @@ CAUSE = {"cause": "port-taken", "title": "Somebody holds the port", "impact": "u
          "unseen": [], "remedy": "end it", "step": None}
 
 
-def diagnosed(expected, found, **more):
+def diagnosed(expected, found, injection=Injection.INJECTED, **more):
     values = {"service": "api", "expected": expected, "found": found, "correct": expected == found,
               "seconds": None if found is None else 2.5, "error_s": None if found is None else 0.001, **more}
     view = samples.passed()
-    return view.model_copy(update={"result": view.result.model_copy(update={"diagnosis": DiagnosisResult(**values)})})
+    return view.model_copy(update={"result": view.result.model_copy(update={
+        "diagnosis": DiagnosisResult(**values), "faults": (FaultResult(step="inject.1", host="app-1", injection=injection),)})})
 
 
 def test_one_run_shows_what_spoke_for_and_against():
@@ -52,3 +53,12 @@ def test_the_table_of_a_suite_marks_its_diagonal():
         assert "Injected and diagnosed" in shown_text
         assert "✓ 2" in shown_text
     assert "Injected and diagnosed" not in html.render_suite(*samples.suite())
+
+
+def test_what_was_not_injected_was_not_missed_by_its_diagnosis():
+    """A drill that is not run here, refused, or stopped before its fault."""
+    assert diagnosis.confusion([diagnosed("api-down", None, Injection.NOT), diagnosed("api-down", None, Injection.NEVER)]) is None
+    found = diagnosis.confusion([diagnosed("api-down", "api-down"), diagnosed("port-taken", None, Injection.NOT),
+                                 diagnosed("env-missing", None, Injection.UNKNOWN)])
+    assert [row for row, _ in found.rows] == ["api-down", "env-missing"]
+    assert found.sentence == "1 of 2 diagnoses named the cause that was injected."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drillbook.report.figures import one_line
-from drillbook.result import DiagnosisResult, RunView
+from drillbook.result import DiagnosisResult, Injection, RunView
 
 NOT_DIAGNOSED = "not diagnosed"
 """The column of drills that did not get as far as their diagnosis."""
@@ -73,8 +73,8 @@ def _remedy(suspect: Mapping[str, Any]) -> str:
 
 
 def confusion(views: Sequence[RunView]) -> Confusion | None:
-    """Injected against diagnosed, over the drills that plan a diagnosis; None when none does."""
-    found = [view.result.diagnosis for view in views if view.result.diagnosis is not None]
+    """Injected against diagnosed, over the drills that plan a diagnosis and injected its cause; None when none did."""
+    found = [view.result.diagnosis for view in views if view.result.diagnosis is not None and _injected(view)]
     if not found:
         return None
     pairs = [(one.expected, NOT_DIAGNOSED if one.found is None else one.found) for one in found]
@@ -84,6 +84,11 @@ def confusion(views: Sequence[RunView]) -> Confusion | None:
     rows = [(row, [Cell(column, pairs.count((row, column)), row == column) for column in columns]) for row in injected]
     right = sum(one.correct for one in found)
     return Confusion(columns, rows, f"{right} of {len(found)} diagnoses named the cause that was injected.")
+
+
+def _injected(view: RunView) -> bool:
+    """True unless every fault of the run is known not to have happened."""
+    return not view.result.faults or any(one.injection not in (Injection.NOT, Injection.NEVER) for one in view.result.faults)
 
 
 def cell_text(cell: Cell) -> str:
