@@ -8,14 +8,18 @@ import json
 import os
 import shutil
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import psycopg
+
 from drillbook import tasks
 from drillbook.journal import FILE
 from drillbook.lab import supervision
+from drillbook.lab.layout import ADDRESS, Lab
 from drillbook.project import Project
 from tests.matrix.ground import Ground, active_faults, again, result, story
 from tests.matrix.picture import Picture
@@ -29,7 +33,7 @@ SERVERS = {
     "objects-deleted": ("store-1", "s3"), "object-corrupted": ("store-1", "s3")}
 """The server to which the restore of a drill writes: the host, and the name of its program there."""
 ATTEMPTS = 12
-RUN_S, BEGIN_S, LOOK_S = 300.0, 60.0, 0.02
+RUN_S, BEGIN_S, LOOK_S = 300.0, 60.0, 0.03
 KILLED = -signal.SIGKILL
 
 
@@ -136,6 +140,7 @@ class _Aim:
     def __init__(self, range_: Range, shot: Shot, part: float) -> None:
         self._range, self._shot, self._part = range_, shot, part
         self.run: Path | None = None
+        self._read: list[bytes] = []
         self.hit, self.after_s, self.status = False, 0.0, 0
         self.server = Server(range_.ground.lab, *SERVERS[shot.drill]) if shot.whom == "server" else None
         self.name = f"{shot.whom} of {shot.drill}"
@@ -192,8 +197,7 @@ class _Aim:
 
     def _changes(self) -> Iterator[bytes]:
         """Lines of the journal that announce a fault, or any change where the drill has no fault."""
-        assert self.run is not None
-        lines = (self.run / FILE).read_bytes().splitlines()
+        lines = self._lines()
         faults = any(b'"phase":"inject"' in line for line in lines[:1])
         return (line for line in lines if b'"kind":"intent"' in line and (not faults or b'"effect":"fault"' in line))
 
@@ -202,7 +206,10 @@ class _Aim:
         assert self.server is not None
         _wait(lambda: not program.runs or self._reached("restore"), time.monotonic() + RUN_S)
         begun = time.monotonic()
-        over = lambda: not program.runs or self._reached("verify")  # noqa: E731
+
+        def over() -> bool:
+            return not program.runs or self._reached("verify")
+
         _wait(over, begun + self._part * self._range.took(self._shot, RESTORE_S.get(self._shot.drill, 3.0)))
         while not over() and not self.hit:
             self.hit = self.server.kill()
@@ -213,9 +220,15 @@ class _Aim:
         self.status = program.ended(RUN_S).status
 
     def _reached(self, phase: str) -> bool:
+        return any(b'"kind":"step.started"' in line and f'"phase":"{phase}"'.encode() in line for line in self._lines())
+
+    def _lines(self) -> list[bytes]:
+        """The journal until now; read on from where it ended the last time."""
         assert self.run is not None
-        return any(b'"kind":"step.started"' in line and f'"phase":"{phase}"'.encode() in line
-                   for line in (self.run / FILE).read_bytes().splitlines())
+        with (self.run / FILE).open("rb") as file:
+            file.seek(sum(map(len, self._read)))
+            self._read += [line for line in file.readlines() if line.endswith(b"\n")]
+        return self._read
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,9 +267,22 @@ class Server:
         return self.host != "db-2" and not (supervision.pids(self.home) or {}).get(self.program)
 
     def start(self) -> None:
-        """Start it, as who is on duty does."""
+        """Start it, as who is on duty does, and wait until it takes connections again."""
         supervision.start(self.home, [self.program])
-        _wait(lambda: not self.is_down(), time.monotonic() + BEGIN_S)
+        _wait(lambda: not self.is_down() and self._answers(), time.monotonic() + BEGIN_S)
+
+    def _answers(self) -> bool:
+        lab = Lab.read(self.lab)
+        assert lab is not None
+        try:
+            if self.program == "postgresql":
+                psycopg.connect(host=ADDRESS, port=lab.port(f"postgres.{self.host}"), dbname="postgres", user="postgres",
+                                password=lab.secret("pg_admin"), connect_timeout=5).close()
+            else:
+                socket.create_connection((ADDRESS, lab.port(self.program)), timeout=5).close()
+        except (OSError, psycopg.Error):
+            return False
+        return True
 
 
 def _gone() -> contextlib.AbstractContextManager[None]:
