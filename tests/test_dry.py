@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from drillbook import tasks
+from drillbook import rehearsal, tasks
+from drillbook.action import Effect, Undo
+from drillbook.intents import Intent
 from tests.program import PROGRAM, Folder, fault, step
+from tests.test_recovery_machine import step as lose
 
 ROOT = Path(__file__).parent.parent
 BREAK = fault(["touch", "DIR/broken"], ["rm", "-f", "DIR/broken"], ["test", "-e", "DIR/broken"])
@@ -191,3 +194,9 @@ def test_the_pages_are_written_in_a_checkout_alone(tmp_path):
     done = subprocess.run([*PROGRAM, "docs"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, "findings.md" in done.stdout) == (0, True), done.stderr
     assert (tmp_path / "docs" / "findings.md").read_text() == (ROOT / "docs" / "findings.md").read_text()
+
+
+@pytest.mark.parametrize(("from_backup", "said"), [(True, "from the backup that the run proved"), (False, "as the drill says")])
+def test_a_dry_recovery_says_what_it_would_restore_from(from_backup, said):
+    lost = Intent(1, lose("inject", 1, "lose"), "db-1", {}, Effect.FAULT, Undo.by_restore("it is gone"), settled=False)
+    assert said in rehearsal._undo(lost, from_backup)

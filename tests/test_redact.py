@@ -85,3 +85,28 @@ def test_values_are_hidden_in_keys_and_at_every_depth():
     redactor = Redactor(["hunter2"])
     assert redactor.value({"hunter2": [("x", "hunter2"), {"n": 1, "none": None, "deep": {"hunter2!": True}}]}) == {
         "***": [["x", "***"], {"n": 1, "none": None, "deep": {"***!": True}}]}
+
+
+OVER = ["abcdef", "defghi", "hijkl", "xyzw"]
+
+
+@pytest.mark.parametrize("text", ["abcdefghi", "abcdefghijkl", "-abcdefghi-", "abcdefabcdefghi"])
+def test_secrets_that_lie_over_one_another_leave_no_tail(text):
+    for redact in (Redactor(OVER).text, lambda one: Redactor(OVER).data(one.encode()).decode()):
+        assert not set(redact(text)) & set("abcdefghijkl"), redact(text)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 100])
+def test_nor_in_a_stream_wherever_it_is_cut(size):
+    text = b"1 abcdefghijkl 2 defghi 3 xyzwxyzw 4" * 9
+    file, writer = streamed(OVER, [text[at:at + size] for at in range(0, len(text), size)])
+    writer.finish()
+    assert file.getvalue().replace(b"******", b"***") == b"1 *** 2 *** 3 *** 4" * 9
+
+
+def test_a_stream_of_one_secret_over_another_is_not_kept_back_for_ever():
+    file, writer = streamed(["aaaa"], [b"a" * 50] * 2000)
+    assert len(writer._kept) <= 4 * len("aaaa")
+    writer.write(b"-aaa-")
+    assert writer.finish()
+    assert file.getvalue() == b"***-aaa-"

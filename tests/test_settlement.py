@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from drillbook import closing, conduct, inventory, plan, spec, tasks
+from drillbook.desk import recovered
 from drillbook.host import Deadline
 from drillbook.journal import FILE, Journal, read
 from drillbook.leases import Lease
@@ -17,6 +18,7 @@ from drillbook.recovery import in_the_way, needs_recovery
 from drillbook.redact import Redactor
 from tests.needs import need
 from tests.program import VERIFY, here
+from tests.report import samples
 
 REASON = "host decommissioned, ticket 4711"
 DRILL = """\
@@ -303,3 +305,9 @@ def test_a_run_that_left_nothing_has_nothing_to_close(desk):
     journal.close()
     status, said = desk.close(folder)
     assert (status, "left nothing that could be closed" in said) == (2, True)
+
+
+def test_the_last_line_of_a_recovery_says_the_state():
+    assert recovered(samples.passed().result).startswith("✓ recovered")
+    assert "still broken: 1 change could not be put back; exit 5" in recovered(samples.aborted().result)
+    assert recovered(samples.closed().result).startswith("closed by ")

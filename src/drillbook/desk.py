@@ -27,9 +27,9 @@ from drillbook.plan import Plan, checked
 from drillbook.project import Project
 from drillbook.recovery import Recovery, needs_recovery
 from drillbook.report import folders, publish
-from drillbook.report.figures import shown
+from drillbook.report.figures import count, one_line, shown
 from drillbook.report.progress import Progress
-from drillbook.result import EXIT, EXIT_RESIDUE, RunView, Verdict
+from drillbook.result import EXIT, EXIT_RESIDUE, Result, RunView, Verdict
 from drillbook.spec import Drill, Suite
 from drillbook.views import Manner, Teller, ignore
 
@@ -162,7 +162,20 @@ def _recover(project: Project, folder: Path, out: Console, *, from_backup: bool 
     except JournalError as error:
         raise conduct.unrecorded(folder, error.message, residue) from None
     tell_contacts(folder, out)
+    result = conduct.judged(folder).result
+    style = "bold red" if result.open_residue else "green"
+    out.print(Padding(Text(recovered(result), style=style), (1, 0, 0, 2), expand=False))
     return EXIT_RESIDUE if residue else 0
+
+
+def recovered(result: Result) -> str:
+    """The last line of a recovery: what of the run is still there."""
+    left = count(len(result.residue), "change")
+    if result.settled:
+        return f"closed by {one_line(result.settled.by)}, not recovered: {left} could not be put back"
+    if result.residue:
+        return f"✗ still broken: {left} could not be put back; exit {EXIT_RESIDUE}; try again: drill.recover {result.run}"
+    return "✓ recovered: everything that the run changed is put back"
 
 
 def recovery_of(project: Project, folder: Path, out: Console, *, from_backup: bool = False) -> Recovery:

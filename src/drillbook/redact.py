@@ -7,10 +7,11 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, AnyStr, Protocol
 from urllib.parse import quote, quote_plus
 
+MARK = b"***"
 SHORTEST = 4
 """Shorter secrets are not looked for: they would hide half of every text."""
 
@@ -29,17 +30,18 @@ class Redactor:
         """``secrets`` are the values that must never be written."""
         known = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
         forms = sorted(known, key=len, reverse=True)
-        self._text = re.compile("|".join(map(re.escape, forms))) if forms else None
-        self._data = re.compile(b"|".join(re.escape(form.encode()) for form in forms)) if forms else None
+        # Looked for at every place, whatever was found before it: two secrets may share an end and a beginning.
+        self._text = re.compile(f"(?=({'|'.join(map(re.escape, forms))}))") if forms else None
+        self._data = re.compile(b"(?=(" + b"|".join(re.escape(form.encode()) for form in forms) + b"))") if forms else None
         self._longest = max((len(form.encode()) for form in forms), default=0)
 
     def text(self, text: str) -> str:
         """``text`` with every secret replaced by ``***``."""
-        return self._text.sub("***", text) if self._text else text
+        return hidden(text, "***", spans(self._text, text))
 
     def data(self, data: bytes) -> bytes:
         """``data`` with every secret replaced by ``***``."""
-        return self._data.sub(b"***", data) if self._data else data
+        return hidden(data, MARK, spans(self._data, data))
 
     def writer(self, file: Sink) -> RedactingWriter:
         """A writer that hides secrets in a stream of any length, also where one is cut by a piece's end."""
@@ -56,6 +58,25 @@ class Redactor:
         return value
 
 
+def spans(pattern: re.Pattern[AnyStr] | None, text: AnyStr) -> list[tuple[int, int]]:
+    """Stretches of ``text`` that secrets cover, those that lie over one another as one."""
+    found: list[tuple[int, int]] = []
+    for match in pattern.finditer(text) if pattern else ():
+        start, end = match.span(1)
+        if found and start < found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found
+
+
+def hidden(text: AnyStr, mark: AnyStr, stretches: Sequence[tuple[int, int]]) -> AnyStr:
+    """``text`` with ``mark`` in place of each of ``stretches``."""
+    ends = [0, *(end for _, end in stretches)]
+    starts = [*(start for start, _ in stretches), len(text)]
+    return mark.join(text[end:start] for end, start in zip(ends, starts, strict=True))
+
+
 class RedactingWriter:
     """Hides secrets in a stream; keeps back so much of its end as could be the beginning of one."""
 
@@ -63,6 +84,8 @@ class RedactingWriter:
         """Writes to ``file`` what has no match of ``pattern``, none of which is longer than ``longest``."""
         self._file, self._pattern, self._longest = file, pattern, longest
         self._kept = b""
+        self._covered = 0
+        """Bytes at the beginning of what is kept that a secret covers whose mark is written."""
         self._digest = hashlib.sha256()
         self.bytes = 0
 
@@ -71,9 +94,7 @@ class RedactingWriter:
         self._kept += data
         cut = len(self._kept) - self._longest
         if cut > 0:
-            # A match that spans the cut is written whole, so the cut moves behind it.
-            found = self._pattern.finditer(self._kept) if self._pattern else ()
-            self._out(max([cut, *(match.end() for match in found if match.start() < cut)]))
+            self._out(cut)
         return len(data)
 
     def finish(self) -> str:
@@ -82,11 +103,24 @@ class RedactingWriter:
         return self._digest.hexdigest()
 
     def _out(self, length: int) -> None:
-        piece, self._kept = self._kept[:length], self._kept[length:]
-        clean = self._pattern.sub(b"***", piece) if self._pattern else piece
+        """Write so many bytes. A secret that goes on behind them is marked once, and may lie under another one there."""
+        found = self._stretches()
+        inside = [(start, min(end, length)) for start, end in found if start < length]
+        clean = hidden(self._kept[:length], MARK, inside)
+        clean = clean[len(MARK):] if self._covered and length else clean
+        self._covered = max([0, *(end - length for start, end in found if start < length)])
+        self._kept = self._kept[length:]
         self._file.write(clean)
         self._digest.update(clean)
         self.bytes += len(clean)
+
+    def _stretches(self) -> list[tuple[int, int]]:
+        """What secrets cover of what is kept, with what is covered already."""
+        found = spans(self._pattern, self._kept)
+        if not self._covered:
+            return found
+        over = [end for start, end in found if start < self._covered]
+        return [(0, max([self._covered, *over])), *found[len(over):]]
 
 
 def _forms(secret: str) -> set[str]:

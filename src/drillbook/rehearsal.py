@@ -37,15 +37,18 @@ def drill(project: Project, name: str, inventory: str, *, as_json: bool = False)
     return status
 
 
-def recover(project: Project, run: str, *, closes: bool = False) -> int:
-    """Name every change that a recovery would put back, newest first, or whose proof it would ask before it ``closes``."""
+def recover(project: Project, run: str, *, closes: bool = False, from_backup: bool = False) -> int:
+    """Name every change that a recovery would put back, newest first, or whose proof it would ask before it ``closes``.
+
+    ``from_backup``: what only a restore mends would be restored from the backup that the run proved.
+    """
     folders = project.runs_of(run, lost=True) if run else [*project.runs(), *project.lost()]
     newest_first = sorted(folders, key=lambda one: one.name, reverse=True)
-    lines = [line for folder in newest_first for line in _left(folder, closes=closes)]
+    lines = [line for folder in newest_first for line in _left(folder, closes=closes, from_backup=from_backup)]
     return tell(*(lines or ["nothing to recover: every run ended and put everything back"]))
 
 
-def _left(folder: Path, *, closes: bool) -> Iterable[str]:
+def _left(folder: Path, *, closes: bool, from_backup: bool) -> Iterable[str]:
     if alive(folder):
         return [f"{folder.name} is running: it would be refused"]
     if damage(folder):
@@ -61,18 +64,19 @@ def _left(folder: Path, *, closes: bool) -> Iterable[str]:
     if closes:
         return [f"{folder.name}:", *(f"  would ask {one.step.action} ({one.step.id}) on {one.host} whether it is gone"
                                      for one in unsettled), "  would close what is gone, or what a second person approved"]
-    return [f"{folder.name}:", *(f"  {_undo(one)}" for one in unsettled),
+    return [f"{folder.name}:", *(f"  {_undo(one, from_backup)}" for one in unsettled),
             "  would remove the run's temporary files, locks and leases, and end its journal"]
 
 
-def _undo(intent: Intent) -> str:
+def _undo(intent: Intent, from_backup: bool) -> str:
     undo, what = intent.undo, f"{intent.step.id} {intent.step.action} on {intent.host}"
     if undo.kind == "commands":
         return f"would undo {what}: " + "; ".join(" ".join(argv) for argv in undo.commands)
     if undo.kind == "action":
         return f"would undo {what}: by {undo.action}"
     if undo.kind == "restore":
-        return f"would restore and verify for {what}: {undo.why}"
+        how = "from the backup that the run proved, and" if from_backup else "as the drill says, and"
+        return f"would restore {how} verify for {what}: {undo.why}"
     return f"would leave {what} as it is: {undo.why}"
 
 

@@ -138,7 +138,7 @@ def recover(context: Context, run: str | None = None, *, from_backup: bool = Fal
     if reason and not settled:
         raise UsageError("--reason is for --settled", hint="drill.recover RUN --settled --reason TEXT")
     if is_dry(context):
-        return rehearsal.recover(Project.of_runs(), run or "", closes=settled)
+        return rehearsal.recover(Project.of_runs(), run or "", closes=settled, from_backup=from_backup)
     if settled:
         return settling.settle(Project.of_runs(), run or "", reason)
     return desk.recover(Project.of_runs(), run or "", from_backup=from_backup)
