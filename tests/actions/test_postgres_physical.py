@@ -234,6 +234,8 @@ def test_without_the_log_only_the_base_backup_comes_back(place, base, target):
     name = target.service.name
     place.run("postgres.recover", service=name, **{"from": base["location"]})
     assert target.sql("SELECT count(*) FROM ledger") == [(500,)]
+    assert "read-only connections" not in (target.data / "drillbook.log").read_text(), "nobody looked on while it replayed"
+    assert "hot_standby" not in (target.data / "postgresql.auto.conf").read_text()
     with pytest.raises(StepFailed, match="is not empty") as failure:
         place.run("postgres.recover", service=name, **{"from": base["location"]})
     assert codes(failure) == ["restore-target"]

@@ -11,6 +11,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from psycopg import sql
+
 from drillbook.action import Context, Facts
 from drillbook.errors import NotReady, StepFailed
 from drillbook.findings import finding
@@ -27,9 +29,10 @@ from drillbook.store import Reference, Store
 MARKER = "drillbook.recovered"
 """File of the data directory that says which step of which run made it."""
 _SETTINGS = b"""
-# Drillbook: replay all of the log, then open a new timeline
+# Drillbook: replay all of the log, let nobody look on, then open a new timeline
 restore_command = 'false'
 recovery_target_timeline = 'latest'
+hot_standby = off
 """
 # The new timeline's history ends with the place where the log did that was replayed; a server that was started again since
 # knows it from there alone. Servers before PostgreSQL 16 read a file that may be missing only with an offset and a length.
@@ -172,8 +175,8 @@ class Recovery:
         end = history[-1].at
         if missed := least.missed(end):
             raise self._gap("the recovery ended before the log did", missed, f"replayed to {timelines.lsn(end)}")
-        session.execute("ALTER SYSTEM RESET restore_command")
-        session.execute("ALTER SYSTEM RESET recovery_target_timeline")
+        for name in ("restore_command", "recovery_target_timeline", "hot_standby"):
+            session.execute(sql.SQL("ALTER SYSTEM RESET {}").format(sql.Identifier(name)))
         session.execute("SELECT pg_catalog.pg_reload_conf()")
         session.execute("CHECKPOINT")
         with self.stages.time("sync"):
