@@ -10,7 +10,7 @@ from pathlib import Path
 
 PROGRAM = [sys.executable, "-c", "import sys; sys.argv[0] = 'drillbook'; from drillbook.tasks import main; main()"]
 HEAD = "drill: sample\ntitle: A sample\nservice: app\n"
-VERIFY = "verify:\n  - command.run: {argv: ['true']}\n    hosts: controller\n"
+VERIFY = "verify:\n  - command.run: {argv: ['true'], effect: read}\n    hosts: controller\n"
 
 
 def here(folder: Path) -> str:
@@ -53,7 +53,7 @@ class Folder:
 
 def step(argv, *more):
     return "".join(f"  {line}\n" for line in
-                   [f"- command.run: {{argv: {json.dumps(argv)}}}", "  hosts: controller", *(f"  {line}" for line in more)])
+                   [f"- command.run: {{argv: {json.dumps(argv)}, effect: read}}", "  hosts: controller", *(f"  {line}" for line in more)])
 
 
 def fault(argv, undo, proof=("true",)):

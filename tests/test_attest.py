@@ -22,7 +22,7 @@ from tests.test_runner import Bench
 
 needs_keygen = pytest.mark.usefixtures("keygen")
 
-SAMPLE = "restore:\n  - command.run: {argv: [echo, said], keep: true}\n    hosts: controller\n" + step(["true"])
+SAMPLE = "restore:\n  - command.run: {argv: [echo, said], keep: true, effect: read}\n    hosts: controller\n" + step(["true"])
 
 
 @pytest.fixture

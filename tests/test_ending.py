@@ -132,7 +132,7 @@ def test_a_host_that_does_not_answer_has_one_patience_for_all_parts(small):
 def test_scratch_is_removed_on_every_host_on_which_a_step_began(small):
     for name in ("a", "b"):
         small.hosts[name].calls.clear()
-    small.run(small.plan("restore:\n  - command.run: {argv: [look]}\n    hosts: b\n"))
+    small.run(small.plan("restore:\n  - command.run: {argv: [look], effect: read}\n    hosts: b\n"))
     assert [call.argv[:2] for call in small.hosts["b"].calls if call.argv[0] == "rm"] == [("rm", "-rf")]
     assert [call.argv[:2] for call in small.hosts["a"].calls if call.argv[0] == "rm"] == [("rm", "-rf")], "it was verified there"
 

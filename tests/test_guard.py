@@ -191,7 +191,7 @@ def test_of_an_action_and_a_probe_with_one_name_the_words_choose(tmp_path):
     [
         ("{service.kill: {service: api}}", PlanError, "service.kill changes something"),
         ('{command.run: {argv: ["true"], effect: write}, hosts: [app-1]}', PlanError, "changes something"),
-        ('{command.run: {argv: ["{{ said.stdout }}"]}, hosts: [app-1]}', PlanError, "'said' is not known yet"),
+        ('{command.run: {argv: ["{{ said.stdout }}"], effect: read}, hosts: [app-1]}', PlanError, "'said' is not known yet"),
         ("{service.status: {service: apy}}", PlanError, "no service 'apy'"),
         ("{service.statsu: {service: api}}", SpecError, "no action or probe 'service.statsu'"),
         ("{postgres.canary: {service: database}}", SpecError, "a condition only looks"),

@@ -375,7 +375,7 @@ def test_only_hosts_of_what_may_be_armed_need_a_lease(tmp_path):
     small = Small(tmp_path)
     assert holding.leased(small.plan(TEXT)) == ["a", "b"]
     assert holding.leased(small.plan(TEXT.replace("[a, b]", "b"))) == ["b"]
-    assert holding.leased(small.plan("restore:\n  - command.run: {argv: [look]}\n    hosts: a\n")) == []
+    assert holding.leased(small.plan("restore:\n  - command.run: {argv: [look], effect: read}\n    hosts: a\n")) == []
 
 
 def test_two_names_of_one_machine_share_a_lock_of_the_same_run(place):

@@ -9,7 +9,7 @@ from tests.test_judge import ACKS, DRILL, SAMPLES, Story, codes, grid
 from tests.test_plan import HOSTS
 
 COMMANDS = {"kind": "commands", "commands": [["start", "api"], ["wait"]], "action": "", "params": {}, "why": ""}
-EVERYWHERE = DRILL.replace("restore:\n", "restore:\n  - command.run: {argv: [look]}\n    hosts: [app-1, db-1]\n    name: Look\n")
+EVERYWHERE = DRILL.replace("restore:\n", "restore:\n  - command.run: {argv: [look], effect: read}\n    hosts: [app-1, db-1]\n    name: Look\n")
 
 
 def started(tmp_path, drill=DRILL):
@@ -49,7 +49,7 @@ def test_what_a_step_did_on_one_host_is_not_told_of_another(tmp_path):
     assert [command.argv for command in one.commands] == [("one",), ("three",)]
     assert (other.result.status, other.result.seconds, other.result.facts, other.start) == ("unknown", None, {}, 11.2)
     assert [command.argv for command in other.commands] == [("two",)]
-    assert (one.name, one.phase, str(one.effect), one.params) == ("Look", "restore", "read", {"argv": ["look"]})
+    assert (one.name, one.phase, str(one.effect), one.params) == ("Look", "restore", "read", {"argv": ["look"], "effect": "read"})
 
 
 @pytest.mark.parametrize(("outcome", "allowed", "status"), [
@@ -297,7 +297,7 @@ def test_an_early_end_keeps_what_it_found(tmp_path):
     ("inject.1", "failed", "no", Verdict.INCONCLUSIVE, "inject.1 service.kill could not be carried out"),
 ])
 def test_the_reason_names_the_step_that_decided(tmp_path, step, outcome, message, verdict, reason):
-    run = "  - command.run: {argv: [look]}\n    hosts: app-1\n"
+    run = "  - command.run: {argv: [look], effect: read}\n    hosts: app-1\n"
     drill = DRILL.replace("inject:\n", f"backup:\n{run}inject:\n").replace("restore:\n", f"detect:\n{run}restore:\n")
     story = Story(tmp_path, drill)
     story.fault().availability(*SAMPLES).canary(ACKS, [[1, 400]]).recovery().step(15.0, 15.5, step, "app-1", outcome)

@@ -88,7 +88,7 @@ def test_what_does_not_fit_is_told_at_its_line(tmp_path, old, new, line, message
 
 def test_steps_of_one_parallel_group_do_not_see_each_other(tmp_path):
     text = GOOD.replace("      - service.start: {service: api}\n", """\
-      - command.run: {argv: [echo, "{{ said.stdout }}"]}
+      - command.run: {argv: [echo, "{{ said.stdout }}"], effect: read}
         hosts: [db-1]
 """)
     with pytest.raises(PlanError, match="not known yet"):

@@ -2,7 +2,10 @@
 
 import pytest
 
+from drillbook.action import Effect
 from drillbook.errors import PlanError
+from drillbook.restorable import lost_service, proves
+from drillbook.steps import build
 from tests.program import Folder
 from tests.test_plan import CLUSTER, LOST, TWO_BUCKETS, WITH_DATABASE, made
 
@@ -166,3 +169,49 @@ def test_only_what_writes_restores(tmp_path, effect):
 
 def test_what_a_command_restores_is_in_the_inventory(tmp_path):
     refused(tmp_path, changed(RESTORE, free("databse")), "restores:", "there is no service 'databse'", "did you mean 'database'?")
+
+
+OWN = """\
+  - command.run: {argv: [wipe, database], effect: fault, undo: restore, proof: [is-wiped], proven_by: NAME}
+    hosts: db-2
+"""
+
+
+def own(name="proof", restore=RESTORE):
+    """A drill whose fault is a command that only a restore makes good."""
+    text = changed("  - postgres.lose_data: {service: database}\n", OWN.replace("NAME", name))
+    return changed(RESTORE, restore, changed(PROOF, PROOF + "    save: proof\n", text))
+
+
+@pytest.mark.parametrize(("name", "restore"), [
+    ("proof", RESTORE), ("backup.3", RESTORE), ("proof", free()), ("proof", RESTORE.replace("restore:", "restore_table:").replace(
+        "from", "table: chunks, from"))], ids=["by-what-it-saved", "by-its-id", "a-command-restores", "a-part-is-restored"])
+def test_a_command_that_only_a_restore_makes_good_is_planned_as_such(tmp_path, name, restore):
+    plan = made(tmp_path, own(name, restore), SITE)
+    (fault,) = plan.phase("inject")
+    assert fault.restore_only
+    assert lost_service(plan, fault) == "database"
+    assert [proves(plan.inventory, step, fault) for step in plan.phase("backup")] == [False, False, True, False]
+
+
+@pytest.mark.parametrize(("text", "marked", "message", "hint"), [
+    (own("nobody"), "proven_by: nobody", "'nobody' is no step of `backup` that proves a backup",
+     "such steps: proof (postgres.backup_intact), backup.4 (files.backup_intact)"),
+    (own("dump"), "proven_by: dump", "'dump' is no step of `backup` that proves a backup", ""),
+    (own("backup.4"), "postgres.restore:", "it is no restore from what files.backup_intact proves", "write `files.extract: "),
+    (own(restore="  - service.restart: {service: api}\n"), "service.restart", "does not say that it restores anything", RIGHT),
+    (own(restore=RESTORE.replace("database", "spare")), "postgres.restore:", "it restores 'spare', and what is lost is", RIGHT),
+    (own().replace("save: proof", "save: proof\n    allow_failure: never mind"), "postgres.backup_intact", "may be skipped or fail", ""),
+    (own().partition("restore:\n")[0] + "verify:\n" + MATCHES, "inject:", "the drill has no restore phase", ""),
+    (own().partition("verify:\n")[0], "inject:", "the drill has no verify phase", "")],
+    ids=["no-such-step", "no-proof", "another-kind", "a-restart", "the-spare", "may-fail", "no-restore", "no-verify"])
+def test_a_command_that_is_not_sure_to_be_made_good_is_refused(tmp_path, text, marked, message, hint):
+    refused(tmp_path, text, marked, message, hint)
+
+
+def test_a_plan_of_a_version_that_asked_for_no_effect_is_carried_out_as_it_was(tmp_path):
+    (step,) = made(tmp_path, changed(RESTORE, free()), SITE).phase("restore")
+    older = step.model_copy(update={"params": {"argv": ["true"]}})
+    assert build(older, {}).effect is Effect.READ
+    broken = step.model_copy(update={"params": {"argv": ["true"], "effect": "fault", "undo": ["true"]}})
+    assert build(broken, {}).effect is Effect.FAULT

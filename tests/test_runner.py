@@ -25,7 +25,7 @@ hosts: {controller: {local: true, scratch: SCRATCH, lease: {boot: none}}}
 services: {app: {kind: process, host: controller}}
 """
 HEAD = "drill: sample\ntitle: A sample\nservice: app\n"
-VERIFY = "verify:\n  - command.run: {argv: ['true']}\n    hosts: controller\n"
+VERIFY = "verify:\n  - command.run: {argv: ['true'], effect: read}\n    hosts: controller\n"
 
 
 class Bench:
@@ -58,7 +58,7 @@ def bench(tmp_path):
 
 
 def step(argv, *more, indent="  "):
-    lines = [f"- command.run: {{argv: {json.dumps(argv)}}}", "  hosts: controller", *(f"  {line}" for line in more)]
+    lines = [f"- command.run: {{argv: {json.dumps(argv)}, effect: read}}", "  hosts: controller", *(f"  {line}" for line in more)]
     return "".join(f"{indent}{line}\n" for line in lines)
 
 
@@ -268,7 +268,7 @@ def test_an_undo_that_fails_is_residue_and_says_what_to_do(bench):
 
 
 def test_a_fault_that_cannot_be_proven_is_inconclusive(bench):
-    view = bench.run((FAULT % "[rm, -f, DIR/broken]").replace("      proof: [test, -e, DIR/broken]\n", ""))
+    view = bench.run((FAULT % "[rm, -f, DIR/broken]").replace("[test, -e, DIR/broken]", "[sh, -c, exit 2]"))
     assert "fault-unproven" in {one.code for one in view.result.findings}
     assert view.result.verdict is Verdict.INCONCLUSIVE
 
@@ -396,9 +396,9 @@ def test_a_second_signal_changes_nothing(bench, number):
     [
         ("ready:\n" + (FAULT % "['true']").removeprefix("inject:\n"), "belongs in `inject`"),
         ("cleanup:\n" + (FAULT % "['true']").removeprefix("inject:\n"), "belongs in `inject`"),
-        ("ready:\n" + step(["true"]).replace("}", ", effect: write}"), "the phase `ready` only reads"),
+        ("ready:\n" + step(["true"]).replace("effect: read", "effect: write"), "the phase `ready` only reads"),
         (FAULT % "['true']" + "    allow_failure: never mind\n", "a fault may not fail"),
-        ("restore:\n" + step(["true"]).replace("}", ", effect: \"{{ 'fa' + 'ult' }}\", undo: ['true']}"), "must be known before"),
+        ("restore:\n" + step(["true"]).replace(", effect: read}", ", effect: \"{{ 'fa' + 'ult' }}\", undo: ['true']}"), "must be known before"),
     ])
 def test_what_a_plan_does_not_allow(bench, text, message):
     with pytest.raises(PlanError, match=message):

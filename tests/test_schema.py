@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 DRILLS = sorted(spec.names_in(ROOT / "drills").values())
 TREES = sorted((ROOT / "drills" / "diagnosis").glob("*.yml"))
 INVENTORIES = sorted((ROOT / "inventory").rglob("*.yml"))
-MISTAKES = [("service.status: {", "service.stop: {"), ("service.status: {", "command.run: {argv: [ls], "),
+MISTAKES = [("service.status: {", "service.stop: {"), ("service.status: {", "command.run: {argv: [ls], effect: read, "),
             ("service.status: {", "service.statu: {"), ("kind: process", "kind: postgrez"), ("  unit: {s", "  service: {s"),
             ("class: degraded", "class: slow"), ("weight: 3", "weight: 11"), ("service.start:", "service.begin:"),
             ("name: its unit", "nam: its unit"), ("name: its unit", "timeout: 5"), ("name: its unit", "needs: [postgrez]"),
@@ -87,8 +87,8 @@ HEAD = "drill: one\ntitle: One\nservice: api\n"
 GOOD = [
     "verify:\n  - http.responds: {url: 'http://x', status: 200}\n",
     "verify:\n  - http.responds: {url: 'http://x', status: '{{ known.status }}'}\n    every: 1s\n    timeout: 5s\n",
-    "verify:\n  - parallel:\n      - service.start: {service: api}\n      - command.run: {argv: ['true']}\n        hosts: all\n",
-    "verify:\n  - command.run: {argv: ['sh', '-c', 'x', '{{ run.id }}'], exit: ['{{ a.b }}']}\n    hosts: [a, b]\n",
+    "verify:\n  - parallel:\n      - service.start: {service: api}\n      - command.run: {argv: ['true'], effect: read}\n        hosts: all\n",
+    "verify:\n  - command.run: {argv: ['sh', '-c', 'x', '{{ run.id }}'], exit: ['{{ a.b }}'], effect: read}\n    hosts: [a, b]\n",
     "probes:\n  - http.available: {url: '{{ services.api.url }}', every: 100ms}\nready:\n  - service.status: {service: api}\n",
     "backup:\ncleanup:\n  - service.start: {service: api}\n    when: environment == 'lab'\n    expect: [result.pid > 0]\n"]
 BAD = [
@@ -100,7 +100,7 @@ BAD = [
     "verify:\n  - http.responds: {url: 'http://x'}\n    retry: 5\n",  # an unknown keyword
     "verify:\n  - http.responds: {url: 'http://x'}\n    service.start: {service: api}\n",  # two actions in one step
     "verify:\n  - timeout: 5s\n",  # no action
-    "verify:\n  - command.run: {argv: ['true']}\n",  # no hosts
+    "verify:\n  - command.run: {argv: ['true'], effect: read}\n",  # no hosts
     "verify:\n  - parallel: []\n",
     "verfy:\n  - service.start: {service: api}\n",  # an unknown phase
     "objectives: {rto: fast}\nverify:\n  - service.start: {service: api}\n",

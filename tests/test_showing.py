@@ -34,7 +34,7 @@ guard:
   windows: [{from: "00:00", to: "24:00", zone: Asia/Shanghai}]
   max_hosts: 1
   abort_if:
-    - command.run: {argv: ["true"]}
+    - command.run: {argv: ["true"], effect: read}
       hosts: controller
       name: The office is quiet
       for: 5s

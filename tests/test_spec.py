@@ -19,7 +19,7 @@ inject:
 restore:
   - parallel:
       - service.start: {service: api}
-      - command.run: {argv: [echo, "{{ run.id }}"]}
+      - command.run: {argv: [echo, "{{ run.id }}"], effect: read}
         hosts: [db]
         save: said
 verify:

@@ -22,7 +22,7 @@ def small(tmp_path):
 def run(*argv, hosts="a", **more):
     """One step of ``command.run``, as an item of a phase."""
     extra = "".join(f"    {key}: {json.dumps(value)}\n" for key, value in more.items())
-    return f"  - command.run: {{argv: {json.dumps(argv)}}}\n    hosts: {hosts}\n{extra}"
+    return f"  - command.run: {{argv: {json.dumps(argv)}, effect: read}}\n    hosts: {hosts}\n{extra}"
 
 
 def group(*steps):

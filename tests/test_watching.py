@@ -37,7 +37,7 @@ class Post:
 
     def watch(self, rules, secrets=()):
         text = f"drill: sample\ntitle: A sample\nservice: app\nguard: {rules.replace('DIR', str(self.root))}\n"
-        (self.root / "sample.yml").write_text(text + 'verify:\n  - command.run: {argv: ["true"]}\n    hosts: controller\n')
+        (self.root / "sample.yml").write_text(text + 'verify:\n  - command.run: {argv: ["true"], effect: read}\n    hosts: controller\n')
         made = plan.make(spec.load(self.root / "sample.yml"), inventory.load(self.root / "hosts.yml"))
         folder = self.root / f"run-{len(self.opened)}"
         folder.mkdir()
@@ -75,7 +75,7 @@ def post(tmp_path):
 
 def looking(argv, *more):
     words = "".join(f", {word}" for word in ("hosts: [controller]", "every: 100ms", *more))
-    return f"{{command.run: {{argv: {json.dumps(argv)}}}{words}}}"
+    return f"{{command.run: {{argv: {json.dumps(argv)}, effect: read}}{words}}}"
 
 
 def guarded(*conditions):
@@ -150,7 +150,7 @@ def test_an_expectation_without_a_value_is_no_answer(post):
 
 
 def test_what_cannot_be_looked_at_is_not_good(post):
-    watch = post.watch(guarded('{command.run: {argv: ["true"]}, hosts: [nowhere], every: 100ms, tries: 3, for: 1h}'))
+    watch = post.watch(guarded('{command.run: {argv: ["true"], effect: read}, hosts: [nowhere], every: 100ms, tries: 3, for: 1h}'))
     watch.start()
     found = post.trips(watch)
     assert "no answer 3 times in a row" in found.measured
@@ -279,7 +279,7 @@ def test_no_secret_is_told(post):
 RUN = """\
 guard:
   abort_if:
-    - command.run: {argv: [test, "!", -e, DIR/broken]}
+    - command.run: {argv: [test, "!", -e, DIR/broken], effect: read}
       hosts: controller
       every: 100ms
       name: Nothing is broken
@@ -287,7 +287,7 @@ inject:
   - command.run: {argv: [touch, DIR/broken], effect: fault, undo: [rm, -f, DIR/broken], proof: [test, -e, DIR/broken]}
     hosts: controller
 restore:
-  - command.run: {argv: [sleep, "600"]}
+  - command.run: {argv: [sleep, "600"], effect: read}
     hosts: controller
     timeout: 11m
 """

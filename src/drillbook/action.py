@@ -215,6 +215,8 @@ class Action(BaseModel):
     """Kind of the service that the field ``service`` must name; ``None``: any."""
     PROVES_BACKUP: ClassVar[bool] = False
     """True when a successful step shows that a backup is whole where it lies: the gate before a restore-only fault."""
+    RESTORES_WITH: ClassVar[tuple[str, ...]] = ()
+    """For what proves a backup: the actions that restore from such a one, first the one that restores all of it."""
     COMPARES: ClassVar[bool] = False
     """True when a successful step shows that the content of its service equals the manifest of a backup."""
     TAKES: ClassVar[Mapping[str, tuple[str, str]]] = {}
@@ -311,6 +313,11 @@ class Fault(Action):
     It takes the backup's ``location`` as ``from``, and from this fault the parameters that both have: service, table.
     """
 
+    @property
+    def restore_only(self) -> bool:
+        """Does nothing but a restore mend this very use? Only a fault whose undo a drill declares differs from its class."""
+        return self.RESTORE_ONLY
+
     def run(self, ctx: Context) -> Facts:
         """Inject the fault."""
         return self.inject(ctx)
@@ -337,25 +344,22 @@ class Fault(Action):
 
 
 def _check_declaration(cls: type[Action]) -> None:
-    if cls.__name__.startswith("_"):
-        return
-    if not (cls.__doc__ or "").strip():
-        raise TypeError(f"{cls.__module__}.{cls.__name__} has no docstring")
-    for name, info in cls.model_fields.items():
-        if not info.description:
-            raise TypeError(f"{cls.name()}: field {name!r} has no description")
-    if issubclass(cls, Write | Fault) and inspect.isabstract(cls) is False and cls.undo in (Write.undo, Fault.undo):
-        raise TypeError(f"{cls.name()} declares no undo")
-    if (cls.PROVES_BACKUP or getattr(cls, "RESTORE_ONLY", False)) and cls.subject is Action.subject:
-        raise TypeError(f"{cls.name()} does not say what it works on (`subject`): the gate compares it")
-    if issubclass(cls, Fault) and cls.active is Fault.active:
-        raise TypeError(f"{cls.name()} declares no proof (`active`)")
-    if issubclass(cls, Fault) and cls.RESTORE_ONLY and cls.untouched is Fault.untouched:
-        raise TypeError(f"{cls.name()} declares no proof that nothing was changed (`untouched`)")
-    if issubclass(cls, Fault) and cls.RESTORE_ONLY and not cls.PROVEN_BY:
-        raise TypeError(f"{cls.name()} does not say what proves a backup of it (`PROVEN_BY`)")
-    if issubclass(cls, Fault) and cls.RESTORE_ONLY and not set(cls.RESTORED_BY) & set(cls.PROVEN_BY):
-        raise TypeError(f"{cls.name()} does not say what restores it from a proven backup (`RESTORED_BY`)")
+    fault = cls if issubclass(cls, Fault) else None
+    lost, proof = fault if fault and fault.RESTORE_ONLY else None, cls.PROVES_BACKUP
+    changes = issubclass(cls, Write | Fault) and not inspect.isabstract(cls)
+    undescribed = [name for name, info in cls.model_fields.items() if not info.description]
+    for wrong, said in (
+            (not (cls.__doc__ or "").strip(), "has no docstring"),
+            (undescribed, f"field {undescribed[:1]} has no description"),
+            (changes and cls.undo in (Write.undo, Fault.undo), "declares no undo"),
+            ((proof or lost) and cls.subject is Action.subject, "does not say what it works on (`subject`)"),
+            (proof and not cls.RESTORES_WITH, "does not say what restores from what it proves (`RESTORES_WITH`)"),
+            (fault and fault.active is Fault.active, "declares no proof (`active`)"),
+            (lost and lost.untouched is Fault.untouched, "declares no proof that it changed nothing (`untouched`)"),
+            (lost and not lost.PROVEN_BY, "does not say what proves a backup of it (`PROVEN_BY`)"),
+            (lost and not set(lost.RESTORED_BY) & set(lost.PROVEN_BY), "does not say what restores it (`RESTORED_BY`)")):
+        if wrong and not cls.__name__.startswith("_"):
+            raise TypeError(f"{cls.name()} {said}")
 
 
 def name_of(cls: type[Any]) -> str:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.action import Fault, find
-from drillbook.errors import JournalError, PlanError, UnknownName
+from drillbook.errors import JournalError, PlanError
 from drillbook.intents import Intent, intents
 from drillbook.journal import FILE, Event, alive, read
 from drillbook.plan import Plan, PlannedStep, checked
+from drillbook.restorable import compares, is_free, lost_service, proves, restorers, same_service, source_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +70,25 @@ def _whole(folder: Path, since: str) -> _Run | None:
 
 def _source(run: _Run, plan: Plan, intent: Intent) -> str:
     """The backup that ``run`` restored what ``intent`` destroyed from, and compared it with; empty when it did not."""
-    if not _same_service(plan, run.plan, str(intent.params.get("service", ""))):
+    service = lost_service(plan, intent.step)
+    if not _same_service(plan, run.plan, service):
         return ""
-    fault = find(intent.step.action)
-    wanted = set(fault.RESTORED_BY.values()) if issubclass(fault, Fault) else set()
-    compared = any(_compares(step, intent) and run.done(step) for step in run.plan.phase("verify"))
+    inventory, wanted = run.plan.inventory, _wanted(plan, intent)
+    compared = any(compares(inventory, step, service, intent.step) and run.done(step) for step in run.plan.phase("verify"))
     for restored in intents(run.events, run.plan.steps) if compared else ():
-        done = run.done(restored.step)
-        if restored.step.action in wanted and done and _covers({**restored.params, **done.data["facts"]}, intent):
-            return str(restored.params.get("from", ""))
+        done, source = run.done(restored.step), source_of(restored.step.model_copy(update={"params": restored.params}))
+        if (source and done and same_service(inventory, source.service, service) and (source.free or (
+                restored.step.action in wanted and _covers({**restored.params, **done.data["facts"]}, intent)))):
+            return str(source.origin)
     return ""
+
+
+def _wanted(plan: Plan, intent: Intent) -> set[str]:
+    """Names of the actions that restore what ``intent`` destroyed."""
+    fault = find(intent.step.action)
+    proofs = [step for step in plan.phase("backup") if proves(plan.inventory, step, intent.step)]
+    return {name for proof in proofs for name in restorers(proof, intent.step)} | set(
+        fault.RESTORED_BY.values() if issubclass(fault, Fault) else ())
 
 
 def _same_service(one: Plan, other: Plan, name: str) -> bool:
@@ -88,16 +98,7 @@ def _same_service(one: Plan, other: Plan, name: str) -> bool:
             and inventories[0].thing(name) == inventories[1].thing(name))
 
 
-def _compares(step: PlannedStep, intent: Intent) -> bool:
-    """Does ``step`` compare the content of the service that ``intent`` hit, all of it unless a part is all that was hit?"""
-    try:
-        compares = find(step.action).COMPARES
-    except UnknownName:
-        return False
-    part = step.params.get("tables") and "table" not in intent.params
-    return bool(compares) and step.params.get("service") == intent.params.get("service") and not part
-
-
 def _covers(restored: dict[str, Any], intent: Intent) -> bool:
-    """Was it the service that ``intent`` hit that was restored, and the very table, path or prefix of it?"""
-    return all(restored[key] == value for key, value in intent.params.items() if key in restored and key != "from")
+    """Was the very table, path or prefix restored that ``intent`` hit?"""
+    return is_free(intent.step) or all(
+        restored[key] == value for key, value in intent.params.items() if key in restored and key not in ("from", "service"))

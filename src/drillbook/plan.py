@@ -140,11 +140,12 @@ class _Planner:
         if isinstance(restores := step.params.get("restores"), dict):
             self._service(str(restores["service"]), (*step.place, name, "restores", "service"), None)
         known = {key: value for key, value in step.params.items() if key not in step.dynamic}
-        effect = _effect(step.action, known)
+        use = _use(step.action, known)
+        effect = use.effect
         self._may_stand(phase, step, effect)
         return PlannedStep(
             id=step_id, phase=phase, group=step.group, action=name, name=words.name, params=step.params, effect=effect,
-            restore_only=issubclass(step.action, Fault) and step.action.RESTORE_ONLY,
+            restore_only=isinstance(use, Fault) and use.restore_only,
             proves_backup=step.action.PROVES_BACKUP, hosts=self._hosts(step),
             save=words.save, when=words.when, expect=_texts(words.expect),
             timeout_s=float(words.timeout or step.action.TIMEOUT), retries=words.retries,
@@ -259,10 +260,10 @@ class _Planner:
         return f"{where.file.rpartition('/')[2]}:{where.line}"
 
 
-def _effect(action: type[Action], known: dict[str, Any]) -> Effect:
-    """The effect of this use: some actions declare it in their parameters."""
+def _use(action: type[Action], known: dict[str, Any]) -> Action:
+    """This use of an action, as far as it is known: some declare their effect and their undo in their parameters."""
     by_name = {info.alias or name: name for name, info in action.model_fields.items()}
-    return action.model_construct(**{by_name.get(key, key): value for key, value in known.items()}).effect
+    return action.model_construct(**{by_name.get(key, key): value for key, value in known.items()})
 
 
 def _texts(value: str | tuple[str, ...] | None) -> tuple[str, ...]:

@@ -87,7 +87,21 @@ verify:
   - postgres.matches: {service: database, manifest: "{{ dump.manifest }}"}
 ```
 
-It must be safe to run twice: a recovery carries it out again. More: [safety](safety.md#the-backup-as-a-gate).
+A command may also be the fault: `effect: fault` with `proof`, which ends with 0 while the fault is active and with 1
+when it is gone, and with `undo`, the command that puts it back. Where nothing but a restore does:
+
+```yaml
+inject:
+  - command.run:
+      argv: [/srv/runbook/wipe-database]
+      effect: fault
+      undo: restore
+      proven_by: proof               # `save` or id of the step of `backup` that proves the backup
+      proof: [/srv/runbook/database-is-empty]
+    hosts: db-1
+```
+
+A restore must be safe to run twice: a recovery carries it out again. More: [safety](safety.md#the-backup-as-a-gate).
 
 ## Keys of a suite
 

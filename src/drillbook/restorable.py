@@ -13,7 +13,7 @@ from drillbook.action import Effect, Fault, Place, find, known_names
 from drillbook.errors import SourceError
 from drillbook.identity import host_place
 from drillbook.inventory import CONTROLLER, Inventory
-from drillbook.planned import PlannedStep
+from drillbook.planned import Plan, PlannedStep
 from drillbook.services import S3
 from drillbook.spec import Drill
 from drillbook.store import Reference
@@ -49,16 +49,31 @@ def same_service(inventory: Inventory, one: Any, other: Any) -> bool:
 
 
 def proves(inventory: Inventory, proof: PlannedStep, fault: PlannedStep) -> bool:
-    """Is ``proof`` one of what proves a backup of what ``fault`` destroys, for its very service?"""
+    """Is ``proof`` one of what proves a backup of what ``fault`` destroys: the step that it names, or of its own service?"""
+    if is_free(fault):
+        return proof.phase == "backup" and proof.proves_backup and fault.params["proven_by"] in (proof.save, proof.id)
     return (proof.proves_backup and proof.action in find(fault.action).PROVEN_BY
             and same_service(inventory, proof.params.get("service"), fault.params.get("service")))
+
+
+def is_free(fault: PlannedStep) -> bool:
+    """Is ``fault`` a command of the drill's own, which nothing is known of but what proves the backup for it?"""
+    return isinstance(fault.params.get("proven_by"), str)
 
 
 def restorers(proof: PlannedStep, fault: PlannedStep) -> tuple[str, ...]:
     """Name the actions that restore what ``fault`` destroys from a backup that ``proof`` proves."""
     kind = find(fault.action)
+    if is_free(fault):
+        return tuple(find(proof.action).RESTORES_WITH)
     found = kind.RESTORED_BY.get(proof.action) if issubclass(kind, Fault) else None
     return (found,) if found else ()
+
+
+def lost_service(plan: Plan, fault: PlannedStep) -> str:
+    """Name the service whose content ``fault`` destroys: its own, or that of what proves the backup for it."""
+    proof = next((step for step in plan.phase("backup") if is_free(fault) and proves(plan.inventory, step, fault)), fault)
+    return str(proof.params.get("service") or "")
 
 
 def of_one_system(step: PlannedStep, proof: PlannedStep) -> bool:
@@ -67,8 +82,8 @@ def of_one_system(step: PlannedStep, proof: PlannedStep) -> bool:
 
 
 def compares(inventory: Inventory, step: PlannedStep, service: str, fault: PlannedStep) -> bool:
-    """Does ``step`` compare the content of ``service``, all of it unless a part is all that ``fault`` hits?"""
-    part = step.params.get("tables") and "table" not in fault.params
+    """Does ``step`` compare the content of ``service``, all of it unless ``fault`` hits a part, or nobody knows what?"""
+    part = step.params.get("tables") and "table" not in fault.params and not is_free(fault)
     return find(step.action).COMPARES and same_service(inventory, step.params.get("service"), service) and not part
 
 
@@ -106,8 +121,9 @@ class Restorable:
                 message = (f"{fault.action} can only be undone by a restore, and every restore step may be skipped or fail, "
                            "or only reads")
                 raise self.fail(("restore",), message, "have one that writes, without `when` and `allow_failure`", key=True)
-            self._kept_elsewhere(fault)
-            self._restored(fault, self._proofs(fault))
+            proofs = self._proofs(fault)
+            self._kept_elsewhere(fault, proofs)
+            self._restored(fault, proofs)
 
     def _writes(self) -> list[PlannedStep]:
         return [step for step in self._sure("restore") if step.effect is Effect.WRITE]
@@ -115,9 +131,9 @@ class Restorable:
     def _sure(self, phase: str) -> list[PlannedStep]:
         return [step for step in self.steps if step.phase == phase and _sure(step)]
 
-    def _kept_elsewhere(self, fault: PlannedStep) -> None:
+    def _kept_elsewhere(self, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> None:
         """The backup must not lie in what the fault breaks."""
-        broken = self.inventory.services.get(str(fault.params.get("service", "")))
+        broken = self.inventory.services.get(self._lost(fault, proofs))
         if not isinstance(broken, S3):
             return
         for step in [step for step in self.steps if step.phase == "backup" and step.effect is Effect.WRITE]:
@@ -132,7 +148,7 @@ class Restorable:
         wrong: list[tuple[PlannedStep, str]] = []
         found: list[PlannedStep] = []
         for proof in [step for step in self.steps if step.phase == "backup" and step.proves_backup]:
-            if proof.action not in find(fault.action).PROVEN_BY:
+            if not proves(self.inventory, proof, fault) and proof.action not in find(fault.action).PROVEN_BY:
                 continue
             if why := self._why_no_proof(proof, fault):
                 wrong.append((proof, f"{proof.action} {why}"))
@@ -156,9 +172,14 @@ class Restorable:
 
     def _unproven(self, fault: PlannedStep, wrong: Sequence[tuple[PlannedStep, str]]) -> SourceError:
         message = f"{fault.action} can only be undone by a restore, and no step proves a backup of this run"
+        if is_free(fault) and not wrong:
+            such = [step for step in self.steps if step.phase == "backup" and step.proves_backup]
+            return self.fail((*self._place(fault), fault.action, "proven_by"), f"{fault.params['proven_by']!r} is no step "
+                             "of `backup` that proves a backup", "such steps: " + (
+                                 ", ".join(f"{step.save or step.id} ({step.action})" for step in such) or "none"))
         proofs = " or ".join(f"`{name}`" for name in find(fault.action).PROVEN_BY)
-        hint = (f"add {proofs} that reads back, for the fault's own service, what a backup step of this drill saved, "
-                "without `when` and `allow_failure`")
+        hint = (f"add {proofs or 'one'} that reads back, for the fault's own service, what a backup step of this drill "
+                "saved, without `when` and `allow_failure`")
         if not wrong:
             return self.fail(("backup",), message, hint, key=True)
         step, why = wrong[0]
@@ -188,7 +209,7 @@ class Restorable:
         """Do the restores ``good`` reach every machine that ``fault`` destroys something on?"""
         lost, restored = ({host_place(host, self.inventory.hosts) for host in hosts} for hosts in (
             set(fault.hosts) - {CONTROLLER}, {host for step in good for host in step.hosts}))
-        return lost <= restored or any(
+        return lost <= restored or is_free(fault) or any(
             "restores" in step.params or find(step.action).PLACE is Place.CONTROLLER for step in good)
 
     def _why_not(self, step: PlannedStep, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> str:
@@ -248,11 +269,12 @@ class Restorable:
 
     def _right(self, fault: PlannedStep, proof: PlannedStep) -> str:
         """The restore to write instead."""
-        ends, service = f'from: "{proof.params.get("from")}"}}`', f"service: {self._lost(fault, [proof])}, "
-        found = [f"a command of your own with `restores: {{{service}{ends}, and compare the content in `verify`"]
-        for name in restorers(proof, fault):
-            needed = [key for key, info in find(name).model_fields.items() if info.is_required() and key in fault.params]
-            found.insert(0, f"`{name}: {{{''.join(f'{key}: {fault.params[key]}, ' for key in needed)}{ends}")
+        service, ends = self._lost(fault, [proof]), f'from: "{proof.params.get("from")}"}}`'
+        found = [f"a command of your own with `restores: {{service: {service}, {ends}, and compare the content in `verify`"]
+        for name in restorers(proof, fault)[:1]:
+            given = {**fault.params, "service": service}
+            needed = [key for key, info in find(name).model_fields.items() if info.is_required() and key in given]
+            found.insert(0, f"`{name}: {{{''.join(f'{key}: {given[key]}, ' for key in needed)}{ends}")
         return f"write {', or '.join(found)}"
 
     def _same_backup(self, said: Any, proof: PlannedStep) -> bool:

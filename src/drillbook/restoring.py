@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from drillbook import template
-from drillbook.action import Action, Effect, Fault, Place, find
+from drillbook.action import Action, Effect, Place, find
 from drillbook.errors import PlanError, UsageError
 from drillbook.intents import Intent, added, intents
 from drillbook.inventory import CONTROLLER
 from drillbook.journal import Event
 from drillbook.planned import PlannedStep
-from drillbook.restorable import proves
+from drillbook.restorable import is_free, lost_service, proves, restorers
 from drillbook.steps import Stage, groups
 from drillbook.steps import carry_out as carried_out
+from drillbook.values import canonical
 
 
 def steps(stage: Stage, events: Sequence[Event]) -> list[PlannedStep]:
@@ -28,15 +29,19 @@ def steps(stage: Stage, events: Sequence[Event]) -> list[PlannedStep]:
         raise UsageError(f"{run} left nothing that only a restore brings back",
                          hint=f"put back the rest: invoke drill.recover {run}")
     before = len(added(events))
-    return [_step(stage, events, intent, number) for number, intent in enumerate(todo, before + 1)]
+    found: dict[bytes, PlannedStep] = {}  # a command on many hosts is one loss of one service
+    for intent in todo:
+        step = _step(stage, events, intent, before + len(found) + 1)
+        found.setdefault(canonical([step.action, step.params, step.hosts]), step)
+    return list(found.values())
 
 
 def _step(stage: Stage, events: Sequence[Event], intent: Intent, number: int) -> PlannedStep:
     proof, location = _proven(stage, events, intent)
-    fault = find(intent.step.action)
-    action = find(fault.RESTORED_BY[proof.action])
+    action = find(restorers(proof, intent.step)[0])
+    given = {"service": lost_service(stage.plan, intent.step)} if is_free(intent.step) else intent.params
     own = {info.alias or key for key, info in action.model_fields.items()}
-    params = {key: value for key, value in intent.params.items() if key in own}
+    params = {key: value for key, value in given.items() if key in own}
     params |= {**_taken(stage, events, action, params.get("service")), "from": location}
     return PlannedStep(
         id=f"recovery.{number}", phase="restore", group=None, action=action.name(), params=params, effect=Effect.WRITE,
@@ -48,14 +53,13 @@ def _step(stage: Stage, events: Sequence[Event], intent: Intent, number: int) ->
 def _proven(stage: Stage, events: Sequence[Event], intent: Intent) -> tuple[PlannedStep, str]:
     """The newest step that proved a backup of what ``intent`` destroyed, and where that backup lies. Raises UsageError."""
     done = {str(event.step) for event in events if event.kind == "done"}
-    fault = find(intent.step.action)
-    declared = fault.RESTORED_BY if issubclass(fault, Fault) else {}
     for proof in reversed(stage.plan.phase("backup")):
-        if proof.id in done and proof.action in declared and proves(stage.plan.inventory, proof, intent.step):
+        if proof.id in done and proves(stage.plan.inventory, proof, intent.step) and restorers(proof, intent.step):
             try:
                 return proof, str(template.evaluate(proof.params["from"], stage.names()))
             except (ValueError, KeyError, PlanError):
                 continue
+    declared = [intent.step.params["proven_by"]] if is_free(intent.step) else find(intent.step.action).RESTORED_BY
     known = " or ".join(f"`{name}`" for name in declared) or "nothing"
     raise UsageError(f"{stage.run['id']}: this run proved no backup from which {intent.step.action} ({intent.step.id}) on "
                      f"{intent.host} could be restored: {known} would",
@@ -76,10 +80,10 @@ def _taken(stage: Stage, events: Sequence[Event], action: type[Action], service:
 
 
 def _host(stage: Stage, action: type[Action], intent: Intent) -> str:
-    service = stage.plan.inventory.services.get(str(intent.params.get("service", "")))
+    service = stage.plan.inventory.services.get(lost_service(stage.plan, intent.step))
     if action.PLACE is Place.CONTROLLER:
         return CONTROLLER
-    return service.host if intent.host == CONTROLLER and service else intent.host
+    return service.host if service and (intent.host == CONTROLLER or is_free(intent.step)) else intent.host
 
 
 def carry_out(stage: Stage, todo: Sequence[PlannedStep]) -> None:

@@ -24,7 +24,7 @@ def test_long_output_goes_into_a_file_of_the_run(bench):
 
 
 def test_environment_folder_and_input(bench):
-    text = "verify:\n  - command.run: {argv: [sh, -c, 'pwd; printf %s \"$A\"; cat'], env: {A: \"it's\"}, cwd: /usr, stdin: in}\n    hosts: controller\n"
+    text = "verify:\n  - command.run: {argv: [sh, -c, 'pwd; printf %s \"$A\"; cat'], env: {A: \"it's\"}, cwd: /usr, stdin: in, effect: read}\n    hosts: controller\n"
     view = bench.run(text)
     assert view.result.steps[0].facts["stdout"] == "/usr\nit'sin"
 

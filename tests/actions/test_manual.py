@@ -20,7 +20,7 @@ title: A sample
 service: app
 verify:
   - manual.confirm: {prompt: "Does the page look right?"}
-  - command.run: {argv: ['true']}
+  - command.run: {argv: ['true'], effect: read}
     hosts: controller
 """
 RUN = """

@@ -436,10 +436,10 @@ def test_a_drill_with_it_passes(far, tmp_path, name):
         "services:\n  app: {kind: process, host: far}\n"
         f"  path: {{kind: relay, host: far, address: {PEER}, port: {PORT}, reach: ssh, to: behind}}\n"
         f"  behind: {{kind: redis, host: peer, address: {PEER}, port: {PORT}}}\n")
-    connect = f"command.run: {{argv: [timeout, '5', bash, -c, 'exec 3<>/dev/tcp/{PEER}/{PORT}']}}\n    hosts: far\n"
+    connect = f"command.run: {{argv: [timeout, '5', bash, -c, 'exec 3<>/dev/tcp/{PEER}/{PORT}'], effect: read}}\n    hosts: far\n"
     cut = {"network.drop": f"network.drop: {{peer: {PEER}, peer_port: {PORT}}}\n    hosts: far\n",
            "path.cut": "path.cut: {service: path}\nrestore:\n  - path.open: {service: path}\n"}[name]
-    proof = connect if name == "path.cut" else "command.run: {argv: ['true']}\n    hosts: far\n"
+    proof = connect if name == "path.cut" else "command.run: {argv: ['true'], effect: read}\n    hosts: far\n"
     (tmp_path / "drills" / "cut.yml").write_text(
         f"drill: cut\ntitle: Cut off from a peer\nservice: app\nready:\n  - {connect}inject:\n  - {cut}verify:\n  - {proof}")
     found = inventory.load(tmp_path / "hosts.yml")

@@ -107,7 +107,7 @@ def test_the_shipped_trees_are_sound():
 
 @pytest.mark.parametrize(("old", "new", "said"), [
     ("service.status: {", "service.stop: {", "only looks"),
-    ("service.status: {", "command.run: {", "only looks"),
+    ("service.status: {", "command.run: {effect: read, ", "only looks"),
     ("service.status: {", "process.allocations: {by: memray, ", "only looks"),
     ("service.status: {", "process.allocations: {by: '{{ service.kind }}', ", "only looks"),
     ("service.status: {", "service.statu: {", "there is no action"),

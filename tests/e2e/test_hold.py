@@ -13,7 +13,7 @@ import pytest
 from drillbook.errors import Locked
 from tests.e2e.controllers import eventually, eventually_healthy, healthy, journal_of, start, wait_for
 
-SLOW = "  - command.run: {argv: [sleep, '60']}\n    hosts: app-1\n    timeout: 90s\n"
+SLOW = "  - command.run: {argv: [sleep, '60'], effect: read}\n    hosts: app-1\n    timeout: 90s\n"
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ guard: {environments: [lab], lease: 8s}
 inject:
   - service.kill: {service: api}
 verify:
-  - command.run: {argv: [sleep, "1"]}
+  - command.run: {argv: [sleep, "1"], effect: read}
     hosts: app-1
 """)
     first = start(bench, "drill", "brief")
@@ -236,7 +236,7 @@ def test_a_condition_that_trips_reverts_the_run_at_once(slow):
     text = slow.project.drill_names()["api-down"].read_text()
     mark = slow.lab / "app-1" / "tmp" / "everything-is-fine"
     mark.write_text("")
-    condition = f"  abort_if:\n    - command.run: {{argv: [test, -e, {mark}]}}\n      hosts: app-1\n      every: 200ms\n"
+    condition = f"  abort_if:\n    - command.run: {{argv: [test, -e, {mark}], effect: read}}\n      hosts: app-1\n      every: 200ms\n"
     text, there = re.subn(r"  abort_if:.*\n", condition, text)
     assert there == 1
     slow.project.drill_names()["api-down"].write_text(text)

@@ -60,7 +60,7 @@ def run(tmp_path, steps, timeout=90):
 
 
 def step(argv, *more):
-    return "".join(f"  {line}\n" for line in (f"- command.run: {{argv: {json.dumps(argv)}}}", "  hosts: controller",
+    return "".join(f"  {line}\n" for line in (f"- command.run: {{argv: {json.dumps(argv)}, effect: read}}", "  hosts: controller",
                                               *(f"  {one}" for one in more)))
 
 
@@ -143,7 +143,7 @@ def closed_port():
 def test_all_unreachable_hosts_are_named_at_once_and_nothing_runs(tmp_path):
     (tmp_path / "drills").mkdir()
     (tmp_path / "inventory").mkdir()
-    (tmp_path / "drills" / "hostile.yml").write_text(HEAD + f"restore:\n  - command.run: {{argv: [touch, {tmp_path}/ran]}}\n"
+    (tmp_path / "drills" / "hostile.yml").write_text(HEAD + f"restore:\n  - command.run: {{argv: [touch, {tmp_path}/ran], effect: read}}\n"
                                                      "    hosts: 'all:controller'\n")
     hosts = "".join(f"  dead-{n}: {{address: 127.0.0.1, port: {closed_port()}, user: nobody}}\n" for n in (1, 2, 3))
     (tmp_path / "inventory" / "here.yml").write_text(

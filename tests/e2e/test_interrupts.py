@@ -52,7 +52,7 @@ def eventually_healthy(bench, seconds=15):
     return False
 
 
-SLOW = "  - command.run: {argv: [sleep, '30']}\n    hosts: app-1\n"
+SLOW = "  - command.run: {argv: [sleep, '30'], effect: read}\n    hosts: app-1\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)

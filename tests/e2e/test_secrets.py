@@ -79,7 +79,7 @@ def test_a_secret_shows_nowhere(bench, watched, monkeypatch, capfd):
     site = bench.project.inventory("lab")
     screen = io.StringIO()
     console = Console(file=screen, width=100, force_terminal=True)
-    echo = ('  - command.run: {argv: [sh, -c, "cat \\"$1\\"; base64 \\"$1\\"; cat \\"$1\\" >&2", sh, "SECRET"]}\n'
+    echo = ('  - command.run: {argv: [sh, -c, "cat \\"$1\\"; base64 \\"$1\\"; cat \\"$1\\" >&2", sh, "SECRET"], effect: read}\n'
             "    name: A target that shouts its password\n    hosts: db-1\n")
     path = str(bench.value("secrets.pg_admin"))
     plan = bench.plan("postgres-lost", ("ready:\n", "ready:\n" + echo.replace("SECRET", path)), inventory=site)

@@ -23,7 +23,7 @@ environment: lab
 hosts: {a: {address: 127.0.0.1}, b: {address: 127.0.0.1, port: 2222}}
 services: {app: {kind: process, host: a}, other: {kind: process, host: b}}
 """
-VERIFY = "verify:\n  - command.run: {argv: [look]}\n    hosts: a\n"
+VERIFY = "verify:\n  - command.run: {argv: [look], effect: read}\n    hosts: a\n"
 ACTIONS = str(Path(__file__).parent / "actions")
 
 

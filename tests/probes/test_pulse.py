@@ -102,7 +102,7 @@ def test_the_verification_does_not_end_while_a_request_hangs_beside_quick_ones(t
         script = "sleep 2.5; touch DIR/hang; while test -e DIR/hang; do sleep 0.01; done"
         probes = f"probes:\n  - http.available: {{url: '{url}', every: 100ms, timeout: 1500ms}}\n"
         restore = "restore:\n  - command.run: {argv: [rm, DIR/broken], effect: write}\n    hosts: controller\n"
-        verify = f"verify:\n  - command.run: {{argv: [sh, -c, {json.dumps(script)}]}}\n    hosts: controller\n"
+        verify = f"verify:\n  - command.run: {{argv: [sh, -c, {json.dumps(script)}], effect: read}}\n    hosts: controller\n"
         view = bench.run(probes + (FAULT % "[rm, -f, DIR/broken]") + restore + verify)
         assert view.result.verdict is Verdict.PASSED, (view.result.reason, view.result.findings)
         hung, = [sample for event in bench.events("probe.samples") for sample in event.data["samples"]

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from drillbook.action import Context, Effect, Facts, Fault, Place, Undo
 from drillbook.errors import NotReady, StepFailed
 from drillbook.findings import finding
-from drillbook.free import Free
+from drillbook.free import RESTORE, Free
 from drillbook.host import Deadline, Output, printable, shown
 
 Argv = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class Run(Free, Fault):
-    """Run a command without a shell. Its effect is declared; one that writes or breaks declares its undo as well.
+    """Run a command without a shell. Its effect is declared; one that breaks declares its undo and its proof as well.
 
     For a shell write `argv: [sh, -c, "..."]`; values from expressions belong in further arguments, as `$1`.
     """
@@ -24,9 +24,13 @@ class Run(Free, Fault):
     PLACE = Place.HOSTS
 
     argv: Annotated[Argv, Field(description="The program and its arguments.")]
-    effect_: Effect = Field(default=Effect.READ, alias="effect", description="What it does: read, write or fault.")
-    undo_: Argv | None = Field(default=None, alias="undo", description="Command that puts it back; safe to run twice.")
-    proof: Argv | None = Field(default=None, description="fault: ends with 0 while the fault is active, with 1 when gone.")
+    effect_: Effect = Field(alias="effect", description="What it does: read, write or fault.")
+    undo_: Argv | Literal["restore"] | None = Field(default=None, alias="undo", description=(
+        "Command that puts it back; safe to run twice. `restore`: a fault that only a restore mends."))
+    proof: Argv | None = Field(default=None, description=(
+        "fault, required: ends with 0 while the fault is active, with 1 when gone."))
+    proven_by: Annotated[str | None, Field(min_length=1, description=(
+        "With `undo: restore`: `save` or id of the step of `backup` that proves the backup."))] = None
     exit: Annotated[tuple[int, ...], Field(description="Exit statuses that are good.")] = (0,)
     env: Annotated[dict[str, str], Field(description="Added to its environment; never shown in a process list.")] = Field(
         default_factory=dict)
@@ -34,11 +38,10 @@ class Run(Free, Fault):
     stdin: Annotated[str, Field(description="What it reads.")] = ""
     keep: Annotated[bool, Field(description="Stream standard output, of any length, into a file of the run.")] = False
 
-    @model_validator(mode="after")
-    def _declared(self) -> Self:
-        if self.effect_ is Effect.FAULT and self.undo_ is None:
-            raise ValueError("a command whose effect is `fault` needs `undo`: the command that puts it back")
-        return self
+    @property
+    def restore_only(self) -> bool:
+        """As declared."""
+        return self.__dict__.get("undo_") == RESTORE
 
     def ready(self, ctx: Context) -> None:
         """The program must be there."""
@@ -70,9 +73,11 @@ class Run(Free, Fault):
         return output, {"evidence": kept}
 
     def undo(self, ctx: Context) -> Undo:
-        """The declared command, in the same folder and environment."""
+        """The declared command, in the same folder and environment, or the drill's restore."""
         if self.undo_ is None:
             return Undo.nothing("the drill declares no undo for this command")
+        if isinstance(self.undo_, str):
+            return Undo.by_restore("the drill says that only a restore brings it back")
         there: Argv = ("sh", "-c", 'cd -- "$1" && shift && exec "$@"', "sh", self.cwd) if self.cwd else ()
         values = tuple(f"{key}={value}" for key, value in self.env.items())
         return Undo.by_commands((*there, *(("env", *values) if values else ()), *self.undo_))

@@ -167,6 +167,7 @@ class BackupIntact(Read):
     SERVICE = Redis
     TIMEOUT = 3600.0
     PROVES_BACKUP = True
+    RESTORES_WITH = ("redis.restore",)
 
     service: ServiceName
     from_: Location

@@ -155,6 +155,7 @@ class Prove(Read):
 
     PLACE = Place.HOSTS
     PROVES_BACKUP = True
+    RESTORES_WITH = ("pretend.restore",)
 
     from_: Annotated[str, Field(alias="from", description="The backup.")] = ""
     of: Annotated[Literal["itself", "elsewhere", "unknown", "nothing"], Field(description="What the backup is of.")] = "itself"

@@ -133,7 +133,7 @@ class Exec(Free):
 
     service: ServiceName
     argv: Argv
-    effect_: Literal["read", "write"] = Field(default="read", alias="effect", description="What it does: read or write.")
+    effect_: Literal["read", "write"] = Field(alias="effect", description="What it does: read or write.")
     undo_: Annotated[Argv | None, Field(alias="undo", description="Command that puts it back; safe to run twice.")] = None
     user: Annotated[str, Field(pattern=r"^[A-Za-z0-9_:-]*$", description="User in the container; empty: its own.")] = ""
     exit: Annotated[tuple[int, ...], Field(description="Exit statuses that are good.")] = (0,)

@@ -162,6 +162,7 @@ class BackupIntact(Read):
 
     TIMEOUT = 3600.0
     PROVES_BACKUP = True
+    RESTORES_WITH = ("files.extract",)
 
     service: ServiceName
     from_: Location

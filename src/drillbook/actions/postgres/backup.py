@@ -96,6 +96,7 @@ class BackupIntact(Read):
     SERVICE = Postgres
     TIMEOUT = 3600.0
     PROVES_BACKUP = True
+    RESTORES_WITH = ("postgres.restore", "postgres.restore_table", "postgres.restore_rows")
 
     service: ServiceName
     from_: Annotated[Uri, Field(alias="from", description="The `location` that a dump gave.")]

@@ -111,6 +111,7 @@ class BaseIntact(Read):
     SERVICE = Postgres
     TIMEOUT = 3600.0
     PROVES_BACKUP = True
+    RESTORES_WITH = ("postgres.recover",)
 
     service: ServiceName
     from_: Annotated[Uri, Field(alias="from", description="The `location` that a base backup gave.")]

@@ -84,6 +84,7 @@ class BackupIntact(Read):
     PLACE = Place.CONTROLLER
     TIMEOUT = 3600.0
     PROVES_BACKUP = True
+    RESTORES_WITH = ("qdrant.restore",)
 
     service: ServiceName
     from_: Location

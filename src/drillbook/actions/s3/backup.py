@@ -139,6 +139,7 @@ class BackupIntact(Read):
     SERVICE = S3
     TIMEOUT = 3600.0
     PROVES_BACKUP = True
+    RESTORES_WITH = ("s3.restore",)
 
     service: ServiceName
     from_: Location
