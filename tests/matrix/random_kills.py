@@ -158,7 +158,10 @@ class _Aim:
         if self.run is None:
             program.kill()
             return [f"no run began: {program.ended(BEGIN_S)}"]
-        {"controller": self._controller, "recovery": self._recovery, "server": self._server}[self._shot.whom](program)
+        try:
+            {"controller": self._controller, "recovery": self._recovery, "server": self._server}[self._shot.whom](program)
+        except TimeoutError as error:
+            return [str(error)]
         return []
 
     def _controller(self, program: Program) -> None:
