@@ -8,6 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +131,21 @@ def test_a_new_cluster_knows_until_it_is_on_disk(place, backup, target):
     assert (target.data / cluster.UNSYNCED).exists()
     cluster.sync(tools)
     assert not (target.data / cluster.UNSYNCED).exists()
+
+
+def test_a_server_that_was_started_and_ended_is_waited_for_no_longer(place, backup, target):
+    """It was killed in the middle of its recovery: nobody takes a write there, and the time for the step is an hour."""
+    tools = Tools.of(place.context(), target.service, place.host)
+    shutil.rmtree(target.data, ignore_errors=True)
+    cluster.create(tools, Database(name="shop", owner="clerk", encoding="UTF8", provider="c", collate="C", ctype="C", locale="",
+                                   connection_limit=-1, bytes=0))
+    target.start()
+    target.kill()
+    started, begun = Future(), time.monotonic()
+    started.set_result(None)
+    with pytest.raises(StepFailed, match="was started and has ended since"):
+        cluster.await_writable(place.context(seconds=40), tools, started)
+    assert time.monotonic() - begun < 30
 
 
 class Dying(LocalHost):

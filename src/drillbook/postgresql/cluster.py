@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -98,6 +99,10 @@ echo $files $blocks
 _LOSE = _REMOVABLE + "pid=$(\n" + _KILL + ") || exit\necho ${pid:-none}\n" + _REMOVE
 
 # A new cluster says that it is not on disk yet, so that whoever goes on after a controller died knows it too.
+LOOK_S = 2.0
+"""Seconds between two looks whether a server that does not take a write yet still runs."""
+NO_SERVER = 3
+"""Status with which `pg_ctl status` says that none runs."""
 UNSYNCED = "drillbook.unsynced"
 _SYNC = """
 data=$1 mark=$2
@@ -248,15 +253,18 @@ def starting(ctx: Context, tools: Tools) -> Iterator[None]:
 
 
 def await_writable(ctx: Context, tools: Tools, started: Future[None]) -> None:
-    """Wait until the server is out of recovery and takes a write, or its start failed.
+    """Wait until the server is out of recovery and takes a write, its start failed, or it has ended since.
 
     Nothing is written into another server that answers in its place. Raises StepFailed, also at the deadline; HostError,
     Cancelled.
     """
-    last, service = "", tools.service
+    last, service, looked = "", tools.service, time.monotonic()
     while True:
         if started.done():
             started.result()
+            if time.monotonic() - looked >= LOOK_S:
+                _must_run(ctx, tools, last)
+                looked = time.monotonic()
         try:
             with connected(ctx, service, database="postgres") as session:
                 ownership.must_answer(session, tools)
@@ -268,6 +276,19 @@ def await_writable(ctx: Context, tools: Tools, started: Future[None]) -> None:
             raise StepFailed(f"the server did not take a write in time: {last}", findings=[finding(
                 "postgres-unhealthy", title=service.name, wanted="a server that takes writes", measured=last)])
         ctx.deadline.wait(0.05)
+
+
+def _must_run(ctx: Context, tools: Tools, last: str) -> None:
+    """Raise StepFailed when a server that was started runs no more: nobody takes a write there, however long one waits."""
+    if tools.service.unit:
+        unit = manager_of(tools.host).state(tools.host, tools.service.unit, ctx.deadline)
+        ended, word = unit.state in ("stopped", "failed"), unit.word
+    else:
+        asked = tools.owned((tools.path("pg_ctl"), "--pgdata", tools.service.data_directory, "status"), env={"LC_ALL": "C"})
+        ended, word = asked.exit == NO_SERVER, "not running"
+    if ended:
+        found = finding("service-state", title=tools.service.name, wanted="running", measured=word, host=tools.host.name)
+        raise StepFailed(f"{tools.host.name}: the server was started and has ended since ({word}): {last}", findings=[found])
 
 
 def prove_writable(session: psycopg.Connection[tuple[object, ...]]) -> None:
