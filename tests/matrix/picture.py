@@ -19,10 +19,13 @@ from botocore.config import Config
 from drillbook.lab import control, processes
 from drillbook.lab.layout import ADDRESS, BUCKETS, COLLECTION, DATABASE, HOSTS, PORTS, REGION, Lab
 from drillbook.lab.schema import DOCUMENTS
+from drillbook.postgresql import recovering
 from drillbook.web import ask
 
 BULK = ("log", "pgdata", "s3", "redis", "vectors", "prometheus", "alertmanager")
 """Folders of a host's home whose content is a server's own; its data is compared through the server."""
+KEPT = (recovering.MARKER,)
+"""What a restored cluster keeps of Drillbook's, see docs/safety.md."""
 LISTENS = "0A"
 """A socket that listens, in /proc/net/tcp."""
 TABLES = """
@@ -186,7 +189,8 @@ class Camera:
             yield from (str(path) for path in root.iterdir() if run_id in path.name)
         for folder, folders, files in os.walk(self.lab.folder):
             folders[:] = [name for name in folders if name not in ("log", "s3")]
-            yield from (f"{folder}/{name}" for name in (*folders, *files) if run_id in name or "drillbook" in name)
+            yield from (f"{folder}/{name}" for name in (*folders, *files)
+                        if name not in KEPT and (run_id in name or "drillbook" in name))
 
     def _unsupervised(self) -> Iterator[str]:
         """Processes of the lab that its daemon or a session started and that no supervisor looks after."""
