@@ -156,11 +156,12 @@ def test_a_closed_journal_is_not_looked_at_and_not_written(journal, tmp_path):
         journal.append("note")
 
 
-def test_an_observer_that_breaks_is_dropped_and_the_others_go_on(tmp_path):
+@pytest.mark.parametrize("error", [OSError("the terminal is gone"), SystemExit("the terminal is gone")])
+def test_an_observer_that_breaks_is_dropped_and_the_others_go_on(tmp_path, error):
     seen, more = [], []
 
     def breaks(event):
-        raise OSError("the terminal is gone")
+        raise error
 
     journal = Journal(tmp_path, Redactor([]), origin=0.0, observer=breaks)
     journal.also(lambda event: seen.append(event.kind))
@@ -171,7 +172,7 @@ def test_an_observer_that_breaks_is_dropped_and_the_others_go_on(tmp_path):
     assert kinds(tmp_path) == ["one", "observer.failed", "two"]
     assert sorted(seen) == ["observer.failed", "one", "two"]
     assert more == ["two"]
-    assert read(tmp_path / FILE).events[1].data == {"message": "OSError: the terminal is gone"}
+    assert read(tmp_path / FILE).events[1].data == {"message": f"{type(error).__name__}: the terminal is gone"}
 
 
 def test_a_resumed_journal_knows_what_it_held_and_goes_on_from_there(tmp_path):

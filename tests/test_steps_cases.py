@@ -117,14 +117,29 @@ def test_evidence_is_spared_once_something_is_broken_but_never_that_of_a_fault(s
     stage.journal.close()
 
 
+@pytest.mark.parametrize(("effect", "good"), [("read", True), ("write", True), ("fault", False)])
+def test_a_step_whose_evidence_cannot_be_kept_goes_on_once_something_is_broken_unless_it_breaks_more(small, effect, good):
+    proof = ", undo: [mend, it], proof: [is, it]" if effect == "fault" else ""
+    phase = "inject" if effect == "fault" else "restore"
+    stage = staged(small, f"{phase}:\n  - command.run: {{argv: [look], keep: true, effect: {effect}{proof}}}\n    hosts: a\n")
+    small.hosts["a"].on("is", Reply(0))
+    (small.folder / "evidence").write_text("no folder")
+    stage.journal.patient = True
+    assert carry_out(stage, [step_of(stage, f"{phase}.1")]) is good
+    stage.journal.close()
+    if good:
+        (_, _, data), = told(small, "done")
+        assert data["facts"]["evidence"]["file"].startswith("not kept: ")
+
+
 def test_requests_belong_to_the_trace_of_their_step_and_host_and_those_of_a_probe_to_it_alone(small):
-    text = 'probes:\n  - http.available: {url: "{{ services.web.url }}"}\n' + FAULT
+    text = "probes:\n" + '  - http.available: {url: "{{ services.web.url }}"}\n' * 2 + FAULT
     stage = staged(small, text, PROBED)
     assert stage.context("inject.1", "a", Deadline.after(9)).traceparent == ""
     stage.traced = "suite"
     assert stage.context("inject.1", "a", Deadline.after(9)).traceparent == traceparent("run", "inject.1", "a", trace="suite")
     assert stage.context("probe.1", "a", Deadline.after(9)).traceparent == traceparent("run", "probe.1", trace="suite")
-    assert stage.plan.probes[0].id == "probe.1"
+    assert [one.id for one in stage.plan.probes] == ["probe.1", "probe.2"]
     stage.journal.close()
 
 
@@ -317,6 +332,14 @@ def test_an_undo_with_a_secret_in_it_cannot_be_announced_so_nothing_is_done(smal
     (_, _, data), = told(small, "failed")
     assert "a secret stands in its parameters or its undo" in data["message"]
     assert (told(small, "intent"), "make" in small.acts()) == ([], False)
+
+
+def test_what_can_never_go_well_is_not_tried_again(small):
+    small.redactor = Redactor(["hunter22"])
+    stage = staged(small, FAULT.replace("[mend, it]", "[mend, hunter22]") + "    retries: 3\n    every: 1ms\n    timeout: 9s\n")
+    assert carry_out(stage, [step_of(stage, "inject.1")]) is False
+    stage.journal.close()
+    assert [(data["outcome"], data["attempts"]) for *_, data in told(small, "failed")] == [("error", 1)]
 
 
 @pytest.mark.parametrize(("name", "title"), [({}, "command.run"), ({"name": "Say it"}, "Say it")])

@@ -376,9 +376,9 @@ def _jsonable(value: Any) -> Any:
         return {_text(str(key)): _jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_jsonable(item) for item in value]
-    if value is None or isinstance(value, bool):
+    if value is None:
         return value
-    if isinstance(value, int | float):
+    if isinstance(value, int | float):  # a bool is one of them, and stays one
         return value if math.isfinite(value) and abs(value) <= SAFE_INTEGER else str(value)
     return _text(value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value))
 

@@ -180,7 +180,7 @@ def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outc
     intended = False
     while True:
         attempts += 1
-        if attempts > 1 and not poll:
+        if not poll:
             deadline = stage.deadline(step.timeout_s)
         try:
             context = stage.context(step.id, host, deadline, changes=action.effect is not Effect.READ,
