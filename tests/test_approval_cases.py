@@ -123,6 +123,15 @@ def test_the_shortest_and_the_longest_time_count(desk, until):
     assert desk.approve(until=until)[0].approval is not None
 
 
+def test_a_key_whose_line_does_not_hold_signs_nothing(desk):
+    line = desk.approvers.read_text().splitlines()[1].replace("namespaces=", 'valid-before="20200101",namespaces=')
+    desk.approvers.write_text(f"{line}\n")
+    with pytest.raises(UsageError, match="nobody who may approve") as told:
+        desk.approve()
+    assert "alice@example.com with the key SHA256:" in told.value.message
+    assert not (desk.root / "approvals").exists()
+
+
 def test_what_is_missing_is_told_with_what_to_do(desk):
     folder = desk.root / "approvals"
     missing = desk.look().refusal

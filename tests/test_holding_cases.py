@@ -281,6 +281,18 @@ def test_only_a_fault_is_fenced_by_the_lease_and_only_while_something_is_armed(p
     assert run(hold.fence("a")(["true"]), deadline=soon()).ok
 
 
+def test_a_target_that_has_just_armed_something_has_just_been_heard(place):
+    hold = place.hold("run-1")
+    hold._grip("a").renewed -= 30
+    hold.arm(7, "command.run", "a", [["true"]])
+    hold._silent(hold._grips["a"], HostUnreachable("a: cannot connect", host="a"))
+    assert not hold.stop.flag.is_set()
+    assert hold._grips["a"].leased is True
+    hold._grips["a"].renewed -= 30
+    hold._silent(hold._grips["a"], HostUnreachable("a: cannot connect", host="a"))
+    assert hold.stop.message.startswith("nothing could be renewed on a for 3")
+
+
 def test_what_was_disarmed_is_not_asked_for_again(place):
     hold = place.hold("run-1")
     hold.take()

@@ -146,6 +146,16 @@ def test_a_file_that_is_changed_by_somebody_else_is_noticed_also_while_nothing_i
     journal.close()
 
 
+def test_once_something_is_broken_a_file_that_was_moved_is_written_on(journal, tmp_path):
+    """Whoever finds it there finds all of it."""
+    journal.append("run.started")
+    journal.patient = True
+    (tmp_path / FILE).rename(tmp_path / "elsewhere")
+    journal.append("undone", {"intent": 1})
+    assert [event.kind for event in read(tmp_path / "elsewhere").events] == ["run.started", "undone"]
+    assert journal.failure.endswith("is gone: No such file or directory")
+
+
 def test_a_closed_journal_is_not_looked_at_and_not_written(journal, tmp_path):
     journal.append("run.started")
     journal.close()

@@ -39,6 +39,16 @@ def test_a_stream_hides_a_secret_whole_wherever_it_is_cut(order, size):
     assert writer.bytes == len(file.getvalue())
 
 
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_a_secret_that_begins_like_a_shorter_one_is_hidden_whole_wherever_it_stands(size):
+    """Also where a stream has shown so far no more of it than the shorter one."""
+    for before in range(60):
+        text = b"x" * before + b"hunter2-of-the-database" + b"y" * 60
+        file, writer = streamed(NESTED, [text[at:at + size] for at in range(0, len(text), size)])
+        writer.finish()
+        assert file.getvalue() == b"x" * before + b"***" + b"y" * 60
+
+
 def test_a_stream_keeps_back_no_more_than_the_longest_secret():
     """Evidence of gigabytes is written while it comes."""
     file, writer = streamed(["hunter2"], [b"x" * 1000])

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -25,10 +25,12 @@ from typing import Any
 import pytest
 from hypothesis import Phase, settings
 
-SLOWER, MORE_S = 3.0, 20.0
-"""A mutant may take so many times as long as its tests took before, and so many seconds more; then it counts as killed."""
-BUDGET_S = 30.0
-"""Seconds of tests for one mutant, as they took before it."""
+SLOWER, MORE_S = 6.0, 20.0
+"""A test may take so many times as long as without a mutant, and so many seconds more; then the mutant counts as killed."""
+BEGUN = "begun "
+"""Before the name of a test that a fork begins."""
+OWN_S, BUDGET_S = 60.0, 30.0
+"""Seconds of tests for one mutant, as they took before it: of those that are meant for its module, and of all others."""
 AT_LEAST = 12
 """Tests that are run for a mutant however long they take."""
 
@@ -120,19 +122,23 @@ def pairs(items: list[pytest.Item]) -> Iterable[tuple[pytest.Item, pytest.Item |
 
 
 class Listener:
-    """Hears of the first failure."""
+    """Hears of the first failure, and tells which test begins."""
 
-    def __init__(self) -> None:
-        self.failed = ""
+    def __init__(self, begins: Callable[[str], object]) -> None:
+        self.failed, self.begins = "", begins
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.begins(nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed and not self.failed:
             self.failed = report.nodeid
 
 
-def failure(session: pytest.Session, items: list[pytest.Item], last: pytest.Item | None = None) -> str:
+def failure(session: pytest.Session, items: list[pytest.Item], last: pytest.Item | None = None,
+            begins: Callable[[str], object] = lambda name: None) -> str:
     """Name of the first of ``items`` that fails; '' when all pass."""
-    listener = Listener()
+    listener = Listener(begins)
     session.config.pluginmanager.register(listener)
     try:
         for item, following in pairs(items):
@@ -156,11 +162,11 @@ def tried(session: pytest.Session, work: Work, mutant: dict[str, Any], reached: 
     wanted = chosen(module, work.own.get(module, f"test_{module}"), changed if fast else set(), reached)
     if not wanted:
         return "", 0
-    limit = MORE_S + SLOWER * sum(reached[name]["seconds"] for name in wanted)
+    limits = {name: MORE_S + SLOWER * reached[name]["seconds"] for name in wanted}
     path.write_text(mutant["source"])
     try:
         if not fast:
-            return anew(work, wanted, limit), len(wanted)
+            return anew(work, wanted, MORE_S + sum(SLOWER * reached[name]["seconds"] for name in wanted)), len(wanted)
         items = {item.nodeid: item for item in session.items}
 
         def changed_and_run(names: list[str]) -> str:
@@ -168,8 +174,8 @@ def tried(session: pytest.Session, work: Work, mutant: dict[str, Any], reached: 
                 for name in changed:
                     for function in living(path, before[name]):
                         function.__code__ = after[name]
-                tell(failure(session, [items[name] for name in names]))
-            return forked(run, limit)
+                tell(failure(session, [items[name] for name in names], begins=lambda name: tell(f"{BEGUN}{name}")))
+            return forked(run, MORE_S, limits)
 
         left = wanted
         while killer := changed_and_run(left):
@@ -192,13 +198,14 @@ def chosen(module: str, meant: str, changed: set[str], reached: dict[str, dict[s
     names = {f"{module}:{name}" for name in changed}
     fitting = [(test["seconds"], name) for name, test in reached.items() if not test["failed"] and (
         names & set(test["enters"]) if names else any(one.startswith(f"{module}:") for one in test["enters"]))]
-    own = [(seconds, name) for seconds, name in fitting if meant in name]
-    others = [one for one in sorted(fitting) if one not in own]
-    spent, found = 0.0, []
-    for seconds, name in [*sorted(own), *others]:
-        if spent + seconds <= BUDGET_S or len(found) < AT_LEAST:
-            spent += seconds
-            found.append(name)
+    own = sorted(one for one in fitting if meant in one[1])
+    found: list[str] = []
+    for some, budget in ((own, OWN_S), (sorted(set(fitting) - set(own)), BUDGET_S)):
+        spent = 0.0
+        for seconds, name in some:
+            if spent + seconds <= budget or len(found) < AT_LEAST:
+                spent += seconds
+                found.append(name)
     return found
 
 
@@ -264,8 +271,11 @@ def end(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-def forked(body: Callable[[Callable[[str], object]], None], limit: float) -> str:
-    """What ``body`` tells in a process of its own; one that ends otherwise, or not in time, says so."""
+def forked(body: Callable[[Callable[[str], object]], None], limit: float, limits: Mapping[str, float] | None = None) -> str:
+    """What ``body`` tells last in a process of its own; one that ends otherwise, or not in time, says so.
+
+    It may tell that a test has ``BEGUN``, which then has its own of ``limits`` in place of ``limit``.
+    """
     sys.stdout.flush()
     reader, writer = os.pipe()
     pid = os.fork()
@@ -281,12 +291,30 @@ def forked(body: Callable[[Callable[[str], object]], None], limit: float) -> str
         finally:
             os._exit(status)
     os.close(writer)
-    ready, _, _ = select.select([reader], [], [], limit)
-    text = os.read(reader, 65536).decode() if ready else "time is over\n"
-    end(pid)
-    os.waitpid(pid, 0)
-    os.close(reader)
-    return text.strip("\n") if text or not ready else "the process ended"
+    try:
+        return told(reader, limit, limits or {})
+    finally:
+        end(pid)
+        os.waitpid(pid, 0)
+        os.close(reader)
+
+
+def told(reader: int, limit: float, limits: Mapping[str, float]) -> str:
+    """The line by which a fork ends; see ``forked``."""
+    text = ""
+    while True:
+        ready, _, _ = select.select([reader], [], [], limit)
+        if not ready:
+            return "time is over"
+        piece = os.read(reader, 65536).decode()
+        if not piece:
+            return "the process ended"
+        text += piece
+        *lines, text = text.split("\n")
+        for line in lines:
+            if not line.startswith(BEGUN):
+                return line
+            limit = limits.get(line.removeprefix(BEGUN), limit)
 
 
 def alone() -> None:
