@@ -174,6 +174,15 @@ def test_only_the_lock_of_a_run_whose_controller_is_dead_is_taken_over(place, ov
             again.take()
 
 
+def test_a_lock_that_its_holder_did_not_renew_is_nobodys(place):
+    name = place.names()[0]
+    lock = Lock(place.hosts["a"], name, 1)
+    lock.take(Owner(run="run-9"), deadline=soon())
+    assert any("run-9" in one for one in place.hold("run-1").others())
+    until(lambda: not lock.state(deadline=soon()).held)
+    assert place.hold("run-1").others() == []
+
+
 def test_a_lock_is_told_with_what_it_protects_and_whose_it_was(place):
     dead = place.hold("run-1", who=died())
     dead.take()

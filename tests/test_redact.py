@@ -83,6 +83,9 @@ def test_base64_of_a_text_with_a_secret_in_it_is_hidden_at_every_alignment(befor
     said = Redactor([secret]).text(whole)
     assert "***" in said
     assert len(said.replace("***", "")) <= len(whole) - len(secret), "hardly more than what stands around it is left"
+    left, _, right = said.partition("***")
+    inside = len(f"{before}{secret}") * 4 // 3
+    assert (len(left), len(right)) == (-(-len(before) * 4 // 3), len(whole) - inside), "no letter that tells of it alone"
 
 
 def test_what_is_too_short_to_be_looked_for_hides_nothing():
