@@ -121,6 +121,7 @@ def test_a_damaged_base_backup_is_found(place, primary):
     assert codes(failure) == ["backup-digest"]
 
 
+@pytest.mark.usefixtures("base")  # taken before the crash, for the tests after it
 def test_everything_up_to_the_last_commit_before_a_crash_comes_back(place, primary):
     """The rows after the base backup are in the received log alone: the data directory is gone. And so once more.
 

@@ -549,6 +549,31 @@ def test_ready_says_what_is_missing(cache, saved, monkeypatch):
         cache.action("redis.restore", **{"from": saved["location"]}).ready(ctx)
 
 
+@pytest.mark.parametrize(("rules", "said"), [
+    (("-flushall",), {"redis.flush": "run FLUSHALL"}),
+    (("-bgsave",), {"redis.save": "run BGSAVE"}),
+    (("resetkeys", "~session:*"), {"redis.save": "run TYPE, PEXPIRETIME, DUMP, GET, SET, EXPIRE, DEL"}),
+    (("-acl",), {}),
+])
+def test_ready_says_what_the_server_does_not_let_its_user_do(cache, monkeypatch, rules, said):
+    """Nothing of it is run: a user who may not ask for it, and an old server, tell nothing."""
+    monkeypatch.setenv("CLERK", "word-of-the-clerk")
+    cache.client().acl_setuser("clerk", reset=True, enabled=True, passwords=["+word-of-the-clerk"])
+    cache.client().execute_command("ACL", "SETUSER", "clerk", "~*", "+@all", *rules)
+    ctx, before = cache.context(), cache.client().dbsize()
+    given = cache.service.model_dump(exclude={"password", "user"})
+    ctx.services["cache"] = Redis(**given, user="clerk", password=Secret(source="env", name="CLERK"))
+    try:
+        for action in (cache.action("redis.save", to=f"s3://{BUCKET}/never"), cache.action("redis.flush")):
+            expected = said.get(action.name())
+            with pytest.raises(NotReady, match=f"its user 'clerk' {expected}\\n") if expected else contextlib.nullcontext():
+                action.ready(ctx)
+    finally:
+        cache.client().acl_deluser("clerk")
+    assert cache.client().dbsize() == before
+    assert not cache.client().exists(mark_of(ctx.run_id))
+
+
 def test_no_secret_is_in_any_argument(cache):
     ctx = cache.context()
     seen = []

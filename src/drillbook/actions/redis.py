@@ -12,7 +12,7 @@ from drillbook.action import Context, Facts, Fault, Place, Read, Undo, Write
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.identity import Identity
-from drillbook.keyspace import content, identity, ownership, server, trial
+from drillbook.keyspace import content, identity, ownership, rights, server, trial
 from drillbook.keyspace import manifest as manifests
 from drillbook.keyspace.compare import compare
 from drillbook.keyspace.connection import Session, connected
@@ -125,6 +125,7 @@ def _can_be_saved(ctx: Context, service: Redis) -> int:
     try:
         with connected(ctx, service) as session:
             server.must_be_master(session, service)
+            rights.must_allow(session, service, rights.saving(ctx.run_id))
             place = server.place(session, service)
             used = int(session.info("memory")["used_memory"])
     except CouldNotVerify as error:
@@ -232,6 +233,7 @@ class Flush(Fault):
         try:
             with connected(ctx, service) as session:
                 server.must_be_master(session, service)
+                rights.must_allow(session, service, rights.FLUSH)
                 sizes = session.sizes()
         except CouldNotVerify as error:
             raise NotReady(error.message, hint=error.hint) from error
