@@ -83,8 +83,8 @@ def test_how_a_step_was_put_back_in_the_run_or_later(tmp_path):
     story.add(15.0, "undo.failed", "inject.1", "app-1", intent=intent, message="it is stuck")
     assert view(story, "inject.1", "app-1").undone == "not put back: it is stuck"
     story.end().add(0.0, "recovery.started", operator="me", tool="drillbook")
-    story.add(1.0, "undone", "inject.1", "db-1", intent=99, message="of another host")
-    story.add(2.0, "undone", "inject.1", "app-1", intent=intent, message="undone")
+    story.add(1.0, "undone", "inject.1", "app-1", intent=intent, message="undone")
+    story.add(2.0, "undone", "inject.1", "db-1", intent=99, message="of another host")
     assert view(story, "inject.1", "app-1").undone == "put back: undone"
     assert view(story, "restore.1", "app-1").undone == ""
 
