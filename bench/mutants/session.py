@@ -272,7 +272,7 @@ def end(group: int) -> None:
 
 
 def forked(body: Callable[[Callable[[str], object]], None], limit: float, limits: Mapping[str, float] | None = None) -> str:
-    """What ``body`` tells last in a process of its own; one that ends otherwise, or not in time, says so.
+    """The last words of ``body`` in a process of its own; one that ends otherwise, or not in time, says so.
 
     It may tell that a test has ``BEGUN``, which then has its own of ``limits`` in place of ``limit``.
     """

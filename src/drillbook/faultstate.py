@@ -35,7 +35,7 @@ def _state(step: PlannedStep, host: str, own: Sequence[Event], events: Sequence[
 
 
 def _injection(mine: Sequence[Event], undone: Event | None) -> tuple[Injection, str]:
-    """Whether it was injected, and why that is not proven."""
+    """State of the injection, and the reason why it is not proven."""
     proof = next((event.data for event in reversed(mine) if event.kind == "fault.active"), None)
     last = next((event for event in reversed(mine) if event.kind in ("done", "failed")), None)
     if proof is not None and proof["active"] is True:
@@ -56,7 +56,7 @@ def _interrupted(last: Event | None) -> str:
 
 
 def ending(intent: Event | None, last: Event | None) -> str:
-    """How the change that ``intent`` announced was put back, as the last event of its undo tells; empty when none does."""
+    """Outcome of the change that ``intent`` announced as the last event of its undo tells it; empty when none does."""
     if intent is None or last is None:
         return ""
     message, undo = str(last.data["message"]), intent.data["undo"]

@@ -115,7 +115,7 @@ class RedactingWriter:
         self.bytes += len(clean)
 
     def _stretches(self) -> list[tuple[int, int]]:
-        """What secrets cover of what is kept, with what is covered already."""
+        """Spans of the kept text that secrets cover, joined with those covered already."""
         found = spans(self._pattern, self._kept)
         if not self._covered:
             return found

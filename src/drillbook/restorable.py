@@ -231,7 +231,7 @@ class Restorable:
         return str(fault.params.get("service") or proofs[0].params.get("service") or "")
 
     def _narrower(self, step: PlannedStep, fault: PlannedStep) -> str:
-        """What ``step`` says that it restores and ``fault`` does not destroy: another table, another path."""
+        """Name the part that ``step`` restores and ``fault`` does not destroy, such as another table; empty: none."""
         kinds = [find(one.action).model_fields for one in (step, fault)]
         fields = [{info.alias or name: info for name, info in kind.items()} for kind in kinds]
         for key in (fields[0].keys() & fields[1].keys() & step.params.keys()) - {"service", "from"}:
@@ -254,7 +254,7 @@ class Restorable:
                             f"backup that no step of this drill proves: {source.origin}", self._right(fault, proofs[0]))
 
     def _compared(self, fault: PlannedStep, good: Sequence[PlannedStep], proofs: Sequence[PlannedStep]) -> None:
-        """What a free step restores is compared, by a step that knows such content."""
+        """Require a comparison of the content that a free step restores."""
         free = [step for step in good if (source := source_of(step)) and source.free]
         service = self._lost(fault, proofs)
         if len(free) < len(good) or any(compares(self.inventory, step, service, fault) and any(

@@ -54,7 +54,7 @@ class Objective(_Value):
 
 
 class Injection(StrEnum):
-    """Whether a fault was injected."""
+    """State of a fault's injection."""
 
     NOT = "not injected"
     NEVER = "never happened"
@@ -77,7 +77,7 @@ class FaultResult(_Value):
     since_s: float | None = None
     """When it was announced; None: never."""
     ended: str = ""
-    """How it was put back; ``open``, ``residue`` or ``closed`` where it was not."""
+    """Way in which it was put back; ``open``, ``residue`` or ``closed`` where it was not."""
 
 
 class PhaseResult(_Value):

@@ -1,4 +1,4 @@
-"""What the user of a host may not do to files is known before anything runs: real owners, a real ordinary user."""
+"""Rights of a host's user on files, known before anything runs: real owners, a real ordinary user."""
 
 import os
 import shutil

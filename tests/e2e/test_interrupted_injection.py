@@ -51,7 +51,7 @@ def test_ctrl_c_in_the_injection(bench, drill, moment):
 
 
 def test_ctrl_c_while_it_is_asked_whether_the_system_is_ready(bench):
-    """What was stopped was not found out: the run was stopped, not refused."""
+    """A question that was stopped has no answer: the run was stopped, not refused."""
     sent = []
 
     def observe(event):

@@ -60,7 +60,7 @@ LOST = [
     Row("database-lost", "Recover to the log's end", ("The database takes writes",), NOTHING),
     Row("full-drill", "Restore the database", ("Every table equals the backup",), NOTHING),
 ]
-"""What is lost there is lost for good without the step; a command that changes nothing takes its place."""
+"""Drills whose loss is for good without the step; a command that changes nothing takes its place."""
 NOT_NEEDED = {
     ("slow-query", "Take the statistics anew"): "the table kept its statistics when it lost its index; see the drill",
 }

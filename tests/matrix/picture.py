@@ -25,7 +25,7 @@ from drillbook.web import ask
 BULK = ("log", "pgdata", "s3", "redis", "vectors", "prometheus", "alertmanager")
 """Folders of a host's home whose content is a server's own; its data is compared through the server."""
 KEPT = (recovering.MARKER,)
-"""What a restored cluster keeps of Drillbook's, see docs/safety.md."""
+"""Files of Drillbook that a restored cluster keeps, see docs/safety.md."""
 LISTENS = "0A"
 """A socket that listens, in /proc/net/tcp."""
 TABLES = """

@@ -39,7 +39,7 @@ KILLED = -signal.SIGKILL
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """What became of a shot: after how many seconds of its time whom it killed, and what was not as before."""
+    """Result of a shot: after how many seconds of its time whom it killed, and what was not as before."""
 
     number: int
     drill: str

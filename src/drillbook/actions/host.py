@@ -31,7 +31,7 @@ _CGROUP = "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory.current 2>/dev/nu
 
 
 class Disk(Read):
-    """How full the file systems of a host are: bytes and inodes, as `df` shows them.
+    """Use of a host's file systems: bytes and inodes, as `df` shows them.
 
     Without a `path` those in memory (tmpfs), which hold no service's data, are left out.
     """

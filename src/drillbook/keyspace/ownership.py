@@ -1,4 +1,4 @@
-"""Whose a keyspace's folder is: the server at the port works in it, and the unit of the inventory runs that server.
+"""Owner of a keyspace's folder: the server at the port works in it, and the unit of the inventory runs that server.
 
 A restore replaces files in the folder that the server names, and starts the unit. Where an inventory names the wrong one of
 two hosts, ports or units, these are of two servers.
@@ -12,13 +12,14 @@ from drillbook.keyspace import server
 from drillbook.keyspace.connection import Session, connected
 from drillbook.keyspace.save import as_owner
 from drillbook.manager import manager_of
+from drillbook.manager.lineage import SCRIPT, Lineage
 from drillbook.services import Redis
 
 APART_S = 5.0
-"""How far two measurements of one process's age may be apart."""
+"""Seconds that two measurements of one process's age may be apart."""
 # FOLDER PID...: for each process that works in the folder its number here, the one that it has for itself (in a container
 # another), its age in seconds, and its parents and control groups.
-_LOOK = """
+_LOOK = SCRIPT + """
 here=$(stat -L -c %d:%i -- "$1") || exit 0
 shift
 read -r up _ < /proc/uptime
@@ -29,11 +30,7 @@ for pid in "$@"; do
   own=$(sed -n 's/^NSpid:.*[[:space:]]//p' "/proc/$pid/status")
   age=$(awk -v up="$up" -v start="$start" -v ticks="$ticks" 'BEGIN { print up - start / ticks }')
   echo "process $pid ${own:-$pid} $age"
-  sed 's/^/group /' "/proc/$pid/cgroup"
-  while test "${pid:-0}" -gt 1; do
-    pid=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$pid/status" 2>/dev/null)
-    echo "parent $pid"
-  done
+  lineage "$pid"
   break
 done
 """
@@ -46,15 +43,12 @@ def must_own(ctx: Context, session: Session, service: Redis, directory: str) -> 
     info = session.info("server")
     number = info.get("process_id", "0")
     output = ctx.run(*as_owner(service), "sh", "-c", _LOOK, "sh", directory, number, str(unit.pid or 0), env={"LC_ALL": "C"})
-    lines = [line.split(" ", 1) for line in output.check().text.splitlines() if " " in line]
-    process = next((value.split() for key, value in lines if key == "process"), None)
+    lines = output.check().text.splitlines()
+    process = next((line.split()[1:] for line in lines if line.startswith("process ")), None)
     at = f"{ctx.host.name}: the server at {service.address}:{service.port}"
     if process is None or process[1] != number or abs(float(process[2]) - float(info["uptime_in_seconds"])) > APART_S:
         raise CouldNotVerify(f"{at} is not the one that works in {directory} on this host", hint=_HINT)
-    related = {int(process[0]), *(int(value) for key, value in lines if key == "parent" and value.strip().isdecimal())}
-    names = (unit.unit, f"{unit.unit}.service")
-    if unit.pid not in related and not any(part in names for key, value in lines if key == "group"
-                                           for part in value.split("/")):
+    if not Lineage.read(lines).is_of(unit, int(process[0])):
         raise CouldNotVerify(f"{at} is not of the unit {unit.unit}, which is {unit.word}", hint=_HINT)
 
 

@@ -37,7 +37,7 @@ FIRST_PORT = 20000
 BLOCKS = 400
 LONGEST_FOLDER = 70
 MONITORING = "the Debian packages prometheus and prometheus-alertmanager"
-"""What monitors a lab; no wheel has it."""
+"""Debian packages of the programs that monitor a lab; no wheel has them."""
 
 
 @dataclass(frozen=True, slots=True)

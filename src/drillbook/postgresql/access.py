@@ -35,7 +35,7 @@ WHERE locktype = 'advisory' AND objsubid = 2 AND classid = %s AND objid = %s AND
 
 
 def exists(session: Connection, database: str) -> bool:
-    """Whether there is a database of that name. Raises psycopg.Error."""
+    """Is there a database of that name? Raises psycopg.Error."""
     return session.execute("SELECT 1 FROM pg_catalog.pg_database WHERE datname = %s", (database,)).fetchone() is not None
 
 

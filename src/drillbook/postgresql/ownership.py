@@ -1,4 +1,4 @@
-"""Whose a data directory is: the server that works in it, the unit that runs that server, and the one at the port.
+"""Owner of a data directory: the server that works in it, the unit that runs that server, and the one at the port.
 
 An inventory may name the wrong host, port, folder or unit. Before anything is destroyed, and before the first write of a
 restore, the server that answers is shown to be the one of the data directory: by the system identifier of the cluster, and
@@ -16,13 +16,14 @@ from drillbook.action import Context
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
 from drillbook.host import printable
-from drillbook.manager import UnitState, manager_of
+from drillbook.manager import manager_of
+from drillbook.manager.lineage import SCRIPT, Lineage
 from drillbook.postgresql.connection import Connection, answers, connected, one, reason
 from drillbook.postgresql.tools import Tools
 
 # FOLDER PID: a server works in the folder when its process has it as its working directory. The lock file has the number
 # that the server has for itself, in a container another one than the unit's main process has on the host.
-_LOOK = """
+_LOOK = SCRIPT + """
 cd -- "$1" 2>/dev/null || exit 0
 test -f global/pg_control || exit 0
 echo "system $(od -An -td8 -N8 global/pg_control | tr -d ' ')"
@@ -32,11 +33,7 @@ for pid in "$(head -n 1 postmaster.pid 2>/dev/null)" "$2"; do
   test "$(stat -L -c %d:%i "/proc/$pid/cwd" 2>/dev/null)" = "$here" || continue
   echo "pid $pid"
   head -n 4 postmaster.pid | sed 's/^/file /'
-  sed 's/^/group /' "/proc/$pid/cgroup"
-  while test "${pid:-0}" -gt 1; do
-    pid=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$pid/status" 2>/dev/null)
-    echo "parent $pid"
-  done
+  lineage "$pid"
   break
 done
 """
@@ -53,28 +50,21 @@ class Cluster:
     system: str
     pid: int | None
     lock: tuple[str, ...]
-    parents: frozenset[int]
-    groups: tuple[str, ...]
-
-    def runs_under(self, unit: UnitState) -> bool:
-        """Is its server a process of ``unit``? Its main process, a child of that, or one in its control group."""
-        names = (unit.unit, f"{unit.unit}.service")
-        return ((unit.pid is not None and unit.pid in self.parents | {self.pid})
-                or any(part in names for line in self.groups for part in line.split("/")))
+    lineage: Lineage
 
 
 def look(tools: Tools, main: int | None = None) -> Cluster | None:
     """The cluster in the data directory; ``main`` is the main process of its unit. None: there is none. Raises HostError."""
     output = tools.owned(("sh", "-c", _LOOK, "sh", tools.service.data_directory, str(main or 0)), env={"LC_ALL": "C"})
     found: dict[str, list[str]] = {}
-    for line in output.check().text.splitlines():
+    lines = output.check().text.splitlines()
+    for line in lines:
         key, _, value = line.partition(" ")
         found.setdefault(key, []).append(value.strip())
     if "system" not in found:
         return None
     pid = int(found["pid"][0]) if "pid" in found else None
-    return Cluster(found["system"][0], pid, tuple(found.get("file", ())),
-                   frozenset(int(one) for one in found.get("parent", ()) if one.isdecimal()), tuple(found.get("group", ())))
+    return Cluster(found["system"][0], pid, tuple(found.get("file", ())), Lineage.read(lines))
 
 
 def must_answer(session: Connection, tools: Tools) -> None:
@@ -98,7 +88,7 @@ def must_own(ctx: Context, tools: Tools) -> None:
     unit = manager_of(tools.host).state(tools.host, service.unit, tools.deadline) if service.unit else None
     cluster = look(tools, unit.pid if unit else None)
     works = cluster is not None and cluster.pid is not None
-    if unit is not None and cluster is not None and works and not cluster.runs_under(unit):
+    if unit is not None and cluster is not None and works and not cluster.lineage.is_of(unit, cluster.pid):
         raise CouldNotVerify(f"{tools.host.name}: a server works in {service.data_directory}, and it is not of the unit "
                              f"{unit.unit}, which is {unit.word}", hint=_HINT)
     if unit is not None and unit.state == "running" and not works:

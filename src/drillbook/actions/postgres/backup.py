@@ -204,7 +204,7 @@ class Restore(Write):
         return identity.measured(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """What is whole stays and is opened, unless it is temporary; what is half made is discarded and lets nobody in."""
+        """Keep and open what is whole, unless it is temporary; discard what is half made, and let nobody in."""
         name = "postgres.remove_cluster" if self.temporary else "postgres.clear_restore"
         return Undo.by_action(name, service=self.service)
 

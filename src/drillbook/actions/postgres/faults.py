@@ -104,7 +104,7 @@ class LoseData(Fault):
 
 
 def _holds_its_database(ctx: Context, service: Postgres) -> bool:
-    """Whether the server of the data directory has the service's database. Raises CouldNotVerify."""
+    """Tell if the server of the data directory has the service's database. Raises CouldNotVerify."""
     try:
         with connected(ctx, service, database="postgres") as session:
             ownership.must_answer(session, Tools.of(ctx, service, ctx.host))

@@ -157,5 +157,5 @@ class ClearRestore(Write):
         return {"discarded": discarded, "opened": opened}
 
     def undo(self, ctx: Context) -> Undo:
-        """What is discarded was never anybody's."""
+        """Nothing to undo: a half-made database was never in use."""
         return Undo.nothing("what is discarded was never anybody's")
