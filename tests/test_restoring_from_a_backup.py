@@ -40,6 +40,13 @@ def test_what_a_restore_takes_from_the_run_are_its_parameters():
             assert find(action)
 
 
+def test_a_restore_that_keeps_clients_out_names_what_lets_them_in():
+    for name in known_names():
+        closed = "closed" in find(name).model_fields and find(name).EFFECT is Effect.WRITE
+        assert closed == bool(find(name).OPENED_BY), name
+        assert not closed or find(find(name).OPENED_BY)
+
+
 BACKUP = f"s3://backups/run#sha256={'0' * 64}"
 
 

@@ -182,8 +182,7 @@ class Context:
     def kept_evidence(self, name: str) -> list[Path]:
         """What this step kept under ``name`` on this host, one for each time that it did."""
         file, folder = self._evidence_file(name), self.folder / "evidence"
-        there = folder.iterdir() if folder.is_dir() else ()
-        return [path for path in there if path.name == file or path.name.startswith(f"{file}~")]
+        return [path for path in (folder.iterdir() if folder.is_dir() else ()) if path.name.partition("~")[0] == file]
 
     def _evidence_file(self, name: str) -> str:
         return re.sub(r"[^A-Za-z0-9._-]", "_", f"{self.step}.{self.host.name}.{name}")
@@ -221,6 +220,8 @@ class Action(BaseModel):
     """True when a successful step shows that the content of its service equals the manifest of a backup."""
     TAKES: ClassVar[Mapping[str, tuple[str, str]]] = {}
     """For a restore: parameters that are facts of this run's own steps on its service, as the action and its fact."""
+    OPENED_BY: ClassVar[str] = ""
+    """For a restore with a parameter `closed`, which keeps clients out: the action that lets them in."""
     TIMEOUT: ClassVar[float] = 60.0
     """Seconds that a step of this action may take when it names no ``timeout``."""
     LEASED: ClassVar[bool] = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from drillbook import template
@@ -42,7 +42,7 @@ def _step(stage: Stage, events: Sequence[Event], intent: Intent, number: int) ->
     given = {"service": lost_service(stage.plan, intent.step)} if is_free(intent.step) else intent.params
     own = {info.alias or key for key, info in action.model_fields.items()}
     params = {key: value for key, value in given.items() if key in own}
-    params |= {**_taken(stage, events, action, params.get("service")), "from": location}
+    params |= {**_taken(stage, events, action, params.get("service")), **_closed(stage, action, params), "from": location}
     return PlannedStep(
         id=f"recovery.{number}", phase="restore", group=None, action=action.name(), params=params, effect=Effect.WRITE,
         name="Restore from the proven backup of this run", restore_only=False, proves_backup=False,
@@ -77,6 +77,13 @@ def _taken(stage: Stage, events: Sequence[Event], action: type[Action], service:
             if step and step.action == name and step.params.get("service") == service and fact in event.data["facts"]:
                 found[key] = event.data["facts"][fact]
     return found
+
+
+def _closed(stage: Stage, action: type[Action], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep clients out of what is restored where the verification lets them in: they would write before it compares."""
+    same = [step for step in stage.plan.phase("verify") if step.action == action.OPENED_BY and all(
+        step.params.get(key) == params.get(key) for key in step.params.keys() & {"service", "table"})]
+    return {"closed": True} if same else {}
 
 
 def _host(stage: Stage, action: type[Action], intent: Intent) -> str:

@@ -66,6 +66,8 @@ def test_a_wrong_runbook_is_recovered_from_the_proven_backup(bench, argv):
     assert recover(bench, folder), "the same runbook once more does not help"
     assert judged(folder).result.exit == 5
     assert recover(bench, folder, from_backup=True) == []
+    assert next(event.data["params"]["closed"] for event in read(folder / FILE).events
+                if event.kind == "intent" and event.step == "recovery.1"), "clients could write before it is compared"
     assert rows(bench) == before
     after = judged(folder)
     assert (after.result.residue, after.result.exit) == ((), 1)

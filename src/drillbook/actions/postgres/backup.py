@@ -132,6 +132,7 @@ class Restore(Write):
     """Restore a backup into a new cluster, or into a running one that lacks the database. Nothing is overwritten."""
 
     SERVICE = Postgres
+    OPENED_BY = "postgres.admit"
     TIMEOUT = 3600.0
 
     service: ServiceName

@@ -243,6 +243,8 @@ class RestoreTable(_OfOneTable):
     that were written after the backup are lost, whatever a canary in another table says.
     """
 
+    OPENED_BY = "postgres.admit_table"
+
     closed: Annotated[bool, Field(description="Readers see it, writers are refused until `postgres.admit_table`.")] = False
     replace: Annotated[bool, Field(description="Drop the table that is there, in the same transaction.")] = False
 
