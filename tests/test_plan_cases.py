@@ -27,7 +27,7 @@ restore:
 verify:
   - http.responds: {url: "{{ services.api.url }}"}
 """
-RUN = "command.run: {argv: [look]}\n    hosts: db-1"
+RUN = "command.run: {argv: [look], effect: read}\n    hosts: db-1"
 
 
 def drill(steps=STEPS, guard="{}", **phases):
@@ -77,19 +77,19 @@ def test_where_nothing_is_changed_only_what_reads_stands(tmp_path, phase, messag
     ("service.start: {service: api}", "redis.healthy: {service: api}", "'api' is of kind http", "services that fit: none", "api"),
     ("service.start: {service: api}", "command.run: {argv: [x], effect: \"{{ drill }}\"}\n    hosts: db-1",
      "the effect of a step must be known before anything runs", "write `read`, `write` or `fault`", "\"{{ drill }}\""),
-    ("service.start: {service: api}", "command.run: {argv: [x]}", "command.run needs `hosts`", "beside it", "command.run"),
-    ("service.start: {service: api}", "command.run: {argv: [x]}\n    hosts: dbx", "there is no host or group 'dbx'",
+    ("service.start: {service: api}", "command.run: {argv: [x], effect: read}", "command.run needs `hosts`", "beside it", "command.run"),
+    ("service.start: {service: api}", "command.run: {argv: [x], effect: read}\n    hosts: dbx", "there is no host or group 'dbx'",
      "did you mean 'db'", "dbx"),
     ("service.start: {service: api}", "service.start: {service: api}\n    save: hosts", "the name 'hosts' is taken by Drillbook itself",
      "choose another name", "hosts"),
     ("service.start: {service: api}", "service.start: {service: api}\n    save: result", "the name 'result' is taken by Drillbook itself",
      "choose another name", "result"),
-    ("service.start: {service: api}", "command.run: {argv: [x, [\"{{ services.api.hosts }}\"]]}\n    hosts: db-1", "", "", ""),
-    ("service.start: {service: api}", "command.run: {argv: [x, \"{{ services.api.nothing }}\"]}\n    hosts: db-1",
+    ("service.start: {service: api}", "command.run: {argv: [x, [\"{{ services.api.hosts }}\"]], effect: read}\n    hosts: db-1", "", "", ""),
+    ("service.start: {service: api}", "command.run: {argv: [x, \"{{ services.api.nothing }}\"], effect: read}\n    hosts: db-1",
      "services.api has no 'nothing'", "it has: ", "\"{{ services.api.nothing }}\""),
-    ("service.start: {service: api}", "command.run: {argv: [x]}\n    hosts: db-1\n    expect: [\"result.exit == 0\", \"later.x\"]",
+    ("service.start: {service: api}", "command.run: {argv: [x], effect: read}\n    hosts: db-1\n    expect: [\"result.exit == 0\", \"later.x\"]",
      "nothing is saved as 'later'", "known here: run, environment, drill, services, hosts, result", "[\"result"),
-    ("service.start: {service: api}", "command.run: {argv: [x]}\n    hosts: db-1\n    when: result.exit",
+    ("service.start: {service: api}", "command.run: {argv: [x], effect: read}\n    hosts: db-1\n    when: result.exit",
      "nothing is saved as 'result'", "known here: run, environment, drill, services, hosts", "result.exit"),
     ("http.available: {url: \"{{ services.api.url }}\"", "http.available: {url: \"{{ services.web.url }}\"", "services has no 'web'",
      "it has: api, backups", "\"{{ services.web"),
@@ -200,7 +200,7 @@ def test_a_condition_that_does_not_fit_is_marked_where_it_stands(tmp_path, look,
 
 def test_what_is_saved_is_known_from_the_next_step_or_group_on(tmp_path):
     def saves(name, word="x"):
-        return f"command.run: {{argv: [look, \"{word}\"]}}\n@  hosts: db-1\n@  save: {name}\n"
+        return f"command.run: {{argv: [look, \"{word}\"], effect: read}}\n@  hosts: db-1\n@  save: {name}\n"
 
     def group(*steps):
         return "  - parallel:\n" + "".join("      - " + step.replace("@", "      ") for step in steps)
@@ -231,7 +231,7 @@ def test_only_the_trees_of_services_that_are_diagnosed_stand_in_the_plan(tmp_pat
 
 
 def test_what_is_written_in_groups_of_hosts_and_lists_is_looked_through(tmp_path):
-    text = drill(backup="  - command.run: {argv: [look], env: {A: \"{{ services.apo.url }}\"}}\n    hosts: db-1\n")
+    text = drill(backup="  - command.run: {argv: [look], effect: read, env: {A: \"{{ services.apo.url }}\"}}\n    hosts: db-1\n")
     told, _, at = refused(tmp_path, text)
     assert "services has no 'apo'" in told
     assert at.startswith("\"{{ services.apo")
