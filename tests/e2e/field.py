@@ -90,7 +90,7 @@ class Site:
             "drill: adversity\ntitle: A service goes away and comes back\nservice: app\n"
             "guard: {environments: [lab], lease: 5s}\n"
             f"inject:\n{steps('{argv: [rm, UP], effect: fault, undo: [touch, UP], proof: [test, !, -e, UP]}')}"
-            f"restore:\n{steps('{argv: [touch, UP], effect: write}')}verify:\n{steps('{argv: [test, -e, UP]}')}".replace(
+            f"restore:\n{steps('{argv: [touch, UP], effect: write}')}verify:\n{steps('{argv: [test, -e, UP], effect: read}')}".replace(
                 "test, !,", 'test, "!",'))
         return path
 

@@ -15,7 +15,7 @@ def test_without_a_restore_the_undo_starts_it(bench):
     _, view = bench.run(bench.plan("api-down", (restore, "")))
     assert view.result.residue == ()
     assert view.result.verdict is Verdict.FAILED, "the drill restored nothing; that the undo helped is no recovery"
-    assert next(step for step in view.steps if step.result.id == "inject.1").undone == "undone"
+    assert next(step for step in view.steps if step.result.id == "inject.1").undone == "put back: undone"
     _, again = bench.run(bench.plan("api-down"))
     assert again.result.verdict is Verdict.PASSED
 
