@@ -15,7 +15,7 @@ from drillbook.journal import Event
 from drillbook.probing import Probes
 from drillbook.reaching import patiently
 from drillbook.result import Residue
-from drillbook.revert import clean_canary, put_back, remove_scratch
+from drillbook.revert import awaits_restore, clean_canary, put_back, remove_scratch
 from drillbook.steps import Stage
 from drillbook.stopping import Stop
 
@@ -68,7 +68,7 @@ class Ending:
         self._part("probes", self._stop_probes)
         for canary in self.probes.canaries:
             self._part(canary.id, partial(clean_canary, self.stage, canary.id, canary.probe))
-        self._part("scratch", lambda: remove_scratch(self.stage, self._touched(), self.reach))
+        self._part("scratch", self._remove_scratch)
         self._part("hold", lambda: release(self.stage, self.reach))
         return self.residue
 
@@ -115,6 +115,10 @@ class Ending:
         if self.cleanup is not None and not self.stop.hurry.is_set():
             self.cleanup()
         return []
+
+    def _remove_scratch(self) -> list[Residue]:
+        """Remove temporary files, unless a restore that is still to come may need them, such as a received log."""
+        return [] if awaits_restore(self.stage) else remove_scratch(self.stage, self._touched(), self.reach)
 
     def _stop_probes(self) -> list[Residue]:
         self.probes.stop()

@@ -33,7 +33,16 @@ from drillbook.provenance import Provenance
 from drillbook.redact import Redactor
 from drillbook.remedy import PAGE
 from drillbook.result import Residue
-from drillbook.revert import clean_canary, needs_restore, put_back, remove_scratch, restored, settle, uncompared
+from drillbook.revert import (
+    awaits_restore,
+    clean_canary,
+    needs_restore,
+    put_back,
+    remove_scratch,
+    restored,
+    settle,
+    uncompared,
+)
 from drillbook.steps import Stage, fault_gone, saved_facts
 from drillbook.stopping import Stop
 
@@ -190,7 +199,8 @@ class Recovery:
             put_back(stage, stage.journal.decisive(), restores=False)  # first what may stand in the way of a restore
             if needs_restore(stage, stage.journal.decisive()):
                 _restore(stage, steps)
-        return put_back(stage, stage.journal.decisive()) + self.clean(stage, history) + release(stage)
+        residue = put_back(stage, stage.journal.decisive())
+        return residue + self.clean(stage, history, scratch=not awaits_restore(stage)) + release(stage)
 
     def _accept(self, stage: Stage, history: History) -> None:
         """Write down as put back each fault that is proven gone and that another run restored and compared."""
@@ -202,8 +212,11 @@ class Recovery:
                 if by and fault_gone(stage, intent.step, intent.action(), intent.host, patience=0.0):
                     settle(stage, intent, f"the run {by.run} restored it from {by.source} and compared its content")
 
-    def clean(self, stage: Stage, history: History) -> list[Residue]:
-        """Remove what the run only needed itself: rows of canaries and temporary files; returns what could not be."""
+    def clean(self, stage: Stage, history: History, *, scratch: bool = True) -> list[Residue]:
+        """Remove what the run only needed itself: rows of canaries and temporary files; returns what could not be.
+
+        Without ``scratch`` its temporary files stay, for a restore that is still to come.
+        """
         residue: list[Residue] = []
         for planned in _canaries(stage.plan, history):
             probe = find_probe(planned.name).model_validate(template.evaluate(planned.params, stage.names()))
@@ -211,7 +224,7 @@ class Recovery:
                 context = stage.context(planned.id, CONTROLLER, Deadline.after(READ_BACK_S))
                 read_back(stage.journal, planned.id, probe, context)
             residue += clean_canary(stage, planned.id, probe)
-        touched = sorted({str(event.host) for event in history.events if event.kind == "step.started"})
+        touched = sorted({str(event.host) for event in history.events if event.kind == "step.started"}) if scratch else []
         return residue + remove_scratch(stage, touched)
 
 

@@ -206,6 +206,11 @@ def clean_canary(stage: Stage, probe_id: str, canary: Canary) -> list[Residue]:
     return []
 
 
+def awaits_restore(stage: Stage) -> bool:
+    """Is something still lost that only a restore brings back? It may need temporary files of the run, such as a log."""
+    return any(one.undo.kind == "restore" and not one.settled for one in intents(stage.journal.decisive(), stage.plan.steps))
+
+
 def remove_scratch(stage: Stage, hosts: Sequence[str], reach: Deadline | None = None) -> list[Residue]:
     """Remove the run's temporary files on ``hosts``; one that cannot be reached is tried again while ``reach`` lasts."""
     with ThreadPoolExecutor(max_workers=max(1, min(64, len(hosts))), thread_name_prefix="scratch") as pool:

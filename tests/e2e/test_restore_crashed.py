@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from drillbook.conduct import judged
+from tests.e2e.conftest import ROOT
 from tests.e2e.controllers import eventually_healthy
 from tests.e2e.field import at
 from tests.e2e.test_objects import BUCKET, store
@@ -121,4 +122,41 @@ def test_a_server_that_crashes_while_it_is_restored_shows_nobody_an_empty_databa
         assert left == [("dpa", -1), ("postgres", -1)]
     now = originals(bench)
     assert {key: now.get(key) for key in kept} == kept, "no original was overwritten"
+    bench.spoiled = False
+
+
+def test_the_log_that_was_received_is_kept_until_the_cluster_is_recovered(bench):
+    """The only copy of the last commits lies in the temporary files of the run that could not recover with it."""
+    bench.spoiled = True
+    plan = bench.made(ROOT / "drills" / "handbook" / "database-lost.yml")
+    before = postmaster(bench)
+
+    over = threading.Event()
+
+    def kill_all():
+        while not over.wait(0.005):
+            if (pid := postmaster(bench)) not in (None, before):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    killing = threading.Thread(target=kill_all)
+
+    def observer(event):
+        if (event.kind, event.step) == RESTORE:
+            killing.start()
+        elif event.kind == "phase.ended" and event.data["phase"] == "restore":
+            over.set()
+
+    try:
+        folder, view = bench.run(plan, observer)
+    finally:
+        over.set()
+        killing.join()
+    assert view.result.exit == 5, view.result.reason
+    scratch = Path(bench.inventory.hosts["db-1"].scratch) / f"drillbook-{folder.name}"
+    assert list(scratch.glob("wal-*/*")), "the log that was received"
+    assert bench.recover(folder) == []
+    assert judged(folder).result.residue == ()
+    assert not scratch.exists()
+    assert eventually_healthy(bench)
     bench.spoiled = False
