@@ -110,8 +110,8 @@ def test_what_a_recovery_adopts_is_renewed_from_then_on_and_only_that(place, arm
     assert threads("hold-a") == ({"hold-a"} if armed else set())
 
 
-def test_a_recovery_waits_while_the_target_still_reverts(place):
-    """Two that put back the same thing at once could undo each other's work."""
+def still_reverting(place):
+    """A target that reverts what a dead run armed, until a file is there: the thread of it, and the file."""
     dead = place.hold("run-1", who=died())
     go_on, mark = place.root / "go-on", place.root / "mark"
     dead.arm(7, "command.run", "a", [["sh", "-c", f"touch {mark}; while [ ! -e {go_on} ]; do sleep 0.05; done"]])
@@ -119,6 +119,12 @@ def test_a_recovery_waits_while_the_target_still_reverts(place):
     reverting = threading.Thread(target=lambda: Lease(place.hosts["a"], "run-1", 20).revert(deadline=soon()))
     reverting.start()
     until(mark.exists)
+    return reverting, go_on
+
+
+def test_a_recovery_waits_while_the_target_still_reverts(place):
+    """Two that put back the same thing at once could undo each other's work."""
+    reverting, go_on = still_reverting(place)
     again = place.hold("run-1", over="run-1")
     adopting = threading.Thread(target=again.adopt, args=("a", [7]))
     adopting.start()
@@ -135,13 +141,7 @@ def test_a_recovery_waits_while_the_target_still_reverts(place):
 
 def test_a_target_that_reverts_for_ever_is_not_waited_for(place, monkeypatch):
     monkeypatch.setattr(holding, "REVERT_S", 0.4)
-    dead = place.hold("run-1", who=died())
-    go_on, mark = place.root / "go-on", place.root / "mark"
-    dead.arm(7, "command.run", "a", [["sh", "-c", f"touch {mark}; while [ ! -e {go_on} ]; do sleep 0.05; done"]])
-    dead._halt.set()
-    reverting = threading.Thread(target=lambda: Lease(place.hosts["a"], "run-1", 20).revert(deadline=soon()))
-    reverting.start()
-    until(mark.exists)
+    reverting, go_on = still_reverting(place)
     again = place.hold("run-1", over="run-1")
     begun = time.monotonic()
     again.adopt("a", [7])

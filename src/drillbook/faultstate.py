@@ -16,9 +16,8 @@ def faults(own: Sequence[Event], events: Sequence[Event], plan: Plan,
            residue: Sequence[Residue] = ()) -> tuple[FaultResult, ...]:
     """The state of every planned fault on every host; ``own`` are the events of the run without later recoveries."""
     left = {(one.step, one.host) for one in residue}
-    closed = any(event.kind == "residue.settled" for event in events)
-    return tuple(_state(step, host, own, events, "closed" if closed else "residue") if (step.id, host) in left
-                 else _state(step, host, own, events, "")
+    open_ = "closed" if any(event.kind == "residue.settled" for event in events) else "residue"
+    return tuple(_state(step, host, own, events, open_ if (step.id, host) in left else "")
                  for step in plan.steps if step.effect == "fault" for host in step.hosts)
 
 

@@ -194,8 +194,7 @@ class Recovery:
     def _put_back(self, stage: Stage, history: History, steps: Sequence[PlannedStep]) -> list[Residue]:
         done, _ = restored(history.events, stage.plan)
         self._accept(stage, history)
-        found = intents(stage.journal.decisive(), stage.plan.steps)
-        if (steps or not done) and any(intent.undo.kind == "restore" and not intent.settled for intent in found):
+        if (steps or not done) and awaits_restore(stage):
             put_back(stage, stage.journal.decisive(), restores=False)  # first what may stand in the way of a restore
             if needs_restore(stage, stage.journal.decisive()):
                 _restore(stage, steps)
