@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import sys
 import tempfile
+import traceback
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,11 @@ from drillbook.actions.files.basics import Remove
 from drillbook.actions.files.faults import Corrupt, Lose
 from drillbook.errors import HostError, NotReady, StepFailed
 from drillbook.services import Process
+from drillbook.tasks import main
 from tests.actions.ground import Ground, is_root
 from tests.actions.test_faults_as_ordinary_user import NOBODY, PREFIX, Ordinary
 from tests.needs import need
+from tests.program import Folder
 
 pytestmark = pytest.mark.skipif(not is_root(), reason="only root can make what belongs to others")
 
@@ -100,3 +104,61 @@ def test_what_is_the_users_own_is_ready(ground):
         action.ready(ground.ctx())
     ground.cycle(Remove(path=str(www)))
     ground.cycle(Corrupt(path=str(www / "page")))
+
+
+def said_by(folder, *argv):
+    """Exit status of a command line in this process."""
+    os.chdir(folder)
+    sys.argv = ["drillbook", *argv]
+    try:
+        main()
+    except SystemExit as ended:
+        return ended.code or 0
+    return 0
+
+
+def as_nobody(folder, loading, *argv):
+    """Exit status of a command line as an ordinary user, and what it says.
+
+    In a fork that has run the same in the folder ``loading`` before: such a user need not be able to read Python's files.
+    """
+    said = folder.parent / "said"
+    child = os.fork()
+    if child == 0:
+        status = 99
+        try:
+            out = os.open(said, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
+            sys.stdout = sys.stderr = os.fdopen(out, "w")
+            os.environ.update(HOME=str(folder), XDG_CONFIG_HOME=str(folder), COLUMNS="200")
+            said_by(loading, *argv)
+            sys.stdout.truncate(sys.stdout.seek(0))
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            status = said_by(folder, *argv)
+        except BaseException:  # noqa: BLE001  a fork must not go on with the tests
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said.read_text()
+
+
+def test_a_check_is_not_green_where_the_run_then_fails(ground):
+    """`drill.check` by a user who may not write `/var/www`: it says so, and is green for a folder that is the user's own."""
+    places = {"theirs": tree(ground, "var"), "ours": tree(ground, "own", owner=NOBODY, inner=NOBODY)}
+    roots = []
+    for name in ("loading", "project"):
+        root = ground.root / name
+        root.mkdir()
+        folder = Folder(root)
+        for drill, www in places.items():
+            folder.write(f"inject:\n  - files.remove: {{path: {www}}}\n    hosts: controller\n", drill)
+        roots.append(root)
+    loading, root = roots
+    for path in (root, *root.rglob("*")):
+        os.chown(path, NOBODY, NOBODY)
+    status, said = as_nobody(root, loading, "drill.check", "theirs")
+    assert (status, "var may not be written by nobody" in said, "it would be refused" in said) == (4, True, True), said
+    status, said = as_nobody(root, loading, "drill.check", "ours")
+    assert (status, "it could begin now" in said) == (0, True), said

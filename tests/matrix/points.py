@@ -12,6 +12,8 @@ from drillbook.journal import Event
 PERIODIC = ("probe.samples", "canary.writes", "progress")
 """Kinds whose number differs from run to run; of these only the first are sure to come."""
 SURE = 2
+CHANCE = ("controller.stalled",)
+"""Kinds that a run only holds when the machine was busy: they need not come again."""
 
 
 class Point(NamedTuple):
@@ -44,7 +46,7 @@ def sampled(points: Sequence[Point], drill: str, count: int) -> list[Point]:
     First where most is at stake: between the intent and the proof of a fault, and in the middle of the restore. Then the
     kinds in turn, so that none is left out while there is room.
     """
-    sure = [point for point in points if point.kind not in PERIODIC or point.nth <= SURE]
+    sure = [point for point in points if point.kind not in CHANCE and (point.kind not in PERIODIC or point.nth <= SURE)]
     by_kind: dict[str, list[Point]] = {}
     for point in sorted(sure, key=lambda point: _chance(drill, *map(str, point))):
         by_kind.setdefault(point.kind, []).append(point)
