@@ -376,6 +376,9 @@ def test_only_hosts_of_what_may_be_armed_need_a_lease(tmp_path):
     assert holding.leased(small.plan(TEXT)) == ["a", "b"]
     assert holding.leased(small.plan(TEXT.replace("[a, b]", "b"))) == ["b"]
     assert holding.leased(small.plan("restore:\n  - command.run: {argv: [look], effect: read}\n    hosts: a\n")) == []
+    made = small.plan(TEXT)
+    lost = [step.model_copy(update={"restore_only": True}) for step in made.steps]
+    assert holding.leased(made.model_copy(update={"steps": tuple(lost)})) == [], "a restore is nothing that a target can do"
 
 
 def test_two_names_of_one_machine_share_a_lock_of_the_same_run(place):

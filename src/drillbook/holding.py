@@ -361,4 +361,5 @@ def _lost(code: str, message: str, host: str) -> Finding:
 
 def leased(plan: Plan) -> list[str]:
     """Hosts on which a change of ``plan`` may be armed."""
-    return sorted({host for step in plan.steps if find(step.action).may_lease(step.effect) for host in step.hosts})
+    return sorted({host for step in plan.steps if not step.restore_only and find(step.action).may_lease(step.effect)
+                   for host in step.hosts})

@@ -7,10 +7,10 @@ takes the place of what was lost: later steps are compared with it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from drillbook.action import Action, Context, Effect, Facts
+from drillbook.action import Action, Context, Effect, Facts, find
 from drillbook.errors import Cancelled, StepFailed
 from drillbook.findings import finding
 from drillbook.identity import Identity
@@ -91,6 +91,8 @@ class Provenance:
             return facts | self._proof(action, context, facts)
         if action.COMPARES:
             return facts | self._comparison(action, context)
+        if getattr(action, "restores", None) is not None:
+            return facts | self._made_by_command(action, context)
         origin, digest = source(action), _digest(facts.get("location"))
         if action.effect is not Effect.WRITE or not (origin or digest) or type(action).subject is Action.subject:
             return facts
@@ -106,6 +108,17 @@ class Provenance:
             raise StepFailed(f"the backup is whole, but it is not of {service_of(action)}", facts=facts, findings=[finding(
                 "backup-of-another", title=service_of(action), wanted=str(now), measured=str(backup))])
         return {"of_this_service": held if held is not None else f"unknown: {why or 'not all of it is recorded'}"}
+
+    def _made_by_command(self, action: Action, context: Context) -> Facts:
+        """Identity of the thing that a command of the drill's own made of a proven backup, asked as its proof asks."""
+        origin, name = source(action), service_of(action)
+        for one in self.proven:
+            if origin and points_to(origin, one.location) and context.same_service(one.service, name):
+                there = replace(context, host=context.host_named(context.services[name].host))
+                proof = find(one.proof).model_validate({"service": name, "from": str(one.location)})
+                now, why = measured(proof, there)
+                return {"made": now.saved(one.location.sha256).model_dump() if now else {"unknown": why}}
+        return {}
 
     def _comparison(self, action: Action, context: Context) -> Facts:
         """Require that the compared thing is the one that a restore of this run made there, if there was one."""

@@ -12,7 +12,7 @@ from drillbook.action import Effect
 from drillbook.backupset import taking
 from drillbook.errors import NotReady, StepFailed
 from drillbook.postgresql import timelines
-from drillbook.provenance import Provenance
+from drillbook.provenance import Proven, Provenance
 from drillbook.store import Reference, Store
 from drillbook.transfer import PART_LEAST
 from tests.postgresql import fixtures
@@ -213,6 +213,26 @@ def test_a_proof_is_of_the_cluster_and_not_of_the_name_of_its_service(place, pri
         Provenance().examine(proof, moved, found)
     assert codes(failure) == ["backup-of-another"]
     assert failure.value.findings[0].wanted != failure.value.findings[0].measured.partition(" (manifest")[0]
+
+
+def test_a_cluster_that_a_command_of_the_drill_made_is_the_restored_one(place, primary, base, target):
+    """Like a typed restore's: the backup is proven once more after it, and nothing else may take its place."""
+    proof = place.action("postgres.base_intact", service="primary", **{"from": base["location"]})
+    found = proof.run(place.context())
+    own = place.action("command.run", argv=["true"], effect="write",
+                       restores={"service": "primary", "from": base["location"].partition("#")[0]})
+    target.create()
+    target.start()
+    moved = place.context()
+    moved.services["primary"] = target.service.model_copy(update={"name": "primary", "database": "postgres"})
+    known = Provenance(proven=[Proven("primary", Reference.parse(base["location"]), "postgres.base_intact", "inject.1")])
+    facts = known.examine(own, moved, {"exit": 0})
+    known.remember(facts)
+    assert known.examine(proof, moved, found)["of_this_service"] is True
+    assert (facts["exit"], known.made[0].equals(proof.subject(moved))) == (0, True)
+    with pytest.raises(StepFailed, match="it is not of primary"):
+        Provenance().examine(proof, moved, found)
+    assert Provenance().examine(own, moved, {"exit": 0}) == {"exit": 0}, "of a backup that was not proven nothing is known"
 
 
 def test_a_comparison_is_with_the_cluster_that_the_run_restored(place, primary, base, target):
