@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from drillbook.action import find
 from drillbook.errors import Cancelled, CouldNotVerify, HostError, NotReady, StepFailed
@@ -455,6 +457,40 @@ def test_a_restore_that_is_killed_while_it_writes_leaves_the_old_files_in_their_
     assert cache.client().dbsize() == before
     assert action.active(ctx) is False
     assert cache.strays() == []
+
+
+def test_a_server_that_is_killed_while_it_loads_lets_nobody_see_half_of_it(cache, saved):
+    """Until all is loaded it answers nobody; once it is dead the old keys are back, all of them, and a retry restores."""
+    cache.client().set("only:now", "1")
+    before, seen = cache.client().dbsize(), []
+    cache.configure(key_load_delay="8000", loading_process_events_interval_bytes="1024")
+
+    impatient = redis.Redis(port=cache.service.port, password=PASSWORD, socket_timeout=5, retry=Retry(NoBackoff(), 0))
+
+    def loading():
+        with contextlib.suppress(redis.ConnectionError):
+            return impatient.info("persistence")["loading"] == 1
+        return False
+
+    def kill():
+        try:
+            seen.append(impatient.dbsize())
+        except redis.exceptions.BusyLoadingError as error:
+            seen.append(error)
+        os.kill(impatient.info("server")["process_id"], signal.SIGKILL)
+
+    thread = when_there(loading, kill)
+    with pytest.raises((StepFailed, HostError)):
+        restore(cache, saved["location"], ctx=cache.context(run="loading"))
+    thread.join()
+    assert [type(one) for one in seen] == [redis.exceptions.BusyLoadingError]
+    cache.answering()
+    assert (cache.client().get("only:now"), cache.client().dbsize()) == (b"1", before)
+    assert cache.strays() == []
+    cache.configure()
+    restore(cache, saved["location"], ctx=cache.context(run="loading"))
+    assert cache.client().get("only:now") is None
+    assert matches(cache, saved)["keys"] > 150
 
 
 def test_the_server_of_another_unit_at_the_port_is_left_alone(cache, saved, tmp_path_factory):
