@@ -4,14 +4,18 @@ import os
 import shutil
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from drillbook.action import Effect
 from drillbook.backupset import taking
 from drillbook.errors import NotReady, StepFailed
 from drillbook.postgresql import timelines
+from drillbook.postgresql.connection import connected
 from drillbook.provenance import Proven, Provenance
 from drillbook.store import Reference, Store
 from drillbook.transfer import PART_LEAST
@@ -249,6 +253,30 @@ def test_a_comparison_is_with_the_cluster_that_the_run_restored(place, primary, 
     with pytest.raises(StepFailed, match="primary is not what this run restored") as failure:
         Provenance(made=[made]).examine(compared, moved, {})
     assert codes(failure) == ["thing-replaced"]
+
+
+def test_a_server_that_still_replays_its_log_is_waited_for(place, target):
+    """As after a crash: the recovery of a run asks it, and must not call it unknown. One that never ends is told in time."""
+    target.create()
+    (target.data / "standby.signal").touch()
+    with (target.data / "postgresql.conf").open("a") as file:
+        file.write("hot_standby = off\n")
+    target.start()
+
+    def ask(**how):
+        with connected(place.context(**how), target.service, database="postgres") as session:
+            return session.execute("SELECT pg_is_in_recovery()").fetchone()
+
+    with pytest.raises(psycopg.OperationalError, match="not accepting connections"), target.connect("postgres"):
+        pass
+    with pytest.raises(psycopg.OperationalError, match="not accepting connections"):
+        ask(seconds=1)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(ask)
+        with pytest.raises(FutureTimeout):
+            asked.result(0.5)
+        target.promote()
+        assert asked.result(20) == (False,)
 
 
 def test_without_the_log_only_the_base_backup_comes_back(place, base, target):

@@ -102,6 +102,10 @@ class Cluster:
         subprocess.run([f"{self.service.bin}/pg_ctl", "-D", str(self.data), "-w", "-s", "-l", f"{self.data}.log", "start"],
                        check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
+    def promote(self) -> None:
+        subprocess.run([f"{self.service.bin}/pg_ctl", "-D", str(self.data), "-w", "-s", "promote"], check=True,
+                       stdin=subprocess.DEVNULL)
+
     def kill(self) -> None:
         """End the server as a crash does, and wait until even its zombie is gone: it would hold the lock file."""
         pid = self.pid()

@@ -18,10 +18,16 @@ from drillbook.limits import Lines, bounded
 from drillbook.services import Postgres
 
 CONNECT_S = 5
+AGAIN_S = 0.2
 CANCEL_S = 2
 """Seconds that a server has to cancel a query whose time is over; then the connection to it is cut."""
 FULL_S = 5.0
 """Seconds in which the connections kept for superusers (`superuser_reserved_connections`) may all be in use for a moment."""
+REPLAY_S = 20.0
+"""Seconds in which a server that has just started may still replay its log (SQLSTATE 57P03, `cannot_connect_now`)."""
+_PASSING = {"too many clients": FULL_S, "starting up": REPLAY_S, "not accepting connections": REPLAY_S,
+            "not yet accepting connections": REPLAY_S, "in recovery mode": REPLAY_S}
+"""Words of what passes by itself: an error of a connection that was not made has no SQLSTATE in libpq."""
 _ENCRYPTION_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -42,16 +48,22 @@ def connected(
 
 
 def _connect(options: dict[str, Any], deadline: Deadline, *, again: bool) -> Connection:
-    """A new connection; a superuser's is tried ``again`` while the few that are kept for superusers are all in use."""
-    until = time.monotonic() + FULL_S
+    """A new connection; a superuser's is tried ``again`` while what keeps it away passes by itself."""
+    begun = time.monotonic()
     while True:
         try:
             return bounded(lambda: psycopg.connect(**options), deadline, late=lambda late: late.close(),
                            what=f"the server at {options['host']}:{options['port']}")
         except psycopg.OperationalError as error:
-            if not again or "too many clients" not in str(error) or time.monotonic() > until:
+            waits = min(begun + _passes_within(error) - time.monotonic(), deadline.remaining() - 2 * AGAIN_S)
+            if not again or waits < 0:
                 raise
-        deadline.wait(0.2)
+        deadline.wait(AGAIN_S)
+
+
+def _passes_within(error: psycopg.OperationalError) -> float:
+    """Seconds in which what ``error`` tells may pass; 0: it does not."""
+    return max((seconds for words, seconds in _PASSING.items() if words in str(error)), default=0.0)
 
 
 def parameters(service: Postgres, address: str, port: int, *, as_user: bool, timeout: float) -> dict[str, Any]:
