@@ -2,12 +2,14 @@
 
 import json
 import os
+import pwd
 import subprocess
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from drillbook import approval, guard, inventory, plan, spec
+from drillbook import account, approval, guard, inventory, plan, spec
+from drillbook.attesting import keys
 from drillbook.errors import UsageError
 from tests.needs import need
 from tests.test_plan import HOSTS
@@ -49,8 +51,8 @@ class Desk:
     def approve(self, who="alice", until=DAY, now=NOW):
         return approval.approve(self.plan, self.root, now=now, until=until, key=self.keys[who])
 
-    def look(self, operator=OPERATOR, now=NOW, one=None):
-        return approval.look(one or self.plan, self.root, now=now, operator=operator)
+    def look(self, operator=OPERATOR, now=NOW, one=None, signing=""):
+        return approval.look(one or self.plan, self.root, now=now, operator=operator, signing=signing)
 
     def code(self, **how):
         look = self.look(**how)
@@ -61,8 +63,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path, monkeypatch):
-    monkeypatch.setenv("LOGNAME", "olga")
+def desk(tmp_path):
     return Desk(tmp_path)
 
 
@@ -167,9 +168,36 @@ def test_nobody_approves_their_own_drill(desk, operator):
 
 
 def test_another_name_in_the_environment_does_not_help(desk, monkeypatch):
+    """Who runs it is who the kernel says, whatever the variables of the process say."""
+    me = pwd.getpwuid(os.getuid()).pw_name
+    desk.approvers.write_text(desk.approvers.read_text().replace("alice@", f"{me}@"))
     desk.approve()
-    monkeypatch.setenv("LOGNAME", "alice")
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "olga")
     assert desk.code(operator="release-pipeline") == "approval-by-operator"
+
+
+def test_the_one_who_logged_in_before_sudo_is_the_operator_too(desk, monkeypatch, tmp_path):
+    """The kernel keeps that in loginuid where it audits; here a file stands for it."""
+    (tmp_path / "loginuid").write_text(str(pwd.getpwnam("nobody").pw_uid))
+    monkeypatch.setattr(account, "LOGIN", tmp_path / "loginuid")
+    desk.approvers.write_text(desk.approvers.read_text().replace("alice@", "nobody@"))
+    desk.approve()
+    assert desk.code() == "approval-by-operator"
+    assert account.of(account.told()) == account.names()
+    (tmp_path / "loginuid").write_text(str(account.UNSET))
+    assert desk.look().refusal is None
+
+
+def test_the_key_that_signs_the_run_does_not_approve_it(desk, monkeypatch):
+    """One person with one key is one person, whatever both files call them."""
+    desk.approve()
+    monkeypatch.setenv("DRILLBOOK_SIGNING_KEY", str(desk.keys["alice"]))
+    look = desk.look(signing=keys.fingerprint_of(desk.root))
+    assert look.refusal.code == "approval-by-operator"
+    assert "also the key that signs this run" in look.refusal.measured
+    monkeypatch.setenv("DRILLBOOK_SIGNING_KEY", str(desk.keys["mallory"]))
+    assert desk.look(signing=keys.fingerprint_of(desk.root)).refusal is None
 
 
 def test_without_ssh_keygen(desk, monkeypatch, tmp_path):
@@ -340,8 +368,6 @@ def test_what_is_larger_than_any_approval_is_not_read(desk):
 
 def test_a_login_that_is_not_known_is_nobody(desk, monkeypatch):
     desk.approve()
-    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("os.getuid", lambda: 3_999_999)
     assert desk.look().refusal is None
     assert desk.code(operator="alice") == "approval-by-operator"

@@ -14,9 +14,8 @@ from tests.test_approval import DAY, NOW, Desk
 
 
 @pytest.fixture
-def desk(tmp_path, monkeypatch):
+def desk(tmp_path):
     need("ssh-keygen")
-    monkeypatch.setenv("LOGNAME", "olga")
     return Desk(tmp_path)
 
 
@@ -95,8 +94,6 @@ def test_a_name_that_is_empty_is_not_chosen(desk):
 
 def test_who_is_not_logged_in_by_any_name_is_not_the_approver(desk, monkeypatch):
     test_approval.signed(desk, principal="@example.com")
-    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("os.getuid", lambda: 3_999_999)
     assert desk.code() == "approval-unknown-signer", "and not: by the operator, whose name is not known"
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from drillbook import guard, inventory, plan, spec
-from drillbook.errors import PlanError, SpecError
+from drillbook import guard, inventory, plan, protection, spec
+from drillbook.errors import InventoryError, PlanError, SpecError
 from drillbook.identity import LockName
 from drillbook.planned import digest_of
 from drillbook.window import Window
@@ -93,7 +93,7 @@ def test_outside_its_windows_a_drill_is_refused_and_told_when(tmp_path):
     [("production", True), ("prod", True), ("eu-prod-1", True), ("prod2", True), ("Production-EU", True), ("eu.prod", True), ("staging", False), ("lab", False),
      ("products", False), ("reproduction", False)])
 def test_what_counts_as_production(environment, production):
-    assert guard.is_production(environment) is production
+    assert protection.is_production(environment) is production
 
 
 def test_production_needs_confirmation_and_approval(tmp_path):
@@ -103,6 +103,60 @@ def test_production_needs_confirmation_and_approval(tmp_path):
     assert [found.code for found in guard.check(one, now=NOW, confirm="staging")] == codes
     assert [found.code for found in guard.check(one, now=NOW, confirm="production")] == ["approval-missing"]
     assert [found.code for found in guard.check(one, now=NOW)] == ["approval-missing"], "a dry run asks for no confirmation"
+
+
+@pytest.mark.parametrize("environment", ["生产", "prd", "live", "Lab", "lab2", "stage", "x"])
+def test_a_word_that_nobody_explained_is_refused_at_its_place(tmp_path, environment):
+    """Nobody can tell from a word alone that drills there hit customers."""
+    hosts = HOSTS.replace("environment: lab", f"environment: {environment}")
+    with pytest.raises(InventoryError, match="need an approval") as refused:
+        made(tmp_path, f"{{environments: [{environment}]}}", hosts=hosts)
+    assert str(refused.value.where).endswith("hosts.yml:1:14")
+    assert "`protected: yes`" in refused.value.hint
+    codes = {}
+    for said in ("yes", "no", "true", "false"):
+        one = made(tmp_path, f"{{environments: [{environment}]}}", hosts=f"protected: {said}\n{hosts}")
+        codes[said] = [found.code for found in guard.check(one, now=NOW, confirm="")]
+    assert codes == {"yes": ["guard-confirm", "approval-missing"], "no": [], "true": ["guard-confirm", "approval-missing"],
+                     "false": []}
+
+
+@pytest.mark.parametrize(("environment", "protected"), [
+    ("lab", False), ("dev", False), ("test", False), ("staging", False), ("production", True), ("prod-eu", True)])
+def test_a_word_that_is_known_needs_no_explanation(tmp_path, environment, protected):
+    hosts = HOSTS.replace("environment: lab", f"environment: {environment}")
+    one = made(tmp_path, f"{{environments: [{environment}]}}", hosts=hosts)
+    assert guard.needs_approval(one) is protected
+    assert guard.needs_approval(made(tmp_path, hosts=f"protected: yes\n{hosts}"))
+
+
+@pytest.mark.parametrize("environment", ["production", "Prod-2"])
+def test_production_cannot_be_left_unprotected(tmp_path, environment):
+    with pytest.raises(InventoryError, match="always protected") as refused:
+        made(tmp_path, hosts="protected: no\n" + HOSTS.replace("environment: lab", f"environment: {environment}"))
+    assert str(refused.value.where).endswith("hosts.yml:1:12")
+
+
+def test_what_one_file_says_of_its_environment_is_not_said_of_another(tmp_path):
+    """A base file for a sandbox does not make what includes it a sandbox."""
+    (tmp_path / "base.yml").write_text("environment: sandbox\nprotected: no\n")
+    (tmp_path / "live.yml").write_text("include: base.yml\nenvironment: live\n")
+    with pytest.raises(InventoryError, match="'live'") as refused:
+        inventory.load(tmp_path / "live.yml")
+    assert str(refused.value.where).endswith("live.yml:2:14")
+    (tmp_path / "live.yml").write_text("include: base.yml\nenvironment: live\nprotected: no\n")
+    assert not inventory.load(tmp_path / "live.yml").is_protected
+    (tmp_path / "base.yml").write_text("environment: sandbox\nprotected: yes\n")
+    (tmp_path / "live.yml").write_text("include: base.yml\nenvironment: lab\n")
+    assert inventory.load(tmp_path / "live.yml").is_protected, "it only ever becomes stricter"
+
+
+def test_the_digest_tells_what_is_protected_and_is_the_old_one_where_nothing_is_said(tmp_path):
+    one = made(tmp_path)
+    dumped = one.model_dump(mode="json")
+    before = {**dumped, "inventory": {key: value for key, value in dumped["inventory"].items() if key != "protected"}}
+    assert digest_of(before) == one.digest
+    assert made(tmp_path, hosts=f"protected: no\n{HOSTS}").digest != one.digest
 
 
 def test_a_guard_can_ask_for_an_approval_anywhere(tmp_path):

@@ -48,7 +48,7 @@ class Desk:
         self.becomes("olga")
 
     def becomes(self, name):
-        self.monkeypatch.setenv("LOGNAME", name)
+        self.monkeypatch.setenv("DRILLBOOK_OPERATOR", name)
 
     def signs(self, name, principal):
         """Somebody who may approve, with a key of their own."""

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import pwd
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +15,7 @@ from drillbook import showing
 from drillbook.action import Fault, find, known_names
 from drillbook.project import Project
 from tests.needs import need
-from tests.program import Folder, fault, step
+from tests.program import Folder, fault, here, step
 
 BREAK = fault(["touch", "DIR/broken"], ["rm", "-f", "DIR/broken"], ["test", "-e", "DIR/broken"])
 PRODUCTION = "environment: production\nservices: {app: {kind: process, host: controller}}\napprovers: approvers\n"
@@ -149,6 +151,65 @@ def test_an_approval_from_the_command_line(folder):
     assert "approved by alice@example.com until" in told(planned)
     folder.environment["DRILLBOOK_OPERATOR"] = "alice@laptop"
     assert "two persons" in told(folder.run("drill.plan", "sample", "--inventory", "prod"))
+
+
+def key_of(folder, name):
+    need("ssh-keygen")
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder.root / name], check=True)
+    return str(folder.root / name)
+
+
+def approved(folder, principal, key):
+    """A drill in an environment that the inventory protects, approved by ``principal``."""
+    (folder.root / "inventory" / "live.yml").write_text(
+        PRODUCTION.replace("environment: production", f"environment: live\nprotected: yes\nhosts: {{{here(folder.root)}}}"))
+    (folder.root / "inventory" / "approvers").write_text(f"{principal} " + Path(f"{key}.pub").read_text())
+    folder.write("guard: {environments: [live]}\nrestore:\n" + step(["touch", "DIR/ran"]))
+    done = folder.run("drill.approve", "sample", "--inventory", "live", "--until", "2h", "--key", key)
+    assert done.returncode == 0, done.stderr
+
+
+def test_who_approves_cannot_run_it_under_another_login_name(folder):
+    """LOGNAME is a word that anybody may write; the account is what the kernel says."""
+    me = pwd.getpwuid(os.getuid()).pw_name
+    approved(folder, f"{me}@example.com", key_of(folder, "mine"))
+    folder.environment |= {"LOGNAME": "olga", "USER": "olga", "DRILLBOOK_OPERATOR": "olga@example.com",
+                           "DRILLBOOK_SIGNING_KEY": key_of(folder, "olgas")}
+    done = folder.run("drill", "sample", "--inventory", "live", "--confirm", "live")
+    assert (done.returncode, "approval-by-operator" in (folder.latest / "result.json").read_text()) == (4, True), done.stdout
+    assert not (folder.root / "ran").exists()
+
+
+def test_the_key_that_approved_a_run_does_not_sign_it(folder):
+    key = key_of(folder, "mine")
+    approved(folder, "alice@example.com", key)
+    folder.environment |= {"DRILLBOOK_OPERATOR": "olga@example.com", "DRILLBOOK_SIGNING_KEY": key}
+    planned = folder.run("drill.plan", "sample", "--inventory", "live")
+    assert (planned.returncode, "also the key that signs this run" in told(planned)) == (4, True), planned.stdout
+    assert folder.run("drill", "sample", "--inventory", "live", "--confirm", "live").returncode == 4
+    assert not (folder.root / "ran").exists()
+    folder.environment["DRILLBOOK_SIGNING_KEY"] = key_of(folder, "olgas")
+    assert folder.run("drill", "sample", "--inventory", "live", "--confirm", "live").returncode == 0
+    assert (folder.root / "ran").exists()
+    assert folder.run("report.verify").returncode == 0
+    first = json.loads((folder.latest / "journal.jsonl").read_text().splitlines()[0])
+    assert first["data"]["account"].startswith(pwd.getpwuid(os.getuid()).pw_name)
+    for name in ("attestation.json", "attestation.json.sig"):  # then the approver renders it and puts their name below it
+        (folder.latest / name).unlink()
+    folder.environment["DRILLBOOK_SIGNING_KEY"] = key
+    folder.run("report")
+    assert "approved what it would sign" in (folder.latest / "attestation.json").read_text()
+    assert folder.run("report.verify").returncode == 3
+
+
+@pytest.mark.parametrize("environment", ["生产", "prd", "live"])
+def test_an_environment_of_any_other_word_says_if_it_is_protected(folder, environment):
+    (folder.root / "inventory" / "lab.yml").write_text(
+        f"environment: {environment}\nhosts: {{{here(folder.root)}}}\nservices: {{app: {{kind: process, host: controller}}}}\n")
+    folder.write(f"guard: {{environments: [{environment}]}}\nrestore:\n" + step(["touch", "DIR/ran"]))
+    done = folder.run("drill", "sample")
+    assert (done.returncode, "lab.yml:1:14" in done.stderr, "`protected: yes`" in done.stderr) == (2, True, True), done.stderr
+    assert not (folder.root / "ran").exists()
 
 
 @pytest.mark.parametrize(("until", "why"), [("soon", "not a duration"), ("31d", "30 days"), ("0s", "30 days")])

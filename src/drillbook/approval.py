@@ -3,8 +3,9 @@
 An approval is two files below ``approvals/`` of the project: the text, JSON, and its signature. Who may approve says
 the inventory's ``approvers``: an allowed-signers file as in ssh-keygen(1), which may limit keys to times of its own.
 
-Not promised: that operator and approver are two people. What is known of the operator is what the machine says; whoever
-holds an approver's private key can approve as that approver, and whoever may edit the approvers' file can add one.
+Not promised: that operator and approver are two people. What is known of the operator is the account that the kernel
+tells and the key that signs the run; whoever holds an approver's private key can approve as that approver, and whoever
+may edit the approvers' file can add one.
 """
 
 from __future__ import annotations
@@ -40,10 +41,11 @@ class Files(signed.Files):
         return cls.named(root, f"{plan.drill}.{plan.digest.removeprefix('sha256:')[:8]}.json")
 
 
-def look(plan: Plan, root: Path, *, now: datetime, operator: str) -> Look:
+def look(plan: Plan, root: Path, *, now: datetime, operator: str, signing: str = "") -> Look:
     """Find and verify the approval of exactly this plan in the project's folder ``root``.
 
-    ``operator`` is who wants to run it. Asks no host; runs ``ssh-keygen``.
+    ``operator`` is who wants to run it, ``signing`` the fingerprint of the key that will sign the run. Asks no host; runs
+    ``ssh-keygen``.
     """
     files = Files.of(root, plan)
     try:
@@ -51,6 +53,7 @@ def look(plan: Plan, root: Path, *, now: datetime, operator: str) -> Look:
                                                 partial(_of_plan, plan, files.text.name))
         signed.timely(approval, now)
         signed.other_person(approval, operator)
+        signed.other_key(approval, fingerprint, signing)
     except Refused as refused:
         return Look(refusal=refused.finding)
     return Look(approval, fingerprint)

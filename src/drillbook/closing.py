@@ -46,14 +46,18 @@ class Closing:
         return f"invoke drill.approve {self.run} --reason {shlex.quote(self.reason)}"
 
 
-def look(closing: Closing, root: Path, *, now: datetime, operators: tuple[str, ...]) -> Look:
-    """Find and verify the approval of exactly this closing; none of ``operators`` may have given it. Asks no host."""
+def look(closing: Closing, root: Path, *, now: datetime, operators: tuple[str, ...], signing: str = "") -> Look:
+    """Find and verify the approval of exactly this closing. Asks no host.
+
+    None of ``operators`` may have given it, nor the key with the fingerprint ``signing``, which will sign the run anew.
+    """
     files = closing.files(root)
     try:
         approval, fingerprint = signed.verified(files, Approval, closing.approvers, partial(_absent, closing),
                                                 partial(_of_closing, closing, files.text.name))
         signed.timely(approval, now)
         signed.other_person(approval, *operators)
+        signed.other_key(approval, fingerprint, signing)
     except Refused as refused:
         return Look(refusal=refused.finding)
     return Look(approval, fingerprint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import platform
@@ -15,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from drillbook import __version__, approval, earlier, guard, plan
-from drillbook.attesting import statement
+from drillbook import __version__, account, approval, earlier, guard, plan
+from drillbook.attesting import keys, statement
 from drillbook.contacting.messenger import Messenger
 from drillbook.errors import DrillbookError, JournalError, PlanError, Unreported, UsageError
 from drillbook.findings import Finding
@@ -37,6 +36,7 @@ from drillbook.report import publish
 from drillbook.result import EXIT, EXIT_RESIDUE, Residue, RunView, SuiteResult, Verdict
 from drillbook.runfolder import RunFolder
 from drillbook.runner import Runner
+from drillbook.signed import Look
 from drillbook.spec import Drill, Suite
 from drillbook.steps import Stage
 from drillbook.stopping import Stop, watching
@@ -123,10 +123,10 @@ class Conductor:
     def allowed(self, one: Plan, folder: Path | None = None) -> tuple[list[Finding], dict[str, Any] | None]:
         """Why the drill may not begin now, before any host is asked; and the approval that it has."""
         now = datetime.now(UTC)
-        look = approval.look(one, self.project.root, now=now, operator=operator()) if guard.needs_approval(one) else None
-        refusals = guard.check(one, now=now, confirm=self.confirm, approval=look)
+        found = look(self.project, one, now)
+        refusals = guard.check(one, now=now, confirm=self.confirm, approval=found)
         others = [other for other in (*self.project.runs(), *self.project.lost()) if other != folder]
-        return [*refusals, *in_the_way(one, others)], look.facts() if look else None
+        return [*refusals, *in_the_way(one, others)], found.facts() if found else None
 
     def run_suite(self, suite: Suite, plans: Sequence[Plan],
                   between: Callable[[RunView], None]) -> tuple[Path, SuiteResult]:
@@ -248,17 +248,20 @@ def new_folder(folder: Path) -> RunFolder:
 
 
 def operator() -> str:
-    """Who runs this, as far as the machine knows; a pipeline may say it in DRILLBOOK_OPERATOR."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
-    return os.environ.get("DRILLBOOK_OPERATOR") or f"{user}@{platform.node()}"
+    """Name of the operator: the account that the kernel tells, or what a pipeline says in DRILLBOOK_OPERATOR."""
+    return os.environ.get("DRILLBOOK_OPERATOR") or f"{account.name()}@{platform.node()}"
+
+
+def look(project: Project, one: Plan, now: datetime) -> Look | None:
+    """The approval of ``one``; ``None`` when it needs none."""
+    if not guard.needs_approval(one):
+        return None
+    return approval.look(one, project.root, now=now, operator=operator(), signing=keys.fingerprint_of(project.root))
 
 
 def header(who: str) -> dict[str, Any]:
     """What the first event says beside the plan."""
-    return {"tool": f"drillbook {__version__}", "operator": who,
+    return {"tool": f"drillbook {__version__}", "operator": who, "account": account.told(),
             "controller": f"{platform.node()}, {platform.system()} {platform.machine()}, Python {platform.python_version()}"}
 
 

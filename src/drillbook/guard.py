@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -49,13 +48,8 @@ def check(plan: Plan, *, now: datetime, confirm: str | None = None, approval: Ap
 
 
 def needs_approval(plan: Plan) -> bool:
-    """Production does, and every drill whose guard says so; both then need ``--confirm`` as well."""
-    return plan.guard.approval or is_production(plan.inventory.environment)
-
-
-def is_production(environment: str) -> bool:
-    """``production`` and ``prod``, also as a word of a longer name, with a number or not, in any case."""
-    return bool(set(re.split(r"[^a-z]+", environment.casefold())) & {"production", "prod"})
+    """Protected environments do, and every drill whose guard says so; both then need ``--confirm`` as well."""
+    return plan.guard.approval or plan.inventory.is_protected
 
 
 def message(refusals: Sequence[Finding]) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from drillbook import reading, strict
+from drillbook import protection, reading, strict
 from drillbook.errors import LabError, PlanError, SecretError
 from drillbook.host import Target
 from drillbook.identity import Thing, same_thing, thing
@@ -27,6 +27,9 @@ LabLookup = Callable[[str], str | int]
 
 Occasion = Literal["start", "end", "abort", "residue"]
 OCCASIONS: tuple[Occasion, ...] = ("start", "end", "abort", "residue")
+
+
+YES_OR_NO: dict[str, Any] = {"anyOf": [{"type": "boolean"}, {"enum": ["yes", "no"]}, {"type": "null"}]}
 
 
 class Contact(BaseModel):
@@ -52,7 +55,11 @@ class Inventory(BaseModel):
         default=None, exclude=True, description="Inventory files to read first; what this file says wins.")
     ansible: str | tuple[str, ...] | AnsibleSource | None = Field(
         default=None, exclude=True, description="Ansible inventories whose hosts and groups are taken; see inventory.md.")
-    environment: str = Field(min_length=1, description="lab, staging, production, or any word.")
+    environment: str = Field(min_length=1, description=(
+        "lab, dev, test or staging; production; or any other word, which then needs `protected`."))
+    protected: bool | None = Field(default=None, json_schema_extra=YES_OR_NO, description=(
+        "yes: drills need `--confirm ENVIRONMENT` and a signed approval. lab, dev, test and staging are not protected "
+        "unless this says so, production always is, every other word must say it."))
     lab: str = Field(default="", description=(
         "`embedded` or `docker`: drills start that lab when it is down."))
     hosts: dict[str, Target] = Field(default_factory=dict, description="Hosts by name.")
@@ -125,6 +132,11 @@ class Inventory(BaseModel):
                                        ("hosts", name, "gateway"), "the first of them is reached directly: no `gateway`")
             way.append(gateway)
 
+    @property
+    def is_protected(self) -> bool:
+        """Do drills here need the environment's name and an approval?"""
+        return protection.is_protected(self.environment, self.protected)
+
     def target(self, name: str) -> Target:
         """The host ``name``; the controller is a local one."""
         if name == CONTROLLER and name not in self.hosts:
@@ -195,11 +207,27 @@ def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
     """
     found = reading.documents(path, lambda folder: _tags(folder, lab))
     made = reading.resolve(Inventory, found)
+    _decided(made, found)
     if not made.approvers:
         return made
     said = next(document for document in reversed(found) if "approvers" in document.value)
     approvers = Path(said.file).parent.absolute() / os.path.expanduser(made.approvers)  # noqa: PTH111  Path raises for ~nobody
     return made.model_copy(update={"approvers": str(approvers)})
+
+
+def _decided(made: Inventory, found: Sequence[strict.Document]) -> None:
+    """Refuse an inventory that leaves open if its environment is protected. Raises InventoryError with its place.
+
+    What an included file says of its own environment decides nothing for another word that a later file puts there,
+    except that it is protected.
+    """
+    named, said = (max((number for number, document in enumerate(found) if document.value.get(key) is not None), default=-1)
+                   for key in ("environment", "protected"))
+    counts = made.protected if made.protected or said >= named else None
+    if why := protection.problem(made.environment, counts):
+        key = "environment" if counts is None else "protected"
+        raise found[named if counts is None else said].error((key,), why, hint=(
+            "write `protected: yes`, or `protected: no`, beside it" if counts is None else "remove `protected`"))
 
 
 def _tags(folder: Path, lab: LabLookup | None) -> Mapping[str, strict.TagReader]:

@@ -225,7 +225,8 @@ def _essence(plan: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(guard, dict):
         guard = {**guard, "conditions": [_unplaced(one) for one in _list(guard.get("conditions"))]}
     if isinstance(inventory, dict):
-        inventory = _unrooted({key: value for key, value in inventory.items() if key != "approvers"})
+        inventory = _unrooted({key: value for key, value in inventory.items()
+                               if key != "approvers" and (key, value) != ("protected", None)})
     kept = {key: value for key, value in plan.items() if key != "diagnosis" or value}
     return {**kept, "guard": guard, "inventory": inventory, **{
         part: [_unplaced(one) for one in _list(plan.get(part))] for part in ("steps", "probes")}}

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from drillbook import clearing, closing, conduct, departed, desk, left, remains
-from drillbook.attesting import statement
+from drillbook import account, clearing, closing, conduct, departed, desk, left, remains
+from drillbook.attesting import keys, statement
 from drillbook.closing import Closing
 from drillbook.console import console
 from drillbook.errors import DrillbookError, UsageError
@@ -42,11 +42,12 @@ def settle(project: Project, run: str, reason: str) -> int:
     out = console()
     out.print(f"{folder.name}", style="bold")
     plan, who = checked(history.events[0].data["plan"]), conduct.operator()
-    operators = (who, str(history.events[0].data["operator"]))
+    first = history.events[0].data
+    operators = (who, str(first["operator"]), *account.of(str(first.get("account", ""))))
 
     def approved(head: str) -> Look:
         return closing.look(_closing(project, plan, folder.name, head, reason), project.root, now=datetime.now(UTC),
-                            operators=operators)
+                            operators=operators, signing=keys.fingerprint_of(project.root))
 
     with desk.patient():
         outcome = Settlement(desk.recovery_of(project, folder, out), reason.strip(), approved).run(conduct.header(who))

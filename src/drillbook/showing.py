@@ -62,7 +62,7 @@ def plans(project: Project, name: str, inventory: str, *, as_json: bool = False)
     """Show the plan of a drill or of each drill of a suite; 0, 3 when it is not run here, 4 when it would be refused now."""
     found, made = _plans(project, name, inventory)
     now = datetime.now(UTC)
-    views = [_View(one, earlier(project, one.drill), look(project, one, now), now) for one in made]
+    views = [_View(one, earlier(project, one.drill), conduct.look(project, one, now), now) for one in made]
     if as_json:
         values = [view.value() for view in views]
         stdout().write(json.dumps(values[0] if isinstance(found, Drill) else values, indent=2) + "\n")
@@ -78,13 +78,6 @@ def _plans(project: Project, name: str, inventory: str) -> tuple[Drill | Suite, 
     names = found.drills if isinstance(found, Suite) else (name,)
     loaded = project.inventory(inventory)
     return found, [plan.make(drill, loaded) for one in names if isinstance(drill := project.drill(one), Drill)]
-
-
-def look(project: Project, one: Plan, now: datetime) -> Look | None:
-    """The approval of ``one``; ``None`` when it needs none."""
-    if not guard.needs_approval(one):
-        return None
-    return approval.look(one, project.root, now=now, operator=conduct.operator())
 
 
 def approve(project: Project, name: str, inventory: str, until: str, key: str) -> int:
@@ -232,7 +225,8 @@ class _View:
         goals = ", ".join(f"{key} {value:g} s" for key, value in one.objectives.items()) or "none"
         probes = ", ".join(probe.name for probe in one.probes) or "none"
         allowed = one.inventory.environment in one.environments
-        yield Text(f"on {one.inventory.environment}; may run in {', '.join(one.environments)}",
+        protected = " (protected)" if one.inventory.is_protected else ""
+        yield Text(f"on {one.inventory.environment}{protected}; may run in {', '.join(one.environments)}",
                    style="" if allowed else "bold red")
         yield Text(f"plan {one.digest}")
         yield Text(f"objectives: {goals}; probes: {probes}")

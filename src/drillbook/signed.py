@@ -6,7 +6,6 @@ of its own.
 
 from __future__ import annotations
 
-import getpass
 import os
 import re
 import subprocess
@@ -19,6 +18,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from drillbook import account
 from drillbook.errors import UsageError
 from drillbook.findings import Finding, finding
 from drillbook.values import canonical
@@ -197,24 +197,25 @@ def timely(approval: Signed, now: datetime) -> None:
 
 
 def other_person(approval: Signed, *operators: str) -> None:
-    """Raise Refused when one of ``operators``, or who is logged in here, approved it."""
-    who = [name for name in dict.fromkeys((*operators, _login())) if name and _same_person(name, approval.principal)]
+    """Raise Refused when one of ``operators``, or an account that the kernel says this runs for, approved it."""
+    who = [name for name in dict.fromkeys((*operators, *account.names())) if name and _same_person(name, approval.principal)]
     if who:
         raise Refused("approval-by-operator", f"{approval.principal} approved it, and {who[0]} is the operator",
                        wanted="two persons")
+
+
+def other_key(approval: Signed, fingerprint: str, signing: str) -> None:
+    """Raise Refused when ``signing``, the key that will sign the run, is the one that approved it."""
+    if fingerprint == signing:
+        raise Refused("approval-by-operator", f"{approval.principal} approved it with the key {fingerprint}, which is also "
+                      "the key that signs this run", wanted="two keys: one approves, another signs the run",
+                      remedy="Let another person approve it, or sign runs with a key of your own (DRILLBOOK_SIGNING_KEY).")
 
 
 def _same_person(one: str, other: str) -> bool:
     """Names are of one person when they, or what stands before their ``@``, are equal in any case."""
     first, second = one.strip().casefold(), other.strip().casefold()
     return first == second or first.partition("@")[0] == second.partition("@")[0]
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""
 
 
 def _time(when: datetime) -> str:

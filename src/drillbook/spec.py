@@ -72,7 +72,7 @@ class Guard(_Part):
     lease: Duration = Field(default=Duration(30), description=(
         "A target reverts faults by itself when it has not heard of the controller for so long: 5s to 1h."))
     approval: bool = Field(default=False, description=(
-        "True: needs `--confirm ENVIRONMENT` and a signed approval, as production always does."))
+        "True: needs `--confirm ENVIRONMENT` and a signed approval, as protected environments always do."))
 
     @check_field("lease")
     @classmethod

@@ -44,7 +44,7 @@ def _assume(answer: str) -> None:
     "name": "drill or suite", **INVENTORY, "quiet": "print the verdict and the findings only",
     "json": "print every event as one line of JSON, and at the end the result",
     "assume": "yes or no: the answer to every manual step, where nobody can be asked",
-    "confirm": "name of the environment: needed for production, and where the guard wants an approval",
+    "confirm": "name of the environment: needed where it is protected, and where the guard wants an approval",
     "trace": "send the run's trace to this OpenTelemetry collector, such as http://127.0.0.1:4318"})
 @told(Dry.TELLS)
 def drill(context: Context, name: str | None = None, inventory: str = "lab", quiet: bool = False, json: bool = False,

@@ -153,6 +153,9 @@ def _signature(folder: Path, root: Path, sealed: Statement) -> Check:
         made_by = keys.signer(data, path)
         if not made_by:
             return Check("signature", Mark.WRONG, "it does not fit: the attestation was changed after it was signed")
+        if made_by == statement.approved_with(folder):
+            return Check("signature", Mark.UNKNOWN, f"signed with the key that approved the run, {made_by}: nobody else "
+                                                    "vouches for it")
         return _who(data, path, root, made_by, str(sealed.get("at")))
     except KeyProblem as problem:
         return Check("signature", Mark.UNKNOWN, f"it could not be checked: {problem}")

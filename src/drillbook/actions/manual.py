@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import select
 import sys
@@ -13,6 +12,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from drillbook import account
 from drillbook.action import Context, Facts, Place, Read
 from drillbook.errors import Cancelled, CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
@@ -108,11 +108,7 @@ def _show(text: str) -> None:
 
 
 def _person() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
-    name = os.environ.get("DRILLBOOK_OPERATOR") or user
+    name = os.environ.get("DRILLBOOK_OPERATOR") or account.name()
     with suppress(OSError):
         return f"{name} at {os.ttyname(sys.stdin.fileno())}"
     return name

@@ -71,6 +71,14 @@ def public_of(key: Path) -> str:
     return line
 
 
+def fingerprint_of(root: Path) -> str:
+    """Fingerprint of the key that signs runs of the project ``root``; empty where none can be read, or none is made yet."""
+    try:
+        return fingerprint(public_of(chosen(root)))
+    except KeyProblem:
+        return ""
+
+
 def fingerprint(public: str) -> str:
     """``SHA256:...`` of a public key, as ssh prints it. Raises KeyProblem."""
     try:

@@ -193,6 +193,7 @@ def _write(folder: Path, content: Statement, root: Path) -> str:
     why, signature = "", b""
     try:
         key, public = keys.ready_key(root)
+        _apart(folder, keys.fingerprint(public))
         content |= {"key": {"public": public, "fingerprint": keys.fingerprint(public)}, "unsigned": None}
         signature = keys.sign(_text(content), key)
     except KeyProblem as problem:
@@ -203,6 +204,21 @@ def _write(folder: Path, content: Statement, root: Path) -> str:
     if signature:
         _put(folder / SIGNATURE, signature)
     return why
+
+
+def approved_with(folder: Path) -> str:
+    """Fingerprint of the key that approved the run in ``folder``; empty for a run without an approval, and for a suite."""
+    try:
+        approval = _first(folder).get("data", {}).get("approval")
+    except (OSError, ValueError, AttributeError):
+        return ""
+    return str(approval.get("key", "")) if isinstance(approval, dict) else ""
+
+
+def _apart(folder: Path, fingerprint: str) -> None:
+    """Raise KeyProblem when the key that would sign has approved the run, or a drill of the suite, in ``folder``."""
+    if fingerprint in map(approved_with, (folder, *(path.parent for path in folder.glob(f"*/{JOURNAL}")))):
+        raise KeyProblem(f"the key {fingerprint} approved what it would sign; sign runs with another one")
 
 
 def _text(content: Statement) -> bytes:
