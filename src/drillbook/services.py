@@ -24,6 +24,9 @@ class Service(BaseModel):
     missing: str = Field(default="", description=(
         "What has to be installed for it, where it is not there: drills that need it are not run, and no diagnosis looks at "
         "it; empty: it is there."))
+    not_drilled: str = Field(default="", description=(
+        "Reason why no drill of its own is expected, as for a spare or for monitoring: an audit shows it, and counts no "
+        "gap; empty: one is."))
     run_as: str = Field(default="", description="User that its own tools must run as, by `sudo -n -u`; empty: the SSH user.")
 
 

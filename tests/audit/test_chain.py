@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import date
 
 import pytest
 
@@ -13,8 +14,8 @@ from drillbook.values import canonical, digest
 from tests.audit import stories
 
 
-def audited(book, since="2026-01-01", until="2026-12-31"):
-    return content.make(*records.find(book.reports), Period.parse(since, until))
+def audited(book, since="2026-01-01", until="2026-12-31", today="2027-01-01"):
+    return content.make(*records.find(book.reports), Period.parse(since, until), date.fromisoformat(today))
 
 
 def codes(audit, breaking=True):

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from drillbook.audit import content, records
+from drillbook.audit import content, html, markdown, records
 from drillbook.audit.controls import CONTROLS, bearing
-from drillbook.audit.coverage import NO_RUN
+from drillbook.audit.coverage import LEFT_OUT, NO_RUN, NOT_YET
 from drillbook.audit.period import Period
 from drillbook.audit.wording import TITLES
 from drillbook.errors import UsageError
@@ -25,6 +25,40 @@ def test_a_month_without_any_run_is_a_gap(book):
     assert [cell.last for cell in row.cells if cell.span in row.gaps] == [NO_RUN] * 4
     assert row.unproven == ("2026-04", "2026-05", "2026-08", "2026-09")
     assert [(cell.runs, cell.last, cell.residue) for cell in row.cells if cell.span == "2026-09"] == [(1, "failed", True)]
+
+
+def test_a_month_that_has_not_come_is_no_gap(book):
+    """The month of today is one: a run could have been in it."""
+    audit = audited(stories.year(book), today="2026-10-15")
+    row = next(row for row in audit.coverage if row.service == "backups")
+    assert row.gaps == tuple(f"2026-{month:02}" for month in range(1, 11))
+    assert [cell.last for cell in row.cells][-2:] == [NOT_YET] * 2
+    row_of_text = next(line for line in markdown.render(audit).splitlines() if line.startswith("| backups |"))
+    assert (row_of_text.count("| not yet "), row_of_text.count("| **no run** ")) == (2, 10)
+    assert html.render(audit).count("<span>not yet</span>") == sum(
+        cell.last == NOT_YET for row in audit.coverage for cell in row.cells) >= 2
+
+
+def test_what_the_inventory_leaves_out_is_shown_with_its_reason_and_is_no_gap(book):
+    left = HOSTS.replace("backups: {", "backups: {not_drilled: kept by <another> team, ")
+    assert left != HOSTS
+    book.run("2026-01-10T09:00:00", hosts=left).good().close()
+    audit = audited(book, until="2026-03-31")
+    row = next(row for row in audit.coverage if row.service == "backups")
+    assert (row.gaps, row.left_out, {cell.last for cell in row.cells}) == ((), "kept by <another> team", {LEFT_OUT})
+    assert next(row for row in audit.coverage if row.service == "api").left_out == ""
+    assert "left out: <bdi>kept by &lt;another&gt; team</bdi>" in html.render(audit)
+    assert "left out: kept by &lt;another&gt; team" in markdown.render(audit)
+    assert "1 of 1 service recovered" in audit.sentence
+    assert "1 more is left out by the inventory, with a reason" in audit.sentence
+
+
+def test_what_is_left_out_and_drilled_all_the_same_counts_its_runs(book):
+    left = HOSTS.replace("api: {", "api: {not_drilled: it keeps nothing, ")
+    assert left != HOSTS
+    book.run("2026-01-10T09:00:00", hosts=left).good().close()
+    row = next(row for row in audited(book, until="2026-02-28").coverage if row.service == "api")
+    assert ([cell.last for cell in row.cells], row.gaps, row.passed) == (["passed", LEFT_OUT], (), 1)
 
 
 def test_a_service_that_no_drill_touches_is_a_gap_all_the_time(book):

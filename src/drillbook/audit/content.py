@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
 
 from drillbook.audit import chain, coverage, trend
 from drillbook.audit.chain import Problem
@@ -117,8 +118,9 @@ class Audit:
         return tuple(row for row in self.runs if row.verdict != Verdict.PASSED or row.residue)
 
 
-def make(records: Sequence[Record], strays: Sequence[Stray], period: Period) -> Audit:
-    """The audit of ``period`` over all journals that were found."""
+def make(records: Sequence[Record], strays: Sequence[Stray], period: Period,
+         today: date | None = None) -> Audit:
+    """The audit of ``period`` over all journals that were found, as it is written ``today`` (UTC; None: by our clock)."""
     followed = chain.follow(records, strays)
     kept = [one for one in records if not one.copy_of]
     runs = sorted((one for one in kept if period.holds(one.started)), key=lambda one: (one.started or "", one.name))
@@ -128,7 +130,7 @@ def make(records: Sequence[Record], strays: Sequence[Stray], period: Period) -> 
     evidence = tuple(_evidence(one, followed) for one in runs)
     rows = tuple(_run(one) for one in runs)
     verdicts = {verdict: number for verdict in ORDER if (number := sum(row.verdict == verdict for row in rows))}
-    covered = coverage.coverage(runs, earlier, period)
+    covered = coverage.coverage(runs, earlier, period, today or datetime.now(UTC).date())
     return Audit(
         period=period, whole=whole, sentence=_sentence(rows, verdicts, covered, whole), verdicts=verdicts,
         problems=tuple(sorted(problems, key=lambda one: (not one.breaking, one.first or "", one.run, one.code))),
@@ -146,11 +148,14 @@ def _sentence(rows: Sequence[RunRow], verdicts: dict[str, int], covered: Sequenc
         text = "No run began in this period, so nothing was shown."
     else:
         drills = len({(row.environment, row.drill) for row in rows})
+        left_out = sum(bool(row.left_out) and not row.runs for row in covered)
         shown = sum(row.recovered > 0 for row in covered)
         looked = sum(row.passed > 0 and not row.recovered for row in covered)
         text = (f"{count(len(rows), 'run')} of {count(drills, 'drill')}: "
                 f"{', '.join(f'{number} {verdict}' for verdict, number in verdicts.items())}. "
-                f"{shown} of {count(len(covered), 'service')} recovered in at least one run that passed.")
+                f"{shown} of {count(len(covered) - left_out, 'service')} recovered in at least one run that passed.")
+        text += (f" {left_out} more {'is' if left_out == 1 else 'are'} left out by the inventory, with a reason."
+                 if left_out else "")
         text += (f" {looked} more {'was' if looked == 1 else 'were'} only looked at or rehearsed: in no run that passed was "
                  "a fault proven and restored.") if looked else ""
     left, closed = sum(bool(row.residue) for row in rows), sum(bool(row.closed) for row in rows)

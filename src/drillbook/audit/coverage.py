@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import pairwise
 
 from drillbook.audit.period import Period
@@ -17,6 +18,10 @@ from drillbook.report.wording import MET, OBJECTIVES
 from drillbook.result import Objective, Verdict
 
 NO_RUN = "no run"
+NOT_YET = "not yet"
+"""A span of the period that has not come."""
+LEFT_OUT = "left out"
+"""A span without a run of a service for which the inventory expects none, with a reason."""
 SEVERITIES = ("critical", "high", "medium", "low")
 
 
@@ -28,6 +33,7 @@ class Cell:
     runs: int
     passed: int
     last: str
+    """Verdict of the last run; without one ``no run``, a gap, or why that is none: ``not yet``, ``left out``."""
     residue: bool
 
 
@@ -46,6 +52,8 @@ class CoverageRow:
     """Spans with runs of which none passed."""
     recovered: int = 0
     """Runs that passed in which a fault was proven and a restore was carried out."""
+    left_out: str = ""
+    """Reason of the inventory why no drill is expected (`not_drilled`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +122,11 @@ def by_drill(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Recor
     return dict(sorted(found.items()))
 
 
-def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period) -> list[CoverageRow]:
-    """Every service that was drilled or that the newest plan of an environment names, whether it was drilled or not."""
+def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period, today: date) -> list[CoverageRow]:
+    """Every service that was drilled or that the newest plan of an environment names, whether it was drilled or not.
+
+    A span that begins after ``today`` (UTC) is no gap, nor is one of a service for which the newest plan expects no drill.
+    """
     wanted = {(one.environment, one.service) for one in [*earlier, *runs] if one.plan}
     newest = {one.environment: one for one in sorted([*earlier, *runs], key=lambda one: one.started or "") if one.plan}
     for environment, one in newest.items():
@@ -128,7 +139,14 @@ def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period) 
         if one.folder not in counted:  # the name means another thing now
             place = thing.place if (thing := _thing(one, one.service)) else "another thing"
             rows.setdefault((one.environment, f"{one.service} ({place})"), []).append(one)
-    return [_row(environment, service, rows[environment, service], period) for environment, service in sorted(rows)]
+    return [_row(row, rows[row], period, today, _left_out(newest.get(row[0]), row[1])) for row in sorted(rows)]
+
+
+def _left_out(newest: Record | None, service: str) -> str:
+    """Reason why no drill of ``service`` is expected; empty where one is."""
+    services = newest.plan["inventory"].get("services") or {} if newest else {}
+    written = services.get(service)
+    return str(written.get("not_drilled") or "") if isinstance(written, dict) else ""
 
 
 def _of(one: Record, environment: str, service: str, newest: Record | None) -> bool:
@@ -153,12 +171,13 @@ def _thing(one: Record, service: str) -> Thing | None:
     return inventory.thing(service) if service in inventory.services else None
 
 
-def _row(environment: str, service: str, runs: Sequence[Record], period: Period) -> CoverageRow:
-    cells = tuple(_cell(span.label, [one for one in runs if one.started and span.holds(one.started)])
-                  for span in period.spans())
-    return CoverageRow(environment, service, cells, len(runs), sum(one.verdict == Verdict.PASSED for one in runs),
-                       tuple(cell.span for cell in cells if not cell.runs),
-                       tuple(cell.span for cell in cells if cell.runs and not cell.passed), sum(map(recovered, runs)))
+def _row(row: tuple[str, str], runs: Sequence[Record], period: Period, today: date, left_out: str) -> CoverageRow:
+    cells = tuple(_cell(span.label, [one for one in runs if one.started and span.holds(one.started)],
+                        NOT_YET if span.first > today else LEFT_OUT if left_out else NO_RUN) for span in period.spans())
+    return CoverageRow(*row, cells, len(runs), sum(one.verdict == Verdict.PASSED for one in runs),
+                       tuple(cell.span for cell in cells if cell.last == NO_RUN),
+                       tuple(cell.span for cell in cells if cell.runs and not cell.passed), sum(map(recovered, runs)),
+                       left_out)
 
 
 def recovered(one: Record) -> bool:
@@ -177,9 +196,10 @@ def compared(one: Record) -> bool:
         step.id.startswith("verify.") and step.action.endswith(".matches") for step in done)
 
 
-def _cell(label: str, runs: Sequence[Record]) -> Cell:
+def _cell(label: str, runs: Sequence[Record], without: str) -> Cell:
+    """The field of one span; ``without`` says why there may be no run in it."""
     if not runs:
-        return Cell(label, 0, 0, NO_RUN, False)
+        return Cell(label, 0, 0, without, False)
     last = max(runs, key=lambda one: (one.started or "", one.name))
     return Cell(label, len(runs), sum(one.verdict == Verdict.PASSED for one in runs), last.verdict,
                 any(one.residue for one in runs))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import date
 from pathlib import Path
 
 from rich.console import Console
@@ -23,14 +24,16 @@ EXIT_NOT_WHOLE = 3
 MOST_LINES = 10
 
 
-def audit(project: Project, since: str, until: str, out: str = "") -> int:
+def audit(project: Project, since: str, until: str, out: str = "", today: date | None = None) -> int:
     """Write the audit from ``since`` to ``until`` (both days belong to it) into ``out`` and print a summary.
+
+    What begins after ``today`` (UTC; None: the controller's) has not come yet.
 
     Returns 0, or 3 when the record of the period is not whole. Raises UsageError for dates or a folder that cannot be.
     """
     period = Period.parse(since, until)
     project.look_into_reports()
-    made = content.make(*records.find(project.reports), period)
+    made = content.make(*records.find(project.reports), period, today)
     folder = Path(out) if out else project.reports / f"audit-{period.since}-{period.until}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -58,7 +61,7 @@ def _print(made: Audit, folder: Path) -> None:
         table.add_column(column)
     for row in made.coverage:
         table.add_row(Text(f"{one_line(row.service)} ({one_line(row.environment)})"), str(row.runs), str(row.passed),
-                      str(len(row.gaps)))
+                      f"left out: {one_line(row.left_out)}" if row.left_out and not row.runs else str(len(row.gaps)))
     proven = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("drill", "objective", "target", "last proven", "when"):
         proven.add_column(column)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from drillbook.audit import wording
 from drillbook.audit.chain import Problem
 from drillbook.audit.content import Audit, RunRow
+from drillbook.audit.coverage import NO_RUN
 from drillbook.report.figures import count, size, utc
 from drillbook.report.markdown import capacity, code, escape, table
 
@@ -43,9 +44,10 @@ def _coverage(audit: Audit) -> list[str]:
     head = ["Service", "Environment", *(cell.span for cell in audit.coverage[0].cells), "Passed", "Gaps"]
     return [table(head, [
         [escape(row.service), escape(row.environment),
-         *(f"{cell.last}, {count(cell.runs, 'run')}{', with residue' if cell.residue else ''}" if cell.runs else "**no run**"
-           for cell in row.cells),
-         f"{row.passed} of {count(row.runs, 'run')}" if row.runs else "never drilled in the period", str(len(row.gaps))]
+         *(f"{cell.last}, {count(cell.runs, 'run')}{', with residue' if cell.residue else ''}" if cell.runs else
+           f"**{cell.last}**" if cell.last == NO_RUN else cell.last for cell in row.cells),
+         f"{row.passed} of {count(row.runs, 'run')}" if row.runs else
+         f"left out: {escape(row.left_out)}" if row.left_out else "never drilled in the period", str(len(row.gaps))]
         for row in audit.coverage])]
 
 

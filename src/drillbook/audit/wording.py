@@ -15,7 +15,8 @@ SIGNERS = ("Operator", "Reviewer", "Approver")
 LEADS = {
     "coverage": "Every service that was drilled, and every service that the newest plan of its environment names. "
                 "Each field says "
-                "how the last run of that time ended and how many runs there were. A time without a run is a gap.",
+                "how the last run of that time ended and how many runs there were. A time without a run is a gap, "
+                "unless it has not come yet, or the inventory says why no drill of that service is expected.",
     "proven": "The last run of the period that passed and met the objective. Runs with any other verdict prove "
               "nothing here, "
               "whatever they measured.",
