@@ -311,9 +311,9 @@ def test_the_first_of_the_usual_keys_is_taken_where_none_is_named(desk, monkeypa
     assert desk.look().facts()["principal"] == "alice@example.com"
 
 
-@pytest.mark.parametrize("text", ["", "one-word\n"])
+@pytest.mark.parametrize("text", [b"", b"one-word\n", b"\xff\xfe\x80"])
 def test_a_public_half_that_is_none_is_told_with_what_to_do(desk, text):
-    desk.keys["alice"].with_suffix(".pub").write_text(text)
+    desk.keys["alice"].with_suffix(".pub").write_bytes(text)
     with pytest.raises(UsageError, match="holds no public key") as told:
         desk.approve()
     assert "ssh-keygen -y -f" in told.value.hint

@@ -171,11 +171,12 @@ def test_a_run_that_lost_its_lock_changes_nothing_more(place):
     hold.take()
     run = place.hosts["a"].run
     assert run(hold.fence("a")(["true"]), deadline=soon()).ok
-    token = stolen(place, place.names()[0], hold)
+    name, title = next((one.name, one.title) for one in place.plan.locks() if one.host == "a" and one.title != one.name)
+    token = stolen(place, name, hold)
     assert was_fenced(run(hold.fence("a")(["true"]), deadline=soon())), "the target itself does not let it start"
     hold.affirm()
     assert hold.stop.flag.is_set()
-    assert "belongs to another run now" in hold.stop.message
+    assert hold.stop.message == f"the lock of {title} on a belongs to another run now"
     assert [(one.code, one.host) for one in hold.stop.findings] == [("lock-lost", "a")]
     lost, = place.events(hold, "lock.lost")
     assert lost.host == "a"
@@ -183,7 +184,7 @@ def test_a_run_that_lost_its_lock_changes_nothing_more(place):
         with pytest.raises(Fenced, match="belongs to another run now"):
             hold.check(host)
     hold.end()
-    state = Lock(place.hosts["a"], place.names()[0], 20).state(deadline=soon())
+    state = Lock(place.hosts["a"], name, 20).state(deadline=soon())
     assert (state.owner.run, state.token) == ("run-9", token), "what is not ours is not released"
 
 

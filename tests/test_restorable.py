@@ -171,6 +171,17 @@ def test_what_a_command_restores_is_in_the_inventory(tmp_path):
     refused(tmp_path, changed(RESTORE, free("databse")), "restores:", "there is no service 'databse'", "did you mean 'database'?")
 
 
+def test_of_two_commands_that_nobody_compares_the_first_is_named(tmp_path):
+    text = changed(MATCHES, "  - service.status: {service: api}\n", changed(RESTORE, free().replace("restore $1", "first $1") + free(), CLUSTER))
+    refused(tmp_path, text, "restores:", "no step of `verify` is sure to compare its content", "add `postgres.matches` for that")
+
+
+def test_of_two_proofs_the_first_is_the_one_to_restore_from(tmp_path):
+    again = PROOF + PROOF.replace("location", "manifest")
+    text = changed(RESTORE, RESTORE.replace("{{ dump.location }}", "s3://nowhere/at/all"), changed(PROOF, again))
+    refused(tmp_path, text, "postgres.restore", "no step of this drill proves", RIGHT)
+
+
 OWN = """\
   - command.run: {argv: [wipe, database], effect: fault, undo: restore, proof: [is-wiped], proven_by: NAME}
     hosts: db-2

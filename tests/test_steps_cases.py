@@ -56,7 +56,8 @@ def test_only_what_changes_something_is_fenced(small, changes, fault):
     stage.hold = Fencing()
     for host in small.hosts.values():
         host.on("fenced", Reply(0))
-    context = stage.context("inject.1", "a", Deadline.after(9), changes=changes, fault=fault)
+    asked = {"changes": True, "fault": fault} if changes else {}
+    context = stage.context("inject.1", "a", Deadline.after(9), **asked)
     context.run("look")
     context.host_named("b").run(("look",), deadline=context.deadline)
     assert stage.hold.asked == ([("fence", "a", fault), ("fence", "b", fault)] if changes else [])

@@ -222,8 +222,7 @@ def _attested_files(folder: Path, sealed: Statement) -> Check:
 
 def _evidence(folder: Path, found: Walk) -> Check:
     """Every file that the journal itself holds the digest of."""
-    facts = [event.data if event.kind == "lease.log" else event.data.get("facts") for event in found.events
-             if event.kind in ("done", "failed", "lease.log")]
+    facts = [event.data if event.kind == "lease.log" else event.data.get("facts") for event in found.events]
     named = {(name, f"sha256:{wanted.removeprefix('sha256:')}") for one in facts for name, wanted in _kept(one)}
     wrong = sorted(name for name, wanted in named if not _inside(folder, name) or _digest(folder / name) != wanted)
     if wrong:
