@@ -1,7 +1,8 @@
 """The state of a fault: read from journals by hand, and followed by every figure and sentence."""
 
+from drillbook.faultstate import begun
 from drillbook.report import markdown, rows, wording
-from drillbook.result import Injection
+from drillbook.result import FaultResult, Injection
 from tests.test_judge import ACKS, SAMPLES, Story, grid
 
 COMMANDS = {"kind": "commands", "commands": [["start"]], "action": "", "params": {}, "why": ""}
@@ -123,3 +124,12 @@ def test_the_end_of_a_change_says_what_became_of_it(tmp_path):
     assert next(step.undone for step in view.steps if step.result.id == "inject.1") == "put back: undone"
     text = markdown.render(view)
     assert "put back: a backup" not in text
+
+
+def test_the_disruption_begins_with_the_first_fault_that_may_have_happened():
+    def one(injection, since):
+        return FaultResult(step="inject.1", host="app-1", injection=injection, since_s=since)
+
+    never, missing = one(Injection.NEVER, 5.0), one(Injection.NOT, None)
+    assert begun([never, one(Injection.INJECTED, 9.0), one(Injection.UNKNOWN, 8.0), missing]) == 8.0
+    assert begun([never, missing]) is None
