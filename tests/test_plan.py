@@ -160,8 +160,16 @@ def test_what_only_a_restore_mends_has_a_backup_that_lies_elsewhere_and_is_read_
              "no step proves a backup of this run"),
             (good.replace('from: "{{ copy.location }}"}\nverify', 'from: "{{ copy.location }}"}\n    when: 1 > 2\nverify'),
              "every restore step may be skipped or fail")):
-        with pytest.raises(PlanError, match=message):
+        with pytest.raises(PlanError, match=message) as told:
             made(tmp_path, text, TWO_BUCKETS)
+        phase = "restore:" if "every restore" in message else "backup:"
+        assert told.value.where.line == text.splitlines().index(phase) + 1
+
+
+def test_a_step_that_only_reads_may_name_its_service_by_an_expression(tmp_path):
+    text = GOOD.replace("service.status: {service: api}", "service.status: {service: \"{{ 'api' }}\"}\n    hosts: [app-1]")
+    assert text != GOOD
+    assert made(tmp_path, text).phase("ready")[0].hosts == ("app-1",)
 
 
 CLUSTER = """\
