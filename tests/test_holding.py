@@ -37,7 +37,7 @@ class Place:
     """Two targets on this machine, each with a scratch folder of its own, and runs that want to hold them."""
 
     def __init__(self, root):
-        self.root, self.away, self.commands = root, set(), []
+        self.root, self.away, self.commands, self.refused = root, set(), [], 0
         self.hosts = {}
         for name in ("a", "b"):
             (root / name).mkdir()
@@ -49,6 +49,7 @@ class Place:
 
     def host(self, name):
         if name in self.away:
+            self.refused += 1
             raise HostUnreachable(f"{name}: cannot connect", host=name)
         self.commands.append(name)
         return self.hosts[name]

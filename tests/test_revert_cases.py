@@ -178,8 +178,9 @@ def test_what_a_free_step_restored_counts_when_a_comparison_has_confirmed_it_sin
         "argv": ["look"], "effect": "write", "restores": {"service": "app", "from": "s3://backups/run"}}}
     verify = {"action": "redis.matches", "params": {"service": compares}} if compares else {}
     changed = {"restore.1": free, "verify.1": verify}
-    bench.stage.plan = bench.plan.model_copy(update={"steps": tuple(
-        one.model_copy(update=changed.get(one.id, {})) for one in bench.plan.steps)})
+    looks = bench.plan.steps[-1].model_copy(update={"id": "verify.2"})
+    bench.stage.plan = bench.plan.model_copy(update={"steps": (
+        *(one.model_copy(update=changed.get(one.id, {})) for one in bench.plan.steps), looks)})
     bench.intent(2, RESTORE, there=False)
     for word in told.split():
         if word in "RV":
