@@ -233,6 +233,17 @@ class _Planner:
             if reference[0] not in self.static:
                 raise self._unknown(reference[0], place, extra)
             self._follow(reference, place)
+        if not bare and all(reference[0] in self.static for reference in found):
+            self._affordable(text, place)
+
+    def _affordable(self, text: str, place: FilePlace) -> None:
+        """Refuse what makes too much whatever the steps give; else it is worked out when its step begins."""
+        try:
+            template.evaluate(text, self.static)
+        except template.OverBudget as error:
+            raise self.fail(place, str(error)) from None
+        except ValueError:
+            return
 
     def _unknown(self, name: str, place: FilePlace, extra: tuple[str, ...]) -> SourceError:
         later = [step for steps in self.drill.phases.values() for step in steps if step.keywords.save == name]

@@ -7,9 +7,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, nodes
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from drillbook import budget
 from drillbook.strict import did_you_mean
+
+
+class OverBudget(ValueError):
+    """An expression makes, or takes, more than it may."""
+
 
 Reference = tuple[str, ...]
 """A name and the constant attributes behind it: ``("services", "api", "url")``."""
@@ -18,13 +23,8 @@ _WHOLE = re.compile(r"\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*", re.DOTALL)
 _LENGTH_LIMIT = 10_000
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
-    environment.globals.clear()
-    return environment
-
-
-ENVIRONMENT = _environment()
+ENVIRONMENT = budget.Budgeted()
+_WRONG = (TemplateError, ArithmeticError, TypeError, LookupError, RecursionError)
 
 
 def is_template(value: object) -> bool:
@@ -55,21 +55,28 @@ def evaluate(value: Any, names: Mapping[str, Any]) -> Any:
     try:
         if whole := _WHOLE.fullmatch(value):
             return expression(whole[1], names)
-        return ENVIRONMENT.from_string(value).render(names)
-    except (TemplateError, ArithmeticError, TypeError, LookupError) as error:
-        raise ValueError(f"{value.strip()}: {error}") from None
+        with budget.limited():
+            return budget.rendered(ENVIRONMENT.from_string(value), names)
+    except _WRONG as error:
+        raise _told(value, error) from None
 
 
 def expression(text: str, names: Mapping[str, Any]) -> Any:
     """The value of one expression, with or without braces; raises ValueError."""
     whole = _WHOLE.fullmatch(text)
     try:
-        result = ENVIRONMENT.compile_expression(whole[1] if whole else text, undefined_to_none=False)(dict(names))
+        with budget.limited():
+            result = ENVIRONMENT.compile_expression(whole[1] if whole else text, undefined_to_none=False)(dict(names))
         if isinstance(result, StrictUndefined):
             str(result)
-    except (TemplateError, ArithmeticError, TypeError, LookupError) as error:
-        raise ValueError(f"{text.strip()}: {error}") from None
+    except _WRONG as error:
+        raise _told(text, error) from None
     return result
+
+
+def _told(text: str, error: Exception) -> ValueError:
+    kind = OverBudget if isinstance(error, budget.TooLarge) else ValueError
+    return kind(f"{text.strip()}: {error}")
 
 
 def references(text: str, *, bare: bool = False) -> Iterator[Reference]:
@@ -79,6 +86,7 @@ def references(text: str, *, bare: bool = False) -> Iterator[Reference]:
     source = "{{" + text + "}}" if bare and not is_template(text) else text
     try:
         tree = ENVIRONMENT.parse(source)
+        budget.check(tree)
     except (TemplateSyntaxError, RecursionError) as error:
         raise ValueError(f"{text.strip()}: {error}") from None
     _known_filters(text, tree)
