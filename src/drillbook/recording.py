@@ -58,7 +58,7 @@ class RecordingHost:
             self._record(argv, {"exit": None, "signal": None, "seconds": time.monotonic() - start, "stdout": "",
                                 "stderr": "", "stdout_bytes": 0, "stderr_bytes": 0, "error": error.message})
             raise
-        out, err = self.redactor.data(raw.stdout), self.redactor.data(raw.stderr)
+        out, err = self._hidden(raw.stdout, raw.stdout_bytes), self._hidden(raw.stderr, raw.stderr_bytes)
         output = replace(raw, argv=tuple(argv), stdout=out, stderr=err,
                          stdout_bytes=raw.stdout_bytes - len(raw.stdout) + len(out),
                          stderr_bytes=raw.stderr_bytes - len(raw.stderr) + len(err))
@@ -66,6 +66,10 @@ class RecordingHost:
                             "stdout": printable(output.stdout, limit=TAIL), "stderr": printable(output.stderr, limit=TAIL),
                             "stdout_bytes": output.stdout_bytes, "stderr_bytes": output.stderr_bytes, "error": None})
         return output
+
+    def _hidden(self, kept: bytes, total: int) -> bytes:
+        """What was kept of a stream, without secrets; where it was cut off, without the beginning of one either."""
+        return self.redactor.data(kept) if len(kept) == total else self.redactor.cut(kept)
 
     def _unless_fenced(self, output: Output) -> None:
         if self.fence and was_fenced(output):

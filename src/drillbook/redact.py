@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
 import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from itertools import chain
 from typing import Any, AnyStr, Protocol
-from urllib.parse import quote, quote_plus
+
+from drillbook import encodings
+from drillbook.encodings import SHORTEST, Form
 
 MARK = b"***"
-SHORTEST = 4
-"""Shorter secrets are not looked for: they would hide half of every text."""
+DEPTH = 12
+"""What has so many parts of a form in common with it is taken for its beginning."""
+_HEAD = re.compile(r"\\?.", re.DOTALL)
+_CUT = r"(?:[^0-9A-Za-z][\s\S]{0,24}|[0-9A-Fa-f])?\Z"
+"""The end of a text that may have been cut inside an escape."""
+_ESCAPE = rb"|[%&\\][\s\S]{0,24}\Z|[\xc2-\xf4][\x80-\xbf]{0,2}\Z"
+"""The same for the first character of a secret, if it can be escaped or has several bytes."""
 
 
 class Sink(Protocol):
@@ -24,16 +30,22 @@ class Sink(Protocol):
 
 
 class Redactor:
-    """Knows the secrets of a run and hides them, also in their base64 and URL-quoted forms."""
+    """Knows the secrets of a run and hides them, in all forms of ``encodings``."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """``secrets`` are the values that must never be written."""
-        known = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
-        forms = sorted(known, key=len, reverse=True)
-        # Looked for at every place, whatever was found before it: two secrets may share an end and a beginning.
-        self._text = re.compile(f"(?=({'|'.join(map(re.escape, forms))}))") if forms else None
-        self._data = re.compile(b"(?=(" + b"|".join(re.escape(form.encode()) for form in forms) + b"))") if forms else None
-        self._longest = max((len(form.encode()) for form in forms), default=0)
+        known = dict.fromkeys(secret for secret in secrets if len(secret) >= SHORTEST)
+        self._forms = sorted(dict.fromkeys(chain.from_iterable(map(encodings.forms, known))), key=_most, reverse=True)
+        self._longest = max(map(_most, self._forms), default=0)
+        source = _whole(self._forms)
+        self._text = re.compile(source) if source else None
+        self._data = re.compile(_bytes(source)) if source else None
+
+    @cached_property
+    def _begun(self) -> re.Pattern[bytes] | None:
+        """Matches what could be the beginning of a secret at the end of a text."""
+        special = any(len(form[0].ways) > 2 for form in self._forms)
+        return re.compile(_bytes(_partly(self._forms)) + (_ESCAPE if special else b"")) if self._forms else None
 
     def text(self, text: str) -> str:
         """``text`` with every secret replaced by ``***``."""
@@ -43,9 +55,14 @@ class Redactor:
         """``data`` with every secret replaced by ``***``."""
         return hidden(data, MARK, spans(self._data, data))
 
+    def cut(self, data: bytes) -> bytes:
+        """``data``, which goes on behind its end where nobody sees it: the beginning of a secret there is hidden too."""
+        end = begins(self._begun, data, self._longest)
+        return hidden(data, MARK, joined([*spans(self._data, data), *([(end, len(data))] if end < len(data) else [])]))
+
     def writer(self, file: Sink) -> RedactingWriter:
         """A writer that hides secrets in a stream of any length, also where one is cut by a piece's end."""
-        return RedactingWriter(file, self._data, self._longest)
+        return RedactingWriter(file, self._data, self._begun, self._longest)
 
     def value(self, value: Any) -> Any:
         """A JSON value with every secret in it replaced, also in keys."""
@@ -58,16 +75,70 @@ class Redactor:
         return value
 
 
+def _most(form: Form) -> int:
+    return sum(part.most for part in form)
+
+
+def _bytes(pattern: str) -> bytes:
+    return pattern.encode("utf-8", "surrogateescape")
+
+
+def _whole(forms: Iterable[Form]) -> str:
+    """An expression for all ``forms``, one branch for each character that they begin with: others are passed over fast."""
+    return _branches((way, "".join(part.pattern for part in form[1:])) for form in forms for way in form[0].ways)
+
+
+def _partly(forms: Sequence[Form]) -> str:
+    """An expression for the beginning of any of ``forms`` at the end of a text, where it is not whole."""
+    return _branches(((way, _rest(form)) for form in forms for way in form[0].ways), cut=True)
+
+
+def _rest(form: Form) -> str:
+    """What stands behind the first part of ``form`` in a text that ends inside it."""
+    long = len(form) > DEPTH
+    inner = r"[\s\S]*" if long else ""
+    for part in reversed(form[1:DEPTH] if long else form[1:-1]):
+        inner = f"(?:{part.pattern}{inner})?"
+    return inner + _CUT
+
+
+def _branches(ways: Iterable[tuple[str, str]], *, cut: bool = False) -> str:
+    heads: dict[str, list[str]] = {}
+    for way, rest in ways:
+        head = _HEAD.match(way)
+        key = head[0] if head else ""
+        heads.setdefault(key, [r"\Z"] if cut else []).append(way[len(key):] + rest)
+    return "|".join(f"{head}(?:{'|'.join(dict.fromkeys(tails))})" for head, tails in heads.items())
+
+
 def spans(pattern: re.Pattern[AnyStr] | None, text: AnyStr) -> list[tuple[int, int]]:
-    """Stretches of ``text`` that secrets cover, those that lie over one another as one."""
+    """Stretches of ``text`` that secrets cover, those that lie over one another as one.
+
+    Looked for at every place, whatever was found before it: two secrets may share an end and a beginning.
+    """
     found: list[tuple[int, int]] = []
-    for match in pattern.finditer(text) if pattern else ():
-        start, end = match.span(1)
+    match = pattern.search(text) if pattern else None
+    while pattern and match:
+        found.append(match.span())
+        match = pattern.search(text, match.start() + 1)
+    return joined(found)
+
+
+def joined(stretches: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """``stretches``, in the order of their beginning, with those that lie over one another as one."""
+    found: list[tuple[int, int]] = []
+    for start, end in sorted(stretches):
         if found and start < found[-1][1]:
             found[-1] = (found[-1][0], max(end, found[-1][1]))
         else:
             found.append((start, end))
     return found
+
+
+def begins(pattern: re.Pattern[bytes] | None, data: bytes, longest: int) -> int:
+    """Where at the end of ``data`` a secret may begin that is not whole yet; its length where none does."""
+    match = pattern.search(data, max(0, len(data) - longest)) if pattern else None
+    return match.start() if match else len(data)
 
 
 def hidden(text: AnyStr, mark: AnyStr, stretches: Sequence[tuple[int, int]]) -> AnyStr:
@@ -80,9 +151,13 @@ def hidden(text: AnyStr, mark: AnyStr, stretches: Sequence[tuple[int, int]]) -> 
 class RedactingWriter:
     """Hides secrets in a stream; keeps back so much of its end as could be the beginning of one."""
 
-    def __init__(self, file: Sink, pattern: re.Pattern[bytes] | None, longest: int) -> None:
-        """Writes to ``file`` what has no match of ``pattern``, none of which is longer than ``longest``."""
-        self._file, self._pattern, self._longest = file, pattern, longest
+    def __init__(self, file: Sink, pattern: re.Pattern[bytes] | None, begun: re.Pattern[bytes] | None,
+                 longest: int) -> None:
+        """Writes to ``file`` what has no match of ``pattern``, and keeps back what ``begun`` matches.
+
+        No secret is longer than ``longest``.
+        """
+        self._file, self._pattern, self._begun, self._longest = file, pattern, begun, longest
         self._kept = b""
         self._covered = 0
         """Bytes at the beginning of what is kept that a secret covers whose mark is written."""
@@ -92,8 +167,7 @@ class RedactingWriter:
     def write(self, data: bytes) -> int:
         """Take the next piece."""
         self._kept += data
-        cut = len(self._kept) - self._longest
-        if cut > 0:
+        if cut := begins(self._begun, self._kept, self._longest):
             self._out(cut)
         return len(data)
 
@@ -121,21 +195,3 @@ class RedactingWriter:
             return found
         over = [end for start, end in found if start < self._covered]
         return [(0, max([self._covered, *over])), *found[len(over):]]
-
-
-def _forms(secret: str) -> set[str]:
-    plain = {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), secret.encode("unicode_escape").decode(),
-             shlex.quote(secret).strip("'"), json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
-    return {form for form in plain | _base64_forms(secret.encode()) if len(form) >= SHORTEST}
-
-
-def _base64_forms(raw: bytes) -> set[str]:
-    """What of the base64 of any text that holds ``raw`` depends on ``raw`` alone, at each of the three alignments."""
-    forms = set()
-    for offset in range(3):
-        for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            whole = encode(b"\0" * offset + raw).decode().rstrip("=")
-            inner = whole[(0, 2, 3)[offset]: (offset + len(raw)) * 8 // 6]
-            if len(inner) >= 2 * SHORTEST:
-                forms.add(inner)
-    return forms
