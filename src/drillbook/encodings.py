@@ -173,7 +173,7 @@ def _digits(text: str) -> str:
 def _hexadecimal(secret: str) -> Iterator[Form]:
     """Its bytes in hexadecimal, with whatever a program writes between them."""
     raw = _raw(secret)
-    high, low = f"{raw[0]:02x}"
+    high, low = f"{raw[0] >> 4:x}", f"{raw[0] & 15:x}"
     first = Part(tuple(f"{char}{_digits(low)}" for char in dict.fromkeys((high, high.upper()))), 2)
     yield (first, *(Part((BETWEEN + _nibbles(byte),), 13) for byte in raw[1:ANCHOR]),
            *_rest(f"{BETWEEN}[0-9A-Fa-f]{{2}}", 13, len(raw) - ANCHOR))

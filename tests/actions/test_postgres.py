@@ -357,6 +357,33 @@ def test_a_comparison_sees_that(place, backup, restored, change):
         assert diff.startswith("--- backup\n+++ now\n")
 
 
+def test_a_comparison_shows_no_password_that_the_schema_holds(place, primary):
+    """Of user mappings and subscriptions: no inventory names them, and the server prints them to its superuser."""
+    old, new = "pass''word-of-the-remote", "pass''word-of-another"
+    primary.sql("CREATE EXTENSION postgres_fdw", "CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host 'far')",
+                f"CREATE USER MAPPING FOR clerk SERVER far OPTIONS (\"user\" 'clerk', password '{old}')",
+                "CREATE SUBSCRIPTION away CONNECTION 'host=far password=hunter2-of-the-subscription' PUBLICATION p "
+                "WITH (connect = false)")
+    try:
+        backup = place.run("postgres.dump", service="primary", to=f"s3://{BUCKET}/secretive")
+        kept = place.s3().get_object(Bucket=BUCKET, Key="secretive/schema.sql")["Body"].read().decode()
+        assert "hunter2" not in kept
+        assert "-of-the-remote" not in kept
+        assert "host=far" in kept
+        place.run("postgres.matches", service="primary", manifest=backup["manifest"])
+        primary.sql(f"ALTER USER MAPPING FOR clerk SERVER far OPTIONS (SET password '{new}')",
+                    "ALTER SUBSCRIPTION away CONNECTION 'host=further password=hunter2-of-the-subscription'")
+        with pytest.raises(StepFailed) as failure:
+            place.run("postgres.matches", service="primary", manifest=backup["manifest"])
+        diff = (place.folder / "run" / failure.value.findings[-1].evidence[0]).read_text()
+        assert "host=further" in diff
+        assert "hunter2" not in diff
+        assert "word-of" not in diff
+    finally:
+        primary.sql("ALTER SUBSCRIPTION away DISABLE", "ALTER SUBSCRIPTION away SET (slot_name = NONE)",
+                    "DROP SUBSCRIPTION away", "DROP EXTENSION postgres_fdw CASCADE")
+
+
 def test_a_comparison_of_no_table_is_none(place, backup, restored):
     """Rows are missing, and nobody would see it."""
     manifest = json.loads(place.s3().get_object(Bucket=BUCKET, Key="rich/manifest.json")["Body"].read())

@@ -54,6 +54,46 @@ def test_noise_of_two_dumps_of_one_schema():
     assert "+CREATE TABLE c;" in schema.difference("CREATE TABLE a;\n", "CREATE TABLE a;\nCREATE TABLE c;\n")
 
 
+SECRETIVE = """\
+CREATE USER MAPPING FOR clerk SERVER far OPTIONS (
+    password 'hunt''er2;',
+    "user" 'clerk',
+    vault 'hunter2'
+);
+CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (
+    dbname 'shop',
+    sslpassword 'hunter2'
+);
+CREATE FOREIGN TABLE t (
+    a integer OPTIONS (column_name 'token') NOT NULL
+) SERVER far OPTIONS (api_key 'hunter2', schema_name 'public');
+CREATE SUBSCRIPTION s CONNECTION 'host=far user=rep password=hunter2' PUBLICATION p WITH (connect = false);
+CREATE SUBSCRIPTION q CONNECTION 'host=far password=''it\\''s hunter2'' port=5433' PUBLICATION p;
+CREATE SUBSCRIPTION u CONNECTION 'postgresql://rep:hunter2@far/shop' PUBLICATION p;
+CREATE SUBSCRIPTION w CONNECTION 'no connection string with hunter2' PUBLICATION p;
+ALTER DATABASE shop SET "app.jwt_secret" TO 'hunter2';
+ALTER DATABASE shop SET password_encryption TO 'md5';
+"""
+
+
+def test_passwords_that_a_schema_declares_are_masked_and_nothing_else():
+    masked = schema.normalised(SECRETIVE)
+    assert "hunt" not in masked
+    for kept in ("\"user\" 'clerk'", "dbname 'shop'", "column_name 'token'", "schema_name 'public'", "host=far", "user=rep",
+                 "port=5433", "PUBLICATION p", "password_encryption TO 'md5'"):
+        assert kept in masked, kept
+    assert schema.normalised(masked) == masked
+    assert schema.normalised(SECRETIVE.replace("dbname 'shop'", "dbname 'shop2'")) != masked, "the rest is compared"
+
+
+def test_a_difference_shows_no_password_of_a_function():
+    body = "SELECT dblink('host=far password={} user=x'); -- postgresql://rep:{}@far/ PASSWORD '{}'\n"
+    said = schema.difference(body.replace("{}", "hunter2"), body.replace("{}", "hunter3"))
+    assert said.count("***") == 6
+    assert "hunter" not in said
+    assert "user=x" in said
+
+
 def sequence(last, *, called=True, step=1, cycle=False):
     return Sequence_(name="s", last_value=str(last), is_called=called, increment=str(step), cycle=cycle)
 

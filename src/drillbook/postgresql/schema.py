@@ -7,6 +7,7 @@ import io
 import re
 
 from drillbook.errors import CouldNotVerify
+from drillbook.postgresql import masking
 from drillbook.postgresql.manifest import OWN_SCHEMA
 from drillbook.postgresql.tools import Tools
 
@@ -39,12 +40,12 @@ def text(tools: Tools, *, snapshot: str = "") -> str:
 
 
 def normalised(dump: str) -> str:
-    """``dump`` without comments, session settings, and what differs between two dumps of the same schema."""
-    kept = [line for line in dump.splitlines() if line.strip() and not _NOISE.fullmatch(line)]
+    """``dump`` without comments, session settings, passwords, and what differs between two dumps of the same schema."""
+    kept = [line for line in masking.masked(dump).splitlines() if line.strip() and not _NOISE.fullmatch(line)]
     return "\n".join(kept) + "\n"
 
 
 def difference(wanted: str, found: str) -> str:
-    """What has to change in ``wanted`` to become ``found``, as a unified diff."""
+    """What has to change in ``wanted`` to become ``found``, as a unified diff that shows no password."""
     lines = difflib.unified_diff(wanted.splitlines(), found.splitlines(), "backup", "now", lineterm="")
-    return "\n".join(lines) + "\n"
+    return masking.shown("\n".join(lines) + "\n")

@@ -15,7 +15,7 @@ from drillbook.actions.postgres.fields import ServiceName, need_ownership
 from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.identity import Identity
-from drillbook.postgresql import access, cluster, compare, content, identity, schema
+from drillbook.postgresql import access, cluster, compare, content, identity, masking, schema
 from drillbook.postgresql import manifest as manifests
 from drillbook.postgresql.connection import connected, one, reason
 from drillbook.postgresql.dump import SCHEMA, Backup, failing
@@ -301,9 +301,11 @@ class Matches(Read):
             return []
         kept = store.get(folder.below(SCHEMA).key)
         if kept is None or stored.sha256(kept) != wanted:
-            evidence = ctx.evidence("schema.sql", found)
+            evidence = ctx.evidence("schema.sql", masking.shown(found))
+        elif (before := masking.masked(kept.decode())) == found:  # the backup was taken before passwords were masked
+            return []
         else:
-            evidence = ctx.evidence("schema.diff", schema.difference(kept.decode(), found))
+            evidence = ctx.evidence("schema.diff", schema.difference(before, found))
         return [finding("schema-differs", title=backup.database.name, wanted=f"sha256 {wanted}",
                         measured=f"sha256 {measured}", evidence=(str(evidence["file"]),))]
 
