@@ -1,4 +1,4 @@
-"""What all tests share: a signing key of their own, and an order in which several workers end at about the same time."""
+"""What all tests share: a signing key and anchors of their own, and an order in which several workers end at about the same time."""
 
 import os
 
@@ -32,8 +32,11 @@ def seconds(item):
 
 @pytest.fixture(autouse=True, scope="session")
 def config_home(tmp_path_factory):
-    before = {name: os.environ.pop(name, None) for name in ("XDG_CONFIG_HOME", "DRILLBOOK_SIGNING_KEY")}
+    names = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "DRILLBOOK_SIGNING_KEY", "DRILLBOOK_ANCHOR")
+    before = {name: os.environ.pop(name, None) for name in names}
     os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
     yield
-    os.environ.pop("XDG_CONFIG_HOME")
+    for name in names:
+        os.environ.pop(name, None)
     os.environ.update({name: value for name, value in before.items() if value is not None})

@@ -7,17 +7,23 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from drillbook import desk, spec, verifying
 from drillbook.attesting import keys, statement
+from drillbook.attesting.statement import Sealer
 from drillbook.conduct import Conductor
 from drillbook.errors import JournalError
+from drillbook.journal import alive
 from drillbook.project import Project
+from drillbook.report import html
+from drillbook.written import Written
+from tests.evidence.forging import rechained
 from tests.needs import need
-from tests.program import step
+from tests.program import Folder, step
 from tests.test_runner import Bench
 
 needs_keygen = pytest.mark.usefixtures("keygen")
@@ -214,15 +220,14 @@ def test_what_was_tampered_with_is_not_signed_again(bench, tamper):
 
 
 @needs_keygen
-def test_what_is_rendered_anew_is_signed_anew_and_remembers_what_was_before(bench):
+def test_what_is_rendered_anew_is_signed_anew_and_remembers_what_was_before(bench, monkeypatch):
     run = ran(bench)
     before = attestation(run)
     (run / "report.md").write_text("changed by hand\n")
     assert checked(run)[0] == 1
     desk.report(Project(bench.root), "sample")
     assert attestation(run) == before, "the same report is covered by the same signature"
-    (run / "evidence" / "note").write_text("kept by hand")
-    assert "UNKNOWN files: not attested" in checked(run)[1]
+    monkeypatch.setattr(html, "render", lambda view: "<!DOCTYPE html>as a newer version writes it")
     desk.report(Project(bench.root), "latest")
     found = attestation(run)
     assert found["previous_attestation"]["head"] == before["head"]
@@ -231,14 +236,30 @@ def test_what_is_rendered_anew_is_signed_anew_and_remembers_what_was_before(benc
 
 
 @needs_keygen
-def test_a_run_that_was_signed_only_later_says_so(bench):
+def test_a_file_that_was_added_by_hand_is_not_signed_by_a_new_rendering(bench):
+    run = ran(bench)
+    before = attestation(run)
+    (run / "evidence" / "note").write_text("kept by hand")
+    for _ in range(2):
+        status, said = checked(run)
+        assert status == 3
+        assert "UNKNOWN files: not attested, added later: evidence/note" in said
+        desk.report(Project(bench.root), "latest")
+    assert attestation(run) == before
+
+
+@needs_keygen
+def test_a_run_that_nobody_vouches_for_is_rendered_and_never_signed(bench, capsys):
     run = ran(bench)
     for name in ("attestation.json", "attestation.json.sig"):
         (run / name).unlink()
     desk.report(Project(bench.root), "")
+    assert "not signed anew: there is no attestation.json: nobody vouches for this run" in " ".join(
+        capsys.readouterr().out.split())
+    assert not (run / "attestation.json").exists()
     status, said = checked(run)
     assert status == 3
-    assert "no signature was made when the run ended" in said
+    assert "nobody vouches for this run" in said
 
 
 @needs_keygen
@@ -285,4 +306,100 @@ def test_the_projects_own_key_comes_before_the_persons(tmp_path, monkeypatch):
 
 
 def test_what_cannot_be_written_is_told_not_raised(tmp_path):
-    assert "cannot be written" in statement._seal(tmp_path / "gone", {}, tmp_path, "ann", "run")
+    assert "cannot be written" in statement.checkpoint(tmp_path / "gone", Written(), Sealer(tmp_path, "ann"), {})
+
+
+INJECT = ("inject:\n  - command.run: {argv: [touch, DIR/broken], effect: fault, undo: [rm, -f, DIR/broken], proof: "
+          "[test, -e, DIR/broken]}\n    hosts: controller\n")
+
+
+def killed(tmp_path, text, *, after):
+    """The folder of a run whose controller was killed right after its first event ``after`` tells of."""
+    folder = Folder(tmp_path)
+    folder.write(text)
+    with folder.start("drill", "sample", "--json", stdout=subprocess.PIPE, text=True) as program:
+        assert any(after(json.loads(line)) for line in program.stdout)
+        program.kill()
+    run = Project(tmp_path).run()
+    while alive(run):  # a command that it was about to start holds the journal until that has begun
+        time.sleep(0.05)
+    return run
+
+
+@needs_keygen
+def test_a_killed_run_is_vouched_for_up_to_where_it_signed_itself(tmp_path):
+    run = killed(tmp_path, INJECT + "restore:\n" + step(["sleep", "300"]), after=lambda event: event.get("step") == "restore.1"
+                 and event["kind"] == "step.started")
+    found = attestation(run)
+    assert (found["occasion"], found["verdict"]) == ("inject", None)
+    kinds = [json.loads(line)["kind"] for line in (run / "journal.jsonl").read_bytes().splitlines()]
+    assert 0 < found["events"] <= kinds.index("intent"), "what the run was about to break is signed before"
+    status, said = checked(run)
+    assert status == 3
+    assert "GOOD signature: signed with this machine's own key" in said
+    assert f"UNKNOWN end: the run signed itself up to event {found['events'] - 1} while it went on" in said
+    assert desk.report(Project(tmp_path), run.name) == 0
+    assert attestation(run) == found, "nobody vouches for what stands behind it"
+
+    assert desk.recover(Project(tmp_path), "sample") == 0
+    after = attestation(run)
+    first = [json.loads(line)["kind"] for line in (run / "journal.jsonl").read_bytes().splitlines()].index("recovery.started")
+    assert (after["occasion"], after["unvouched"]) == ("recovery", [[found["events"], first - 1]])
+    assert (after["previous_attestation"]["signed"], after["previous_attestation"]["sealed_at_end"]) == (True, False)
+    for _ in range(2):
+        status, said = checked(run)
+        assert status == 3
+        assert "WRONG" not in said
+        assert f"UNKNOWN vouched: nobody vouches for the events {found['events']} to {first - 1}" in said
+        desk.report(Project(tmp_path), run.name)
+
+
+@needs_keygen
+def test_a_recovery_names_what_nobody_vouches_for(tmp_path):
+    """Lines of a dead run that were written anew before its recovery are signed by nobody."""
+    run = killed(tmp_path, INJECT + "restore:\n" + step(["sleep", "300"]), after=lambda event: event.get("step") == "restore.1"
+                 and event["kind"] == "step.started")
+    signed = attestation(run)["events"]
+    lines = (run / "journal.jsonl").read_bytes().splitlines()
+    (run / "journal.jsonl").write_bytes(rechained(lines, signed, lambda event: event.update(at="2026-01-01T00:00:00.000000Z")))
+    (run / "evidence").mkdir(exist_ok=True)
+    (run / "evidence" / "planted").write_text("planted")
+    assert desk.recover(Project(tmp_path), "sample") == 0
+    assert attestation(run)["unvouched"][0] == [signed, len(lines) - 1]
+    assert attestation(run)["unvouched_files"] == ["evidence/planted"]
+    assert "nobody vouches for files that a recovery found there: evidence/planted" in checked(run)[1]
+    (run / "journal.jsonl").write_bytes(rechained(lines, signed - 1, lambda event: event.update(at="2026-01-01T00:00:00.000000Z")))
+    assert checked(run)[0] == 1, "what the run signed itself cannot be written anew"
+
+
+@needs_keygen
+def test_a_journal_that_was_changed_while_its_run_went_on_is_not_signed(bench):
+    """Written anew in its place, between the last word of the run and its signature."""
+    def forge(event):
+        if event.kind == "run.finished":
+            path = next((bench.root / "reports").glob("[!.]*/journal.jsonl"))
+            lines = path.read_bytes().splitlines()
+            path.write_bytes(rechained(lines, 1, lambda old: old.update(at="2026-01-01T00:00:00.000000Z")))
+
+    bench.run(SAMPLE, observer=forge)
+    assert attestation(bench.folder)["occasion"] == "begin"
+    assert checked(bench.folder)[0] != 0
+
+
+@needs_keygen
+def test_attestations_of_older_versions_are_verified_as_before(tmp_path):
+    """A run, a run that was recovered, and a suite, signed by a version that made no checkpoints."""
+    old = Path(shutil.copytree(Path(__file__).parent / "golden" / "attested", tmp_path / "attested"))
+    for run in sorted((old / "reports").iterdir()):
+        found = verifying.verify(run, old)
+        for part in (found, *found.inner):
+            marks = {one.what: one.mark.name for one in part.checks}
+            assert marks.pop("reports") == "UNKNOWN", "another version rendered them"
+            assert set(marks.values()) == {"GOOD"}, part
+            assert marks["signature"] == "GOOD"
+    before = {path: path.read_bytes() for path in old.rglob("*") if path.is_file()}
+    assert all(path.read_bytes() == data for path, data in before.items())
+    (old / "drills").mkdir()
+    for run in sorted((old / "reports").iterdir()):
+        desk.report(Project(old), run.name)
+        assert verifying.verify(run, old).mark is not verifying.Mark.WRONG

@@ -10,9 +10,9 @@ PACKAGE = Path(__file__).parent.parent / "src" / "drillbook"
 LAYERS = [
     {"errors", "account", "protection"}, {"explaining"}, {"findings"}, {"values", "console", "invoking", "runfolder"}, {"signed"}, {"encodings"}, {"services", "redact", "strict", "evidencefile"}, {"host"}, {"limits"}, {"web"}, {"identity"}, {"manager", "leases"},
     {"store"}, {"action"}, {"free"}, {"carry"}, {"transfer", "stored"}, {"backupset"}, {"probe"}, {"budget"}, {"template", "placeholders"}, {"postgresql", "archive", "keyspace", "vectors", "hostfaults", "monitoring", "containers"}, {"patterns"}, {"ansible"}, {"reading"}, {"window"}, {"inventory", "entries"}, {"diagnosing"}, {"spec"}, {"planned"}, {"restorable"}, {"plan", "guard", "approval", "closing"}, {"journal"},
-    {"sampling"}, {"evidence", "capacity", "tracing"},
+    {"sampling", "written"}, {"evidence", "capacity", "tracing"},
     {"intents", "remains", "provenance"}, {"remedy"}, {"hosts", "actions", "probes", "lab"}, {"result"}, {"left"}, {"tracks", "notes", "detection", "faultstate"}, {"recording", "stopping", "reaching", "liveness", "pulse"}, {"holding"}, {"steps", "probing"}, {"revert", "gate"}, {"ending"}, {"hosting", "departed"}, {"watching", "readiness", "mended", "restoring"}, {"runner", "recovery", "clearing"}, {"settlement"},
-    {"figures"}, {"availability"}, {"measure", "diagnosed"}, {"judge"}, {"report", "earlier"}, {"attesting", "contacting"}, {"project", "reference", "schema", "views", "verifying"}, {"conduct", "handbook", "listing", "audit", "scaffold", "overview"}, {"checking", "showing", "halting", "incident", "labs"}, {"desk", "rehearsal"}, {"settling"}, {"tasks"},
+    {"figures"}, {"availability"}, {"measure", "diagnosed"}, {"judge"}, {"report", "earlier"}, {"attesting", "contacting"}, {"project", "reference", "schema", "views", "verifying"}, {"anchoring"}, {"conduct", "handbook", "listing", "audit", "scaffold", "overview"}, {"checking", "showing", "halting", "incident", "labs"}, {"desk", "rehearsal"}, {"settling"}, {"tasks"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from drillbook import tasks
+from drillbook.attesting import anchors
 from tests.program import Folder, fault, here, step
 
 
@@ -312,8 +313,13 @@ def test_an_auditor_needs_nothing_but_the_reports(folder, tmp_path_factory, monk
         shutil.copytree(folder.root / "reports", alone / "reports", symlinks=True)
         for place in (alone, alone / "reports" / run):
             monkeypatch.chdir(place)
-            for argv in (["report.list"], ["report.verify", run], ["report.open"], ["drill.recover"], [*AUDIT, str(alone)]):
+            for argv in (["report.list"], ["report.verify", run], ["report.open"], ["drill.recover"]):
                 assert status_of(*argv) == 0, (argv, capsys.readouterr())
+            assert status_of(*AUDIT, str(alone)) == 3
+            assert "There is no anchor to compare with" in " ".join(capsys.readouterr().out.split())
+            anchor = anchors.default(folder.root / "reports")
+            assert status_of(*AUDIT, str(alone), "--anchor", str(anchor)) == 0, capsys.readouterr()
+            assert "The record is whole and vouched for" in capsys.readouterr().out
         assert "1 run" in (alone / "audit.md").read_text()
     monkeypatch.chdir(inside)
     capsys.readouterr()

@@ -16,6 +16,7 @@ from drillbook.errors import UnknownName
 from drillbook.journal import FILE, alive
 from drillbook.project import Project
 from drillbook.values import canonical, digest
+from tests.evidence.forging import rechained
 from tests.needs import need
 from tests.program import Folder, step
 from tests.test_attest import SAMPLE
@@ -134,20 +135,6 @@ def test_a_torn_last_line_is_said(run):
     status, said = checked(run)
     assert status == 1
     assert f"the last line, {len(lines_of(run))}, is torn" in said["journal"]
-
-
-def rechained(lines, number, edit):
-    """The journal as a forger without the key writes it: one event changed, and every hash after it made to fit."""
-    prev, made = json.loads(lines[0])["prev"], []
-    for place, line in enumerate(lines):
-        event = json.loads(line)
-        if place == number:
-            edit(event)
-        event |= {"prev": prev}
-        del event["hash"]
-        prev = digest(canonical(event))
-        made.append(canonical(event | {"hash": prev}) + b"\n")
-    return b"".join(made)
 
 
 def forge(run):

@@ -9,13 +9,14 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from drillbook import __version__, account, approval, earlier, guard, plan
 from drillbook.attesting import keys, statement
+from drillbook.attesting.statement import Sealer
 from drillbook.contacting.messenger import Messenger
 from drillbook.errors import DrillbookError, JournalError, PlanError, Unreported, UsageError
 from drillbook.findings import Finding
@@ -41,6 +42,7 @@ from drillbook.spec import Drill, Suite
 from drillbook.steps import Stage
 from drillbook.stopping import Stop, watching
 from drillbook.tracing import export, spans
+from drillbook.written import Written
 
 WORST = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.ABORTED, Verdict.REFUSED, Verdict.PASSED)
 """Verdicts of a suite's drills from worst to best; the suite has the worst."""
@@ -63,6 +65,8 @@ class Conductor:
     observer: Observer
     confirm: str | None = ""
     """The environment that the operator confirmed; ``None``: they are not asked."""
+    attested: dict[str, str | None] = field(default_factory=dict)
+    """Digests of the attestations that were written for the runs, by folder."""
 
     def plans(self, found: Drill | Suite) -> list[Plan]:
         """The plan of a drill, or of every drill of a suite, so that all are checked before the first one runs."""
@@ -79,9 +83,12 @@ class Conductor:
         redactor = redactor_for(one)
         run_id, suite = new_run_id(one.drill), parent.name if parent else ""
         folder = (parent or self.project.ready_reports()) / run_id
-        journal = Journal(folder, redactor, origin=time.monotonic(), prev=previous_head(self.project, run_id),
-                          observer=self.observer, place=new_folder(folder))
+        prev = previous_head(self.project, run_id)
+        journal = Journal(folder, redactor, origin=time.monotonic(), prev=prev, observer=self.observer,
+                          place=new_folder(folder))
         messenger = Messenger(one, run_id, str(folder / "report.html"), journal.append)
+        written = Written()
+        journal.also(written)
         journal.also(messenger.saw)
         hosts = Hosts(lambda name: connect(self.inventory, name))
         refusals, approved = self.allowed(one, folder)
@@ -93,7 +100,8 @@ class Conductor:
         try:
             with watching(stop, folder, self.project.reports, journal=journal):
                 head = {**header(run["operator"]), "approval": approved}
-                residue = Runner(stage, hosts.open, head, stop, refusals, self._history(one, folder)).run()
+                residue = Runner(stage, hosts.open, head, stop, refusals, self._history(one, folder),
+                                 self._vouching(one, folder, written, {**run, "previous_head": prev})).run()
             messenger.ended(lambda: judge(read(journal.path)).result)
             send_trace(journal, run_id, suite)
             gone = journal.displaced()
@@ -105,7 +113,8 @@ class Conductor:
         try:
             view = judge(read(journal.path))
             publish.write_run(folder, view)
-            statement.seal_run(folder, view, self.project.root, run["operator"])
+            statement.seal_run(folder, view, Sealer(self.project.root, run["operator"]), written=written)
+            self.attested[run_id] = statement.written_digest(folder)
             if parent is None:
                 publish.write_index(self.project.reports, latest=folder.name)
         except OSError as error:
@@ -119,6 +128,19 @@ class Conductor:
         if not earlier.collects(one):
             return None
         return lambda: earlier.capacity([other for other in self.project.runs() if other != folder], one)
+
+    def _vouching(self, one: Plan, folder: Path, written: Written, run: dict[str, Any]) -> Callable[[str], None]:
+        """Sign the head of a run while it goes on; a key that could not be used once is not tried again before the end."""
+        said = {"run": run["id"], "drill": one.drill, "environment": self.inventory.environment, "started": run["started"],
+                "operator": run["operator"], "plan_digest": one.digest, "previous_head": run["previous_head"]}
+        failed: list[str] = []
+
+        def vouch(occasion: str) -> None:
+            sealer = Sealer(self.project.root, run["operator"], occasion)
+            if not failed and (why := statement.checkpoint(folder, written, sealer, said)):
+                failed.append(why)
+
+        return vouch
 
     def allowed(self, one: Plan, folder: Path | None = None) -> tuple[list[Finding], dict[str, Any] | None]:
         """Why the drill may not begin now, before any host is asked; and the approval that it has."""
@@ -153,7 +175,7 @@ class Conductor:
             with suppress(export.NotExported):  # where the collector is down each drill has told it
                 export.export(run_id, whole)
         publish.write_suite(folder, result, views)
-        statement.seal_suite(folder, result, self.project.root, operator())
+        statement.seal_suite(folder, result, Sealer(self.project.root, operator()), self.attested)
         publish.write_index(self.project.reports, latest=folder.name)
         return folder, result
 
@@ -276,8 +298,13 @@ def previous_head(project: Project, run_id: str) -> str | None:
 
 
 def judged(folder: Path) -> RunView:
-    """Judge a run again from its journal."""
-    return judge(read(folder / "journal.jsonl"))
+    """Judge a run again from its journal. Raises JournalError when that cannot be read, or is not one of a run."""
+    history = read(folder / "journal.jsonl")
+    try:
+        return judge(history)
+    except Exception as error:
+        raise JournalError(f"the journal of {folder.name} cannot be judged: {type(error).__name__}: {error}",
+                           hint="it was changed, or written by another version") from error
 
 
 def suite_of(folder: Path) -> SuiteResult | None:

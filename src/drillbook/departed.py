@@ -56,9 +56,10 @@ def _folder(inventory: Mapping[str, Any]) -> Path | None:
     return path.parent if path and path.is_absolute() else None
 
 
-def settle(folder: Path, why: str, header: dict[str, Any], observer: Observer) -> None:
+def settle(folder: Path, why: str, header: dict[str, Any], observer: Observer, written: Observer) -> None:
     """Write down that nothing is left to put back. Raises JournalError while the run is alive."""
     journal = Journal.resume(folder, Redactor([]), origin=time.monotonic(), observer=observer)
+    journal.also(written)
     try:
         events = read(journal.path).events
         journal.append("recovery.started", header, sync=True)

@@ -15,8 +15,10 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from drillbook import clearing, conduct, departed, labs, notes, remains, verifying
-from drillbook.attesting import statement
+from drillbook import anchoring, clearing, conduct, departed, labs, notes, remains, verifying
+from drillbook.attesting import anchors, standing, statement
+from drillbook.attesting.standing import Standing
+from drillbook.attesting.statement import Sealer
 from drillbook.conduct import Conductor
 from drillbook.console import console
 from drillbook.contacting.messenger import Messenger
@@ -32,6 +34,7 @@ from drillbook.report.progress import Progress
 from drillbook.result import EXIT, EXIT_RESIDUE, Result, RunView, Verdict
 from drillbook.spec import Drill, Suite
 from drillbook.views import Manner, Teller, ignore
+from drillbook.written import Written
 
 
 def drill(project: Project, name: str, inventory_name: str, manner: Manner = Manner.FULL, confirm: str = "") -> int:
@@ -145,18 +148,18 @@ def _recover(project: Project, folder: Path, out: Console, *, from_backup: bool 
         for line in clearing.steps(folder, wrong):
             out.print(Text(shown(f"  {line}")), soft_wrap=True)
         return EXIT_RESIDUE
-    doubt = statement.doubt(folder)
+    before, written = standing.of_run(folder, project.root), Written()
     gone = departed.lab_gone(folders.first_event(folder))
     if gone and needs_recovery(read(folder / FILE)):
-        departed.settle(folder, gone, conduct.header(conduct.operator()), Progress(out))
+        departed.settle(folder, gone, conduct.header(conduct.operator()), Progress(out), written)
         out.print(Padding(Text(f"{gone}; nothing is left to put back, and the journal says so"), (0, 0, 0, 2), expand=False))
-        told_render(project, folder, doubt, out)
+        told_render(project, folder, before, written, out)
         return 0
     recovery = recovery_of(project, folder, out, from_backup=from_backup)
     with patient():
         residue = recovery.run(conduct.header(conduct.operator()))
     try:
-        told_render(project, folder, doubt, out)
+        told_render(project, folder, before, recovery.written, out)
     except OSError as error:
         raise conduct.unreported(folder, error, residue) from None
     except JournalError as error:
@@ -184,12 +187,19 @@ def recovery_of(project: Project, folder: Path, out: Console, *, from_backup: bo
                     others=[other for other in project.runs() if other != folder], from_backup=from_backup)
 
 
-def told_render(project: Project, folder: Path, doubt: str, out: Console, occasion: str = "recovery") -> None:
-    """Render and tell a run that was recovered; what is not the run that was attested is not attested anew."""
-    view = render(project, folder, "" if doubt else occasion)
+def told_render(project: Project, folder: Path, before: Standing, written: Written, out: Console,
+                *, occasion: str = "recovery") -> None:
+    """Render and tell a run that was recovered, and sign what the recovery wrote; see ``standing``."""
+    view, unsigned = render(project, folder, before, occasion, written)
     Teller(Manner.FULL).end(view, shown_path(folder / "report.html"))
-    if doubt:
-        out.print(Text(f"✗ not signed anew: {doubt}; see invoke report.verify {folder.name}", style="bold red"))
+    _tell_unsigned(folder, before, unsigned, out)
+
+
+def _tell_unsigned(folder: Path, before: Standing, unsigned: str, out: Console) -> None:
+    """Say why the run in ``folder`` was rendered and not signed."""
+    if unsigned:
+        out.print(Text(f"✗ not signed anew: {one_line(unsigned)}; see invoke report.verify {folder.name}",
+                       style="bold red" if before.doubt else "yellow"), soft_wrap=True)
 
 
 def tell_contacts(folder: Path, out: Console) -> None:
@@ -222,31 +232,36 @@ def patient() -> Iterator[None]:
 
 
 def report(project: Project, run: str) -> int:
-    """Render the reports of a run again, those of its suite too. Raises JournalError when it is not what was attested."""
+    """Render the reports of a run again, those of its suite too. Raises JournalError when it is not what was attested.
+
+    Signs only what a vouched key had signed before.
+    """
     for folder in project.runs_of(run):
-        if doubt := statement.doubt(folder):
-            raise JournalError(f"{folder.name} is not rendered: {doubt}", hint=f"invoke report.verify {folder.name}")
-        view = render(project, folder, "report")
+        before = standing.of_run(folder, project.root)
+        if before.doubt:
+            raise JournalError(f"{folder.name} is not rendered: {before.doubt}", hint=f"invoke report.verify {folder.name}")
+        view, unsigned = render(project, folder, before, "report")
         Teller(Manner.FULL).end(view, shown_path(folder / "report.html"))
+        _tell_unsigned(folder, before, unsigned, console())
     return 0
 
 
-def render(project: Project, folder: Path, occasion: str) -> RunView:
-    """Write a run's reports anew, and attest them for ``occasion`` unless that is empty."""
+def render(project: Project, folder: Path, before: Standing, occasion: str,
+           written: Written | None = None) -> tuple[RunView, str]:
+    """Write a run's reports anew, and attest what is vouched for; returns the run, and why it was not signed."""
+    suite, whole = conduct.suite_of(folder), standing.of_suite(folder.parent, project.root)
     view = conduct.judged(folder)
     publish.write_run(folder, view)
-    suite = conduct.suite_of(folder)
-    by = conduct.operator()
-    if occasion:
-        statement.seal_run(folder, view, project.root, by, occasion)
+    sealer = Sealer(project.root, conduct.operator(), occasion)
+    unsigned = statement.seal_run(folder, view, sealer, written=written, before=before)
     if suite is not None:
         views = [conduct.judged(folder.parent / run["folder"]) for run in suite.runs]
         again = conduct.rejudged(suite, views)
         publish.write_suite(folder.parent, again, views)
-        if occasion:
-            statement.seal_suite(folder.parent, again, project.root, by, occasion)
+        attested = {} if unsigned else {folder.name: statement.written_digest(folder)}
+        statement.seal_suite(folder.parent, again, sealer, attested, whole)
     publish.write_index(project.reports)
-    return view
+    return view, unsigned
 
 
 def open_report(project: Project, run: str) -> int:
@@ -265,18 +280,20 @@ def open_report(project: Project, run: str) -> int:
     return 0
 
 
-def audit(project: Project, since: str, until: str, out: str) -> int:
+def audit(project: Project, since: str, until: str, out: str, anchor: str = "") -> int:
     """The audit report of a period. Raises UsageError."""
     try:
         from drillbook.audit import desk as auditing  # noqa: PLC0415  loaded where it is used
     except ImportError as error:
         raise UsageError(f"this installation has no audit report: {error}", hint="install a newer Drillbook") from None
-    status: int = auditing.audit(project, since, until, out)
+    status: int = auditing.audit(project, since, until, out, anchor)
     return status
 
 
 def verify(project: Project, run: str) -> int:
     """Verify what a run or a suite left: 0 when all of it was, 1 when something is wrong, 3 when it could not be shown."""
-    found = verifying.verify(project.run(run, suites=True, lost=True), project.root)
+    folder = project.run(run, suites=True, lost=True)
+    found = anchoring.compared(verifying.verify(folder, project.root), folder, project.reports,
+                               anchors.files(project.reports), asked=run)
     verifying.show(found, console())
     return verifying.EXIT[found.mark]

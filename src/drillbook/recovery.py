@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ from drillbook.revert import (
 )
 from drillbook.steps import Stage, fault_gone, saved_facts
 from drillbook.stopping import Stop
+from drillbook.written import Written
 
 LATE_S = 10.0
 READ_BACK_S = 30.0
@@ -122,6 +123,8 @@ class Recovery:
     """Folders of the project's other runs: one that only restores may have mended what this run destroyed."""
     from_backup: bool = False
     """Restore from the backup that the run proved, by the system's own action, in place of the drill's restore phase."""
+    written: Written = field(default_factory=Written)
+    """What this recovery wrote of the journal."""
 
     def run(self, header: dict[str, Any]) -> list[Residue]:
         """Put everything back; returns what is still left.
@@ -153,6 +156,7 @@ class Recovery:
         """The run as its journal tells it, with its journal locked and its hosts at hand. Raises JournalError."""
         plan = checked(read(self.folder / FILE).events[0].data["plan"])
         journal = Journal.resume(self.folder, self.redactor_for(plan), origin=time.monotonic(), observer=self.observer)
+        journal.also(self.written)
         hosts = Hosts(lambda name: self.open_host(plan, name))
         stage: Stage | None = None
         try:

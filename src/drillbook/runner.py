@@ -54,6 +54,7 @@ class Runner:
     """Why the drill may not begin, found before any host was asked."""
     history: Callable[[], list[dict[str, Any]]] | None = None
     """What earlier runs measured of the size of services; asked at the end, when the plan measures it too."""
+    vouch: Callable[[str], None] = field(default=lambda occasion: None)  # signs the head of the journal
     probes: Probes = field(init=False)
     watch: Watch = field(init=False)
     injected: bool = field(default=False, init=False)
@@ -88,6 +89,7 @@ class Runner:
         residue: list[Residue] = []
         with by_signals(self.stop, stage.journal):
             try:
+                self.vouch("begin")
                 self._forward()
             except _EndedEarly:
                 pass
@@ -258,6 +260,7 @@ class Runner:
         self._gate(steps)
         self.injected = any(step.effect is Effect.FAULT for step in steps)
         if self.injected:
+            self.vouch("inject")
             self._good_still()
         self.injected_at = self.stage.journal.clock()
         if not self._phase("inject"):

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from drillbook import account, clearing, closing, conduct, departed, desk, left, remains
-from drillbook.attesting import keys, statement
+from drillbook.attesting import keys, standing
 from drillbook.closing import Closing
 from drillbook.console import console
 from drillbook.errors import DrillbookError, UsageError
@@ -38,7 +38,8 @@ def settle(project: Project, run: str, reason: str) -> int:
         raise UsageError("--settled needs --reason: it stands in the journal, the reports and the audit",
                          hint='such as --reason "host decommissioned, ticket 4711"')
     folder = desk.single(project, run, "--settled")
-    history = _closable(folder)
+    before = standing.of_run(folder, project.root)
+    history = _closable(folder, before.doubt)
     out = console()
     out.print(f"{folder.name}", style="bold")
     plan, who = checked(history.events[0].data["plan"]), conduct.operator()
@@ -49,13 +50,14 @@ def settle(project: Project, run: str, reason: str) -> int:
         return closing.look(_closing(project, plan, folder.name, head, reason), project.root, now=datetime.now(UTC),
                             operators=operators, signing=keys.fingerprint_of(project.root))
 
+    recovery = desk.recovery_of(project, folder, out)
     with desk.patient():
-        outcome = Settlement(desk.recovery_of(project, folder, out), reason.strip(), approved).run(conduct.header(who))
+        outcome = Settlement(recovery, reason.strip(), approved).run(conduct.header(who))
     if outcome.refusals:
-        desk.render(project, folder, "recovery")
+        desk.render(project, folder, before, "recovery", recovery.written)
         _show_refusals(outcome.refusals, out)
         return EXIT[Verdict.REFUSED]
-    desk.told_render(project, folder, "", out, "settlement")
+    desk.told_render(project, folder, before, recovery.written, out, occasion="settlement")
     desk.tell_contacts(folder, out)
     return 0
 
@@ -67,7 +69,7 @@ def approve(project: Project, run: str, reason: str, until: str, key: str) -> in
     except (ValueError, OverflowError) as error:
         raise UsageError(f"--until: {error}", hint="such as --until 24h") from None
     folder = desk.single(project, run, "--reason")
-    history = _closable(folder)
+    history = _closable(folder, standing.of_run(folder, project.root).doubt)
     plan, out = checked(history.events[0].data["plan"]), console()
     out.print(terminal.short_summary(conduct.judged(folder)))
     _show_proofs(history, out)
@@ -81,15 +83,16 @@ def approve(project: Project, run: str, reason: str, until: str, key: str) -> in
     return 0
 
 
-def _closable(folder: Path) -> History:
-    """The journal of a run whose residue can be closed. Raises UsageError."""
+def _closable(folder: Path, doubt: str) -> History:
+    """The journal of a run whose residue can be closed; ``doubt`` says why it is not what was attested. Raises UsageError.
+    """
     if folders.alive(folder):
         raise UsageError(f"{folder.name} is alive: its journal is being written",
                          hint=f"wait until it has ended, or stop it: invoke drill.stop {folder.name}")
     if wrong := remains.damage(folder):
         raise UsageError(f"{folder.name}: {clearing.TITLE}: {wrong}", hint="what is known and what to do by hand says: "
                          f"invoke drill.recover {folder.name}; then move its folder out of reports/ and keep it")
-    if doubt := statement.doubt(folder):
+    if doubt:
         raise UsageError(f"{folder.name} is not what was attested: {doubt}", hint=f"invoke report.verify {folder.name}")
     history = read(folder / FILE)
     if (known := left.settled(history.events)) and not needs_recovery(history):

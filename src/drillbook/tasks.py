@@ -195,15 +195,16 @@ def open_(context: Context, run: str | None = None) -> int:
     return desk.open_report(Project.of_runs(), run or "")
 
 
-@task(help={"since": "first day, such as 2026-01-01", "until": "last day", "out": "folder for the report"})
+@task(help={"since": "first day, such as 2026-01-01", "until": "last day", "out": "folder for the report",
+            "anchor": "file to compare with; default: the one in your state folder, and that in DRILLBOOK_ANCHOR"})
 @told(Dry.REFUSED)
-def audit(_: Context, since: str = "", until: str = "", out: str = "") -> int:
+def audit(_: Context, since: str = "", until: str = "", out: str = "", anchor: str = "") -> int:
     """The audit report of a period: every run in it, coverage, objectives, findings."""
     from drillbook import desk  # noqa: PLC0415  keeps start-up fast
 
     if not since or not until:
         raise UsageError("an audit needs --since and --until", hint="audit --since 2026-01-01 --until 2026-12-31")
-    return desk.audit(Project.of_runs(), since, until, out)
+    return desk.audit(Project.of_runs(), since, until, out, anchor)
 
 
 @task(klass=FreeTask, positional=["service"], help={

@@ -19,10 +19,11 @@ from rich.table import Table
 from rich.text import Text
 
 from drillbook import remains
-from drillbook.attesting import keys, statement
-from drillbook.attesting.keys import KeyProblem
+from drillbook.attesting import format as form
+from drillbook.attesting import statement, vouching
+from drillbook.attesting.format import Statement
 from drillbook.attesting.lines import Walk, walk
-from drillbook.attesting.statement import Statement
+from drillbook.attesting.vouching import Attested, State
 from drillbook.journal import FILE, Event, History
 from drillbook.judge import judge
 from drillbook.planned import digest_of
@@ -82,24 +83,24 @@ def _run(folder: Path, root: Path) -> Verified:
         return _without_journal(folder, root)
     except OSError as error:
         return Verified(folder.name, (Check("journal", Mark.UNKNOWN, f"cannot be read: {error.strerror}"),))
-    found = walk(data)
-    sealed = statement.load(folder)
-    checks = [_journal(found, folder), _ending(found, folder), *_signed(folder, root, sealed)]
+    found, attested = walk(data), vouching.look(folder, root)
+    sealed, view = attested.statement, _judged(found)
+    checks = [_journal(found, folder), _ending(found, folder), *_signed(attested)]
     if sealed is not None:
-        checks += [_head(found, sealed), _attested_files(folder, sealed)]
+        checks += [_head(found, sealed), *_gaps(sealed), _attested_files(folder, sealed, view)]
     checks.append(_evidence(folder, found))
     if found.line or not found.events:
         checks.append(Check("reports", Mark.UNKNOWN, "not rendered again, since the journal is damaged"))
     else:
-        checks += [_says(folder, found, sealed), _reports(folder, found, sealed)]
+        checks += [_says(folder, found, sealed), _reports(folder, view, sealed)]
     return Verified(folder.name, tuple(checks))
 
 
 def _without_journal(folder: Path, root: Path) -> Verified:
     """A run whose journal was taken away: all that is left to check is what was signed."""
-    sealed = statement.load(folder)
-    checks = [Check("journal", Mark.WRONG, remains.lost(folder)), *_signed(folder, root, sealed)]
-    return Verified(folder.name, (*checks, *([_attested_files(folder, sealed)] if sealed is not None else [])))
+    attested = vouching.look(folder, root)
+    checks = [Check("journal", Mark.WRONG, remains.lost(folder)), *_signed(attested)]
+    return Verified(folder.name, (*checks, *([_attested_files(folder, attested.statement)] if attested.statement else [])))
 
 
 def _journal(found: Walk, folder: Path) -> Check:
@@ -128,56 +129,18 @@ def _ending(found: Walk, folder: Path) -> Check:
                                          f"invoke drill.recover {folder.name}")
 
 
-def _signed(folder: Path, root: Path, sealed: Statement | None) -> Iterator[Check]:
+MARKS = {State.VOUCHED: Mark.GOOD, State.UNREADABLE: Mark.WRONG, State.UNFIT: Mark.WRONG, State.FORBIDDEN: Mark.WRONG}
+"""Outcomes of signatures; every other state is unknown."""
+
+
+def _signed(attested: Attested) -> Iterator[Check]:
     """Is there an attestation, does its signature fit, who made it, and was that when the run ended?"""
-    if sealed is None:
-        there = (folder / statement.FILE).exists()
-        yield Check("signature", Mark.WRONG if there else Mark.UNKNOWN, f"{statement.FILE} cannot be read: it was changed"
-                    if there else f"there is no {statement.FILE}: nobody vouches for this run, and lines may have been cut "
-                                  "from the end of its journal")
-        return
-    yield _signature(folder, root, sealed)
-    if not statement.sealed_at_end(sealed):
+    yield Check("signature", MARKS.get(attested.state, Mark.UNKNOWN), attested.said)
+    sealed = attested.statement
+    if sealed is not None and not statement.sealed_at_end(sealed):
         yield Check("sealed", Mark.UNKNOWN, f"no signature was made when the run ended, only at {sealed.get('at')} by "
                     f"{sealed.get('attested_by')}: what was done to the journal before is not known"
                     if sealed.get("key") else "no signature was made when the run ended")
-
-
-def _signature(folder: Path, root: Path, sealed: Statement) -> Check:
-    path = folder / statement.SIGNATURE
-    if not path.exists():
-        why = "it was removed" if sealed.get("key") else f"{sealed.get('unsigned') or 'no reason is given'}"
-        return Check("signature", Mark.UNKNOWN, f"the attestation is not signed: {why}")
-    try:
-        data = (folder / statement.FILE).read_bytes()
-        made_by = keys.signer(data, path)
-        if not made_by:
-            return Check("signature", Mark.WRONG, "it does not fit: the attestation was changed after it was signed")
-        if made_by == statement.approved_with(folder):
-            return Check("signature", Mark.UNKNOWN, f"signed with the key that approved the run, {made_by}: nobody else "
-                                                    "vouches for it")
-        return _who(data, path, root, made_by, str(sealed.get("at")))
-    except KeyProblem as problem:
-        return Check("signature", Mark.UNKNOWN, f"it could not be checked: {problem}")
-    except OSError as error:
-        return Check("signature", Mark.UNKNOWN, f"it cannot be read: {error.strerror}")
-
-
-def _who(data: bytes, signature: Path, root: Path, made_by: str, at: str) -> Check:
-    """Whose key made a signature that fits."""
-    allowed = root / keys.ALLOWED
-    if allowed.is_file() and (name := keys.principal(data, signature, allowed, at)):
-        return Check("signature", Mark.GOOD, f"signed by {name}, whom {keys.ALLOWED} names ({made_by})")
-    try:
-        own = keys.chosen(root)
-        if own.exists() and keys.fingerprint(keys.public_of(own)) == made_by:
-            return Check("signature", Mark.GOOD, f"signed with this machine's own key {own} ({made_by})")
-    except KeyProblem:
-        pass
-    if allowed.is_file() and keys.names_signers(allowed):
-        return Check("signature", Mark.WRONG, f"signed by a key that {keys.ALLOWED} does not allow: {made_by}")
-    return Check("signature", Mark.UNKNOWN, f"signed by a key that nobody vouched for: {made_by}; if you know it, put it "
-                                            f"into {keys.ALLOWED}")
 
 
 def _head(found: Walk, sealed: Statement) -> Check:
@@ -193,30 +156,51 @@ def _head(found: Walk, sealed: Statement) -> Check:
         return Check("end", mark, f"{signed}; the journal is damaged before its end")
     if found.hashes[events - 1] != head:
         return Check("end", Mark.WRONG, f"event {events - 1} is not the one that was signed: the journal was written anew")
-    return _behind(found, events, head)
+    return _behind(found, events, sealed)
 
 
-def _behind(found: Walk, events: int, head: str) -> Check:
+def _behind(found: Walk, events: int, sealed: Statement) -> Check:
     """What stands behind the last event that was signed?"""
     if found.lines == events:
+        head = str(sealed.get("head"))
         return Check("end", Mark.GOOD, f"the journal ends where it was signed: event {events - 1}, {head[:19]}...")
     more = f"{count(found.lines - events, 'line')} behind the signed end, from line {events + 1} on"
+    if sealed.get("occasion") in form.CHECKPOINTS:
+        return Check("end", Mark.UNKNOWN, f"the run signed itself up to event {events - 1} while it went on; {more}, for "
+                                          "which nobody vouches")
     if len(found.events) > events and found.events[events].kind == "recovery.started":
         return Check("end", Mark.UNKNOWN, f"{more}: a recovery went on, and what it wrote is not signed")
     return Check("end", Mark.WRONG, f"{more}: they were added")
 
 
-def _attested_files(folder: Path, sealed: Statement) -> Check:
-    known = dict(statement.signed_names(sealed))
-    there = {path.relative_to(folder).as_posix(): path for path in statement.files_in(folder)}
+def _gaps(sealed: Statement) -> Iterator[Check]:
+    """Name what the attestation itself says that nobody vouches for."""
+    gaps, loose = sealed.get("unvouched") or [], sealed.get("unvouched_files") or []
+    if gaps:
+        spans = ", ".join(f"{first} to {last}" for first, last in gaps)
+        yield Check("vouched", Mark.UNKNOWN, f"nobody vouches for the events {spans}: they were written by somebody who did "
+                                             "not come to sign them, and a recovery found them there")
+    if loose:
+        yield Check("vouched", Mark.UNKNOWN, f"nobody vouches for files that a recovery found there: {_names(loose)}")
+
+
+def _attested_files(folder: Path, sealed: Statement, view: RunView | str = "") -> Check:
+    """Are the files those that were attested? Reports may have been rendered again, from the same journal, since."""
+    known = dict(form.signed_names(sealed))
+    there = {path.relative_to(folder).as_posix(): path for path in form.files_in(folder)}
     changed = [name for name, wanted in known.items() if name in there and _digest(there[name]) != wanted]
+    again = _rendered(view) if changed and isinstance(view, RunView) else {}
+    anew = [name for name in changed if name in again and _text(there[name]) == again[name].encode()]
+    changed = [name for name in changed if name not in anew]
     gone = [name for name in known if name not in there]
     added = [name for name in there if name not in known]
     wrong = [*([f"changed: {_names(changed)}"] if changed else []), *([f"missing: {_names(gone)}"] if gone else [])]
     if wrong:
         return Check("files", Mark.WRONG, "; ".join(wrong))
-    if added:
-        return Check("files", Mark.UNKNOWN, f"not attested, added later: {_names(added)}")
+    if added or anew:
+        said = [f"not attested, added later: {_names(added)}"] if added else []
+        said += [f"rendered again and not signed since: {_names(anew)}"] if anew else []
+        return Check("files", Mark.UNKNOWN, "; ".join(said))
     return Check("files", Mark.GOOD, f"{count(len(known), 'file')} as attested")
 
 
@@ -252,7 +236,7 @@ def _inside(folder: Path, name: str) -> bool:
 
 def _digest(path: Path) -> str:
     try:
-        known = statement.file_digest(path)
+        known = form.file_digest(path)
     except OSError:
         return ""
     return known
@@ -273,13 +257,20 @@ def _says(folder: Path, found: Walk, sealed: Statement | None) -> Check:
     return Check("identity", Mark.GOOD, f"run {run}, plan {str(first.data.get('plan_digest'))[:19]}...")
 
 
-def _reports(folder: Path, found: Walk, sealed: Statement | None) -> Check:
+def _judged(found: Walk) -> RunView | str:
+    """The run as the judge sees it, or why it cannot be judged."""
     try:
-        view = judge(History(found.events, found.torn))
+        return judge(History(found.events, found.torn))
     except Exception as error:  # noqa: BLE001  written by another version: it cannot be shown, and that is said
-        return Check("reports", Mark.UNKNOWN, f"the journal could not be judged: {type(error).__name__}: {error}")
-    said = {"drill": view.result.drill, "verdict": str(view.result.verdict), "exit": view.result.exit,
-            "environment": view.result.environment}
+        return f"{type(error).__name__}: {error}"
+
+
+def _reports(folder: Path, view: RunView | str, sealed: Statement | None) -> Check:
+    if isinstance(view, str):
+        return Check("reports", Mark.UNKNOWN, f"the journal could not be judged: {view}")
+    said: dict[str, object] = {"drill": view.result.drill, "environment": view.result.environment}
+    if sealed is not None and sealed.get("occasion") not in form.CHECKPOINTS:
+        said |= {"verdict": str(view.result.verdict), "exit": view.result.exit}
     if odd := [key for key, value in said.items() if sealed is not None and sealed.get(key) != value]:
         return Check("reports", Mark.WRONG, f"the journal gives another {', '.join(odd)} than the attestation says")
     return _compared(folder, _rendered(view), sealed)
@@ -319,8 +310,9 @@ def _names(names: Sequence[str]) -> str:
 
 def _suite(folder: Path, root: Path) -> Verified:
     inner = tuple(_run(one, root) for one in remains.drills_in(folder))
-    sealed = statement.load(folder)
-    checks = [*_signed(folder, root, sealed)]
+    attested = vouching.look(folder, root)
+    sealed = attested.statement
+    checks = [*_signed(attested)]
     if sealed is not None:
         checks += [_members(folder, sealed), _attested_files(folder, sealed)]
     checks.append(_suite_reports(folder, sealed))
@@ -337,7 +329,7 @@ def _members(folder: Path, sealed: Statement) -> Check:
     if added := sorted(there - set(known)):
         return Check("drills", Mark.WRONG, f"not attested: {_names(added)}")
     other = sorted(name for name, run in known.items()
-                   if _digest(folder / name / statement.FILE) != (run.get("attestation") or ""))
+                   if _digest(folder / name / form.FILE) != (run.get("attestation") or ""))
     if other:
         return Check("drills", Mark.WRONG, f"their attestation is not the one that the suite names: {_names(other)}")
     return Check("drills", Mark.GOOD, f"{count(len(known), 'drill')} as attested")

@@ -15,7 +15,7 @@ from tests.audit import stories
 
 
 def audited(book, since="2026-01-01", until="2026-12-31", today="2027-01-01"):
-    return content.make(*records.find(book.reports), Period.parse(since, until), date.fromisoformat(today))
+    return content.make(*records.find(book.reports), Period.parse(since, until), today=date.fromisoformat(today))
 
 
 def codes(audit, breaking=True):

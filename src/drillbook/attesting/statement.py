@@ -1,183 +1,200 @@
-"""``attestation.json``: the digests of all that a run left and the head of its journal, signed when the run has ended.
+"""``attestation.json``: the digests of all that a run left and the head of its journal, signed by who wrote it.
 
-Written anew when a recovery or a new rendering changed the folder, and only while the journal still continues what was
-attested before: nobody's signature is put under a journal that was written anew.
+A run signs its head when it begins, right before it injects, and when it has ended. Written anew when a recovery or a new
+rendering changed the folder, and only for what a vouched key signed before (see ``standing``) or this process wrote itself.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from drillbook import __version__
-from drillbook.attesting import keys
+from drillbook.attesting import anchors, keys
+from drillbook.attesting.format import (
+    FILE,
+    RENDERED,
+    SCHEMA,
+    SIGNATURE,
+    Statement,
+    approved_with,
+    file_digest,
+    files_in,
+    kept_names,
+    load,
+)
 from drillbook.attesting.keys import KeyProblem
-from drillbook.attesting.lines import walk
+from drillbook.attesting.lines import Walk, walk
+from drillbook.attesting.standing import Standing, members
 from drillbook.journal import FILE as JOURNAL
-from drillbook.remains import ATTESTATION
 from drillbook.report import publish
 from drillbook.result import RunView, SuiteResult
 from drillbook.values import digest
+from drillbook.written import Written
 
-SCHEMA = "drillbook/attestation/1"
-FILE = ATTESTATION
-SIGNATURE = "attestation.json.sig"
 TOOL = f"drillbook {__version__}"
 OWN = ("at", "attested_by", "tool", "occasion", "key", "unsigned", "previous_attestation")
 """Keys that tell of the attestation itself; all others tell of the run."""
-Statement = dict[str, Any]
+REPORTS = "reports"
+NEW = Standing()
+"""The standing of a folder that this process made itself."""
+NOT_AS_WRITTEN = "the journal on the disk is not what this process wrote: somebody changed it"
 
 
-def seal_run(folder: Path, view: RunView, root: Path, by: str, occasion: str = "run") -> str:
+@dataclass(frozen=True, slots=True)
+class Sealer:
+    """Who attests in the project ``root``, and on which occasion."""
+
+    root: Path
+    by: str
+    occasion: str = "run"
+
+
+def seal_run(folder: Path, view: RunView, sealer: Sealer, *, written: Written | None = None, before: Standing = NEW) -> str:
     """Write and sign the attestation of a run; returns why it is not signed, empty when it is.
 
-    ``occasion`` is ``run``, ``recovery`` or ``report``. Nothing that goes wrong here is raised: the run has its verdict.
+    ``before`` is the standing of its folder before this process changed anything there, and ``written`` what it wrote
+    of the journal. Nothing that goes wrong here is raised: the run has its verdict.
     """
-    result = view.result
-    content = {
-        "schema": SCHEMA, "run": result.run, "drill": result.drill, "environment": result.environment,
-        "verdict": str(result.verdict), "exit": result.exit, "started": result.started, "finished": result.finished,
-        "operator": result.operator, "plan_digest": result.plan_digest, "head": view.journal_head,
-        "events": view.journal_events, "previous_head": _first(folder).get("prev")}
-    return _seal(folder, content, root, by, occasion)
-
-
-def seal_suite(folder: Path, suite: SuiteResult, root: Path, by: str, occasion: str = "run") -> str:
-    """Write and sign the attestation of a suite, which holds the digests of those of its drills; see ``seal_run``."""
-    content = {
-        "schema": SCHEMA, "run": suite.run, "suite": suite.suite, "environment": suite.environment,
-        "verdict": str(suite.verdict), "exit": suite.exit, "started": suite.started, "finished": suite.finished,
-        "operator": by, "runs": [_member(folder, run) for run in suite.runs]}
-    if (before := load(folder)) and isinstance(before.get("operator"), str):
-        content["operator"] = before["operator"]
-    return _seal(folder, content, root, by, occasion)
-
-
-def load(folder: Path) -> Statement | None:
-    """The attestation in ``folder``; None when there is none that can be read."""
-    try:
-        found = json.loads((folder / FILE).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) and found.get("schema") == SCHEMA else None
-
-
-def files_in(folder: Path) -> Iterator[Path]:
-    """Every file of a run's folder that an attestation names; the runs inside a suite's folder have their own."""
-    for path in sorted(folder.iterdir()):
-        if path.name in (FILE, SIGNATURE) or path.name.startswith(".") or path.is_symlink():
-            continue
-        if path.is_file():
-            yield path
-        elif path.is_dir() and not (path / JOURNAL).exists():
-            yield from (one for one in sorted(path.rglob("*")) if one.is_file() and not one.is_symlink())
-
-
-def file_digest(path: Path) -> str:
-    """``sha256:`` and the hex digest of a file. Raises OSError."""
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-
-
-def doubt(folder: Path) -> str:
-    """Why the run in ``folder`` is not what was attested before, so that it must not be attested anew; or empty."""
-    if not (folder / FILE).exists():
-        return "its attestation was removed" if (folder / SIGNATURE).exists() else ""
-    before = load(folder)
-    if before is None:
-        return f"{FILE} cannot be read"
-    return _unfit(folder, before) or _discontinued(folder, before)
-
-
-def _discontinued(folder: Path, before: Statement) -> str:
-    """Why journal and evidence are not those that ``before`` tells of, or their continuation; or empty."""
     try:
         found = walk((folder / JOURNAL).read_bytes())
-    except OSError as error:
-        return f"{JOURNAL} cannot be read: {error.strerror}"
-    events, head = before.get("events"), before.get("head")
-    if not isinstance(events, int) or not 0 < events <= len(found.hashes) or found.hashes[events - 1] != head:
-        return "its journal does not continue the one that was attested"
-    for name, known in _named(before):
-        if name.startswith("evidence/") and not _same(folder / name, known):
-            return f"{name} is not the file that was attested"
-    return ""
-
-
-def _unfit(folder: Path, before: Statement) -> str:
-    """Why the signature of ``before`` does not hold; empty when it holds, or when it never had one."""
-    if not before.get("key"):
-        return ""
-    if not (folder / SIGNATURE).exists():
-        return "the signature of its attestation was removed"
-    try:
-        made = keys.signer((folder / FILE).read_bytes(), folder / SIGNATURE)
-    except KeyProblem:
-        return ""  # it cannot be tried here: then it cannot be signed here either
-    return "" if made else "the signature of its attestation does not fit"
-
-
-def _named(statement: Statement) -> Iterator[tuple[str, str]]:
-    files = statement.get("files")
-    for name, known in files.items() if isinstance(files, dict) else ():
-        yield str(name), str(known.get("sha256")) if isinstance(known, dict) else ""
-
-
-def _same(path: Path, known: str) -> bool:
-    try:
-        return file_digest(path) == known
-    except OSError:
-        return False
-
-
-def _first(folder: Path) -> dict[str, Any]:
-    with (folder / JOURNAL).open("rb") as file:
-        found = json.loads(file.readline())
-    return found if isinstance(found, dict) else {}
-
-
-def _member(folder: Path, run: dict[str, Any]) -> dict[str, Any]:
-    """What a suite's attestation says of one of its drills."""
-    inner = folder / str(run["folder"])
-    known = load(inner) or {}
-    attested = digest((inner / FILE).read_bytes()) if (inner / FILE).exists() else None
-    return {"run": run["run"], "drill": run["drill"], "folder": run["folder"], "verdict": str(run["verdict"]),
-            "exit": run["exit"], "head": known.get("head"), "events": known.get("events"), "attestation": attested}
-
-
-def _seal(folder: Path, content: Statement, root: Path, by: str, occasion: str) -> str:
-    try:
-        content["files"] = {path.relative_to(folder).as_posix(): {"sha256": file_digest(path), "bytes": path.stat().st_size}
-                            for path in files_in(folder)}
-        before = load(folder)
-        if before and _unchanged(folder, before, content):
-            return str(before.get("unsigned") or "")
-        content |= {"at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "attested_by": by, "tool": TOOL,
-                    "occasion": occasion, "previous_attestation": _previous(folder, before)}
-        return _write(folder, content, root)
+        if why := _not_covered(found, view, written, before):
+            return why
+        result = view.result
+        content = {
+            "schema": SCHEMA, "run": result.run, "drill": result.drill, "environment": result.environment,
+            "verdict": str(result.verdict), "exit": result.exit, "started": result.started, "finished": result.finished,
+            "operator": result.operator, "plan_digest": result.plan_digest, "head": view.journal_head,
+            "events": view.journal_events, "previous_head": found.events[0].prev}
+        gaps, loose = _gaps(written, before), _loose(folder, written, before)
+        content |= {"unvouched": gaps} if gaps else {}
+        content |= {"unvouched_files": loose} if loose else {}
+        return _seal(folder, content, sealer, before, _names(before, written))
     except OSError as error:
         return f"the attestation cannot be written: {error.strerror}"
 
 
-def _unchanged(folder: Path, before: Statement, content: Statement) -> bool:
-    """Is what was attested still all there is, with a signature that holds?"""
-    same = {key: value for key, value in before.items() if key not in OWN} == content
-    return same and bool(before.get("key")) and not _unfit(folder, before)
+def _not_covered(found: Walk, view: RunView, written: Written | None, before: Standing) -> str:
+    """Why what lies in the journal was neither vouched for before nor written by this process; or empty."""
+    if before.doubt:
+        return before.doubt
+    if found.line or found.torn or not found.hashes or found.hashes[-1] != view.journal_head:
+        return NOT_AS_WRITTEN
+    if before.sealed and found.hashes[before.events - 1:before.events] != [before.sealed.get("head")]:
+        return NOT_AS_WRITTEN
+    if written is None or written.first < 0:
+        return before.unvouched
+    events, head = written.now()
+    return "" if (events, head) == (len(found.hashes), found.hashes[-1]) else NOT_AS_WRITTEN
 
 
-def _previous(folder: Path, before: Statement | None) -> dict[str, Any] | None:
-    if before is None:
+def _gaps(written: Written | None, before: Standing) -> list[list[int]]:
+    """First and last number of events that nobody vouches for: between what was signed and what this process wrote."""
+    if written is not None and written.first > before.events:
+        return [*before.gaps, [before.events, written.first - 1]]
+    return before.gaps
+
+
+def _loose(folder: Path, written: Written | None, before: Standing) -> list[str]:
+    """Names of attested files that were there before this process began and that nobody vouched for."""
+    sealed = before.sealed or {}
+    named, known = sealed.get("unvouched_files"), {name for name, _ in kept_names(sealed)}
+    old = {str(name) for name in named} if isinstance(named, list) else set()
+    new = before.files - known - {JOURNAL, *RENDERED} if written is not None and written.first >= 0 else frozenset()
+    return sorted(name for name in old | new if (folder / name).is_file())
+
+
+def _names(before: Standing, written: Written | None) -> frozenset[str] | None:
+    """Names of the files to attest; None: all that are there. A new rendering takes nothing in that was added by hand."""
+    if written is not None and written.first >= 0:
         return None
-    return {"sha256": digest((folder / FILE).read_bytes()), "at": before.get("at"), "head": before.get("head"),
-            "events": before.get("events"), "signed": bool(before.get("key")) and not _unfit(folder, before),
-            "sealed_at_end": sealed_at_end(before)}
+    return frozenset({JOURNAL, *RENDERED, *(name for name, _ in kept_names(before.sealed or {}))})
+
+
+def checkpoint(folder: Path, written: Written, sealer: Sealer, run: Mapping[str, Any]) -> str:
+    """Sign the head of a run that goes on, so that it is vouched for up to here if it dies; returns why it could not.
+
+    ``run`` says which run it is.
+    """
+    try:
+        events, head = written.now()
+        _sync(folder / JOURNAL)
+        content = {"schema": SCHEMA, **run, "verdict": None, "exit": None, "finished": None, "head": head, "events": events}
+        return _seal(folder, content, sealer, NEW, frozenset())
+    except OSError as error:
+        return f"the attestation cannot be written: {error.strerror}"
+
+
+def seal_suite(folder: Path, suite: SuiteResult, sealer: Sealer, attested: Mapping[str, str | None],
+               before: Standing = NEW) -> str:
+    """Write and sign the attestation of a suite; see ``seal_run``.
+
+    ``attested`` are the digests of the attestations of its drills as this process wrote them, by folder; of a drill that
+    is not among them that counts which ``before`` vouches for.
+    """
+    if before.unvouched:
+        return before.unvouched
+    known = {str(run.get("folder")): run for run in members(before.sealed or {})}
+    content = {
+        "schema": SCHEMA, "run": suite.run, "suite": suite.suite, "environment": suite.environment,
+        "verdict": str(suite.verdict), "exit": suite.exit, "started": suite.started, "finished": suite.finished,
+        "operator": before.sealed.get("operator") if before.sealed else sealer.by,
+        "runs": [_member(folder, run, attested, known) for run in suite.runs]}
+    try:
+        names = frozenset({*RENDERED, *(name for name, _ in kept_names(before.sealed))}) if before.sealed else None
+        return _seal(folder, content, sealer, before, names)
+    except OSError as error:
+        return f"the attestation cannot be written: {error.strerror}"
+
+
+def _member(folder: Path, run: dict[str, Any], attested: Mapping[str, str | None],
+            known: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """What a suite's attestation says of one of its drills."""
+    name = str(run["folder"])
+    said = {key: run[key] for key in ("run", "drill", "folder", "exit")} | {"verdict": str(run["verdict"])}
+    if name not in attested:
+        old = known.get(name, {})
+        return {**said, **{key: old.get(key) for key in ("head", "events", "attestation")}}
+    inner = load(folder / name) or {}
+    return {**said, "head": inner.get("head"), "events": inner.get("events"), "attestation": attested[name]}
+
+
+def written_digest(folder: Path) -> str | None:
+    """The digest of the attestation in ``folder``; None when there is none."""
+    try:
+        return digest((folder / FILE).read_bytes())
+    except OSError:
+        return None
+
+
+def _seal(folder: Path, content: Statement, sealer: Sealer, before: Standing, names: Iterable[str] | None) -> str:
+    """Complete, sign and write ``content``, unless the attestation says the same already. Raises OSError."""
+    there = {path.relative_to(folder).as_posix(): path for path in files_in(folder)}
+    content["files"] = {name: {"sha256": file_digest(path), "bytes": path.stat().st_size}
+                        for name, path in there.items() if names is None or name in names}
+    if before.sealed and {key: value for key, value in before.sealed.items() if key not in OWN} == content:
+        return ""
+    content |= {"at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "attested_by": sealer.by, "tool": TOOL,
+                "occasion": sealer.occasion, "previous_attestation": _previous(folder, before)}
+    why = _write(folder, content, sealer.root)
+    anchors.note(folder, sealer.root / REPORTS, content)
+    return why
+
+
+def _previous(folder: Path, before: Standing) -> dict[str, Any] | None:
+    """What the attestation before this one said, and whether a vouched key had signed it."""
+    old = before.sealed or load(folder)
+    if old is None:
+        return None
+    signed = before.sealed is not None
+    return {"sha256": written_digest(folder), "at": old.get("at"), "head": old.get("head"), "events": old.get("events"),
+            "signed": signed, "sealed_at_end": signed and sealed_at_end(old)}
 
 
 def sealed_at_end(statement: Statement) -> bool:
@@ -198,21 +215,14 @@ def _write(folder: Path, content: Statement, root: Path) -> str:
         signature = keys.sign(_text(content), key)
     except KeyProblem as problem:
         why = str(problem)
+        if (folder / SIGNATURE).exists():
+            return why  # what was signed before still says up to where somebody vouches
         content |= {"key": None, "unsigned": why}
     (folder / SIGNATURE).unlink(missing_ok=True)
     _put(folder / FILE, _text(content))
     if signature:
         _put(folder / SIGNATURE, signature)
     return why
-
-
-def approved_with(folder: Path) -> str:
-    """Fingerprint of the key that approved the run in ``folder``; empty for a run without an approval, and for a suite."""
-    try:
-        approval = _first(folder).get("data", {}).get("approval")
-    except (OSError, ValueError, AttributeError):
-        return ""
-    return str(approval.get("key", "")) if isinstance(approval, dict) else ""
 
 
 def _apart(folder: Path, fingerprint: str) -> None:
@@ -240,6 +250,10 @@ def _put(path: Path, data: bytes) -> None:
         raise
 
 
-def signed_names(statement: Statement) -> Sequence[tuple[str, str]]:
-    """The files that ``statement`` names, each with its digest."""
-    return list(_named(statement))
+def _sync(path: Path) -> None:
+    """Return once all that was written to ``path`` is on the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 
 from drillbook.audit import chain, coverage, trend
+from drillbook.audit.assurance import UNCHECKED, Assurance
 from drillbook.audit.chain import Problem
 from drillbook.audit.controls import CONTROLS, Control, bearing
 from drillbook.audit.coverage import CoverageRow, FindingRow, PlanRow, ProvenRow
@@ -111,6 +112,13 @@ class Audit:
     evidence_digest: str
     controls: tuple[Control, ...] = CONTROLS
     capacity: tuple[CapacityRow, ...] = ()
+    assurance: Assurance = UNCHECKED
+
+    @property
+    def vouched(self) -> bool:
+        """Is the record whole, all of it signed by keys that are vouched for, and compared with an anchor?"""
+        known = self.assurance
+        return self.whole and known.checked and bool(known.compared) and not known.unvouched
 
     @property
     def not_passed(self) -> tuple[RunRow, ...]:
@@ -118,14 +126,17 @@ class Audit:
         return tuple(row for row in self.runs if row.verdict != Verdict.PASSED or row.residue)
 
 
-def make(records: Sequence[Record], strays: Sequence[Stray], period: Period,
+def make(records: Sequence[Record], strays: Sequence[Stray], period: Period, assurance: Assurance = UNCHECKED,
          today: date | None = None) -> Audit:
-    """The audit of ``period`` over all journals that were found, as it is written ``today`` (UTC; None: by our clock)."""
+    """The audit of ``period`` over all journals that were found, with what is known of signatures and anchors.
+
+    It is written ``today`` (UTC; None: by our clock).
+    """
     followed = chain.follow(records, strays)
     kept = [one for one in records if not one.copy_of]
     runs = sorted((one for one in kept if period.holds(one.started)), key=lambda one: (one.started or "", one.name))
     earlier = [one for one in kept if one not in runs and not period.ended_before(one.started)]
-    problems, elsewhere = chain.relevant(followed.problems, period)
+    problems, elsewhere = chain.relevant([*followed.problems, *assurance.problems], period)
     whole = not any(one.breaking for one in problems)
     evidence = tuple(_evidence(one, followed) for one in runs)
     rows = tuple(_run(one) for one in runs)
@@ -139,7 +150,8 @@ def make(records: Sequence[Record], strays: Sequence[Stray], period: Period,
         coverage=tuple(covered), proven=tuple(coverage.proven(runs, earlier)), plots=tuple(trend.plots(runs, period)),
         findings=tuple(coverage.findings(runs)), operators=tuple(_operators(kept, period)),
         plans=tuple(coverage.plan_changes(runs, earlier)), evidence=evidence,
-        capacity=_capacity(runs), controls=bearing(sorted({one.drill for one in runs if coverage.compared(one)})),
+        assurance=assurance, capacity=_capacity(runs),
+        controls=bearing(sorted({one.drill for one in runs if coverage.compared(one)})),
         evidence_digest=digest(canonical([[row.folder, row.sha256, row.head] for row in evidence])))
 
 
@@ -234,7 +246,8 @@ def as_data(audit: Audit) -> dict[str, object]:
                          "controls")}
     return {"schema": "drillbook/audit/1", "since": str(audit.period.since), "until": str(audit.period.until),
             "whole": audit.whole, "sentence": audit.sentence, "verdicts": audit.verdicts,
-            "unanchored": list(audit.unanchored),
+            "unanchored": list(audit.unanchored), "vouched": audit.vouched,
+            "unvouched": list(audit.assurance.unvouched), "anchors": list(audit.assurance.compared),
             "newest_run_began": audit.newest, "runs_outside": audit.outside, "unit": audit.period.unit,
             "evidence_digest": audit.evidence_digest, **rows,
             "capacity": [{"environment": row.environment, "run": row.run, "at": row.at,

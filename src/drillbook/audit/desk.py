@@ -11,7 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from drillbook.attesting import anchors
 from drillbook.audit import content, html, markdown, records, wording
+from drillbook.audit.assurance import assure
 from drillbook.audit.content import Audit
 from drillbook.audit.period import Period
 from drillbook.errors import UsageError
@@ -24,16 +26,19 @@ EXIT_NOT_WHOLE = 3
 MOST_LINES = 10
 
 
-def audit(project: Project, since: str, until: str, out: str = "", today: date | None = None) -> int:
+def audit(project: Project, since: str, until: str, out: str = "", anchor: str = "", *, today: date | None = None) -> int:
     """Write the audit from ``since`` to ``until`` (both days belong to it) into ``out`` and print a summary.
 
     What begins after ``today`` (UTC; None: the controller's) has not come yet.
 
-    Returns 0, or 3 when the record of the period is not whole. Raises UsageError for dates or a folder that cannot be.
+    Returns 0, or 3 when the record of the period is not whole, not vouched for, or compared with no anchor: those of this
+    user, or the file ``anchor``. Raises UsageError for dates, an anchor or a folder that cannot be.
     """
     period = Period.parse(since, until)
     project.look_into_reports()
-    made = content.make(*records.find(project.reports), period, today)
+    found, strays = records.find(project.reports)
+    known = assure(found, period, project.reports, project.root, _anchors(project, anchor))
+    made = content.make(found, strays, period, known, today)
     folder = Path(out) if out else project.reports / f"audit-{period.since}-{period.until}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -43,12 +48,19 @@ def audit(project: Project, since: str, until: str, out: str = "", today: date |
     except OSError as error:
         raise UsageError(f"the audit cannot be written to {folder}: {error.strerror}", hint="name another folder") from None
     _print(made, folder)
-    return 0 if made.whole else EXIT_NOT_WHOLE
+    return 0 if made.vouched else EXIT_NOT_WHOLE
+
+
+def _anchors(project: Project, named: str) -> list[Path]:
+    """The anchor files to compare with. Raises UsageError."""
+    if named and not Path(named).is_file():
+        raise UsageError(f"there is no anchor {named}", hint="it is a file of lines of JSON; see docs/audit.md")
+    return [Path(named)] if named else anchors.files(project.reports)
 
 
 def _print(made: Audit, folder: Path) -> None:
     console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 100)
-    colour = "red" if not made.whole else "green" if made.runs else "yellow"
+    colour = "red" if not made.whole else "green" if made.runs and made.vouched else "yellow"
     console.print(Text.assemble((wording.record_state(made), f"bold {colour}"), f"  {wording.title(made)}"))
     console.print(Padding(Text(made.sentence), (0, 0, 1, 2)))
     breaking = [one for one in made.problems if one.breaking]
@@ -56,6 +68,8 @@ def _print(made: Audit, folder: Path) -> None:
         console.print(Padding(Text(f"! {one.code}: {one_line(one.text)}", style="red"), (0, 0, 0, 2)))
     if len(breaking) > MOST_LINES:
         console.print(f"  and {len(breaking) - MOST_LINES} more in the report")
+    for text in wording.assurance(made)[:MOST_LINES]:
+        console.print(Padding(Text(f"? {one_line(text)}", style="yellow"), (0, 0, 0, 2)))
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("service", "runs", "passed", f"{made.period.unit}s without a run"):
         table.add_column(column)

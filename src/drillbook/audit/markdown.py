@@ -28,6 +28,8 @@ def _record(audit: Audit) -> list[str]:
     found = [_problems(audit.problems) or "No journal of the period is damaged, no run that a later run names is "
                                           "missing, and the "
              "chain does not fork.", escape(wording.CHAIN), "\n".join(f"- {escape(one)}" for one in wording.LIMITS)]
+    if said := wording.assurance(audit):
+        found.insert(0, "\n".join(f"- {escape(one)}" for one in said))
     if audit.unanchored:
         found += ["No later run vouches for:", "\n".join(f"- {escape(one)}" for one in audit.unanchored)]
     return [*found, "Outside the period:", _problems(audit.elsewhere)] if audit.elsewhere else found

@@ -41,18 +41,36 @@ CHAIN = ("Every journal is a chain of hashes, and its first event names the last
          "before the "
          "end of the journal before it: that run was still going on, or was recovered later; the table of digests "
          "says which.")
-LIMITS = ("The newest journal, or its last lines, can be taken away unnoticed until a later run names it.",
+LIMITS = ("Without an anchor, the newest journal, or its last lines, can go unnoticed until a later run names it.",
           "So compare the digests below with those of an earlier or a later audit.",
-          "Whoever holds all journals could write all of them anew. Digests that were handed out before then no longer fit.",
+          "Whoever holds all journals could write all of them anew, but not sign them with a key that is vouched for.",
+          "Whoever holds the key too could. Digests and anchors that were handed out before then no longer fit.",
           "Times are the controller's own; no other clock vouches for them.",
           "A run belongs to the period in which it began, in UTC.")
 
 
+NO_ANCHOR = ("There is no anchor to compare with: it is not known that no run was taken away at the end, and that no older "
+             "copy was put in place of a newer one.")
+
+
 def record_state(audit: Audit) -> str:
-    """Whether the record is whole, in a few words."""
+    """Say in a few words if the record is whole and vouched for."""
     if not audit.whole:
         return f"The record is not whole: {count(sum(one.breaking for one in audit.problems), 'problem')}"
-    return "The record is whole" if audit.runs else "No run in this period"
+    if not audit.runs:
+        return "No run in this period" + ("" if audit.vouched else ", and no anchor to compare with")
+    if audit.assurance.unvouched or not audit.assurance.checked:
+        return "The record is whole, not vouched for"
+    return "The record is whole and vouched for" + ("" if audit.vouched else ", compared with no anchor")
+
+
+def assurance(audit: Audit) -> list[str]:
+    """What keeps the record from being vouched for."""
+    known = audit.assurance
+    if not known.checked:
+        return ["Signatures and anchors were not looked at."]
+    found = [f"Not vouched for: {one}" for one in known.unvouched]
+    return found if known.compared else [*found, NO_ANCHOR]
 
 
 def title(audit: Audit) -> str:
@@ -64,5 +82,6 @@ def facts(audit: Audit) -> list[tuple[str, str]]:
     """What the head of the report states."""
     return [("Period", f"{audit.period.since} to {audit.period.until}, UTC"), ("Runs", str(len(audit.runs))),
             ("Record", record_state(audit)), ("Newest run in the record", audit.newest[:10] or "none"),
+            ("Anchors", "; ".join(audit.assurance.compared) or "none"),
             ("Runs outside the period, read for the chain", str(audit.outside)),
             ("Digest of the evidence", audit.evidence_digest)]

@@ -1,0 +1,68 @@
+"""Who vouches for the record: signatures of its runs by keys that are vouched for, and anchors outside ``reports/``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from drillbook.attesting import anchors, standing
+from drillbook.attesting.anchors import Anchor
+from drillbook.audit.chain import Problem
+from drillbook.audit.period import Period
+from drillbook.audit.records import Record
+from drillbook.remains import RUN_ID
+from drillbook.report.figures import count
+from drillbook.report.folders import begun
+
+WORKERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Assurance:
+    """What was found of signatures and anchors."""
+
+    unvouched: tuple[str, ...] = ()
+    """Runs of the period that nobody vouches for as they lie there, each with the reason."""
+    compared: tuple[str, ...] = ()
+    """Anchors that the record was compared with, each with the number of its runs."""
+    problems: tuple[Problem, ...] = ()
+    """What anchors know otherwise."""
+    checked: bool = True
+    """Were signatures and anchors looked at?"""
+
+
+UNCHECKED = Assurance(checked=False)
+"""For a record of which the chain alone was looked at."""
+
+
+def assure(records: Sequence[Record], period: Period, reports: Path, root: Path, files: Sequence[Path]) -> Assurance:
+    """Check the signatures of all runs of ``period``, and compare the whole record with the anchors in ``files``."""
+    inside = [reports / one.folder for one in records if not one.copy_of and period.holds(one.started)]
+    suites = {folder.parent for folder in inside if folder.parent != reports and (folder.parent / "result.json").exists()}
+    folders = sorted({*inside, *suites})
+    with ThreadPoolExecutor(WORKERS) as pool:
+        why = list(pool.map(lambda folder: standing.vouched(folder, root), folders))
+    known = anchors.known(files)
+    return Assurance(tuple(f"{folder.name}: {said}" for folder, said in zip(folders, why, strict=True) if said),
+                     tuple(_compared(known)), tuple(_problems(records, known, reports)))
+
+
+def _compared(known: Mapping[str, Anchor]) -> Iterator[str]:
+    for source in sorted({one.source for one in known.values()}):
+        mine = [one for one in known.values() if one.source == source]
+        yield f"{source}: {count(len(mine), 'run')}, the newest of {max(one.at for one in mine)}"
+
+
+def _problems(records: Sequence[Record], known: Mapping[str, Anchor], reports: Path) -> Iterator[Problem]:
+    there = {one.run: one for one in records if not one.copy_of}
+    for run, anchor in sorted(known.items()):
+        at = begun(run) if RUN_ID.fullmatch(run) else anchor.at
+        record = there.get(run)
+        if record is None:
+            if anchor.events or not anchors.present(anchor, reports):
+                text = f"{run} is not there; {anchor.source} knows it, as of {anchor.at}"
+                yield Problem("anchor-missing", run, text, True, at, at)
+        elif not record.damage and (wrong := anchors.differs(anchor, record.hashes)):
+            yield Problem("anchor-differs", run, f"{run}: {wrong}", True, at, at)

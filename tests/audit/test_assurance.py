@@ -1,0 +1,139 @@
+"""Who vouches for a record: signatures, and anchors that the holder of ``reports/`` cannot reach."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from drillbook import desk as tasks
+from drillbook.attesting import anchors
+from drillbook.audit import desk
+from drillbook.errors import UsageError
+from drillbook.project import Project
+from tests.evidence.forging import attest, chained, journal, throw_away_key
+from tests.needs import need
+from tests.test_attest import SAMPLE
+from tests.test_runner import Bench
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """Three runs, signed with a key and noted in an anchor of their own."""
+    need("ssh-keygen")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "project").mkdir()
+    bench = Bench(tmp_path / "project")
+    bench.folders = []
+    for _ in range(3):
+        bench.run(SAMPLE)
+        bench.folders.append(bench.folder)
+    return bench
+
+
+@pytest.fixture
+def audit(bench, capsys):
+    """The audit of all time: its exit status, and what it says."""
+    def audit(**how):
+        capsys.readouterr()
+        status = desk.audit(Project(bench.root), "2000-01-01", "2999-12-31", str(bench.root / "audit"), **how)
+        return status, " ".join(capsys.readouterr().out.split())
+    return audit
+
+
+def verified(bench, name=""):
+    return tasks.verify(Project(bench.root), name)
+
+
+def test_a_signed_record_that_an_anchor_knows_is_vouched_for(bench, audit):
+    status, said = audit()
+    assert (status, said.partition(" Recovery")[0]) == (0, "The record is whole and vouched for")
+    data = json.loads((bench.root / "audit" / "audit.json").read_text())
+    assert (data["whole"], data["vouched"], data["unvouched"]) == (True, True, [])
+    assert "3 runs" in data["anchors"][0]
+    assert verified(bench) == 0
+
+
+def test_a_run_that_nobody_signed_is_named(bench, audit):
+    _, second, _ = bench.folders
+    for name in ("attestation.json", "attestation.json.sig"):
+        (second / name).unlink()
+    status, said = audit()
+    assert status == 3
+    assert said.startswith("The record is whole, not vouched for")
+    assert f"Not vouched for: {second.name}: there is no attestation.json" in said
+
+
+def test_a_run_that_was_written_anew_and_signed_with_another_key_is_named(bench, audit, tmp_path):
+    last = bench.folders[-1]
+    events = journal(last)
+    (last / "journal.jsonl").write_bytes(chained([event for event in events if event["kind"] != "phase.started"]))
+    attest(last, throw_away_key(tmp_path))
+    status, said = audit()
+    assert status == 3
+    assert "anchor-differs" in said
+    assert "signed by a key that nobody vouched for" in said
+    assert verified(bench) == 1
+
+
+@pytest.mark.parametrize("gone", [1, 2])
+def test_that_the_newest_runs_were_removed_shows(bench, audit, gone, capsys):
+    for folder in bench.folders[-gone:]:
+        shutil.rmtree(folder)
+    status, said = audit()
+    assert status == 3
+    assert said.startswith(f"The record is not whole: {gone} problem")
+    assert f"anchor-missing: {bench.folders[-1].name} is not there" in said
+    assert verified(bench) == verified(bench, "sample") == 3
+    assert f"newer run{'s' if gone > 1 else ''} that" in " ".join(capsys.readouterr().out.split())
+    assert verified(bench, bench.folders[0].name) == 0, "that run itself is as it was signed"
+
+
+def test_an_older_copy_in_place_of_a_newer_one_shows(bench, audit, tmp_path):
+    """A run whose residue was still told, put back over what the recovery wrote."""
+    bench.run("inject:\n  - command.run: {argv: [touch, DIR/broken], effect: fault, undo: [test, -e, DIR/mended], proof: "
+              "[test, -e, DIR/broken]}\n    hosts: controller\n")
+    shutil.copytree(bench.folder, tmp_path / "older")
+    (bench.root / "broken").unlink()
+    (bench.root / "mended").touch()
+    assert tasks.recover(Project(bench.root), bench.folder.name) == 0
+    assert verified(bench) == 0
+    shutil.rmtree(bench.folder)
+    shutil.copytree(tmp_path / "older", bench.folder)
+    assert verified(bench) == 1
+    status, said = audit()
+    assert (status, "an older copy was put in its place" in said) == (3, True)
+
+
+def test_without_an_anchor_an_audit_says_so(bench, audit):
+    anchor = anchors.default(bench.root / "reports")
+    elsewhere = anchor.rename(bench.root / "elsewhere")
+    status, said = audit()
+    assert (status, said.partition(" Recovery")[0]) == (3, "The record is whole and vouched for, compared with no anchor")
+    assert "There is no anchor to compare with" in said
+    assert audit(anchor=str(elsewhere))[0] == 0
+    with pytest.raises(UsageError, match="there is no anchor"):
+        audit(anchor=str(bench.root / "missing"))
+    assert verified(bench) == 0, "a run of before anchors is verified as before"
+
+
+def test_a_second_anchor_is_written_where_its_place_is_named(bench, audit, monkeypatch):
+    second = bench.root / "mounted" / "anchor.jsonl"
+    monkeypatch.setenv("DRILLBOOK_ANCHOR", str(second))
+    bench.run(SAMPLE)
+    lines = [json.loads(line) for line in second.read_text().splitlines()]
+    assert {line["run"] for line in lines} == {bench.folder.name}
+    assert [line["occasion"] for line in lines] == ["begin", "run"]
+    assert lines[-1]["head"] == journal(bench.folder)[-1]["hash"]
+    anchors.default(bench.root / "reports").unlink()
+    shutil.rmtree(bench.folder)
+    assert audit()[0] == verified(bench) == 3
+
+
+def test_a_line_of_an_anchor_that_was_torn_is_left_out(bench, audit):
+    anchor = anchors.default(bench.root / "reports")
+    anchor.write_bytes(anchor.read_bytes() + b'{"schema": "drillbook/anchor/1", "run": 3\nnonsense\n\xff\n')
+    assert audit()[0] == 0
+    assert verified(bench) == 0
