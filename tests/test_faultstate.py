@@ -1,6 +1,7 @@
 """The state of a fault: read from journals by hand, and followed by every figure and sentence."""
 
-from drillbook.faultstate import begun
+from drillbook.faultstate import begun, ending
+from drillbook.intents import GONE
 from drillbook.report import markdown, rows, wording
 from drillbook.result import FaultResult, Injection
 from tests.test_judge import ACKS, SAMPLES, Story, grid
@@ -133,3 +134,11 @@ def test_the_disruption_begins_with_the_first_fault_that_may_have_happened():
     never, missing = one(Injection.NEVER, 5.0), one(Injection.NOT, None)
     assert begun([never, one(Injection.INJECTED, 9.0), one(Injection.UNKNOWN, 8.0), missing]) == 8.0
     assert begun([never, missing]) is None
+
+
+def test_only_what_a_restore_brings_back_is_told_as_restored(tmp_path):
+    story = broken_off(Story(tmp_path))
+    intent = next(event for event in story.events if event.kind == "intent")
+    last = story.add(11.0, "undone", "inject.1", "app-1", intent=intent.seq, message=GONE).events[-1]
+    assert ending(intent, last) == f"put back: {GONE}"
+    assert ending(intent.model_copy(update={"data": intent.data | {"undo": RESTORE}}), last) == "put back: restored"

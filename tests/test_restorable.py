@@ -176,6 +176,12 @@ def test_of_two_commands_that_nobody_compares_the_first_is_named(tmp_path):
     refused(tmp_path, text, "restores:", "no step of `verify` is sure to compare its content", "add `postgres.matches` for that")
 
 
+def test_a_proof_after_the_restore_is_none_for_it(tmp_path):
+    late = MATCHES + '  - postgres.backup_intact: {service: database, from: "s3://nowhere/at/all"}\n'
+    text = changed(RESTORE, RESTORE.replace("{{ dump.location }}", "s3://nowhere/at/all"), changed(MATCHES, late))
+    refused(tmp_path, text, "postgres.restore", "restores 'database' from a backup that no step of this drill proves", RIGHT)
+
+
 def test_of_two_proofs_the_first_is_the_one_to_restore_from(tmp_path):
     again = PROOF + PROOF.replace("location", "manifest")
     text = changed(RESTORE, RESTORE.replace("{{ dump.location }}", "s3://nowhere/at/all"), changed(PROOF, again))

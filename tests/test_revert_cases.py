@@ -186,7 +186,8 @@ def test_what_a_free_step_restored_counts_when_a_comparison_has_confirmed_it_sin
         if word in "RV":
             bench.journal.append("phase.started", {"phase": "restore" if word == "R" else "verify"})
         elif word == "f":
-            bench.failed("verify.1")
+            for host in ("a", "b"):
+                bench.journal.append("failed", {"message": "it differs"}, step="verify.1", host=host)
         else:
             bench.journal.append("done", {"facts": {}}, step="restore.1" if word == "r" else "verify.1",
                                  host="b" if word == "b" else "a")
