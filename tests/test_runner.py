@@ -428,6 +428,62 @@ def test_secrets_do_not_get_through_in_any_form(bench, monkeypatch):
             assert form not in data, path.name
 
 
+@pytest.fixture
+def secretive(bench, monkeypatch):
+    monkeypatch.setenv("DRILL_SECRET", "s3kret w'rd")
+    (bench.root / "hosts.yml").write_text((bench.root / "hosts.yml").read_text().replace(
+        "controller}}", "controller}, v18: {kind: redis, host: controller, password: !env DRILL_SECRET}}"))
+    bench.inventory = inventory.load(bench.root / "hosts.yml")
+    return bench
+
+
+@pytest.mark.parametrize(("given", "script"), [
+    ('env: {P: "{{ services.v18.password }}"}', 'printf %s "$P"'), ('stdin: "{{ services.v18.password }}"', "cat")])
+def test_a_secret_is_handed_over_as_a_secret(secretive, given, script):
+    """A command got ``***`` for a password, and a login failed, or was tried with it."""
+    text = step(["sh", "-c", f"{script} | tee DIR/got"]).replace("effect: read", f"effect: write, {given}")
+    view = secretive.run("restore:\n" + text)
+    assert view.result.verdict is Verdict.PASSED, view.result.reason
+    assert (secretive.root / "got").read_text() == "s3kret w'rd"
+    assert view.result.steps[0].facts["stdout"] == "***"
+    (intent,) = secretive.events("intent")
+    assert "!secret services.v18.password" in json.dumps(intent.data["params"])
+    assert not any("s3kret" in path.read_text(errors="replace") for path in secretive.folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("text", [
+    step(["echo", "{{ services.v18.password }}"]),
+    step(["true"]).replace("effect: read", 'effect: read, env: {P: "user:{{ services.v18.password }}"}'),
+    step(["true"]).replace("effect: read", 'effect: read, env: {P: "{{ services.v18.password | upper }}"}'),
+    step(["true"]).replace("effect: read", "effect: read, cwd: \"{{ services['v18']['password'] }}\""),
+    "  - http.responds: {url: 'http://127.0.0.1:1/', headers: {A: 'Bearer {{ services.v18.password }}'}}\n"])
+def test_a_secret_that_would_be_shown_as_stars_is_refused_at_its_place(secretive, text):
+    with pytest.raises(PlanError, match=r"services\.v18\.password is a secret, and this would show it") as refused:
+        secretive.run("restore:\n" + text)
+    assert refused.value.where.line in (5, 6)
+    assert refused.value.hint
+    assert not list((secretive.root / "reports").glob("*/")), "nothing ran"
+
+
+def test_a_secret_in_a_text_that_is_made_while_it_runs_is_refused_too(secretive):
+    text = step(["true"]).replace("effect: read", "effect: read, env: {P: \"x{{ services.v18['pass' ~ 'word'] }}\"}")
+    view = secretive.run("restore:\n" + text)
+    assert view.result.verdict is Verdict.FAILED
+    assert "services.v18.password is a secret, which is no part of a text" in json.dumps(view.result.model_dump(mode="json"))
+
+
+def test_a_secret_is_not_kept_on_a_target_for_an_undo(secretive):
+    text = (FAULT % "['true']").replace("effect: fault", 'effect: fault\n      env: {P: "{{ services.v18.password }}"}')
+    with pytest.raises(PlanError, match="cannot be kept on the target for the undo"):
+        secretive.run(text)
+
+
+def test_a_name_of_no_secret_is_none(secretive):
+    text = step(["true"]).replace("effect: read", 'effect: read, env: {P: "!secret services.v18.host"}')
+    assert "the inventory has no secret services.v18.host" in json.dumps(secretive.run(
+        "restore:\n" + text).result.model_dump(mode="json"))
+
+
 def test_temporary_files_of_reading_steps_are_removed(bench):
     bench.run("restore:\n" + step(["mkdir", "-p", f"{bench.root}/scratch/drillbook-{{{{ run.id }}}}"]))
     assert not (bench.root / "scratch" / f"drillbook-{bench.folder.name}").exists()

@@ -139,9 +139,8 @@ class Context:
 
     def make_scratch(self, name: str) -> str:
         """An empty folder below ``scratch``, made now with mode 0700."""
-        path = f"{self.scratch}/{name}"
-        script = 'umask 077; mkdir -p -- "$1" && rm -rf -- "$2" && mkdir -- "$2"'
-        self.run("sh", "-c", script, "sh", self.scratch, path).check()
+        path, making = f"{self.scratch}/{name}", 'umask 077; mkdir -p -- "$1" && rm -rf -- "$2" && mkdir -- "$2"'
+        self.run("sh", "-c", making, "sh", self.scratch, path).check()
         return path
 
     @contextmanager
@@ -159,9 +158,8 @@ class Context:
 
         With ``sync`` it is on disk before this returns, or OSError is raised: for what a recovery must know.
         """
-        data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
         with self.evidence_stream(name, sync=sync) as (writer, facts):
-            writer.write(data)
+            writer.write(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
         return facts
 
     @contextmanager
@@ -222,6 +220,8 @@ class Action(BaseModel):
     """For a restore: parameters that are facts of this run's own steps on its service, as the action and its fact."""
     OPENED_BY: ClassVar[str] = ""
     """For a restore with a parameter `closed`, which keeps clients out: the action that lets them in."""
+    SECRETS: ClassVar[frozenset[str]] = frozenset()
+    """Parameters, of the type ``Handed``, that take a secret of the inventory."""
     TIMEOUT: ClassVar[float] = 60.0
     """Seconds that a step of this action may take when it names no ``timeout``."""
     LEASED: ClassVar[bool] = False

@@ -18,7 +18,7 @@ from drillbook.patterns import PatternError
 from drillbook.patterns import expand as pattern_hosts
 from drillbook.reading import AnsibleSource
 from drillbook.services import AnyService, Service
-from drillbook.values import PATIENCE_S, Secret
+from drillbook.values import PATIENCE_S, Secret, SecretName
 
 CONTROLLER = "controller"
 """The name of the machine that Drillbook itself runs on; every inventory has it."""
@@ -261,7 +261,7 @@ def _tags(folder: Path, lab: LabLookup | None) -> Mapping[str, strict.TagReader]
 
 
 def service_names(services: Mapping[str, Service]) -> dict[str, Any]:
-    """Services as expressions see them: plain values, secrets as ``***``."""
-    return {name: {key: str(value) if isinstance(value, Secret) else value
+    """Services as expressions see them: plain values, and the places of secrets."""
+    return {name: {key: SecretName(f"services.{name}.{key}") if isinstance(value, Secret) else value
                    for key, value in dict(service).items() if not isinstance(value, BaseModel) or isinstance(value, Secret)}
             for name, service in services.items()}

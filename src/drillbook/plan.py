@@ -16,7 +16,7 @@ from drillbook.restorable import RUN_NAMES, Restorable
 from drillbook.spec import DIAGNOSIS, Condition, Drill, ProbeUse, Step
 from drillbook.strict import Place as FilePlace
 from drillbook.strict import did_you_mean
-from drillbook.values import Duration
+from drillbook.values import Duration, SecretName
 
 __all__ = ["Plan", "PlannedProbe", "PlannedStep", "checked", "make"]
 
@@ -130,6 +130,7 @@ class _Planner:
     def _step(self, step_id: str, phase: str, step: Step) -> PlannedStep:
         words, name = step.keywords, step.action.name()
         self._references(step.params, (*step.place, name))
+        self._secrets(step.params, (*step.place, name), step.action.SECRETS)
         for key in ("when", "expect"):
             value = getattr(words, key)
             for text in [value] if isinstance(value, str) else value or ():
@@ -197,6 +198,7 @@ class _Planner:
     def _probe(self, probe_id: str, use: ProbeUse) -> PlannedProbe:
         name = use.probe.name()
         self._references(use.params, (*use.place, name))
+        self._secrets(use.params, (*use.place, name), frozenset())
         if isinstance(service := use.params.get("service"), str):
             self._service(service, (*use.place, name, "service"), None)
         return PlannedProbe(id=probe_id, name=name, params=use.params, line=self._line(use.place))
@@ -221,6 +223,18 @@ class _Planner:
                 self._references(item, (*place, index))
         elif template.is_template(value):
             self._refer(value, place)
+
+    def _secrets(self, params: dict[str, Any], place: FilePlace, takes: frozenset[str]) -> None:
+        """A secret is handed over as a whole where an action takes one, and is no part of any other parameter."""
+        for key, value in params.items():
+            for where, name, whole in secretive(value, (*place, key), self.static["services"]):
+                if not whole or key not in takes:
+                    fits = f"hand it over as a whole, in {' or '.join(sorted(takes))}: `{{{{ {name} }}}}`" if takes else (
+                        "let the action read it from the service itself, or use `env` of a command.run")
+                    raise self.fail(where, f"{name} is a secret, and this would show it as `***`", fits)
+                if isinstance(params.get("undo"), list):
+                    raise self.fail(where, f"{name} is a secret, which cannot be kept on the target for the undo",
+                                    "let the command and its `undo` read it there by themselves")
 
     def _refer(self, text: str, place: FilePlace, *, bare: bool = False, extra: tuple[str, ...] = ()) -> None:
         try:
@@ -269,6 +283,20 @@ class _Planner:
     def _line(self, place: FilePlace) -> str:
         where = self.drill.document.where(place)
         return f"{where.file.rpartition('/')[2]}:{where.line}"
+
+
+def secretive(value: Any, place: FilePlace, services: dict[str, Any]) -> Iterable[tuple[FilePlace, str, bool]]:
+    """Every secret that expressions in ``value`` name: where, which, and whether it is all that stands there."""
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from secretive(item, (*place, key), services)
+    elif template.is_template(value):
+        for reference in template.references(value):
+            found: Any = {"services": services}
+            for part in reference:
+                found = found.get(part) if isinstance(found, dict) else None
+            if isinstance(found, SecretName):
+                yield place, found.place, value.strip().strip("{}").strip() == found.place
 
 
 def _use(action: type[Action], known: dict[str, Any]) -> Action:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from drillbook.values import Secret
+from drillbook.errors import PlanError
+from drillbook.values import SECRET_MARK, Secret
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Password = Secret | None
@@ -156,3 +158,15 @@ KINDS: tuple[str, ...] = tuple(kind.model_fields["kind"].default for kind in get
 def kind_of(service: Service) -> str:
     """The kind of ``service``, as the inventory writes it."""
     return str(getattr(service, "kind", ""))
+
+
+def handed(value: str, services: Mapping[str, Service]) -> str | Secret:
+    """The secret of ``services`` that a parameter of the type ``Handed`` names, or the text that it is. Raises PlanError."""
+    if not value.startswith(SECRET_MARK):
+        return value
+    place = value.removeprefix(SECRET_MARK)
+    name, _, key = place.removeprefix("services.").rpartition(".")
+    secret = dict(services[name]).get(key) if name in services else None
+    if not isinstance(secret, Secret):
+        raise PlanError(f"the inventory has no secret {place}")
+    return secret

@@ -7,10 +7,10 @@ import os
 import re
 import subprocess
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, PrivateAttr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, PrivateAttr
 from pydantic_core import CoreSchema, core_schema
 
 from drillbook.errors import SecretError
@@ -120,6 +120,32 @@ class Secret(BaseModel):
 
     def __repr__(self) -> str:
         return f"Secret(!{self.source} {self.name})"
+
+
+SECRET_MARK = "!secret "  # noqa: S105  what stands before the name of one
+
+
+class SecretName:
+    """A secret as an expression sees it: its place in the inventory, to be handed over, and no part of any text."""
+
+    def __init__(self, place: str) -> None:
+        """``place`` is its keys, such as ``services.cache.password``."""
+        self.place = place
+
+    def __str__(self) -> str:
+        """Refuse to be text: it would be ``***``, and a command would take that for the secret."""
+        raise TypeError(f"{self.place} is a secret, which is no part of a text")
+
+    def __repr__(self) -> str:
+        return f"<the secret {self.place}>"
+
+
+def _handed(value: object) -> object:
+    return f"{SECRET_MARK}{value.place}" if isinstance(value, SecretName) else value
+
+
+Handed = Annotated[str, BeforeValidator(_handed)]
+"""Text, or a secret of the inventory as ``!secret services.cache.password``: read where it is used, and nowhere written."""
 
 
 def canonical(value: object) -> bytes:

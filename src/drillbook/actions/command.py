@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from drillbook.action import Context, Effect, Facts, Fault, Place, Undo
-from drillbook.errors import NotReady, StepFailed
+from drillbook.errors import NotReady, PlanError, StepFailed
 from drillbook.findings import finding
 from drillbook.free import RESTORE, Free
 from drillbook.host import Deadline, Output, printable, shown
+from drillbook.services import handed
+from drillbook.values import SECRET_MARK, Handed, Secret
 
 Argv = Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -22,6 +24,7 @@ class Run(Free, Fault):
     """
 
     PLACE = Place.HOSTS
+    SECRETS = frozenset({"env", "stdin"})
 
     argv: Annotated[Argv, Field(description="The program and its arguments.")]
     effect_: Effect = Field(alias="effect", description="What it does: read, write or fault.")
@@ -32,10 +35,11 @@ class Run(Free, Fault):
     proven_by: Annotated[str | None, Field(min_length=1, description=(
         "With `undo: restore`: `save` or id of the step of `backup` that proves the backup."))] = None
     exit: Annotated[tuple[int, ...], Field(description="Exit statuses that are good.")] = (0,)
-    env: Annotated[dict[str, str], Field(description="Added to its environment; never shown in a process list.")] = Field(
-        default_factory=dict)
+    env: Annotated[dict[str, Handed], Field(description=(
+        "Added to its environment; never shown in a process list. A secret is handed over as such: "
+        "`{{ services.cache.password }}` and nothing else."))] = Field(default_factory=dict)
     cwd: Annotated[str | None, Field(description="Folder that it runs in.")] = None
-    stdin: Annotated[str, Field(description="What it reads.")] = ""
+    stdin: Annotated[Handed, Field(description="What it reads: text, or a secret, as in `env`.")] = ""
     keep: Annotated[bool, Field(description="Stream standard output, of any length, into a file of the run.")] = False
 
     @property
@@ -53,7 +57,9 @@ class Run(Free, Fault):
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``exit``, ``stdout`` and ``stderr`` (printable, the last 4,000 characters), ``evidence`` with `keep`."""
-        options: dict[str, Any] = {"env": self.env, "cwd": self.cwd, "stdin": self.stdin.encode()}
+        said = handed(self.stdin, ctx.services)
+        options: dict[str, Any] = {"env": self._env(ctx), "cwd": self.cwd,
+                                   "stdin": (said if isinstance(said, str) else said.reveal()).encode()}
         output, kept = self._ended(ctx, options)
         facts: Facts = {"exit": output.exit, "stdout": printable(output.stdout).rstrip("\n"),
                         "stderr": printable(output.stderr).rstrip("\n"), **kept}
@@ -63,6 +69,9 @@ class Run(Free, Fault):
                              facts=facts, findings=[finding("step-failed", title=shown(self.argv, limit=80), measured=how,
                                                             wanted=f"status {', '.join(map(str, self.exit))}")])
         return facts
+
+    def _env(self, ctx: Context) -> dict[str, str | Secret]:
+        return {name: handed(value, ctx.services) for name, value in self.env.items()}
 
     def _ended(self, ctx: Context, options: dict[str, Any]) -> tuple[Output, Facts]:
         """Run it; the facts name the evidence file when the output is kept."""
@@ -79,6 +88,8 @@ class Run(Free, Fault):
         if isinstance(self.undo_, str):
             return Undo.by_restore("the drill says that only a restore brings it back")
         there: Argv = ("sh", "-c", 'cd -- "$1" && shift && exec "$@"', "sh", self.cwd) if self.cwd else ()
+        if any(value.startswith(SECRET_MARK) for value in self.env.values()):
+            raise PlanError("a secret cannot be kept on the target for the undo", hint="let `undo` read it there by itself")
         values = tuple(f"{key}={value}" for key, value in self.env.items())
         return Undo.by_commands((*there, *(("env", *values) if values else ()), *self.undo_))
 
@@ -87,5 +98,5 @@ class Run(Free, Fault):
         if self.proof is None:
             return None
         deadline = Deadline.after(10.0, ctx.deadline.cancel)
-        ended = ctx.host.run(self.proof, deadline=deadline, env=self.env, cwd=self.cwd).exit
+        ended = ctx.host.run(self.proof, deadline=deadline, env=self._env(ctx), cwd=self.cwd).exit
         return {0: True, 1: False}.get(ended) if ended is not None else None
