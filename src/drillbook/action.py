@@ -1,7 +1,6 @@
 """An action: a named operation with typed parameters. Its fields are the YAML keys, its name is its place.
 
-``actions/postgres.py``, class ``Dump``, is ``postgres.dump``. An engineer who adds ``mysql.dump`` writes
-``actions/mysql.py`` with a class ``Dump`` and its test; plan, documentation and contract tests follow by themselves.
+``actions/postgres``, class ``Dump``, is ``postgres.dump``; plan, documentation and contract tests follow by themselves.
 """
 
 from __future__ import annotations
@@ -107,6 +106,7 @@ class Context:
     """The hosts of the inventory by name."""
     traceparent: str = ""
     """The W3C header that makes a request part of the run's trace; empty: the run is not traced."""
+    vouchers: Any = None  # Vouchers, or None where no signatures are made or checked
 
     def service(self, name: str, kind: type[ServiceT]) -> ServiceT:
         """The service ``name``, which must be of ``kind``. Raises PlanError otherwise."""

@@ -11,10 +11,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
+from drillbook import vouchers
 from drillbook.action import Context, Facts
 from drillbook.errors import DrillbookError, StepFailed
 from drillbook.store import Reference, Store
-from drillbook.stored import FILE, sha256
+from drillbook.stored import FILE, SIGNATURE, sha256
 from drillbook.transfer import Carrier, File, Upload
 
 
@@ -77,10 +78,15 @@ class BackupSet:
         self.store.put(self.folder.below(FILE).key, manifest, sha256(manifest))
 
     def facts(self, ctx: Context) -> Facts:
-        """``location`` and ``manifest``, which pin the manifest that was written, and the ``evidence`` that holds it."""
+        """``location`` and ``manifest``, which pin the manifest that was written, and the ``evidence`` that holds it.
+
+        The manifest is signed, where the run has a key. Raises CouldNotVerify.
+        """
         digest = sha256(self.manifest)
+        self.upload.small.append(self.folder.below(SIGNATURE).key)
+        signed = vouchers.signed(ctx, self.store, self.folder, self.manifest)
         return {"location": str(Reference(self.folder.bucket, self.folder.key, digest)),
-                "manifest": str(self.folder.below(FILE, digest)), "evidence": ctx.evidence(FILE, self.manifest)}
+                "manifest": str(self.folder.below(FILE, digest)), "evidence": ctx.evidence(FILE, self.manifest), **signed}
 
     def discard(self) -> None:
         """Remove what was sent, as far as the store lets it: first the manifest, if it is there and this one's."""

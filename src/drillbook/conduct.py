@@ -16,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from drillbook import __version__, account, approval, earlier, guard, plan
 from drillbook.attesting import keys, statement
+from drillbook.attesting.manifests import ManifestKeys
 from drillbook.attesting.statement import Sealer
 from drillbook.contacting.messenger import Messenger
 from drillbook.errors import DrillbookError, JournalError, PlanError, Unreported, UsageError
@@ -96,7 +97,7 @@ class Conductor:
         stop = Stop()
         owner = Owner(run=run_id, operator=run["operator"], controller=controller(), drill=one.drill)
         stage = Stage(one, journal, hosts.get, folder, run, redactor, traced=(suite or run_id) if export.endpoint() else "",
-                      hold=Hold(one, journal, hosts.get, owner, stop))
+                      hold=Hold(one, journal, hosts.get, owner, stop), vouchers=ManifestKeys(self.project.root))
         try:
             with watching(stop, folder, self.project.reports, journal=journal):
                 head = {**header(run["operator"]), "approval": approved}

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from drillbook import anchoring, clearing, conduct, departed, labs, notes, remains, verifying
 from drillbook.attesting import anchors, standing, statement
+from drillbook.attesting.manifests import ManifestKeys
 from drillbook.attesting.standing import Standing
 from drillbook.attesting.statement import Sealer
 from drillbook.conduct import Conductor
@@ -184,7 +185,8 @@ def recovered(result: Result) -> str:
 def recovery_of(project: Project, folder: Path, out: Console, *, from_backup: bool = False) -> Recovery:
     """The recovery of the run in ``folder``, shown in ``out``."""
     return Recovery(folder, lambda plan, name: conduct.connect(plan.inventory, name), conduct.redactor_for, Progress(out),
-                    others=[other for other in project.runs() if other != folder], from_backup=from_backup)
+                    others=[other for other in project.runs() if other != folder], from_backup=from_backup,
+                    vouchers=ManifestKeys(project.root))
 
 
 def told_render(project: Project, folder: Path, before: Standing, written: Written, out: Console,

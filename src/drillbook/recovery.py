@@ -45,6 +45,7 @@ from drillbook.revert import (
 )
 from drillbook.steps import Stage, fault_gone, saved_facts
 from drillbook.stopping import Stop
+from drillbook.vouchers import Vouchers
 from drillbook.written import Written
 
 LATE_S = 10.0
@@ -123,6 +124,7 @@ class Recovery:
     """Folders of the project's other runs: one that only restores may have mended what this run destroyed."""
     from_backup: bool = False
     """Restore from the backup that the run proved, by the system's own action, in place of the drill's restore phase."""
+    vouchers: Vouchers | None = None
     written: Written = field(default_factory=Written)
     """What this recovery wrote of the journal."""
 
@@ -165,7 +167,8 @@ class Recovery:
             run = {"id": first.data["run"], "started": first.at, "operator": first.data["operator"]}
             journal.patient = True  # something is broken: it is put back, whatever can be recorded of it
             stage = Stage(plan, journal, hosts.get, self.folder, run, journal.redactor,
-                          saved=saved_facts(plan, history.events), provenance=Provenance.of(history.events))
+                          saved=saved_facts(plan, history.events), provenance=Provenance.of(history.events),
+                          vouchers=self.vouchers)
             yield stage, history
         finally:
             if stage is not None and stage.hold is not None:

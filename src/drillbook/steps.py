@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from drillbook import template
+from drillbook import template, vouchers
 from drillbook.action import Action, Context, Effect, Facts, Fault, find
 from drillbook.diagnosing.diagnosis import Book
 from drillbook.errors import Cancelled, CouldNotVerify, DrillbookError, HostError, NotReady, PlanError, StepFailed
@@ -27,6 +27,7 @@ from drillbook.reaching import LOST
 from drillbook.recording import RecordingHost
 from drillbook.redact import Redactor
 from drillbook.tracing.ids import traceparent
+from drillbook.vouchers import Vouchers
 from drillbook.web import traced
 
 PROOF_S = 10.0
@@ -59,6 +60,8 @@ class Stage:
     """The locks and leases of the run; ``None`` where nothing is changed."""
     provenance: Provenance = field(default_factory=Provenance)
     """Backups found proven before the injection, and the things that restores made of them."""
+    vouchers: Vouchers | None = None
+    """Keys that sign the manifests of backups; ``None``: none are signed, and none are checked."""
 
     def names(self) -> dict[str, Any]:
         """What expressions see now."""
@@ -81,7 +84,7 @@ class Stage:
                        host_named=named, deadline=deadline, folder=self.folder, note=note, redactor=self.redactor,
                        book=Book(self.plan.diagnosis, self.plan.inventory), proofs=self._proofs(step),
                        spares=self.journal.patient and not breaks, traceparent=self._traceparent(step, host),
-                       hosts=self.plan.inventory.hosts)
+                       hosts=self.plan.inventory.hosts, vouchers=self.vouchers)
 
     def _proofs(self, step: str) -> frozenset[str]:
         """Actions that proved the backups from which this fault is restored; before the gate, those that are sure to run."""
@@ -187,11 +190,13 @@ def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outc
                                     fault=action.may_lease(action.effect), breaks=action.effect is Effect.FAULT)
             if not intended and action.effect is not Effect.READ:
                 action = stage.provenance.pinned(action, context)
+            action, doubt = _vouched(stage, action, context)
+            if not intended and action.effect is not Effect.READ:
                 _announce(stage, step, action, context)
                 intended = True
             deadline.check()
             with traced(context.traceparent), under(deadline):
-                facts = stage.provenance.examine(action, context, action.run(context))
+                facts = stage.provenance.examine(action, context, action.run(context)) | doubt
             _expect(stage, step, facts)
             if isinstance(action, Fault) and action.effect is Effect.FAULT:
                 _prove(stage, step, action, context, wanted=True)
@@ -204,6 +209,18 @@ def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outc
             if isinstance(error, Cancelled | PlanError) or not again or stage.cancel.is_set():
                 return _failed(stage, step, host, error, seconds=time.monotonic() - begun, attempts=attempts)
             stage.cancel.wait(float(step.every_s or 0))
+
+
+def _vouched(stage: Stage, action: Action, context: Context) -> tuple[Action, Facts]:
+    """Pin the backup that ``action`` reads, which must be vouched for; once something is broken, a restore goes on without.
+
+    Raises CouldNotVerify. Returns also the fact that nobody vouches for it.
+    """
+    action, doubt = vouchers.pinned(action, context)
+    if doubt and (action.effect is Effect.READ or not stage.journal.patient):
+        raise CouldNotVerify(f"{action.name()}: {doubt}; nothing was read or written",
+                             hint="take a new backup; one that you know is named with its digest: s3://...#sha256=HEX")
+    return action, {"unvouched": doubt} if doubt else {}
 
 
 def _announce(stage: Stage, step: PlannedStep, action: Action, context: Context) -> None:

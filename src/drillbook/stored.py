@@ -18,6 +18,7 @@ from drillbook.findings import Finding, finding
 from drillbook.store import Reference, Store
 
 FILE = "manifest.json"
+SIGNATURE = "manifest.json.sig"
 Model = TypeVar("Model", bound=BaseModel)
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
+from drillbook.attesting.manifests import ManifestKeys
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.postgresql import content
 from drillbook.postgresql.tables import Name
@@ -311,6 +312,25 @@ def test_the_newest_backup_is_told_by_what_it_says(place, primary, backup):
         place.run("postgres.newest_backup", service="primary", store="store", prefix="nothing/")
     none = place.run("postgres.newest_backup", service="primary", store="store", prefix="nothing/", required=False)
     assert none["found"] is False
+
+
+def test_the_newest_backup_must_be_vouched_for(place, primary, backup, tmp_path, monkeypatch):
+    """A manifest that was sealed anew is the newest, and nobody signed it."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    ctx = replace(place.context(), vouchers=ManifestKeys(tmp_path))
+    facts = place.run("postgres.dump", ctx=ctx, service="primary", to=f"s3://{BUCKET}/vouched/a")
+    assert facts["signed"] is True
+    search = {"service": "primary", "store": "store", "prefix": "vouched/"}
+    assert place.run("postgres.newest_backup", ctx=ctx, **search)["vouched"] is True
+    body = place.s3().get_object(Bucket=BUCKET, Key="vouched/a/manifest.json")["Body"].read()
+    place.s3().put_object(Bucket=BUCKET, Key="vouched/a/manifest.json", Body=body.replace(b'"run":"', b'"run":"another-'))
+    with pytest.raises(CouldNotVerify, match=r"nobody vouches for the newest backup of primary, s3://.*: its signature does not fit"):
+        place.run("postgres.newest_backup", ctx=ctx, **search)
+    place.s3().delete_object(Bucket=BUCKET, Key="vouched/a/manifest.json.sig")
+    with pytest.raises(CouldNotVerify, match="it is not signed"):
+        place.run("postgres.newest_backup", ctx=ctx, **search)
+    found = place.run("postgres.newest_backup", ctx=ctx, signed=False, **search)
+    assert (found["vouched"], found["unvouched"]) == (False, "it is not signed")
 
 
 def test_a_backup_of_tomorrow_is_not_the_newest(place, primary, backup):

@@ -7,15 +7,17 @@ from typing import Annotated
 
 from pydantic import Field
 
+from drillbook import vouchers
 from drillbook.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.actions.postgres.fields import ServiceName
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
 from drillbook.postgresql import cluster, newest, temporary
+from drillbook.postgresql.newest import Found
 from drillbook.postgresql.tools import Tools
 from drillbook.services import S3, Postgres
 from drillbook.store import Store
-from drillbook.stored import FILE
+from drillbook.stored import FILE, sha256
 from drillbook.values import Duration
 
 AHEAD_S = 60.0
@@ -33,13 +35,15 @@ class NewestBackup(Read):
     store: Annotated[str, Field(description="The S3 service in the inventory.")]
     prefix: Annotated[str, Field(description="Only backups below this key; empty: of the whole bucket.")] = ""
     max_age: Annotated[Duration | None, Field(gt=0, description="An older one fails the step.")] = None
+    signed: Annotated[bool, Field(description=(
+        "`false`: one that nobody vouches for is taken too, and `unvouched` in the facts says why."))] = True
     required: Annotated[bool, Field(description="`false`: without a backup it ends well, with `found: false`.")] = True
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``found location manifest snapshot_at age_s count unreadable rows bytes``.
+        """Facts: ``found location manifest snapshot_at age_s count unreadable rows bytes vouched unvouched``.
 
         The age is from the server's clock, at the snapshot, to the controller's now. The digest in ``location`` is that
-        of the manifest as it reads now: a backup that was replaced as a whole is not noticed here.
+        of the manifest as it reads now, which must be signed by a key that is vouched for.
         """
         service = ctx.service(self.service, Postgres)
         store = Store(ctx.service(self.store, S3))
@@ -50,6 +54,7 @@ class NewestBackup(Read):
             best = searched.newest
         else:
             best, searched = newest.of(store, self.prefix, service, ctx.deadline)
+        doubt = self._doubt(ctx, store, best)
         age = best.age(datetime.now(UTC))
         if age < -AHEAD_S:
             raise CouldNotVerify(
@@ -61,12 +66,26 @@ class NewestBackup(Read):
             "found": True, "location": str(best.folder), "manifest": str(best.folder.below(FILE, best.folder.sha256)),
             "snapshot_at": best.manifest.server_time, "age_s": round(age, 3), "count": searched.count,
             "unreadable": list(searched.unreadable), "tables": len(best.manifest.tables),
-            "rows": sum(table.rows for table in best.manifest.tables), "bytes": best.manifest.bytes}
+            "rows": sum(table.rows for table in best.manifest.tables), "bytes": best.manifest.bytes,
+            "vouched": not doubt, "unvouched": doubt}
         if self.max_age is not None and age > self.max_age:
             raise StepFailed(f"the newest backup of {service.database} is {age:.0f} s old", facts=facts, findings=[
                 finding("backup-too-old", title=str(best.folder).partition("#")[0], wanted=f"at most {self.max_age} old",
                         measured=f"{age:.0f} s old, of {best.manifest.server_time}")])
         return facts
+
+    def _doubt(self, ctx: Context, store: Store, best: Found) -> str:
+        """Why nobody vouches for the newest backup. Raises CouldNotVerify when it must be vouched for."""
+        if ctx.vouchers is None:
+            return vouchers.UNKNOWN_RUN
+        data = store.get(best.folder.below(FILE).key) or b""
+        doubt = vouchers.doubt(ctx, store, best.folder, data) if sha256(data) == best.folder.sha256 else (
+            "it was changed while it was read")
+        if doubt and self.signed and self.required:
+            raise CouldNotVerify(
+                f"nobody vouches for the newest backup of {self.service}, {best.folder}: {doubt}",
+                hint="take a new backup; to take one that is not signed all the same, write `signed: false`")
+        return doubt
 
     def ready(self, ctx: Context) -> None:
         """The store must answer."""

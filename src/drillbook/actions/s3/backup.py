@@ -11,6 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from drillbook import vouchers
 from drillbook.action import Context, Facts, Read, Undo, Write
 from drillbook.actions.s3.fields import Location, Prefix, ServiceName, need_same_store
 from drillbook.archive import objects
@@ -52,6 +53,7 @@ class Copy(Write):
             data = manifest.encoded()
             digest = hashlib.sha256(data).hexdigest()
             target.put(folder.below(FILE).key, data, digest)
+            signed = vouchers.signed(ctx, target, folder, data)
         except BaseException as error:
             with suppress(DrillbookError):
                 target.delete([f"{folder.key}/{name}" for name in target.in_time().sizes(folder.key + "/")])
@@ -60,7 +62,8 @@ class Copy(Write):
             raise
         return {"location": str(Reference(folder.bucket, folder.key, digest)), "manifest": str(folder.below(FILE, digest)),
                 "objects": len(found), "bytes": manifest.bytes, "versioned": versioned, "taken_at": taken,
-                "seconds": round(begun - ctx.deadline.remaining(), 3), "evidence": ctx.evidence(FILE, data)}
+                "seconds": round(begun - ctx.deadline.remaining(), 3), "evidence": ctx.evidence(FILE, data),
+                **signed}
 
     def _take(self, ctx: Context, source: Store, target: Store, folder: Reference) -> dict[str, Entry]:
         """Copy and digest until every object that is there was copied as it is; what changes meanwhile comes again."""
