@@ -2,17 +2,21 @@
 
 import json
 import os
+import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
 from drillbook import plan, scaffold
+from drillbook.attesting import keys
 from drillbook.errors import UsageError
 from drillbook.lab import control
 from drillbook.project import Project
 from drillbook.spec import Drill
+from tests.needs import need
 from tests.program import PROGRAM
 
 ROOT = Path(__file__).parent.parent
@@ -78,6 +82,72 @@ def test_the_commented_inventory_is_right_too(tmp_path):
     full = Project(tmp_path).inventory(str(tmp_path / "full.yml"))
     assert set(full.services) == {"api", "database", "backups"}
     assert head.startswith("# yaml-language-server: $schema=../.drillbook/inventory.schema.json")
+
+
+def git(folder, *argv):
+    return subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *argv], cwd=folder, check=True,
+                          capture_output=True, text=True).stdout
+
+
+def test_git_never_adds_the_signing_key(tmp_path, monkeypatch):
+    """`git add --all` in a project took the private key along, in a new project and in an old one."""
+    need("git")
+    need("ssh-keygen")
+    monkeypatch.delenv("DRILLBOOK_SIGNING_KEY", raising=False)
+    for name in ("new", "old"):
+        folder = tmp_path / name
+        folder.mkdir()
+        if name == "new":
+            scaffold.init(folder)
+        (folder / ".drillbook").mkdir(exist_ok=True)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / ".drillbook" / "signing_key"], check=True)
+        assert keys.ready_key(folder)[0] == folder / ".drillbook" / "signing_key"
+        git(folder, "init", "-q")
+        git(folder, "add", "--all")
+        added = git(folder, "ls-files").split()
+        assert ".drillbook/signing_key" not in added
+        assert ".drillbook/signing_key.pub" in added, "the public half may be there"
+        keys.ready_key(folder)
+        assert (folder / ".drillbook" / ".gitignore").read_text().count("/signing_key") == 1
+    assert "signing_key" in (ROOT / ".gitignore").read_text()
+
+
+def test_generated_ci_installs_nothing_that_anybody_else_could_register(tmp_path):
+    """The name of a distribution that is not released belongs to whoever registers it first."""
+    content = scaffold.contents()
+    for name in (".gitlab-ci.yml", ".github/workflows/drills.yml"):
+        installs = [line for line in content[name].splitlines() if "pip install" in line]
+        assert installs
+        for line in installs:
+            assert "--require-hashes" in line
+            assert "drillbook" not in line.partition("pip install")[2]
+        for used in re.findall(r"uses: \S+@(\S+)", content[name]):
+            assert re.fullmatch("[0-9a-f]{40}", used), "a tag can be moved"
+    asked = [line for line in content["requirements.in"].splitlines() if line and not line.startswith("#")]
+    assert asked == [], "the user names the source"
+    script = next(line for line in content[".github/workflows/drills.yml"].splitlines() if "test -s" in line)
+    done = subprocess.run(["sh", "-c", script.partition("run: ")[2]], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, "requirements.in" in done.stdout) == (1, True)
+
+
+def test_the_lock_of_the_projects_own_ci_names_every_dependency_by_hash():
+    lines = [line for line in (ROOT / ".ci" / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"\S+==\S+ --hash=sha256:[0-9a-f]{64}", line) for line in lines)
+    locked = {re.sub("[-_.]+", "-", line.partition("==")[0]).lower() for line in lines}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["lab"], *project["optional-dependencies"]["dev"]]
+    names = {re.sub("[-_.]+", "-", re.match(r"[\w.-]+", one)[0]).lower() for one in wanted}
+    assert not names - locked
+    assert "--require-hashes" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_generated_ci_uploads_no_raw_evidence():
+    content = scaffold.contents()
+    gitlab = yaml.safe_load(content[".gitlab-ci.yml"])["drills"]["artifacts"]
+    assert gitlab["exclude"] == ["reports/**/evidence/**/*"]
+    steps = yaml.safe_load(content[".github/workflows/drills.yml"])["jobs"]["pre-release"]["steps"]
+    (upload,) = (step for step in steps if "upload-artifact" in step.get("uses", ""))
+    assert "!reports/**/evidence/**" in upload["with"]["path"].split()
 
 
 def test_the_wheel_holds_every_template():

@@ -14,6 +14,7 @@ from drillbook.views import program
 
 FILES = {"inventory/lab.yml": "lab.yml", "inventory/staging.yml": "staging.yml", "drills/first.yml": "first.yml",
          "drills/pre-release.yml": "suite.yml", "tasks.py": "tasks.txt", ".gitignore": "gitignore",
+         ".drillbook/.gitignore": "keyignore", "requirements.in": "requirements.in",
          ".gitlab-ci.yml": "gitlab-ci.yml", ".github/workflows/drills.yml": "github.yml"}
 """Files of a new project, and their templates."""
 TREES = "diagnosis"

@@ -54,6 +54,19 @@ def digests(connection: psycopg.Connection) -> list[str]:
             for table, column in (("documents", "id"), ("chunks", "document_id"))]
 
 
+@pytest.mark.parametrize(("part", "method", "path"), [
+    ("filer", "GET", "/buckets/"), ("filer", "PUT", "/buckets/dr-backups/forged"), ("filer", "DELETE", "/buckets/"),
+    ("volume", "POST", "/1,01637037d6"), ("volume", "GET", "/1,01637037d6")])
+def test_the_parts_of_the_store_ask_for_credentials(lab: Lab, part: str, method: str, path: str) -> None:
+    """Whoever reaches a port on loopback could read every backup, and write or delete any of them."""
+    request = urllib.request.Request(f"http://{ADDRESS}:{lab.port(part)}{path}", method=method,
+                                     data=b"x" if method in ("PUT", "POST") else None)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10)
+    refused.value.close()
+    assert refused.value.code == 401
+
+
 def test_up_again_uses_the_lab_that_runs(lab: Lab) -> None:
     assert control.up(lab.folder).pid == lab.pid
 

@@ -54,7 +54,18 @@ def ready_key(root: Path) -> tuple[Path, str]:
         if os.environ.get(CHOICE):
             raise KeyProblem(f"there is no key {key}, which {CHOICE} names")
         _make(key)
+    if key == root / ".drillbook" / "signing_key":
+        _ignore(key)
     return key, public_of(key)
+
+
+def _ignore(key: Path) -> None:
+    """Keep git from ever adding a private ``key`` that lies in a project."""
+    path, line = key.parent / ".gitignore", f"/{key.name}"
+    with contextlib.suppress(OSError):
+        known = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        if line not in known.splitlines():
+            path.write_text(known + ("" if known.endswith("\n") or not known else "\n") + line + "\n", encoding="utf-8")
 
 
 def public_of(key: Path) -> str:

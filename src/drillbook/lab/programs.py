@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import sys
@@ -215,4 +216,13 @@ def _s3(lab: Lab) -> Program:
     command = f'"{weed}/weed" -logtostderr=true mini {arguments}'
     # An ordinary stop takes it 16 to 28 seconds; killing it loses nothing.
     return Program("s3", command, signal="KILL", environment={
-        "GOMEMLIMIT": "400MiB", "AWS_ACCESS_KEY_ID": lab.secret("s3_key"), "AWS_SECRET_ACCESS_KEY": lab.secret("s3_secret")})
+        "GOMEMLIMIT": "400MiB", "AWS_ACCESS_KEY_ID": lab.secret("s3_key"), "AWS_SECRET_ACCESS_KEY": lab.secret("s3_secret"),
+        **_inner_keys(lab)})
+
+
+def _inner_keys(lab: Lab) -> dict[str, str]:
+    """Keys by which the store's own parts trust one another: without them its filer serves and takes files of anybody."""
+    names = ("WEED_JWT_FILER_SIGNING_KEY", "WEED_JWT_FILER_SIGNING_READ_KEY", "WEED_JWT_SIGNING_KEY",
+             "WEED_JWT_SIGNING_READ_KEY")
+    secret = lab.secret("s3_secret")
+    return {name: hashlib.sha256(f"{name} {secret}".encode()).hexdigest() for name in names}
