@@ -202,6 +202,19 @@ def test_the_key_that_approved_a_run_does_not_sign_it(folder):
     assert folder.run("report.verify").returncode == 3
 
 
+def test_a_check_that_ran_commands_of_the_project_does_not_say_that_nothing_was_changed(folder):
+    folder.write("restore:\n" + step(["true"]))
+    assert "nothing was changed" in told(folder.run("drill.check", "sample"))
+    path = folder.root / "inventory" / "lab.yml"
+    path.write_text(path.read_text().replace("controller}}", "controller}, cache: {kind: redis, host: controller, password: "
+                                             "!command [sh, -c, 'echo kept-$((40+2))']}}"))
+    folder.write("ready:\n" + step(["touch", "DIR/ran"]) + "restore:\n" + step(["true"]))
+    done = folder.run("drill.check", "sample")
+    assert (folder.root / "ran").exists(), done.stdout + done.stderr
+    assert "nothing was changed" not in told(done)
+    assert "ran commands of the project: command.run (ready.1), !command ['sh', '-c', 'echo kept-$((40+2))']" in told(done)
+
+
 @pytest.mark.parametrize("environment", ["生产", "prd", "live"])
 def test_an_environment_of_any_other_word_says_if_it_is_protected(folder, environment):
     (folder.root / "inventory" / "lab.yml").write_text(

@@ -16,6 +16,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from drillbook import anchoring, clearing, conduct, departed, labs, notes, remains, verifying
+from drillbook.action import find
 from drillbook.attesting import anchors, standing, statement
 from drillbook.attesting.manifests import ManifestKeys
 from drillbook.attesting.standing import Standing
@@ -24,6 +25,7 @@ from drillbook.conduct import Conductor
 from drillbook.console import console
 from drillbook.contacting.messenger import Messenger
 from drillbook.errors import DrillbookError, JournalError, UnknownName, UsageError
+from drillbook.free import Free
 from drillbook.inventory import Inventory
 from drillbook.journal import FILE, read
 from drillbook.plan import Plan, checked
@@ -82,12 +84,20 @@ def check(project: Project, name: str, inventory_name: str) -> int:
         if checked.ready:
             hosts = ", ".join(one.hosts())
             text = (f"✓ it could begin now: {len(one.hosts())} hosts ({hosts}), {len(one.probes)} probes and "
-                    f"{len(one.steps)} steps were looked at; nothing was changed")
+                    f"{len(one.steps)} steps were looked at; {_told_commands(one)}")
             out.print(Padding(Text(text, style="green"), (0, 0, 0, 2), expand=False))
         else:
             said = "it would be refused" if checked.exit == EXIT[Verdict.REFUSED] else "it would not be run here"
             out.print(Padding(Text(f"✗ {said}", style="bold red"), (0, 0, 0, 2), expand=False))
     return status
+
+
+def _told_commands(one: Plan) -> str:
+    """Say that a check changed nothing, or which commands of the project it ran, of which nobody knows that."""
+    looked = [*one.phase("ready"), *(condition.step for condition in one.guard.conditions if condition.step)]
+    ran = [f"{step.action} ({step.id})" for step in looked if issubclass(find(step.action), Free)]
+    ran += [secret.of for secret in one.inventory.secrets() if secret.source == "command"]
+    return f"Drillbook changed nothing, but ran commands of the project: {', '.join(ran)}" if ran else "nothing was changed"
 
 
 def _inventory(project: Project, name: str, note: Callable[[str], None]) -> Inventory:
