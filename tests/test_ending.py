@@ -2,7 +2,7 @@
 
 import pytest
 
-from drillbook import revert
+from drillbook import revert, scratch
 from drillbook.ending import Ending
 from drillbook.hosts.fake import Reply
 from drillbook.result import Verdict
@@ -133,8 +133,8 @@ def test_scratch_is_removed_on_every_host_on_which_a_step_began(small):
     for name in ("a", "b"):
         small.hosts[name].calls.clear()
     small.run(small.plan("restore:\n  - command.run: {argv: [look], effect: read}\n    hosts: b\n"))
-    assert [call.argv[:2] for call in small.hosts["b"].calls if call.argv[0] == "rm"] == [("rm", "-rf")]
-    assert [call.argv[:2] for call in small.hosts["a"].calls if call.argv[0] == "rm"] == [("rm", "-rf")], "it was verified there"
+    assert [call.argv[4] for call in small.hosts["b"].calls if scratch.REMOVE in call.argv] == ["/var/tmp/drillbook"]
+    assert len([call for call in small.hosts["a"].calls if scratch.REMOVE in call.argv]) == 1, "it was verified there"
 
 
 def test_a_restore_that_ends_well_while_the_fault_is_still_there_is_residue(small, monkeypatch):

@@ -107,7 +107,7 @@ def test_scratch_is_removed_where_a_step_began_and_nowhere_else(bench):
     bench.journal.append("step.started", {}, step="restore.1")
     bench.journal.append("done", {"facts": {}}, step="inject.1", host="a")
     ending(bench, []).run()
-    assert [(name, call.argv[0]) for name in "ab" for call in bench.world.hosts[name].calls] == [("b", "rm")]
+    assert [(name, call.argv[0]) for name in "ab" for call in bench.world.hosts[name].calls] == [("b", "sh")]
 
 
 def test_what_an_undo_still_has_to_mend_stays_armed_and_hosts_that_are_away_are_tried_again(bench):

@@ -333,10 +333,10 @@ def test_recovering_from_a_damaged_journal_says_what_to_do_by_hand(shelf, capsys
         assert f"{dead / FILE}:{number}: the line was changed" in said
         assert "docs/safety.md, `What lies on a target, and clearing it by hand`" in said
         assert f"move {dead} out of reports/" in said
-        assert f"drillbook/leases/{dead.name}" in said
+        assert f"/leases/{dead.name}" in said
         assert ("its hosts: controller" in said) == (number > 1)
         assert ("on app-1, in this order: rm -f /x" in said) == (number > 1)
-        assert (f"on controller: rm -rf /var/tmp/drillbook-{dead.name}" in said) == (number > 1)
+        assert (f"on controller: rm -rf /var/tmp/drillbook/runs/{dead.name}" in said) == (number > 1)
     dead.rename(shelf.root / "kept")
     assert recovered(shelf, capsys)[0] == 0
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from drillbook import revert
+from drillbook import revert, scratch
 from drillbook.hosts.fake import Reply
 from drillbook.revert import clean_canary, put_back, remove_scratch
 from drillbook.runner import Runner
@@ -112,7 +112,7 @@ def test_scratch_that_cannot_be_removed_is_told_by_its_host(things):
     stage = things.stage(things.plan("restore:\n"))
     try:
         assert remove_scratch(stage, ["a", "b"]) == []
-        things.hosts["b"].on("rm", Reply(1, stderr=b"read-only"))
+        things.hosts["b"].on("sh", Reply(1, stderr=b"read-only"))
         left, = remove_scratch(stage, ["a", "b"])
         assert (left.host, left.step) == ("b", "cleanup")
         assert "read-only" in left.why
@@ -120,7 +120,7 @@ def test_scratch_that_cannot_be_removed_is_told_by_its_host(things):
         things.hosts["b"].unreachable = True
         left, = remove_scratch(stage, ["a", "b"])
         assert left.host == "b"
-        assert [call.argv[:3] for call in things.hosts["a"].calls] == [("rm", "-rf", "--")] * 3
+        assert [call.argv[:3] for call in things.hosts["a"].calls] == [("sh", "-c", scratch.REMOVE)] * 3
     finally:
         stage.journal.close()
 

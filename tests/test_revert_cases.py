@@ -350,10 +350,10 @@ def test_an_undo_begins_only_while_the_hold_lasts_and_takes_the_change_off_the_l
 
 def test_scratch_is_looked_for_nowhere_where_no_step_began(bench):
     assert remove_scratch(bench.stage, []) == []
-    bench.world.hosts["a"].on("rm", Reply(1, stderr=b"read-only"))
+    bench.world.hosts["a"].on("sh", Reply(1, stderr=b"read-only"))
     left, = remove_scratch(bench.stage, ["a", "b"])
     assert (left.step, left.host, left.what, left.by_hand) == (
-        "cleanup", "a", "temporary files in /var/tmp/drillbook-run", "on a: rm -rf /var/tmp/drillbook-run")
+        "cleanup", "a", "temporary files in /var/tmp/drillbook/runs/run", "on a: rm -rf /var/tmp/drillbook/runs/run")
 
 
 def test_scratch_of_a_host_that_is_away_for_a_while_is_removed_when_it_is_back(bench):

@@ -19,11 +19,13 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from drillbook import scratch
 from drillbook.errors import HostError, PlanError, UnknownName
 from drillbook.evidencefile import EvidenceFile
 from drillbook.host import Deadline, Host, Output, Target
 from drillbook.identity import Identity, same_thing
 from drillbook.redact import RedactingWriter, Redactor
+from drillbook.scratch import scratch_of
 from drillbook.services import S3, Service
 
 Facts = dict[str, Any]
@@ -107,6 +109,8 @@ class Context:
     traceparent: str = ""
     """The W3C header that makes a request part of the run's trace; empty: the run is not traced."""
     vouchers: Any = None  # Vouchers, or None where no signatures are made or checked
+    former: frozenset[str] = frozenset()
+    """Hosts on which a run that is recovered has its temporary files where a version before this one had them."""
 
     def service(self, name: str, kind: type[ServiceT]) -> ServiceT:
         """The service ``name``, which must be of ``kind``. Raises PlanError otherwise."""
@@ -135,13 +139,15 @@ class Context:
     @property
     def scratch(self) -> str:
         """Folder for this run's temporary files on the step's host; the runner removes it at the end."""
-        return scratch_of(self.host, self.run_id)
+        return self.scratch_on(self.host)
 
-    def make_scratch(self, name: str) -> str:
-        """An empty folder below ``scratch``, made now with mode 0700."""
-        path, making = f"{self.scratch}/{name}", 'umask 077; mkdir -p -- "$1" && rm -rf -- "$2" && mkdir -- "$2"'
-        self.run("sh", "-c", making, "sh", self.scratch, path).check()
-        return path
+    def scratch_on(self, host: Host) -> str:
+        """Folder for this run's temporary files on ``host``."""
+        return scratch_of(host, self.run_id, former=host.name in self.former)
+
+    def make_scratch(self, name: str = "") -> str:
+        """Make ``scratch``, and an empty folder in it, for this user alone; its path. Raises NotReady, HostError."""
+        return scratch.make(self.host, self.scratch, name, deadline=self.deadline)
 
     @contextmanager
     def temporary(self, name: str) -> Iterator[str]:
@@ -193,12 +199,6 @@ class Context:
                 yield "127.0.0.1", port
         else:
             yield service.address, service.port
-
-
-def scratch_of(host: Host | Target, run_id: str) -> str:
-    """The folder of a run's temporary files on ``host``."""
-    target = host if isinstance(host, Target) else host.target
-    return f"{target.scratch.rstrip('/')}/drillbook-{run_id}"
 
 
 class Action(BaseModel):

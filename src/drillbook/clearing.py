@@ -6,14 +6,14 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from drillbook.action import scratch_of
 from drillbook.departed import lab_gone
 from drillbook.errors import JournalError, PlanError
-from drillbook.host import Target
 from drillbook.intents import intents
 from drillbook.journal import FILE, Event, legible, salvage
+from drillbook.leases import lease_folders
 from drillbook.plan import Plan, checked
 from drillbook.remedy import PAGE, by_hand
+from drillbook.scratch import scratch_of
 
 TITLE = "its journal is damaged: what is left has to be put back by hand"
 
@@ -68,14 +68,11 @@ def _leases(plan: Plan | None, run: str) -> Iterator[str]:
     """What the targets themselves still hold of the run."""
     yield "on each host, as its SSH user: do what it was told to put back by itself, and read the log of that"
     if plan is None:
-        yield f"   lease=SCRATCH/drillbook/leases/{run}   # SCRATCH: `scratch` of the host in the inventory"
+        yield f"   lease=STATE/leases/{run}   # STATE: where leases lie there, see {PAGE}"
     targets = [plan.inventory.target(name) for name in plan.hosts()] if plan else []
     for target in targets:
-        yield f"   on {target.name}: lease={shlex.quote(_lease(target, run))}"
+        looked = " || ".join(f'{{ lease={path}; test -d "$lease"; }}' for path in lease_folders(target, run))
+        yield f"   on {target.name}: {looked}"
     yield '   sh "$lease/watch.sh" "$lease" now; ls "$lease/armed"; cat "$lease/log"'
     for target in targets:
         yield f"   at the very end, on {target.name}: rm -rf {shlex.quote(scratch_of(target, run))}"
-
-
-def _lease(target: Target, run: str) -> str:
-    return f"{target.scratch.rstrip('/')}/drillbook/leases/{run}"

@@ -56,7 +56,11 @@ class Target(BaseModel):
     known_hosts: str = Field(default="", description="Path of a known_hosts file; empty: ~/.ssh/known_hosts.")
     gateway: str = Field(default="", description="Inventory name of the host to jump through.")
     local: bool = Field(default=False, description="This machine itself, without SSH.")
-    scratch: str = Field(default="/var/tmp", pattern=r"^/", description="Folder on the host for a run's temporary files.")
+    scratch: str = Field(default="/var/tmp", pattern=r"^/", description=(
+        "Folder on the host for a run's temporary files and for locks, below `drillbook` in it."))
+    state: str = Field(default="", pattern=r"^(/|$)", description=(
+        "Folder on the host for leases, which outlive a reboot. Empty: `drillbook` in `scratch` where that is named, "
+        "otherwise /var/lib/drillbook of root and ~/.local/state/drillbook of others."))
     manager: ManagerConfig = Field(default_factory=ManagerConfig, description="The service manager.")
     lease: LeaseConfig = Field(default_factory=LeaseConfig, description="How it puts back a fault by itself.")
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from drillbook import remains, restoring, template
 from drillbook.action import find
 from drillbook.departed import lab_gone
-from drillbook.ending import release
+from drillbook.ending import ANSWER_S, release
 from drillbook.errors import DrillbookError, JournalError, PlanError
 from drillbook.findings import Finding, finding
 from drillbook.holding import Hold
@@ -43,6 +45,7 @@ from drillbook.revert import (
     settle,
     uncompared,
 )
+from drillbook.scratch import is_former
 from drillbook.steps import Stage, fault_gone, saved_facts
 from drillbook.stopping import Stop
 from drillbook.vouchers import Vouchers
@@ -180,6 +183,7 @@ class Recovery:
         """Write down that a recovery begins, and take over locks and leases. Raises Locked while the run is alive."""
         stage.journal.append("recovery.started", header, sync=True)
         stage.hold = self._hold(stage, history, header)
+        stage.former = _former(stage, history)
 
     def _hold(self, stage: Stage, history: History, header: dict[str, Any]) -> Hold:
         """The locks and leases of the dead run, taken over. Raises Locked while another run, or this one, is alive."""
@@ -230,8 +234,29 @@ class Recovery:
                 context = stage.context(planned.id, CONTROLLER, Deadline.after(READ_BACK_S))
                 read_back(stage.journal, planned.id, probe, context)
             residue += clean_canary(stage, planned.id, probe)
-        touched = sorted({str(event.host) for event in history.events if event.kind == "step.started"}) if scratch else []
-        return residue + remove_scratch(stage, touched)
+        return residue + remove_scratch(stage, _touched(history) if scratch else [])
+
+
+def _touched(history: History) -> list[str]:
+    """Hosts on which a step began: each may hold temporary files."""
+    return sorted({str(event.host) for event in history.events if event.kind == "step.started"})
+
+
+def _former(stage: Stage, history: History) -> frozenset[str]:
+    """Hosts on which the run has its temporary files where a version before this one had them."""
+    hosts = history.events[0].data["plan"]["inventory"]["hosts"].values()
+    if hosts and all("state" in target for target in hosts):  # this version, or a newer one, made the plan
+        return frozenset()
+    touched = _touched(history)
+    with ThreadPoolExecutor(max_workers=max(1, min(64, len(touched)))) as pool:
+        found = pool.map(partial(_has_former, stage), touched)
+        return frozenset(name for name, has in zip(touched, found, strict=True) if has)
+
+
+def _has_former(stage: Stage, name: str) -> bool:
+    with suppress(DrillbookError, TimeoutError):  # of one that is away nothing can be used
+        return is_former(stage.host(name), stage.run["id"], deadline=Deadline.after(ANSWER_S))
+    return False
 
 
 def _restore(stage: Stage, steps: Sequence[PlannedStep]) -> None:

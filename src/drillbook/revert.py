@@ -8,7 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from functools import partial
 
-from drillbook.action import Effect, Fault, find, scratch_of
+from drillbook import scratch
+from drillbook.action import Effect, Fault, find
 from drillbook.errors import DrillbookError
 from drillbook.host import Deadline
 from drillbook.intents import GONE, NEVER_HAPPENED, UNDONE, Intent, added, intents
@@ -21,6 +22,7 @@ from drillbook.reaching import LOST, patiently
 from drillbook.remedy import by_hand
 from drillbook.restorable import same_service, source_of
 from drillbook.result import Residue
+from drillbook.scratch import scratch_of
 from drillbook.steps import PROOF_S, Stage, fault_gone
 
 UNDO_S = 60.0
@@ -218,9 +220,11 @@ def remove_scratch(stage: Stage, hosts: Sequence[str], reach: Deadline | None = 
 
 
 def _remove_scratch(stage: Stage, reach: Deadline | None, name: str) -> Residue | None:
-    path = scratch_of(stage.plan.inventory.target(name), stage.run["id"])
+    target, run = stage.plan.inventory.target(name), stage.run["id"]
+    path = scratch_of(target, run, former=name in stage.former)
+    argv = ("sh", "-c", scratch.REMOVE, "sh", scratch.root_of(target), run, scratch_of(target, run, former=True))
     try:
-        patiently(lambda: stage.host(name).run(("rm", "-rf", "--", path), deadline=Deadline.after(UNDO_S)).check(), reach)
+        patiently(lambda: stage.host(name).run(argv, deadline=Deadline.after(UNDO_S)).check(), reach)
     except (DrillbookError, TimeoutError) as error:
         return Residue(step="cleanup", host=name, what=f"temporary files in {path}",
                        why=getattr(error, "message", str(error)), by_hand=f"on {name}: rm -rf {shlex.quote(path)}")

@@ -62,6 +62,8 @@ class Stage:
     """Backups found proven before the injection, and the things that restores made of them."""
     vouchers: Vouchers | None = None
     """Keys that sign the manifests of backups; ``None``: none are signed, and none are checked."""
+    former: frozenset[str] = frozenset()
+    """Hosts on which a run that is recovered has its temporary files where a version before this one had them."""
 
     def names(self) -> dict[str, Any]:
         """What expressions see now."""
@@ -84,7 +86,8 @@ class Stage:
                        host_named=named, deadline=deadline, folder=self.folder, note=note, redactor=self.redactor,
                        book=Book(self.plan.diagnosis, self.plan.inventory), proofs=self._proofs(step),
                        spares=self.journal.patient and not breaks, traceparent=self._traceparent(step, host),
-                       hosts=self.plan.inventory.hosts, vouchers=self.vouchers)
+                       hosts=self.plan.inventory.hosts, vouchers=self.vouchers,
+                       former=self.former)
 
     def _proofs(self, step: str) -> frozenset[str]:
         """Actions that proved the backups from which this fault is restored; before the gate, those that are sure to run."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from drillbook.action import Context
 from drillbook.host import Deadline, ManagerConfig, Target
 from drillbook.hosts.local import LocalHost
+from tests.skeleton import left_in
 
 TOOLS = """awk cat chmod cmp cp cut dd df du env fallocate getconf grep head id kill ln ls mkdir mv nc nproc perl printf
 prlimit python3 rm sed setsid sh sha256sum sleep socat sort stat sync tail test timeout touch tr wc"""
@@ -82,7 +83,7 @@ class Ground:
         self.nothing_left()
 
     def nothing_left(self):
-        assert list(self.scratch.iterdir()) == []
+        assert left_in(self.scratch) == []
         assert marked(self.run) == []
 
     def start(self, *argv, **options):

@@ -225,8 +225,8 @@ def test_a_restore_that_loses_permissions_fails(place, tree, monkeypatch):
     wrapper = place.folder / f"wrapped-{tree.parent.name[:20]}"
     wrapper.mkdir()
     real = shutil.which("tar")
-    (wrapper / "tar").write_text(f'#!/bin/sh\n{real} "$@" || exit\nfor one; do case $one in --directory=*) '
-                                 'case " $* " in *" --extract "*) chmod 0600 "${one#*=}/data/plain";; esac;; esac; done\n')
+    (wrapper / "tar").write_text(f'#!/bin/sh\n{real} "$@" || exit\n'
+                                 'case " $* " in *" --extract "*) chmod 0600 ./data/plain;; esac\n')
     (wrapper / "tar").chmod(0o755)
     monkeypatch.setenv("PATH", f"{wrapper}:{os.environ['PATH']}")
     with pytest.raises(StepFailed) as failure:

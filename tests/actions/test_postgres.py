@@ -21,6 +21,7 @@ from drillbook.values import Secret
 from tests.needs import need
 from tests.postgresql import fixtures
 from tests.postgresql.site import ADMIN_PASSWORD, BUCKET, USER_PASSWORD, secret
+from tests.skeleton import left_in
 
 place, primary, backup, restored, target = (
     fixtures.place, fixtures.primary, fixtures.backup, fixtures.restored, fixtures.target)
@@ -31,7 +32,7 @@ def codes(failure):
 
 
 def leftovers(place):
-    return [str(path) for path in Path(place.host.target.scratch).glob("*/*")]
+    return left_in(place.host.target.scratch)
 
 
 # --- the whole way ---------------------------------------------------------------------------------------------------

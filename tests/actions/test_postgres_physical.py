@@ -150,7 +150,7 @@ def test_everything_up_to_the_last_commit_before_a_crash_comes_back(place, prima
     assert primary.sql("SHOW restore_command") == [("",)]
     assert primary.sql("SELECT pg_is_in_recovery()") == [(False,)]
     assert processes(place) == []
-    assert list(Path(place.host.target.scratch).glob("*/*.passfile")) == []
+    assert list(Path(place.host.target.scratch).rglob("*.passfile")) == []
 
     assert place.run("postgres.stream_wal", service="primary", ctx=ctx)["folder"] == streamed["folder"]
     write(primary, 2)

@@ -12,7 +12,7 @@ from drillbook.actions.process.faults import Kill, Limit, Pause, Resume
 from drillbook.errors import NotReady, StepFailed
 from drillbook.host import ManagerConfig
 from drillbook.hostfaults import target
-from drillbook.hostfaults.state import state_folder
+from drillbook.hostfaults.state import made_state_folder
 from drillbook.services import Process
 from tests.actions.ground import Ground, free_port, path_without, state
 from tests.needs import need
@@ -132,7 +132,7 @@ def test_the_undo_touches_only_the_process_that_was_paused(ground, served):
     ctx, other = ground.ctx(), ground.start("sleep", "60")
     other.send_signal(signal.SIGSTOP)
     ground.until(lambda: state(other.pid) == "T")
-    folder = Path(state_folder(ctx))
+    folder = Path(made_state_folder(ctx))
     folder.mkdir()
     (folder / "process").write_text(f"{other.pid} 12345 \n")
     ground.undo(Pause(port=served.port).undo(ctx))
@@ -147,7 +147,7 @@ def test_an_injection_that_broke_off(ground, served):
     for action in (Pause(port=served.port), Limit(port=served.port, open_files=8, start=served.start),
                    Kill(port=served.port, start=served.start)):
         for line in (None, f"{served.pid} {start} nofile=1024\n" if isinstance(action, Limit) else f"{served.pid} {start} \n"):
-            folder = Path(state_folder(ctx))
+            folder = Path(made_state_folder(ctx))
             folder.mkdir()
             if line:
                 (folder / "process").write_text(line)

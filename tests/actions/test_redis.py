@@ -524,7 +524,7 @@ def test_a_save_that_fails_leaves_nothing(place, cache, saved):
     with pytest.raises(StepFailed, match="already"):
         cache.run("redis.save", to=f"s3://{BUCKET}/cache")
     ctx = cache.context()
-    thread = when_there(lambda: list((cache.folder / "scratch").glob("*/save-*/files/dump.rdb")), ctx.deadline.cancel.set)
+    thread = when_there(lambda: list((cache.folder / "scratch").glob("drillbook/runs/*/save-*/files/dump.rdb")), ctx.deadline.cancel.set)
     with pytest.raises((Cancelled, HostError)):
         cache.run("redis.save", ctx=ctx, to=f"s3://{BUCKET}/stopped")
     thread.join()

@@ -75,7 +75,7 @@ def test_it_ends_by_itself_when_nobody_comes(ground):
 def test_it_ends_by_itself_when_its_folder_is_gone(ground):
     ctx = ground.ctx()
     CPU.inject(ctx)
-    (ground.scratch / Helper(ctx).folder.rpartition("/")[2]).rename(ground.root / "aside")
+    Path(Helper(ctx).folder).rename(ground.root / "aside")
     ground.until(lambda: not marked(ground.run))
 
 

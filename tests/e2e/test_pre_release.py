@@ -26,7 +26,7 @@ def nothing_left(bench):
     states = {(one.host, one.name): one.up for one in control.status(bench.lab).components}
     assert not states["db-2", "postgresql"]
     assert not states["db-2", "spare-api"]
-    assert not list((bench.lab / "db-2" / "tmp").glob("drillbook-*"))
+    assert not list((bench.lab / "db-2" / "tmp").glob("drillbook/runs/*"))
 
 
 def test_the_newest_backup_is_restored_served_and_removed(bench):

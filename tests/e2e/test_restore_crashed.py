@@ -153,7 +153,7 @@ def test_the_log_that_was_received_is_kept_until_the_cluster_is_recovered(bench)
         over.set()
         killing.join()
     assert view.result.exit == 5, view.result.reason
-    scratch = Path(bench.inventory.hosts["db-1"].scratch) / f"drillbook-{folder.name}"
+    scratch = Path(bench.inventory.hosts["db-1"].scratch) / "drillbook" / "runs" / folder.name
     assert list(scratch.glob("wal-*/*")), "the log that was received"
     assert bench.recover(folder) == []
     assert judged(folder).result.residue == ()

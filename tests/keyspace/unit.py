@@ -22,6 +22,7 @@ from drillbook.hosts.local import LocalHost
 from drillbook.services import S3, Redis
 from tests.needs import need
 from tests.postgresql.site import free_ports, secret
+from tests.skeleton import left_in
 
 PASSWORD = "open-sesame-word"
 
@@ -99,7 +100,7 @@ class Unit:
 
     def strays(self) -> list[str]:
         """What a drill left on the host: files, and servers other than the unit's."""
-        left = [str(path) for path in (self.folder / "scratch").glob("*/*")]
+        left = left_in(self.folder / "scratch")
         left += [str(path) for path in self.data.glob("drillbook-*")]
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):

@@ -337,7 +337,7 @@ def test_an_ordinary_user_can_keep_a_lease(nobodys):
 
     root, undone = f"{nobodys}/drillbook", Path(nobodys, "undone")
     assert as_nobody("lease_arm", root, "r", "1", "auto", "none", "system", source("watch.sh"), "1", "x",
-                     f"touch {undone}") == "armed\n"
+                     f"touch {undone}") == f"armed {root}/leases/r\n"
     until(undone.exists, "the target reverted")
     assert "undo 1 done" in as_nobody("lease_end", root, "r", "30", "system")
     assert names(nobodys) == ["undone"]

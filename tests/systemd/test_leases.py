@@ -4,7 +4,7 @@ import pytest
 
 from drillbook.errors import NotReady
 from drillbook.host import Deadline, LeaseConfig, ManagerConfig
-from drillbook.leases import Lease
+from drillbook.leases import Lease, Lock, Owner
 from tests.systemd.conftest import PATIENCE, Unit, until
 
 SHORT, LONG = 10, 3600
@@ -125,9 +125,17 @@ def test_a_watcher_without_a_unit_outlives_its_session_where_logind_lets_it(mach
 
 
 def test_a_folder_of_another_user_is_told(machine):
-    one = Lease(machine.host("root", scratch="/var/tmp"), "run-1", LONG)
-    one.arm(1, "x", [["true"]], deadline=soon())
+    """The lock of the first keeps the second away; leases lie in a folder of each user's own."""
+    hosts = {user: machine.host(user, scratch="/var/tmp") for user in ("root", "ops")}
+    lock, leases = Lock(hosts["root"], "host", LONG), {user: Lease(host, f"run-{user}", LONG) for user, host in hosts.items()}
+    token = lock.take(Owner(run="run-1"), deadline=soon()).token
     with pytest.raises(NotReady, match="/var/tmp/drillbook cannot be entered"):
-        Lease(machine.host("ops", scratch="/var/tmp"), "run-2", LONG).arm(1, "x", [["true"]], deadline=soon())
-    one.end(deadline=soon())
+        Lock(hosts["ops"], "host", LONG).take(Owner(run="run-2"), deadline=soon())
+    for lease in leases.values():
+        lease.arm(1, "x", [["true"]], deadline=soon())
+    assert [lease.folder for lease in leases.values()] == [
+        "/var/lib/drillbook/leases/run-root", "/home/ops/.local/state/drillbook/leases/run-ops"]
+    for lease in leases.values():
+        lease.end(deadline=soon())
+    lock.release(token, deadline=soon())
     assert machine.left() == ""

@@ -121,9 +121,9 @@ def archived(ctx: Context, manifest: Manifest, digest: str | None) -> Identity:
     return found.saved(digest or hashlib.sha256(manifest.encoded()).hexdigest())
 
 
-def survey(ctx: Context, path: str) -> Found:
+def survey(ctx: Context, path: str, prefix: tuple[str, ...] = ()) -> Found:
     """Look at ``path`` on the step's host. Raises CouldNotVerify when some of it cannot be read."""
-    answer = programs.call(ctx, "tree.py", path, own_mark(ctx))
+    answer = programs.call(ctx, "tree.py", path, own_mark(ctx), prefix=prefix)
     if answer["problems"]:
         raise CouldNotVerify(f"{ctx.host.name}: {len(answer['problems'])} entries of {path} cannot be read: "
                              + "; ".join(answer["problems"][:3]), hint="run as a user that may read all of it")
@@ -149,10 +149,12 @@ def pack(ctx: Context, path: str, archive: str) -> None:
             env={"LC_ALL": "C"}).check()
 
 
-def unpack(ctx: Context, archive: str, folder: str) -> None:
-    """Extract an archive on the host into ``folder``. Raises CommandFailed."""
-    ctx.run("tar", "--extract", "--gzip", "--same-permissions", "--same-owner", *_KEPT, "--delay-directory-restore",
-            f"--file={archive}", f"--directory={folder}", env={"LC_ALL": "C"}).check()
+def unpack(ctx: Context, archive: str, prefix: tuple[str, ...]) -> None:
+    """Extract an archive on the host into the folder of ``programs.inside``. Raises StepFailed, HostError."""
+    output = ctx.run(*prefix, "tar", "--extract", "--gzip", "--same-permissions", "--same-owner", *_KEPT,
+                     "--delay-directory-restore", f"--file={archive}", env={"LC_ALL": "C"})
+    programs.refuse(ctx, output)
+    output.check()
 
 
 def folder_of(text: str) -> Reference:

@@ -20,6 +20,7 @@ from drillbook.findings import finding
 from drillbook.host import printable
 from drillbook.hostfaults.state import REST, SEEN
 from drillbook.hostfaults.target import Found, as_root
+from drillbook.scratch import root_of
 
 PATIENCE = 60
 """Seconds within which the process must allocate something, so that the debugger can begin."""
@@ -139,6 +140,14 @@ _WHY = {
 }
 
 
+def _open_folder(ctx: Context) -> str:
+    """Beginning of the name of the folder that the process writes into, whose user may not enter the run's own.
+
+    It is made by exclusive creation, in `scratch` itself.
+    """
+    return f"{root_of(ctx.host)}-{ctx.run_id}.{ctx.step}.allocations"
+
+
 def watch(ctx: Context, found: Found, program: str, seconds: int) -> str:
     """What ``program`` saw in ``seconds``, as the JSON that ``allocations.of_memray`` reads.
 
@@ -146,7 +155,7 @@ def watch(ctx: Context, found: Found, program: str, seconds: int) -> str:
     """
     sink = io.BytesIO()
     output = ctx.run(*as_root(ctx), "sh", "-c", _WATCH, "sh", str(found.pid), str(found.start), str(seconds),
-                     f"{ctx.scratch}.{ctx.step}.allocations", program, str(PATIENCE), str(LATE), str(LARGEST_CAPTURE),
+                     _open_folder(ctx), program, str(PATIENCE), str(LATE), str(LARGEST_CAPTURE),
                      str(MOST_BYTES), _GUARD, _READ, str(MOST_STACKS), str(MOST_FRAMES), sink=sink)
     said = output.stderr.decode("utf-8", "replace")
     word = re.search(r"^drillbook: (\w+)$", said, re.MULTILINE)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from drillbook.action import Context, Undo
 from drillbook.errors import NotReady, StepFailed
 from drillbook.host import printable
-from drillbook.hostfaults.state import REST, SEEN, state_folder
+from drillbook.hostfaults.state import REST, SEEN, made_state_folder, state_folder
 from drillbook.hostfaults.target import need
 
 VARIABLE = "DRILLBOOK_FAULT"
@@ -37,7 +37,6 @@ test -f "$1/pid" && noted=$(cat -- "$1/pid")
 _LAUNCH = _PIDS + """
 folder=$1 mark=$2 seconds=$3 body=$4
 umask 077
-mkdir -p -- "${folder%/*}" || exit 6
 mkdir -- "$folder" || exit 5
 cat > "$folder/private" || exit 6
 shift 4
@@ -105,7 +104,7 @@ class Helper:
 
     def start(self, body: str, seconds: float, *argv: str, private: bytes = b"") -> None:
         """Start ``body`` and wait until it is up; ``private`` is what it finds in its folder. Raises StepFailed."""
-        words = (self.folder, self.mark, str(max(1, round(seconds))), PRELUDE + body, *argv)
+        words = (made_state_folder(self.ctx), self.mark, str(max(1, round(seconds))), PRELUDE + body, *argv)
         output = self.ctx.run("sh", "-c", _LAUNCH, "sh", *words, stdin=private)
         why = {5: "this step's fault is there already", 6: "its folder cannot be made in the scratch folder",
                7: "the helper ended at once", 8: "the helper is not up after 20 s"}.get(output.exit or 0)

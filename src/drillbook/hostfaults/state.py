@@ -27,3 +27,9 @@ def state_folder(ctx: Context) -> str:
     The runner clears the scratch at the end of a run, also when an undo failed; what the next try needs must survive that.
     """
     return f"{ctx.scratch}.{ctx.step}"
+
+
+def made_state_folder(ctx: Context) -> str:
+    """The same, with all made that it lies in, so that nobody else can reach into it. Raises NotReady, HostError."""
+    ctx.make_scratch()
+    return state_folder(ctx)

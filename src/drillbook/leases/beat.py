@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from drillbook.host import Deadline, Host
-from drillbook.leases.script import call, folder_name, plain_name, root_of, run_id_of
+from drillbook.leases.script import call, folder_name, plain_name, run_id_of, state_of
+from drillbook.scratch import root_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ def beat(host: Host, locks: Mapping[str, int], lease: str | None, *, deadline: D
     """Renew ``locks`` (name and token) and the lease of the run ``lease`` in one command. Raises HostError."""
     names = [word for name, token in locks.items() for word in (folder_name(name), str(token))]
     run_id = run_id_of(lease) if lease else ""
-    lines = call(host, "beat_all", root_of(host), run_id, *names, deadline=deadline).text.split("\n")
+    lines = call(host, "beat_all", root_of(host), state_of(host), run_id, *names, deadline=deadline).text.split("\n")
     stop = next((line.removeprefix("stop ") for line in lines if line.startswith("stop ")), "")
     fenced = tuple(plain_name(line.removeprefix("fenced ")) for line in lines if line.startswith("fenced "))
     return Beat(stop=stop, fenced=fenced, lapsed="lapsed" in lines)
@@ -41,6 +42,6 @@ def beat(host: Host, locks: Mapping[str, int], lease: str | None, *, deadline: D
 
 def listed(host: Host, *, deadline: Deadline) -> Listed:
     """The names of all locks and the run ids of all leases on ``host``. Raises HostError."""
-    lines = call(host, "lock_list", root_of(host), deadline=deadline).text.split("\n")
+    lines = call(host, "lock_list", root_of(host), state_of(host), deadline=deadline).text.split("\n")
     return Listed(locks=tuple(plain_name(line[5:]) for line in lines if line.startswith("lock ")),
                   leases=tuple(line[6:] for line in lines if line.startswith("lease ")))

@@ -7,13 +7,6 @@ umask 077
 boot_file=${DRILLBOOK_BOOT_ID:-/proc/sys/kernel/random/boot_id}
 uptime_file=${DRILLBOOK_UPTIME:-/proc/uptime}
 
-fail() { # STATUS WORD... ; 90 a tool is missing, 91 the folder is not ours, 92 cannot write, 93 not in time
-  status=$1
-  shift
-  printf 'drillbook: %s\n' "$*" >&2
-  exit "$status"
-}
-
 now() { # sets up (whole seconds) and boot
   { read -r up _ < "$uptime_file" && read -r boot < "$boot_file"; } 2>/dev/null ||
     fail 90 "cannot read $uptime_file and $boot_file"
@@ -30,8 +23,8 @@ enter() { # ROOT [make] ; goes there and locks it; status 1 when it is not there
   command -v flock >/dev/null || fail 90 "flock is missing (package util-linux, or busybox)"
   while :; do
     if [ "${2:-}" = make ] && ! [ -d "$root" ]; then
-      mkdir -p -- "${root%/*}" 2>/dev/null
-      mkdir -- "$root" 2>/dev/null || [ -d "$root" ] || fail 92 "cannot make $root"
+      make "$root"
+      [ -d "$root" ] || fail 92 "cannot make $root"
     fi
     if ! cd -- "$root" 2>/dev/null; then
       if [ -e "$root" ]; then # or it was made just now
@@ -46,12 +39,23 @@ enter() { # ROOT [make] ; goes there and locks it; status 1 when it is not there
     # Somebody may have removed the folder, as its last user, while this waited.
     ! [ . -ef "$root" ] || break
   done
-  case $(ls -ld .) in drwx------*) ;; *) fail 91 "$root is open to others" ;; esac
-  { [ -O . ] && ! [ -h "$root" ]; } || fail 91 "$root belongs to somebody else"
+  ours "$root"
+}
+
+# What lies in /var/tmp for long is removed, and then anybody may make it: leases are where that does not happen.
+at_state() { # ROOT STATE RUN ; sets state: the folder that the lease of RUN is in, or belongs into
+  state=$2
+  if [ -z "$state" ]; then
+    if [ "$(id -u)" = 0 ]; then state=/var/lib/drillbook; else
+      case ${HOME:-} in /?*) ;; *) fail 90 "no lease can be kept: this user has no home folder" ;; esac
+      state=$HOME/.local/state/drillbook
+    fi
+  fi
+  if [ -n "$3" ] && [ -d "$1/leases/$3" ]; then state=$1; fi # of a version before this one
 }
 
 leave() { # removes what is empty; the kernel lock ends with this process
-  cd -- "$root" && rmdir locks leases 2>/dev/null
+  cd -- "$root" && rmdir locks leases runs 2>/dev/null
   cd / && rmdir -- "$root" 2>/dev/null
   return 0
 }

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from drillbook.errors import Lapsed
-from drillbook.host import Deadline, Host, LeaseConfig
-from drillbook.leases.script import call, one_line, root_of, run_id_of, source
+from drillbook.host import Deadline, Host, LeaseConfig, Output
+from drillbook.leases.script import call, one_line, run_id_of, source, state_of
+from drillbook.scratch import root_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,13 @@ class Lease:
         self._config = config or host.target.lease
         manager = host.target.manager
         self._manager = "user" if manager.user else "sudo" if manager.sudo else "system"
-        self._root = root_of(host)
+        self._root, self._state = root_of(host), state_of(host)
+        self._armed_in = ""
 
     @property
     def folder(self) -> str:
-        """The lease's folder on the target."""
-        return f"{self._root}/leases/{self.run_id}"
+        """The lease's folder on the target; where the target chose it, known once something is armed."""
+        return self._armed_in or f"{self._state or self._root}/leases/{self.run_id}"
 
     def ready(self, *, deadline: Deadline) -> tuple[str, str]:
         """How the lease would be kept: ("systemd" or "watcher", "systemd", "cron" or "none" for a reboot).
@@ -67,8 +69,7 @@ class Lease:
         Changes nothing. Raises NotReady when the host cannot keep a lease, or cannot revert at boot and the inventory does
         not accept that; HostError.
         """
-        output = call(self.host, "lease_ready", self._config.kind, self._config.boot, self._manager, deadline=deadline)
-        kind, boot = output.text.split()
+        kind, boot = self._call("ready", self._config.kind, self._config.boot, self._manager, deadline=deadline).split()
         return kind, boot
 
     def arm(self, seq: int, what: str, commands: Sequence[Sequence[str]], *, deadline: Deadline) -> None:
@@ -82,12 +83,14 @@ class Lease:
         lines = [shlex.join(argv) for argv in commands]
         words = (str(self._lease), self._config.kind, self._config.boot, self._manager, source("watch.sh"), str(seq),
                  one_line(what), *lines)
-        if self._call("arm", *words, deadline=deadline).strip() != "armed":
+        said, _, folder = self._call("arm", *words, deadline=deadline).partition(" ")
+        if said != "armed":
             raise self._lapsed()
+        self._armed_in = folder
 
     def renew(self, *, deadline: Deadline) -> None:
         """Keep the target from reverting for another lease. Raises Lapsed when it has begun to; HostError."""
-        if "lapsed" in call(self.host, "beat_all", self._root, self.run_id, deadline=deadline).text.split("\n"):
+        if "lapsed" in call(self.host, "beat_all", self._root, self._state, self.run_id, deadline=deadline).text.split("\n"):
             raise self._lapsed()
 
     def disarm(self, seq: int, *, deadline: Deadline) -> None:
@@ -96,7 +99,7 @@ class Lease:
 
     def revert(self, *, deadline: Deadline) -> LeaseState | None:
         """Let the target carry out now all that is armed, and wait for it; its state afterwards. Raises HostError."""
-        call(self.host, "lease_revert", self._root, self.run_id, deadline=deadline)
+        self._call("revert", deadline=deadline)
         return self.state(deadline=deadline)
 
     def end(self, *, deadline: Deadline) -> bytes:
@@ -106,16 +109,20 @@ class Lease:
         Raises HostError, also when the target does not come to an end with reverting.
         """
         seconds = max(1, int(deadline.remaining()) - 2)
-        return call(self.host, "lease_end", self._root, self.run_id, str(seconds), self._manager, deadline=deadline).stdout
+        return self._output("end", str(seconds), self._manager, deadline=deadline).stdout
 
     def state(self, *, deadline: Deadline) -> LeaseState | None:
         """What the target holds; None when there is no lease of this run. Raises HostError."""
-        output = call(self.host, "lease_state", self._root, self.run_id, deadline=deadline)
+        output = self._output("state", deadline=deadline)
         head, found, log = output.stdout.partition(b"\nlog\n")
         return _state(self.run_id, head.decode("utf-8", "replace"), log) if found else None
 
     def _call(self, function: str, *words: str, deadline: Deadline) -> str:
-        return call(self.host, f"lease_{function}", self._root, self.run_id, *words, deadline=deadline).text
+        return self._output(function, *words, deadline=deadline).text
+
+    def _output(self, function: str, *words: str, deadline: Deadline) -> Output:
+        return call(self.host, "leased", f"lease_{function}", self._root, self._state, self.run_id, *words,
+                    deadline=deadline)
 
     def _lapsed(self) -> Lapsed:
         return Lapsed(f"{self.host.name}: the lease of run {self.run_id} was not renewed in time, or the host was started "

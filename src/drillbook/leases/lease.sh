@@ -4,6 +4,13 @@
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
+leased() { # FUNCTION ROOT STATE RUN WORD... ; the function with the folder that the lease is in, or belongs into
+  function=$1 its_run=$4
+  at_state "$2" "$3" "$its_run"
+  shift 4
+  "$function" "$state" "$its_run" "$@"
+}
+
 resolve() { # KIND BOOT MANAGER ; sets kind, hook and ctl, or says why not; MANAGER is "system", "sudo" or "user"
   kind=$1 hook=$2 ctl= run_unit= may=
   if [ -d "${DRILLBOOK_SYSTEMD:-/run/systemd/system}" ] && has systemd-run && has systemctl; then
@@ -74,10 +81,13 @@ cron_lines() { # the crontab as it is; status 1 when it cannot be read
   case $said in *"no crontab"* | *"can't open"*"No such file"*) return 0 ;; *) return 1 ;; esac
 }
 
+# What a hook runs lies in a folder that only its user can have made: whoever finds the name free makes another one.
+at_boot='cd -P -- "$1" && test -O . && test -O watch.sh && ls -ld . | grep -q ^drwx------ && exec /bin/sh ./watch.sh "$1" boot'
+
 hook_set() { # RUN FOLDER
   case $hook in
     cron)
-      line="@reboot /bin/sh $(quote "$2/watch.sh") $(quote "$2") boot # drillbook-$1"
+      line="@reboot /bin/sh -c $(quote "$at_boot") sh $(quote "$2") # drillbook-$1"
       line=$(printf '%s\n' "$line" | sed 's/%/\\%/g')
       theirs=$(cron_lines && echo .) || fail 92 "cannot read the crontab"
       theirs=$(printf '%s' "${theirs%.}" | cron_others "$1"; echo .)
@@ -106,7 +116,8 @@ sudo_if() { case $ctl in sudo*) sudo -n "$@" ;; *) "$@" ;; esac; }
 unit_text() { # FOLDER
   escaped=$(printf '%s' "$1" | sed 's/[\\"]/\\&/g; s/%/%%/g; s/\$/$$/g')
   printf '[Unit]\nDescription=Reverts what a Drillbook drill left behind\nAfter=local-fs.target network.target\n\n'
-  printf '[Service]\nType=simple\nKillMode=process\nExecStart=/bin/sh "%s/watch.sh" "%s" boot\n' "$escaped" "$escaped"
+  printf "[Service]\nType=simple\nKillMode=process\nExecStart=/bin/sh -c '%s' sh \"%s\"\n" \
+    "$(printf '%s' "$at_boot" | sed 's/\$/$$/g')" "$escaped"
   case $ctl in
     *--user*) printf '\n[Install]\nWantedBy=default.target\n' ;;
     *) printf 'User=%s\n\n[Install]\nWantedBy=multi-user.target\n' "$(id -un)" ;;
@@ -185,10 +196,14 @@ relaunch() { # in the lease's folder, as its place says
   launch "${PWD##*/}"
 }
 
-lease_ready() { # KIND BOOT MANAGER
+lease_ready() { # ROOT RUN KIND BOOT MANAGER
   has flock || fail 90 "flock is missing (package util-linux, or busybox)"
   now
-  resolve "$1" "$2" "$3"
+  at=$1
+  while ! [ -d "$at" ] && [ -n "$at" ]; do at=${at%/*}; done
+  { [ -w "${at:-/}" ] && [ -x "${at:-/}" ]; } || fail 90 "no lease can be kept in $1: this user may not write in ${at:-/}"
+  [ "$at" != "$1" ] || (cd -- "$1" && ours "$1") || exit $?
+  resolve "$3" "$4" "$5"
   echo "$kind $hook"
 }
 
@@ -222,7 +237,7 @@ lease_arm() { # ROOT RUN LEASE KIND BOOT MANAGER WATCH SEQ WHAT LINE...
   beat 1<> beat
   alive || relaunch
   # The watcher may have begun to revert just before the beat.
-  [ -e claim.open ] && echo armed || echo lapsed
+  [ -e claim.open ] && echo "armed $PWD" || echo lapsed
 }
 
 lease_write() { # SEQ WHAT, then all the words of lease_arm

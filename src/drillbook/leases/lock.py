@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from drillbook.errors import CouldNotVerify, Fenced, Locked
 from drillbook.host import Deadline, Host, Output
-from drillbook.leases.script import call, folder_name, one_line, root_of, run_id_of
+from drillbook.leases.script import call, folder_name, one_line, run_id_of, state_of
+from drillbook.scratch import root_of
 
 FENCED = 97
 """Exit status of a fenced command that did not start."""
@@ -125,7 +126,8 @@ class Lock:
 
         Raises Fenced when it belongs to somebody newer or is gone; HostError.
         """
-        lines = call(self.host, "beat_all", self._root, "", self._folder, str(token), deadline=deadline).text.split("\n")
+        words = (self._root, state_of(self.host), "", self._folder, str(token))
+        lines = call(self.host, "beat_all", *words, deadline=deadline).text.split("\n")
         if f"fenced {self._folder}" in lines:
             raise Fenced(f"{self.host.name}: the lock on {self.title} is not ours any more: it was not renewed in time and "
                          "somebody else took it over", hint="look with `invoke drill.list` who runs there now")

@@ -101,31 +101,36 @@ lock_state() { # ROOT NAME
   if [ -n "$top" ] && look "$top"; then show "$top"; fi
 }
 
-lock_list() { # ROOT ; lines "lock NAME", "lease RUN"
-  enter "$1" || return 0
-  for entry in locks/* leases/*; do
-    if [ -d "$entry" ]; then
-      case $entry in locks/*) echo "lock ${entry#locks/}" ;; *) echo "lease ${entry#leases/}" ;; esac
-    fi
+lock_list() { # ROOT STATE ; lines "lock NAME", "lease RUN"
+  at_state "$1" "$2" ''
+  for folder in "$1" "$state"; do
+    enter "$folder" || continue
+    for entry in locks/* leases/*; do
+      if [ -d "$entry" ]; then
+        case $entry in locks/*) echo "lock ${entry#locks/}" ;; *) echo "lease ${entry#leases/}" ;; esac
+      fi
+    done
+    [ "$state" != "$1" ] || return 0
   done
 }
 
-beat_all() { # ROOT RUN [NAME TOKEN]... ; RUN empty: no lease
-  enter "$1" || {
-    [ -z "$2" ] || echo lapsed
-    shift 2
-    while [ $# -gt 0 ]; do
-      echo "fenced $1"
-      shift 2
-    done
-    return
-  }
-  now
-  its_run=$2
-  shift 2
+beat_all() { # ROOT STATE RUN [NAME TOKEN]... ; RUN empty: no lease
+  its_root=$1 its_state=$2 its_run=$3 there=
+  shift 3
+  if [ $# -gt 0 ] && enter "$its_root"; then
+    there=yes
+    now
+  fi
   while [ $# -gt 0 ]; do
-    lock_beat "$1" "$2"
+    if [ -n "$there" ]; then lock_beat "$1" "$2"; else echo "fenced $1"; fi
     shift 2
   done
-  [ -z "$its_run" ] || lease_beat "$its_run"
+  [ -n "$its_run" ] || return 0
+  at_state "$its_root" "$its_state" "$its_run"
+  if ! enter "$state"; then
+    echo lapsed
+    return 0
+  fi
+  now
+  lease_beat "$its_run"
 }

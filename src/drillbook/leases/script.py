@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import functools
+import shlex
 import urllib.parse
 from importlib.resources import files
 from typing import NoReturn
 
 from drillbook.errors import CommandFailed, NotReady
-from drillbook.host import Deadline, Host, Output, printable
+from drillbook.host import Deadline, Host, Output, Target, printable
+from drillbook.scratch import refuse, root_of, shell
 
-MISSING, FOREIGN, UNWRITABLE, LATE = 90, 91, 92, 93
-"""What the scripts end with, beside a message: a tool is missing, the folder is not ours, cannot write, not in time."""
+MISSING, LATE = 90, 93
+"""What the scripts end with, beside a message and what ``scratch`` knows: a tool is missing, not in time."""
 
+SHARED = "/var/tmp"
+"""The default `scratch`: what lies there for long is removed, and then anybody may make it."""
+NO_STATE = "name a folder that this user may write as `state` of the host in the inventory"
 NO_BOOT = ("let this user have a crontab (with cron running) or lingering, or write `lease: {boot: none}` at the host in "
            "the inventory to accept that a reboot of it leaves a fault there until `invoke drill.recover`")
 
@@ -26,12 +31,22 @@ def source(name: str) -> str:
 
 @functools.cache
 def _program(*names: str) -> str:
-    return "".join(source(name) for name in names) + '"$@"\n'
+    return shell() + "".join(source(name) for name in names) + '"$@"\n'
 
 
-def root_of(host: Host) -> str:
-    """The folder on ``host`` that holds what outlives a run."""
-    return f"{host.target.scratch.rstrip('/')}/drillbook"
+def state_of(host: Host | Target) -> str:
+    """The folder on ``host`` that leases lie in; empty: the target knows, by its user."""
+    target = host if isinstance(host, Target) else host.target
+    if target.state:
+        return target.state.rstrip("/")
+    return "" if target.scratch.rstrip("/") == SHARED else root_of(target)
+
+
+def lease_folders(target: Target, run_id: str) -> list[str]:
+    """Where the lease of a run lies, as words of a shell: also where versions before this one had it."""
+    state, run = state_of(target), shlex.quote(run_id)
+    places = [shlex.quote(state)] if state else ["/var/lib/drillbook", "~/.local/state/drillbook"]
+    return list(dict.fromkeys(f"{place}/leases/{run}" for place in (*places, shlex.quote(root_of(target)))))
 
 
 def folder_name(name: str) -> str:
@@ -65,21 +80,20 @@ def call(host: Host, function: str, *words: str, deadline: Deadline) -> Output:
     Raises NotReady when the host cannot hold locks and leases, CommandFailed when it could not this time, and what
     ``Host.run`` raises.
     """
-    parts = ("ground.sh", "lock.sh", "lease.sh") if function == "beat_all" else (
+    parts = ("ground.sh", "lock.sh", "lease.sh") if function in ("beat_all", "lock_list") else (
         "ground.sh", "lock.sh" if function.startswith("lock_") else "lease.sh")
     output = host.run(("sh", "-c", _program(*parts), "drillbook", function, *words), deadline=deadline)
     if not output.ok:
-        _refused(host, function, output)
+        _refused(host, words[0] if function == "leased" else function, output)
     return output
 
 
 def _refused(host: Host, function: str, output: Output) -> NoReturn:
     """Raise what the exit status of a script means."""
     said = printable(output.stderr).strip().removeprefix("drillbook: ") or f"status {output.exit}"
-    hints = {MISSING: NO_BOOT if "at boot" in said else "install what is missing, or change `lease` in the inventory",
-             FOREIGN: "somebody else may be drilling there: ask them; drills that share services share one user there, and "
-                      "one `scratch` folder in the inventory"}
-    if output.exit in hints:
-        raise NotReady(f"{host.name}: {said}", hint=hints[output.exit])
+    if output.exit == MISSING:
+        raise NotReady(f"{host.name}: {said}", hint=NO_STATE if "no lease" in said else NO_BOOT if "at boot" in said else (
+            "install what is missing, or change `lease` in the inventory"))
+    refuse(host, output)
     raise CommandFailed(f"{host.name}: {function.replace('_', ' ')}: {said}", host=host.name, argv=("sh", function),
                         exit_status=output.exit, tail=said)

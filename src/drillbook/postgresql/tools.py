@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from drillbook.action import Context, scratch_of
+from drillbook import scratch
+from drillbook.action import Context
 from drillbook.errors import CouldNotVerify, DrillbookError, NotReady
 from drillbook.host import Deadline, Host, Output
 from drillbook.postgresql.connection import conninfo
@@ -18,22 +19,23 @@ from drillbook.services import Postgres
 
 _FREE = 'd=$1; while test ! -d "$d"; do d=$(dirname -- "$d"); done; df -Pk -- "$d"'
 _PRIVATE = 'umask 077; exec "$@"'
-# The first line of the input is the passfile. It is there only while the program runs, in a folder of its user alone,
-# which is made anew when another program that ended just then took it along.
+# ROOT REST FILE PROGRAM...: the first line of the input is the passfile. It is there only while the program runs, in a
+# folder of its user alone, which is made anew when another program that ended just then took it along.
 _WITH_PASSFILE = """
 umask 077
-folder=$1 PGPASSFILE=$2
-shift 2
+root=$1 rest=$2 PGPASSFILE=$3
+shift 3
 IFS= read -r line || exit 126
-trap 'rm -f -- "$PGPASSFILE"; rmdir -- "$folder" 2>/dev/null' EXIT
+trap 'rm -f -- "$PGPASSFILE"; empty "$root" "$rest"' EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 written=
 for attempt in 1 2 3 4 5 6 7 8 9; do
-  mkdir -p -- "$folder" && { printf '%s\\n' "$line" > "$PGPASSFILE"; } 2>/dev/null && written=yes && break
+  (own "$root" "$rest") || exit $?
+  { printf '%s\\n' "$line" > "$PGPASSFILE"; } 2>/dev/null && written=yes && break
 done
-test "$written" || { echo "the file with the password could not be written below $folder" >&2; exit 126; }
+test "$written" || { echo "the file with the password could not be written below $root/$rest" >&2; exit 126; }
 export PGPASSFILE
 "$@"
 """
@@ -71,7 +73,7 @@ class Tools:
     def of(cls, ctx: Context, service: Postgres, host: Host | None = None) -> Tools:
         """The programs on ``host``, or on the service's own."""
         where = host or ctx.host_named(service.host)
-        return cls(service, where, ctx.deadline, scratch_of(where, ctx.run_id))
+        return cls(service, where, ctx.deadline, ctx.scratch_on(where))
 
     def path(self, program: str) -> str:
         """Where ``program`` is: in the service's folder, or on PATH."""
@@ -89,14 +91,20 @@ class Tools:
             return self.host.run(("sh", "-c", _PRIVATE, "sh", *argv), deadline=self.deadline, env=ENVIRONMENT, stdin=stdin,
                                  **options)
         file = f"{self.scratch}/passfile-{secrets.token_hex(6)}"
-        wrapped = ("sh", "-c", _WITH_PASSFILE, "sh", self.scratch, file, *argv)
+        wrapped = ("sh", "-c", scratch.shell() + _WITH_PASSFILE, "sh", *scratch.parts(self.scratch), file, *argv)
         try:
-            return self.host.run(wrapped, deadline=self.deadline, env=ENVIRONMENT,
-                                 stdin=passfile(self.service) + stdin, **options)
+            output = self.host.run(wrapped, deadline=self.deadline, env=ENVIRONMENT,
+                                   stdin=passfile(self.service) + stdin, **options)
         except BaseException:  # the program, and the shell with it, may have been ended hard
             with suppress(DrillbookError):
                 self.host.run(("rm", "-f", "--", file), deadline=Deadline.after(10))
             raise
+        scratch.refuse(self.host, output)
+        return output
+
+    def make_scratch(self) -> None:
+        """Make the run's folder for temporary files. Raises NotReady where somebody else could reach into it, HostError."""
+        scratch.make(self.host, self.scratch, deadline=self.deadline)
 
     def asking(self, program: str, *arguments: str, database: str | None = None) -> tuple[str, ...]:
         """The command line of a client program that asks the service as the superuser; the password is no part of it."""

@@ -72,6 +72,7 @@ class Receiver:
 
         ``name`` is what the server knows it by. Raises StepFailed, HostError.
         """
+        self.tools.make_scratch()
         argv = self.tools.asking("pg_receivewal", "--no-loop", "--synchronous", "--status-interval=1", database="postgres")
         output = self.tools.host.run(("sh", "-c", _START, "sh", self.folder, str(max(1, round(seconds))), *argv),
                                      deadline=self.tools.deadline, stdin=passfile(self.tools.service),

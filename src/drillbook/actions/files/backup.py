@@ -25,9 +25,10 @@ from drillbook.values import Size
 
 ROUNDS = 3
 """How often files that change meanwhile are archived again."""
+# NAME OTHER: run in the folder that holds it. The folder around that one is `..`, wherever its own path leads by now.
 _MOVE = """
-if test -e "$2" || test -L "$2"; then rmdir -- "$2" 2>/dev/null || exit 3; fi
-mv -T -- "$1" "$2" && { sync -f "$2" 2>/dev/null || :; }
+if test -e "../$2" || test -L "../$2"; then rmdir -- "../$2" 2>/dev/null || exit 3; fi
+mv -T -- "./$1" "../$2" && { sync -f . 2>/dev/null || :; }
 """
 
 
@@ -142,19 +143,22 @@ def _fetch(ctx: Context, store: Store, folder: Reference, manifest: Manifest, sc
     return f"{scratch}/{ARCHIVE}"
 
 
-def _extract(ctx: Context, archive: str, manifest: Manifest, place: str) -> str:
-    """Extract into the empty folder ``place`` and compare all of it; returns where it lies. Raises StepFailed."""
+def _extract(ctx: Context, archive: str, manifest: Manifest, inside: tuple[str, ...]) -> None:
+    """Extract into the empty folder of ``inside`` and compare all of it. Raises StepFailed."""
     try:
-        files.unpack(ctx, archive, place)
+        files.unpack(ctx, archive, inside)
     except CommandFailed as error:
         raise StepFailed(f"{ctx.host.name}: tar reported errors: {error.tail}", findings=[finding(
             "restore-errors", title="tar", wanted="status 0", measured=error.tail[-1500:], host=ctx.host.name)]) from error
-    path = f"{place}/{manifest.path.rpartition('/')[2]}"
-    wrong = files.differences(manifest.path, manifest.entries, files.survey(ctx, path).entries or {}, unexpected=True)
+    found = files.survey(ctx, f"./{_name(manifest)}", inside).entries or {}
+    wrong = files.differences(manifest.path, manifest.entries, found, unexpected=True)
     if wrong:
         raise StepFailed(f"{ctx.host.name}: what was extracted differs from the manifest: {files.summary(wrong)}",
                          findings=wrong)
-    return path
+
+
+def _name(manifest: Manifest) -> str:
+    return manifest.path.rpartition("/")[2]
 
 
 class BackupIntact(Read):
@@ -176,7 +180,7 @@ class BackupIntact(Read):
         with ctx.temporary("intact") as scratch:
             archive = _fetch(ctx, store, folder, manifest, scratch)
             ctx.run("mkdir", "-m", "700", "--", f"{scratch}/out").check()
-            _extract(ctx, archive, manifest, f"{scratch}/out")
+            _extract(ctx, archive, manifest, programs.inside(f"{scratch}/out"))
         return {"entries": len(manifest.entries), "bytes": manifest.bytes, "packed": manifest.archive.size,
                 "identity": files.archived(ctx, manifest, folder.sha256).model_dump(),
                 "seconds": round(begun - ctx.deadline.remaining(), 3)}
@@ -221,12 +225,14 @@ class Extract(Write):
 
     def _bring(self, ctx: Context, store: Store, folder: Reference, manifest: Manifest, path: str) -> None:
         place = _place(ctx, path)
+        around, _, name = place.rpartition("/")
         try:
             with ctx.temporary("extract") as scratch:
                 archive = _fetch(ctx, store, folder, manifest, scratch)
-                ctx.run("sh", "-c", 'rm -rf -- "$1" && mkdir -m 700 -- "$1"', "sh", place).check()
-                found = _extract(ctx, archive, manifest, place)
-            moved = ctx.run("sh", "-c", _MOVE, "sh", found, path)
+                inside = programs.inside(place, programs.made_in(ctx, around, name))
+                _extract(ctx, archive, manifest, inside)
+            moved = ctx.run(*inside, "sh", "-c", _MOVE, "sh", _name(manifest), path.rpartition("/")[2])
+            programs.refuse(ctx, moved)
             if moved.exit == 3:
                 raise StepFailed(f"{ctx.host.name}: there is something in {path}; nothing was overwritten", findings=[
                     finding("restore-target", title=path, wanted="nothing, or an empty folder", measured="something")])

@@ -60,11 +60,14 @@ class Lose(Fault):
         return StepFailed(f"{ctx.host.name}: {why}")
 
     def _delete(self, ctx: Context, path: str) -> None:
-        answer = programs.call(ctx, "lose.py", path, files.lost(ctx, path))
+        folder, _, name = path.rpartition("/")
+        lost = files.lost(ctx, name)
+        answer = programs.call(ctx, "lose.py", f"./{name}", f"./{lost}", prefix=programs.inside(folder or "/"))
         if answer["refused"]:
             raise StepFailed(f"{ctx.host.name}: {path} is not deleted: {answer['refused']}")
         if answer["left"]:
-            raise StepFailed(f"{ctx.host.name}: not all of {path} could be deleted; what is left lies in {answer['left']}: "
+            raise StepFailed(f"{ctx.host.name}: not all of {path} could be deleted; what is left lies in "
+                             f"{folder}/{answer['left'].removeprefix('./')}: "
                              f"{answer['said']}")
 
     def ready(self, ctx: Context) -> None:

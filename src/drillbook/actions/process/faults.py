@@ -10,7 +10,7 @@ from drillbook.action import Context, Facts, Fault, Undo, Write
 from drillbook.actions.process.naming import _Named
 from drillbook.errors import NotReady, StepFailed
 from drillbook.hostfaults import target
-from drillbook.hostfaults.state import REST, SEEN, state_folder
+from drillbook.hostfaults.state import REST, SEEN, made_state_folder, state_folder
 from drillbook.hostfaults.target import Argv, Found, as_root
 from drillbook.manager import manager_of
 from drillbook.values import Duration, Size
@@ -20,7 +20,6 @@ _CLAIM = SEEN + REST + """
 folder=$1 pid=$2 wanted=$3 kept=$4; shift 4
 seen "$pid" && test "$start" = "$wanted" || exit 3
 umask 077
-mkdir -p -- "${folder%/*}" || exit 6
 mkdir -- "$folder" || exit 5
 printf '%s\\n' "$pid $wanted $kept" > "$folder/new" && mv -- "$folder/new" "$folder/process" || exit 6
 """
@@ -49,7 +48,7 @@ class _OnProcess(_Named, Fault):
     def _claimed(self, ctx: Context, script: str, kept: str, *argv: str) -> Found:
         """Find the process, note it down, then do ``script`` to it. Raises NotReady, StepFailed."""
         found = self._find(ctx)
-        words = (state_folder(ctx), str(found.pid), str(found.start), kept, *argv)
+        words = (made_state_folder(ctx), str(found.pid), str(found.start), kept, *argv)
         output = ctx.run(*as_root(ctx), "sh", "-c", _CLAIM + script, "sh", *words)
         if output.exit in _REFUSED:
             raise StepFailed(f"{ctx.host.name}: the process {found.pid} {_REFUSED[output.exit]}; nothing was done to it")

@@ -24,7 +24,7 @@ SETTLES_WITHIN = 5.0
 PORT_OF = {"api": "api", "cache": "redis", "s3": "s3", "vectors": "vectors",
            "prometheus": "prometheus", "alertmanager": "alertmanager"}
 """The port of each part that has one on the controller."""
-_HELD = "ls /var/tmp/drillbook/locks /var/tmp/drillbook/leases 2>/dev/null | grep -v :$"
+_HELD = "ls /var/tmp/drillbook/locks /var/tmp/drillbook/leases /var/lib/drillbook/leases 2>/dev/null | grep -v :$"
 
 
 def up(folder: Path, files: Path, *, progress: Progress = lambda line: None, as_it_is: bool = False) -> DockerLab:
