@@ -15,7 +15,7 @@ from typing import Any
 from drillbook import guard, readiness
 from drillbook.action import Effect
 from drillbook.ending import Ending
-from drillbook.errors import DrillbookError, HostError, HostUnreachable, JournalError, Locked
+from drillbook.errors import CouldNotVerify, DrillbookError, HostError, HostUnreachable, JournalError, Locked
 from drillbook.findings import Finding, finding
 from drillbook.gate import Gate
 from drillbook.host import Deadline
@@ -200,8 +200,8 @@ class Runner:
             self._end("refused", error.message, [finding("locked", title=self.plan.service, measured=error.message,
                                                          remedy=error.hint)])
         except (DrillbookError, TimeoutError) as error:
-            message = getattr(error, "message", str(error))
-            self._end("refused", f"no lock could be taken: {message}", [finding(
+            message, unread = getattr(error, "message", str(error)), isinstance(error, CouldNotVerify)
+            self._end("inconclusive" if unread else "refused", f"no lock could be taken: {message}", [finding(
                 "not-ready", title="lock", measured=message, remedy=getattr(error, "hint", ""))])
 
     def _start_probes(self) -> None:

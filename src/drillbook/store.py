@@ -211,7 +211,7 @@ class Store:
             with closing(answer["Body"]) as body:
                 if answer["ContentLength"] > limit:
                     raise CouldNotVerify(f"{key} has {answer['ContentLength']} bytes, more than the {limit} read here")
-                data: bytes = body.read()
+                data: bytes = body.read(limit + 1)
                 return data
 
     def digest(self, key: str, deadline: Deadline, *, version: str = "", etag: str = "") -> tuple[int, str] | None:

@@ -6,7 +6,6 @@ upload carries its SHA-256 in a signed header, so that the store refuses damaged
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any, Literal
 
+from drillbook.answers import Answer
 from drillbook.errors import CouldNotVerify, DrillbookError, HostError, NotReady, StepFailed
 from drillbook.host import Deadline, Host, Notes
 from drillbook.store import Store
@@ -164,12 +164,11 @@ class Carrier:
         tool = tool or self.tool()
         argv = ("python3", "-I", "-") if tool == "python3" else ("sh", "-s", "--")
         program = files("drillbook").joinpath("carry.py" if tool == "python3" else "carry.sh").read_bytes()
-        sink = io.BytesIO()
+        sink = Answer(f"{self.host.name}: the transfer's answer")
         self.host.run((*argv, mode, *arguments), deadline=self.deadline, stdin=program, sink=sink).check()
-        try:
-            answer: list[dict[str, Any]] = json.loads(sink.getvalue())
-        except ValueError as error:
-            raise CouldNotVerify(f"{self.host.name}: the transfer's answer cannot be read") from error
+        answer: list[dict[str, Any]] = sink.json()
+        if not isinstance(answer, list) or not all(isinstance(one, dict) for one in answer):
+            raise CouldNotVerify(f"{sink.what} cannot be read")
         return answer
 
     def tool(self) -> Literal["python3", "curl"]:

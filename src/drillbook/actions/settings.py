@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Self
@@ -10,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from drillbook.action import Action, Context, Facts, Fault, Undo, Write
+from drillbook.answers import Answer
 from drillbook.archive import files
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.hostfaults import swap
@@ -95,7 +95,7 @@ def _text(ctx: Context, path: str) -> str:
 
 def _bytes(ctx: Context, path: str) -> bytes | None:
     """The beginning of a file, which no journal sees; None when it cannot be read."""
-    sink = io.BytesIO()
+    sink = Answer(f"{ctx.host.name}: {path}", LIMIT + 1)
     done = ctx.run(*as_root(ctx), "head", "-c", str(LIMIT + 1), "--", path, sink=sink)
     return sink.getvalue() if done.ok else None
 

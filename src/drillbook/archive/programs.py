@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import io
-import json
 from importlib.resources import files
 from typing import Any
 
 from drillbook.action import Context
+from drillbook.answers import Answer
 from drillbook.archive.enter import REFUSED
-from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.errors import NotReady, StepFailed
 from drillbook.host import Output, printable
 
 _MAKE = 'rm -rf -- "$1" && mkdir -m 700 -- "$1" && stat -c %d:%i -- "$1"'
@@ -51,14 +50,11 @@ def call(ctx: Context, program: str, *arguments: str, prefix: tuple[str, ...] = 
     """
     source = files("drillbook.archive").joinpath(program).read_bytes()
     line = f"\nmain({', '.join(ascii(argument) for argument in arguments)})\n".encode("ascii")
-    sink = io.BytesIO()
+    sink = Answer(f"{ctx.host.name}: the answer of {program}")
     output = ctx.run(*prefix, "python3", "-I", "-", stdin=source + line, sink=sink)
     refuse(ctx, output)
     output.check()
-    try:
-        return json.loads(sink.getvalue())
-    except ValueError as error:
-        raise CouldNotVerify(f"{ctx.host.name}: the answer of {program} cannot be read") from error
+    return sink.json()
 
 
 def has_python(ctx: Context) -> bool:

@@ -8,11 +8,11 @@ process itself, also when nobody hears of it any more.
 
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import dataclass
 
 from drillbook.action import Context
+from drillbook.answers import Answer
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.evidence.allocations import MOST_FRAMES, MOST_STACKS
 from drillbook.evidence.spying import MOST_BYTES
@@ -153,7 +153,7 @@ def watch(ctx: Context, found: Found, program: str, seconds: int) -> str:
 
     Raises CouldNotVerify with what stands in the way, StepFailed when the process ended meanwhile.
     """
-    sink = io.BytesIO()
+    sink = Answer(f"{ctx.host.name}: what {program} says", MOST_BYTES)
     output = ctx.run(*as_root(ctx), "sh", "-c", _WATCH, "sh", str(found.pid), str(found.start), str(seconds),
                      _open_folder(ctx), program, str(PATIENCE), str(LATE), str(LARGEST_CAPTURE),
                      str(MOST_BYTES), _GUARD, _READ, str(MOST_STACKS), str(MOST_FRAMES), sink=sink)

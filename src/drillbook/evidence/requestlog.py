@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime
-import io
 from typing import Any
 
 from drillbook.action import Context
+from drillbook.answers import Answer
 from drillbook.errors import CouldNotVerify
 from drillbook.evidence import accesslog
 from drillbook.host import printable
@@ -46,7 +46,7 @@ def readable(ctx: Context, service: Http) -> None:
 def _text(ctx: Context, service: Http, most: int) -> str:
     if not service.access_log:
         return _of_unit(ctx, service, MOST_LINES if most > 256 else 1)
-    sink = io.BytesIO()
+    sink = Answer(f"{ctx.host.name}: {service.access_log}", most)
     output = ctx.run(*as_root(ctx), "sh", "-c", _TAIL, "sh", str(most), service.access_log, sink=sink)
     if not output.ok:
         raise CouldNotVerify(f"{ctx.host.name}: the access log {service.access_log} cannot be read: "

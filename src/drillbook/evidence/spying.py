@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import re
 
 from drillbook.action import Context
+from drillbook.answers import Answer
 from drillbook.errors import CouldNotVerify
 from drillbook.host import printable
 from drillbook.hostfaults.target import Found, as_root
@@ -23,7 +23,7 @@ command -v -- "$1" >/dev/null || exit 127
 
 def spy(ctx: Context, program: str, *argv: str) -> str:
     """The output of py-spy. Raises CouldNotVerify when it is not there, may not look, or what it looks at is no Python."""
-    sink = io.BytesIO()
+    sink = Answer(f"{ctx.host.name}: what {program} says", MOST_BYTES)
     output = ctx.run(*as_root(ctx), "sh", "-c", _PIPED, "sh", str(MOST_BYTES), program, *argv, sink=sink)
     said = output.stderr.decode("utf-8", "replace")
     if output.exit == 127 or "status 127" in said:

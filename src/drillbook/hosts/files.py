@@ -15,6 +15,7 @@ from drillbook.host import Deadline
 from drillbook.hosts.atomic import beside
 from drillbook.hosts.link import Link
 from drillbook.hosts.session import open_session
+from drillbook.hosts.transport import MOST_PACKET
 
 T = TypeVar("T")
 
@@ -56,13 +57,23 @@ def bounded(work: Callable[[], T], link: Link, *, host: str, seconds: float) -> 
     return results[0]
 
 
+class _Sftp(paramiko.SFTPClient):
+    """An SFTP client that takes no answer larger than a server has reason to give: OpenSSH gives up to 256 KiB."""
+
+    def _read_all(self, n: int) -> bytes:
+        if n > MOST_PACKET:
+            raise paramiko.SSHException(f"the server's SFTP gives an answer of {n} bytes")
+        data: bytes = super()._read_all(n)  # type: ignore[misc]  # of its own
+        return data
+
+
 def sftp_of(link: Link, *, host: str) -> paramiko.SFTPClient:
     """The one SFTP client of ``link``; call with its lock held. Raises NoSftp."""
     if link.sftp is None:
         channel = open_session(link, Deadline.after(SECONDS), host=host)
         try:
             channel.invoke_subsystem("sftp")
-            link.sftp = paramiko.SFTPClient(channel)
+            link.sftp = _Sftp(channel)
         except (paramiko.SSHException, EOFError, OSError):
             channel.close()
             if not link.alive:

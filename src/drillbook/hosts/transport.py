@@ -11,15 +11,47 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import paramiko
-from paramiko.common import MSG_CHANNEL_CLOSE, MSG_CHANNEL_REQUEST
+from paramiko.common import MSG_CHANNEL_CLOSE, MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA, MSG_CHANNEL_REQUEST
 from paramiko.message import Message
+from paramiko.packet import Packetizer
 
 CHUNK = 32 * 1024
+MOST_PACKET = 1 << 20
+"""Bytes of a packet; OpenSSH sends up to 256 KiB."""
+MOST_BANNER = 64 << 10
+MOST_WAITING = 16 << 20
+"""Bytes of a channel that nobody has taken yet: a server that heeds the window sends no more than 2 MiB."""
 STUCK = 1.0
 """Seconds after which a sender that holds the gate is taken to be stuck in a full socket."""
 
 # Paramiko logs what it also raises, traceback included; what is raised here is translated.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
+
+
+class _Packets(Packetizer):
+    """Packets as paramiko reads them, none larger than a server has reason to send."""
+
+    _line = 0
+
+    def read_all(self, n: int, check_rekey: bool = False) -> bytes:
+        """Read ``n`` bytes. Raises SSHException, EOFError."""
+        if not 0 <= n <= MOST_PACKET:
+            raise paramiko.SSHException(f"the server sends a packet of {n} bytes")
+        data: bytes = super().read_all(n, check_rekey)
+        return data
+
+    def readline(self, timeout: float) -> str:
+        """Read a line of what the server says before the keys. Raises SSHException, EOFError."""
+        self._line = 0
+        line: str = super().readline(timeout)
+        return line
+
+    def _read_timeout(self, timeout: float) -> bytes:
+        data: bytes = super()._read_timeout(timeout)  # type: ignore[misc]  # of its own
+        self._line += len(data)
+        if self._line > MOST_BANNER:
+            raise paramiko.SSHException("the server says no line that ends")
+        return data
 
 
 class SteadyTransport(paramiko.Transport):
@@ -35,6 +67,7 @@ class SteadyTransport(paramiko.Transport):
         if isinstance(sock, socket.socket):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().__init__(sock, **options)
+        self.packetizer.__class__ = _Packets
         self.gate = threading.Lock()
         self.signals: dict[int, str] = {}
 
@@ -82,6 +115,20 @@ def _answer(transport: Any, answers: Iterable[Message | None]) -> None:
                 transport._send_user_message(answer)
 
 
+def _handle_data(channel: Any, message: Message) -> None:
+    """Take what came for a channel, or end the connection of a server that sends more than it was let."""
+    if len(channel.in_buffer) + len(channel.in_stderr_buffer) > MOST_WAITING:
+        raise paramiko.SSHException("the server sends more than the window of a channel allows")
+    paramiko.Channel._feed(channel, message)  # type: ignore[attr-defined]
+
+
+def _handle_more(channel: Any, message: Message) -> None:
+    """The same for the error stream."""
+    if len(channel.in_buffer) + len(channel.in_stderr_buffer) > MOST_WAITING:
+        raise paramiko.SSHException("the server sends more than the window of a channel allows")
+    paramiko.Channel._feed_extended(channel, message)  # type: ignore[attr-defined]
+
+
 def _handle_request(channel: Any, message: Message) -> None:
     if message.get_text() == "exit-signal":
         message.get_boolean()
@@ -95,6 +142,8 @@ def _handle_request(channel: Any, message: Message) -> None:
 SteadyTransport._channel_handler_table = {  # type: ignore[attr-defined]
     **paramiko.Transport._channel_handler_table,  # type: ignore[attr-defined]
     MSG_CHANNEL_CLOSE: _handle_close,
+    MSG_CHANNEL_DATA: _handle_data,
+    MSG_CHANNEL_EXTENDED_DATA: _handle_more,
     MSG_CHANNEL_REQUEST: _handle_request,
 }
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from drillbook.errors import Lapsed
 from drillbook.host import Deadline, Host, LeaseConfig, Output
-from drillbook.leases.script import call, one_line, run_id_of, source, state_of
+from drillbook.leases.script import call, one_line, run_id_of, source, state_of, unreadable
 from drillbook.scratch import root_of
 
 
@@ -69,7 +69,10 @@ class Lease:
         Changes nothing. Raises NotReady when the host cannot keep a lease, or cannot revert at boot and the inventory does
         not accept that; HostError.
         """
-        kind, boot = self._call("ready", self._config.kind, self._config.boot, self._manager, deadline=deadline).split()
+        said = self._call("ready", self._config.kind, self._config.boot, self._manager, deadline=deadline)
+        kind, _, boot = said.strip().partition(" ")
+        if kind not in ("systemd", "watcher") or boot not in ("systemd", "cron", "none"):
+            raise unreadable(self.host, "lease", said)
         return kind, boot
 
     def arm(self, seq: int, what: str, commands: Sequence[Sequence[str]], *, deadline: Deadline) -> None:
@@ -84,8 +87,10 @@ class Lease:
         words = (str(self._lease), self._config.kind, self._config.boot, self._manager, source("watch.sh"), str(seq),
                  one_line(what), *lines)
         said, _, folder = self._call("arm", *words, deadline=deadline).partition(" ")
-        if said != "armed":
+        if said == "lapsed":
             raise self._lapsed()
+        if said != "armed" or not folder.startswith("/"):
+            raise unreadable(self.host, "lease", said)
         self._armed_in = folder
 
     def renew(self, *, deadline: Deadline) -> None:
@@ -115,7 +120,10 @@ class Lease:
         """What the target holds; None when there is no lease of this run. Raises HostError."""
         output = self._output("state", deadline=deadline)
         head, found, log = output.stdout.partition(b"\nlog\n")
-        return _state(self.run_id, head.decode("utf-8", "replace"), log) if found else None
+        try:
+            return _state(self.run_id, head.decode("utf-8", "replace"), log) if found else None
+        except ValueError:
+            raise unreadable(self.host, "lease", head.decode("utf-8", "replace")) from None
 
     def _call(self, function: str, *words: str, deadline: Deadline) -> str:
         return self._output(function, *words, deadline=deadline).text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Sequence
@@ -9,9 +10,9 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from drillbook.errors import CouldNotVerify, Fenced, Locked
+from drillbook.errors import Fenced, Locked
 from drillbook.host import Deadline, Host, Output
-from drillbook.leases.script import call, folder_name, one_line, run_id_of, state_of
+from drillbook.leases.script import call, folder_name, one_line, run_id_of, state_of, unreadable
 from drillbook.scratch import root_of
 
 FENCED = 97
@@ -113,12 +114,12 @@ class Lock:
         words = (run_id_of(owner.run), str(self._lease), str(_seed()), over, owner.model_dump_json())
         lines = self._call("take", *words, deadline=deadline).text.split("\n")
         if lines[0] == "locked":
-            state = _state(lines[1:])
+            state = _state(self.host, lines[1:])
             raise Locked(
                 f"{self.host.name}: {self.title} is locked by {state.owner} for {state.since_s} s; it holds for another "
                 f"{state.left_s} s unless it is renewed",
                 hint=f"wait until it has ended, or end it with `invoke drill.stop {one_line(state.owner.run)}`")
-        token = int(lines[0].removeprefix("taken "))
+        token = _number(self.host, lines[0].removeprefix("taken "))
         return Held(self.name, token, _owner(lines[1]) if len(lines) > 1 else None)
 
     def renew(self, token: int, *, deadline: Deadline) -> str:
@@ -145,10 +146,16 @@ class Lock:
     def state(self, *, deadline: Deadline) -> LockState | None:
         """Who holds it, None when nobody does. Raises HostError."""
         text = self._call("state", deadline=deadline).text
-        return _state(text.split("\n")) if text else None
+        return _state(self.host, text.split("\n")) if text else None
 
     def _call(self, function: str, *words: str, deadline: Deadline) -> Output:
         return call(self.host, f"lock_{function}", self._root, self._folder, *words, deadline=deadline)
+
+
+def _number(host: Host, word: str) -> int:
+    if not re.fullmatch(r"-?[0-9]{1,20}", word):
+        raise unreadable(host, "lock", word)
+    return int(word)
 
 
 def _seed() -> int:
@@ -167,10 +174,10 @@ def _owner(line: str) -> Owner:
         return Owner(run="unknown")
 
 
-def _state(lines: list[str]) -> LockState:
-    try:
-        token, age, left, since, lease = (int(word) for word in lines[0].split())
-    except ValueError:
-        raise CouldNotVerify(f"the lock's state is unreadable: {one_line(lines[0])}") from None
+def _state(host: Host, lines: list[str]) -> LockState:
+    words = "".join(lines[:1]).split()
+    if len(words) != 5:
+        raise unreadable(host, "lock", "\n".join(lines))
+    token, age, left, since, lease = (_number(host, word) for word in words)
     return LockState(owner=_owner(lines[1] if len(lines) > 1 else ""), token=token, age_s=age, since_s=since, lease_s=lease,
                      left_s=left, stop=lines[2] if len(lines) > 2 else "")

@@ -8,7 +8,7 @@ import urllib.parse
 from importlib.resources import files
 from typing import NoReturn
 
-from drillbook.errors import CommandFailed, NotReady
+from drillbook.errors import CommandFailed, CouldNotVerify, NotReady
 from drillbook.host import Deadline, Host, Output, Target, printable
 from drillbook.scratch import refuse, root_of, shell
 
@@ -65,6 +65,12 @@ def plain_name(name: str) -> str:
 def one_line(text: str) -> str:
     """``text`` as one printable line."""
     return printable(text.replace("\n", " ").replace("\t", " "), limit=500)
+
+
+def unreadable(host: Host, what: str, said: str) -> CouldNotVerify:
+    """The error for an answer about a lock or a lease that no script gives."""
+    return CouldNotVerify(f"{host.name}: the answer about its {what} is unreadable: {one_line(said[:200]) or 'nothing'}",
+                          hint="log in there and look what its shell prints to a command")
 
 
 def run_id_of(text: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from drillbook import stored
 from drillbook.action import Context
+from drillbook.answers import Ignored
 from drillbook.errors import StepFailed
 from drillbook.findings import finding
 from drillbook.host import Output
@@ -77,5 +77,5 @@ class Proof:
         Raises StepFailed with a finding for each file that is not as it was.
         """
         carry(self.ctx, self.store, self.origin, backup.listed(), folder)
-        listed = self.ctx.run(tools.path("pg_restore"), "--list", f"{folder}/{ARCHIVE}", sink=io.BytesIO())
+        listed = self.ctx.run(tools.path("pg_restore"), "--list", f"{folder}/{ARCHIVE}", sink=Ignored())
         must_be_right(self.ctx, "pg_restore --list", listed)

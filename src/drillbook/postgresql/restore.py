@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import time
@@ -14,6 +13,7 @@ from psycopg import sql
 
 from drillbook import stored
 from drillbook.action import Context, Facts
+from drillbook.answers import Answer
 from drillbook.errors import HostError, StepFailed
 from drillbook.findings import finding
 from drillbook.host import Deadline
@@ -207,17 +207,17 @@ class Restore:
     def _properties(self, archive: str) -> list[str]:
         """Settings, grants and comment of the database itself, which pg_restore leaves out when it does not create it."""
         pg_restore = self.tools.path("pg_restore")
-        listed = io.BytesIO()
+        listed = Answer(f"{self.ctx.host.name}: the archive's list")
         self.ctx.run(pg_restore, "--create", "--list", archive, sink=listed).check()
-        wanted = "".join(line + "\n" for line in listed.getvalue().decode("utf-8", "surrogateescape").splitlines()
+        wanted = "".join(line + "\n" for line in listed.text.splitlines()
                          if _OF_DATABASE.match(line))
         if not wanted:
             return []
         self.ctx.host.put(wanted.encode("utf-8", "surrogateescape"), f"{archive}.list")
-        written = io.BytesIO()
+        written = Answer(f"{self.ctx.host.name}: the properties of the database")
         output = self.ctx.run(pg_restore, "--create", f"--use-list={archive}.list", "--file=-", archive, sink=written)
         must_be_right(self.ctx, "pg_restore", output)
-        lines = written.getvalue().decode("utf-8", "surrogateescape").splitlines()
+        lines = written.text.splitlines()
         return [line for line in lines if not _NOT_AGAIN.match(line)]
 
     def _facts(self, backup: Manifest, *, fresh: bool) -> Facts:

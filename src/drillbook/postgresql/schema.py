@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import io
 import re
 
+from drillbook.answers import Answer
 from drillbook.errors import CouldNotVerify
 from drillbook.postgresql import masking
 from drillbook.postgresql.manifest import OWN_SCHEMA
@@ -30,7 +30,7 @@ def text(tools: Tools, *, snapshot: str = "") -> str:
 
     ``snapshot`` is the name of an exported one. Raises CouldNotVerify, HostError.
     """
-    sink = io.BytesIO()
+    sink = Answer(f"{tools.host.name}: the schema")
     output = tools.client("pg_dump", "--schema-only", "--create", f"--exclude-schema={OWN_SCHEMA}",
                           *((f"--snapshot={snapshot}",) if snapshot else ()), sink=sink)
     if not output.ok:

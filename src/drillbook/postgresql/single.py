@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from psycopg import sql
 
 from drillbook.action import Context, Facts
+from drillbook.answers import Answer, Ignored
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
 from drillbook.postgresql import content, tables
@@ -151,16 +151,16 @@ class SingleRestore:
         with self.stages.time("data"):
             parts = [f"--file={scratch}/{name}.sql" for name in ("before", "table", "after")]
             output = self.tools.client("psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1",
-                                       *parts, sink=io.BytesIO())
+                                       *parts, sink=Ignored())
             self._look_for_difference(output.stderr, restored)
             must_be_right(self.ctx, "psql", output)
         return self._facts(restored, chosen, "in the transaction that restored it")
 
     def _selection(self, backup: Manifest, archive: str) -> Selection:
         """What the table needs of the archive."""
-        sink = io.BytesIO()
+        sink = Answer(f"{self.ctx.host.name}: the archive's list")
         self.ctx.run(self.tools.path("pg_restore"), "--list", "--verbose", archive, sink=sink).check()
-        found = entries(sink.getvalue().decode("utf-8", "surrogateescape"), backup.roles)
+        found = entries(sink.text, backup.roles)
         with connected(self.ctx, self.service) as session:
             there = self._relations(session)
         chosen = select(found, self.table.listed, there.__contains__)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import dataclass, field
 
 from psycopg import sql
 
 from drillbook.action import Context, Facts
+from drillbook.answers import Answer
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
 from drillbook.postgresql import content
@@ -90,7 +90,7 @@ class RowsRestore:
                 return self._bring_back(known[0], scratch)
 
     def _bring_back(self, table: Table, scratch: str) -> Facts:
-        host, out = self.ctx.host, io.BytesIO()
+        host, out = self.ctx.host, Answer(f"{self.ctx.host.name}: what psql says")
         host.put(f"{self._entry(f'{scratch}/files/{ARCHIVE}')}\n".encode("utf-8", "surrogateescape"), f"{scratch}/list")
         host.put(self._before().encode(), f"{scratch}/before.sql")
         host.put(self._after(table).encode(), f"{scratch}/after.sql")
@@ -112,9 +112,9 @@ class RowsRestore:
 
     def _entry(self, archive: str) -> str:
         """The line of the archive's list that stands for the table's rows."""
-        sink = io.BytesIO()
+        sink = Answer(f"{self.ctx.host.name}: the archive's list")
         self.ctx.run(self.tools.path("pg_restore"), "--list", archive, sink=sink).check()
-        for line in sink.getvalue().decode("utf-8", "surrogateescape").splitlines():
+        for line in sink.text.splitlines():
             if f" TABLE DATA {self.table.listed} " in line and not line.startswith(";"):
                 return line
         raise CouldNotVerify(f"the archive's list shows no rows of {self.table}",
