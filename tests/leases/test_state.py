@@ -17,6 +17,7 @@ from drillbook.leases import Lease, Lock, fence, lease_folders, listed
 from drillbook.leases.script import _program, source
 from tests.leases.conftest import names, owner, soon
 from tests.leases.test_hooks import CRONTAB, fakes, program, reboot
+from tests.needs import missing, need
 
 __all__ = ["fakes"]
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
@@ -130,19 +131,18 @@ def test_a_hook_runs_nothing_that_another_user_put_in_its_place(fakes, street):
 @pytest.mark.parametrize("wrong", ["made", "inherited"])
 def test_an_access_list_that_lets_others_in_is_told(street, wrong):
     """By a list of the folder itself it is refused; one that it would inherit is taken off."""
-    if shutil.which("setfacl") is None:
-        pytest.skip("setfacl is missing (package acl)")
+    need("setfacl")
     lock = Lock(here(street), "api", 5)
     if wrong == "inherited":
         if subprocess.run(["setfacl", "-d", "-m", "u:nobody:rwx", street], check=False).returncode:
-            pytest.skip("no access lists on this disk")
+            missing("this disk keeps no access lists")
         lock.take(owner(), deadline=soon())
         assert subprocess.run(["getfacl", "-cp", street / "drillbook"], capture_output=True, text=True, check=True).stdout.split() == [
             "user::rwx", "group::---", "other::---"]
         return
     (street / "drillbook").mkdir(mode=0o700)
     if subprocess.run(["setfacl", "-m", "u:nobody:rwx,m::-", street / "drillbook"], check=False).returncode:
-        pytest.skip("no access lists on this disk")
+        missing("this disk keeps no access lists")
     with pytest.raises(NotReady, match="access control list"):
         lock.take(owner(), deadline=soon())
 
