@@ -160,6 +160,18 @@ def test_without_its_verification_no_drill_passes_also_where_it_has_no_objective
     assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, reason)
 
 
+@pytest.mark.parametrize("objectives", ["{rto: 5s, rpo: 1s, detect: 1s}", "{}"])
+def test_what_was_restored_from_a_backup_that_nobody_vouches_for_is_not_verified(tmp_path, objectives):
+    """The restore goes on, since something is broken; that what came back is what was lost is not shown by it."""
+    story = Story(tmp_path, DRILL.replace("{rto: 5s, rpo: 1s, detect: 1s}", objectives)).good()
+    assert story.judge().result.verdict is Verdict.PASSED
+    done = next(event for event in story.events if (event.kind, event.step) == ("done", "restore.1"))
+    story.events[done.seq] = done.model_copy(update={"data": done.data | {"facts": {"unvouched": "it is not signed"}}})
+    result = story.judge().result
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "restore.1 read a backup that nobody vouches for" in result.reason
+
+
 ALERT = DRILL.replace("restore:\n", "detect:\n  - prometheus.alert_fires: {service: metrics, alert: Down, within: 5s}\n"
                       "  - prometheus.alert_fires: {service: metrics, alert: Slow, within: 5s}\nrestore:\n", 1)
 
