@@ -321,7 +321,8 @@ FORGERIES = (
         b"".join((site.failed / "journal.jsonl").read_bytes().splitlines(keepends=True)[:-3]))),
     Forgery("the last line is torn", lambda site: (site.failed / "journal.jsonl").write_bytes(
         (site.failed / "journal.jsonl").read_bytes()[:-9])),
-    Forgery("bytes without a line end stand behind the end", lambda site: (site.failed / "journal.jsonl").open("ab").write(b"{")),
+    Forgery("bytes without a line end stand behind the end", lambda site: (site.failed / "journal.jsonl").write_bytes(
+        (site.failed / "journal.jsonl").read_bytes() + b"{")),
     Forgery("a recovery is added behind the end", lambda site: (site.failed / "journal.jsonl").write_bytes(chained([
         *journal(site.failed), {**journal(site.failed)[-1], "kind": "recovery.started", "data": {"operator": "ann", "tool": "x"}}]))),
     # dead runs
