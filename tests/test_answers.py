@@ -14,6 +14,10 @@ from drillbook.answers import MOST_THINGS, Answer, Ignored, parsed
 from drillbook.errors import CouldNotVerify
 from drillbook.host import Deadline, Target
 from drillbook.hosts.local import LocalHost
+from drillbook.services import S3
+from drillbook.store import Store
+from drillbook.values import Secret
+from drillbook.web import ask
 from tests.program import Folder
 
 MIB = 1 << 20
@@ -162,3 +166,34 @@ def test_a_server_that_floods_before_any_key_is_cut_off(talk):
     said, grown, _ = json.loads(done.stdout)
     assert said.startswith("Host"), said
     assert grown < 100, f"{grown} MiB"
+
+
+@pytest.mark.parametrize("client", ["http", "s3"])
+def test_half_an_answer_is_none(monkeypatch, client):
+    """The server promises more than it sends, and hangs up: what has come is not taken for all of it."""
+    monkeypatch.setenv("HALF", "half-an-answer")
+    secret = Secret(source="env", name="HALF")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def answer():
+            while True:
+                try:
+                    line, _ = server.accept()
+                except OSError:
+                    return
+                with line:
+                    line.recv(65536)
+                    line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nhalf")
+
+        threading.Thread(target=answer, daemon=True).start()
+        port = server.getsockname()[1]
+        try:
+            if client == "http":
+                with pytest.raises(OSError, match="IncompleteRead"):
+                    ask(f"http://127.0.0.1:{port}/", timeout=5)
+            else:
+                service = S3(name="backups", host="far", endpoint=f"http://127.0.0.1:{port}", bucket="b", access_key=secret,
+                             secret_key=secret)
+                with pytest.raises(CouldNotVerify, match="read key"):
+                    Store(service).get("key")
+        finally:
+            server.shutdown(socket.SHUT_RDWR)

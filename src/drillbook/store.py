@@ -211,8 +211,12 @@ class Store:
             with closing(answer["Body"]) as body:
                 if answer["ContentLength"] > limit:
                     raise CouldNotVerify(f"{key} has {answer['ContentLength']} bytes, more than the {limit} read here")
-                data: bytes = body.read(limit + 1)
-                return data
+                data = bytearray()
+                while piece := body.read(CHUNK):  # the last one, which is empty, raises when the answer was cut off
+                    data += piece
+                    if len(data) > limit:
+                        raise CouldNotVerify(f"{key} has more than the {limit} bytes that are read here")
+                return bytes(data)
 
     def digest(self, key: str, deadline: Deadline, *, version: str = "", etag: str = "") -> tuple[int, str] | None:
         """Size and SHA-256 of an object as it reads now, or None when there is none.

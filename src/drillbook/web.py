@@ -71,6 +71,8 @@ def ask(url: str, *, timeout: float, method: str = "GET", headers: Mapping[str, 
             response = connection.getresponse()
             data = response.read(limit + 1)
         deadline.check()
+        if response.length and len(data) <= limit:  # what `read` of a given number of bytes does not tell
+            raise http.client.IncompleteRead(data, response.length)
         return Answer(response.status, data[:limit], time.monotonic() - start, len(data) <= limit)
     except (OSError, http.client.HTTPException) as error:
         if deadline.cancel.is_set():
