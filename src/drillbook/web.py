@@ -69,10 +69,8 @@ def ask(url: str, *, timeout: float, method: str = "GET", headers: Mapping[str, 
             connection.request(method, path, body=body or None, headers={
                 "User-Agent": "drillbook", **({"traceparent": parent} if parent else {}), **(headers or {})})
             response = connection.getresponse()
-            data = response.read(limit + 1)
+            data = _body(response, limit)
         deadline.check()
-        if response.length and len(data) <= limit:  # what `read` of a given number of bytes does not tell
-            raise http.client.IncompleteRead(data, response.length)
         return Answer(response.status, data[:limit], time.monotonic() - start, len(data) <= limit)
     except (OSError, http.client.HTTPException) as error:
         if deadline.cancel.is_set():
@@ -87,6 +85,14 @@ def ask(url: str, *, timeout: float, method: str = "GET", headers: Mapping[str, 
         connection.close()
         for line in dialled:
             line.close()
+
+
+def _body(response: http.client.HTTPResponse, limit: int) -> bytes:
+    """Up to ``limit`` bytes, and one more where there are more. Raises IncompleteRead, which `read(NUMBER)` does not."""
+    data = response.read(limit + 1)
+    if response.length and len(data) <= limit:
+        raise http.client.IncompleteRead(data, response.length)
+    return data
 
 
 def _dial(lines: Lines, dialled: list[socket.socket], address: tuple[str, int], timeout: float,
