@@ -22,9 +22,16 @@ from tests.program import Folder
 
 MIB = 1 << 20
 FLOOD = "#!/bin/sh\ncat >/dev/null &\nexec yes '[[[1,2],{\"a\":[]}],[[3]]],'\n"
-CHILD = """
-import json, resource, sys, time
+PEAK = """
+import re
 from pathlib import Path
+
+def peak():
+    \"\"\"KiB that this program alone has held; its `ru_maxrss` begins with that of the process that started it.\"\"\"
+    return int(re.search(r"VmHWM:\\s+([0-9]+)", Path("/proc/self/status").read_text())[1])
+"""
+CHILD = PEAK + """
+import json, resource, sys, time
 from drillbook.action import Context
 from drillbook.errors import DrillbookError
 from drillbook.host import Deadline, Target
@@ -41,8 +48,7 @@ for ask in (lambda: files.survey(ctx, "/etc"), lambda: Carrier(host, Deadline.af
         told.append("an answer")
     except (DrillbookError, MemoryError) as error:
         told.append(f"{type(error).__name__}: {error}")
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps([told, peak >> 10, time.monotonic() - begun]))
+print(json.dumps([told, peak() >> 10, time.monotonic() - begun]))
 """
 
 
@@ -141,20 +147,20 @@ def huge_packet(line):
         line.sendall(b"S" * MIB)
 
 
-CONNECT = """
+CONNECT = PEAK + """
 import json, resource, sys, time
 resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
 from drillbook.errors import DrillbookError
 from drillbook.host import Deadline, Target
 from drillbook.hosts.open import open_host
-before, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+before, begun = peak(), time.monotonic()
 try:
     host = open_host(Target(name="db-1", address="127.0.0.1", port=int(sys.argv[1]), user="root", known_hosts="/dev/null"), targets={})
     host.run(["true"], deadline=Deadline.after(12))
     said = "it ran"
 except (DrillbookError, TimeoutError, MemoryError) as error:
     said = f"{type(error).__name__}: {error}"
-print(json.dumps([said, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10, time.monotonic() - begun]))
+print(json.dumps([said, (peak() - before) >> 10, time.monotonic() - begun]))
 """
 
 

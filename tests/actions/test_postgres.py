@@ -21,6 +21,7 @@ from drillbook.values import Secret
 from tests.needs import need
 from tests.postgresql import fixtures
 from tests.postgresql.site import ADMIN_PASSWORD, BUCKET, USER_PASSWORD, secret
+from tests.processes import entries
 from tests.skeleton import left_in
 
 place, primary, backup, restored, target = (
@@ -506,7 +507,7 @@ def test_no_password_shows_in_a_process_list_or_a_record(place, primary, target)
 
     def watch():
         while not over.is_set():
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
+            for path in entries("cmdline"):
                 try:
                     seen.add(path.read_bytes())
                 except OSError:

@@ -21,6 +21,7 @@ from drillbook.store import Reference, Store
 from drillbook.transfer import PART_LEAST
 from tests.postgresql import fixtures
 from tests.postgresql.site import BUCKET
+from tests.processes import entries
 
 place, target = fixtures.place, fixtures.target
 
@@ -48,7 +49,7 @@ def codes(failure):
 def processes(place):
     """Numbers of programs that work in the site's folder and receive a log."""
     found = []
-    for link in Path("/proc").glob("[0-9]*/cwd"):
+    for link in entries("cwd"):
         try:
             words = (link.parent / "cmdline").read_bytes().split(b"\0")
             if str(link.readlink()).startswith(str(place.host.target.scratch)) and (

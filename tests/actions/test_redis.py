@@ -23,6 +23,7 @@ from drillbook.services import Redis
 from drillbook.values import Secret
 from tests.keyspace.unit import PASSWORD, Unit, program, unit
 from tests.postgresql.site import BUCKET, KEY, SECRET_KEY, free_ports, site
+from tests.processes import entries
 from tests.sameness import holds
 
 LEASE_MS = int(time.time() * 1000) + 3_600_000
@@ -617,7 +618,7 @@ def test_no_secret_is_in_any_argument(cache):
 
     def watch():
         while not over.is_set():
-            for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            for entry in entries("cmdline"):
                 with contextlib.suppress(OSError):
                     seen.append(entry.read_bytes())
             over.wait(0.02)

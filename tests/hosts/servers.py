@@ -12,6 +12,7 @@ from pathlib import Path
 from drillbook.host import Target
 from drillbook.lab.layout import USER
 from tests.needs import need
+from tests.processes import entries
 
 
 def free_port() -> int:
@@ -106,7 +107,7 @@ class AsyncSsh(Server):
 def descendants(pid: int, name: str) -> list[int]:
     """Processes below ``pid`` whose program begins with ``name``, deepest first."""
     parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for stat in entries("stat"):
         try:
             head, _, rest = stat.read_text().rpartition(") ")
         except OSError:

@@ -22,6 +22,7 @@ from drillbook.errors import Cancelled, CommandTimedOut, DrillbookError, HostErr
 from drillbook.host import CAPTURE_LIMIT, Deadline, Host
 from drillbook.hosts.fake import Reply
 from drillbook.values import Secret
+from tests.processes import entries
 
 HOSTILE = ["", " ", "a b", "it's", '"', "$(id)", "`id`", "; id", "a\nb", "\n", "\\", "*", "~", "-n", "ünï 你", "é", "a=b", "$HOME",
            "\t", "&&", "|", "'; touch /tmp/x; '", "#", "!", "\x1b[31m"]
@@ -98,7 +99,7 @@ class Programs:
 
     def there(self, tag):
         """Whether anything of ``stays`` is left."""
-        for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
+        for cmdline in entries("cmdline"):
             try:
                 if any(word.endswith(f"300.{tag}".encode()) for word in cmdline.read_bytes().split(b"\0")):
                     return True
@@ -215,7 +216,7 @@ class HostContract:
 
         def look():
             while not stop.is_set():
-                for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
+                for cmdline in entries("cmdline"):
                     try:
                         seen.extend([cmdline] if secret.encode() in cmdline.read_bytes() else [])
                     except OSError:

@@ -25,6 +25,7 @@ from drillbook.lab import database
 from drillbook.services import S3, Admin, Postgres, Service
 from drillbook.values import Secret
 from tests.needs import need
+from tests.processes import entries
 
 ADMIN_PASSWORD, USER_PASSWORD = "top-secret-admin", "hidden-user-word"
 KEY, SECRET_KEY = "labkey-for-tests", "labsecret-for-tests"
@@ -110,7 +111,7 @@ class Cluster:
         """End the server as a crash does, and wait until even its zombie is gone: it would hold the lock file."""
         pid = self.pid()
         assert pid is not None
-        children = [status.parent.name for status in Path("/proc").glob("[0-9]*/status")
+        children = [status.parent.name for status in entries("status")
                     if f"\nPPid:\t{pid}\n" in readable(status)]
         for one in (pid, *map(int, children)):
             with contextlib.suppress(ProcessLookupError):
