@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from drillbook.errors import visible
-from drillbook.runfolder import sync_folder
+from drillbook.runfolder import sync_path
 
 
 class EvidenceFile:
@@ -46,7 +46,7 @@ class EvidenceFile:
             self._file.flush()
             if sync:
                 os.fsync(self._file.fileno())
-                sync_folder(self.path.parent)
+                sync_path(self.path.parent)
         except OSError as error:
             self._failed(error)
         else:

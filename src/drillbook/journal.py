@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from drillbook.errors import JournalError
 from drillbook.redact import Redactor
-from drillbook.runfolder import RunFolder, sync_folder
+from drillbook.runfolder import RunFolder, sync_path
 from drillbook.values import canonical, digest
 
 FILE = "journal.jsonl"
@@ -119,7 +119,7 @@ class Journal:
         self._file = os.open(inside / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._lock_file()
         self._size = os.lseek(self._file, 0, os.SEEK_END)
-        sync_folder(inside)
+        sync_path(inside)
 
     @classmethod
     def resume(cls, folder: Path, redactor: Redactor, *, origin: float, observer: Observer | None = None) -> Journal:

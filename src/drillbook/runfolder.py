@@ -32,7 +32,7 @@ class RunFolder:
     def show(self) -> None:
         """Give it its name, for good once this returns. Raises OSError."""
         self.hidden.rename(self.shown)
-        sync_folder(self.shown.parent)
+        sync_path(self.shown.parent)
 
     def drop(self, *names: str) -> None:
         """Remove what was never shown: files of these names and the folders."""
@@ -43,9 +43,9 @@ class RunFolder:
             self.hidden.rmdir()
 
 
-def sync_folder(folder: Path) -> None:
-    """Return once the names in ``folder`` would outlive a loss of power. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync_path(path: Path) -> None:
+    """Return once a file's content, or the names in a folder, would outlive a loss of power. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -12,7 +12,7 @@ import sys
 
 MOST_LINKS = 40
 REFUSED, NOT_THERE = 96, 95
-"""What it ends with when it does not run the command."""
+"""Exit status of this program when it did not run the command."""
 
 
 class Refused(Exception):

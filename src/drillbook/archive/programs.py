@@ -17,7 +17,7 @@ _PYTHON = "python3 -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/n
 
 
 def inside(folder: str, identity: str = "") -> tuple[str, ...]:
-    """What a command line begins with whose command runs in ``folder``, wherever others lead the path meanwhile.
+    """Beginning of a command line whose command runs in ``folder``, even if somebody changes the path meanwhile.
 
     With ``identity``, as ``made_in`` gives it, it runs in exactly that folder or not at all.
     """
@@ -44,7 +44,7 @@ def made_in(ctx: Context, folder: str, name: str) -> str:
 
 
 def call(ctx: Context, program: str, *arguments: str, prefix: tuple[str, ...] = ()) -> Any:
-    """What ``main`` of ``program`` prints as JSON on the step's host. Raises HostError, CouldNotVerify.
+    """JSON that ``main`` of ``program`` prints on the step's host. Raises HostError, CouldNotVerify.
 
     ``prefix`` is what its command line begins with, such as ``inside``.
     """

@@ -25,7 +25,7 @@ SCHEMA = "drillbook/anchor/1"
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """What was known of one run or suite when it was attested."""
+    """State of one run or suite when it was attested."""
 
     run: str
     folder: str
@@ -118,7 +118,7 @@ def present(anchor: Anchor, reports: Path) -> bool:
 
 
 def differs(anchor: Anchor, hashes: Sequence[str]) -> str:
-    """How a journal with these hashes of its events is not the one that was anchored; empty when it is, or continues it."""
+    """Say why a journal, by the hashes of its events, is not the anchored one; empty when it is, or continues it."""
     if not anchor.events:
         return ""
     if len(hashes) < anchor.events:

@@ -1,4 +1,4 @@
-"""What a signature of a vouched key covers of a run's or a suite's folder, before anything is written there anew.
+"""Find which part of a run's or a suite's folder a vouched key has signed, before anything is written there anew.
 
 Only that may be signed again. What it does not cover was written by somebody, nobody can tell who: it is rendered, never
 signed, and a recovery that signs its own events names it.
@@ -35,7 +35,7 @@ class Standing:
     """The state of a folder before it is changed."""
 
     doubt: str = ""
-    """How it contradicts its attestation: it must be neither rendered nor signed anew. Empty: it does not."""
+    """Contradiction to its attestation: then it is neither rendered nor signed anew. Empty: there is none."""
     unvouched: str = ""
     """Why not all of it is covered; empty when it is."""
     sealed: Statement | None = None
@@ -87,7 +87,7 @@ def of_suite(folder: Path, root: Path) -> Standing:
 
 
 def members(sealed: Statement) -> list[dict[str, Any]]:
-    """What the attestation of a suite says of each of its drills."""
+    """Entries for the drills in the attestation of a suite."""
     return [run for run in sealed.get("runs") or () if isinstance(run, dict)]
 
 

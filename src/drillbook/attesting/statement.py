@@ -35,6 +35,7 @@ from drillbook.attesting.standing import Standing, members
 from drillbook.journal import FILE as JOURNAL
 from drillbook.report import publish
 from drillbook.result import RunView, SuiteResult
+from drillbook.runfolder import sync_path
 from drillbook.values import digest
 from drillbook.written import Written
 
@@ -49,7 +50,7 @@ NOT_AS_WRITTEN = "the journal on the disk is not what this process wrote: somebo
 
 @dataclass(frozen=True, slots=True)
 class Sealer:
-    """Who attests in the project ``root``, and on which occasion."""
+    """Project whose key signs (its folder ``root``), and the occasion of signing."""
 
     root: Path
     by: str
@@ -124,7 +125,7 @@ def checkpoint(folder: Path, written: Written, sealer: Sealer, run: Mapping[str,
     """
     try:
         events, head = written.now()
-        _sync(folder / JOURNAL)
+        sync_path(folder / JOURNAL)
         content = {"schema": SCHEMA, **run, "verdict": None, "exit": None, "finished": None, "head": head, "events": events}
         return _seal(folder, content, sealer, NEW, frozenset())
     except OSError as error:
@@ -188,7 +189,7 @@ def _seal(folder: Path, content: Statement, sealer: Sealer, before: Standing, na
 
 
 def _previous(folder: Path, before: Standing) -> dict[str, Any] | None:
-    """What the attestation before this one said, and whether a vouched key had signed it."""
+    """Digest and state of the attestation before this one, with the answer if a vouched key had signed it."""
     old = before.sealed or load(folder)
     if old is None:
         return None
@@ -248,12 +249,3 @@ def _put(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             Path(name).unlink()
         raise
-
-
-def _sync(path: Path) -> None:
-    """Return once all that was written to ``path`` is on the disk. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

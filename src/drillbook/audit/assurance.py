@@ -1,4 +1,4 @@
-"""Who vouches for the record: signatures of its runs by keys that are vouched for, and anchors outside ``reports/``."""
+"""Check a record against the signatures of its runs, and against the anchors outside ``reports/``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WORKERS = 4
 
 @dataclass(frozen=True, slots=True)
 class Assurance:
-    """What was found of signatures and anchors."""
+    """Result of checking the signatures and the anchors of a record."""
 
     unvouched: tuple[str, ...] = ()
     """Runs of the period that nobody vouches for as they lie there, each with the reason."""
