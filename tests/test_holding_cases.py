@@ -12,16 +12,10 @@ from drillbook.host import Deadline
 from drillbook.journal import salvage
 from drillbook.leases import Lease, Lock, Owner, was_fenced
 from drillbook.liveness import controller
-from tests.test_holding import Place, died, soon
+from tests import test_holding
+from tests.test_holding import died, soon
 
-
-@pytest.fixture
-def place(tmp_path):
-    place = Place(tmp_path)
-    yield place
-    place.end()
-    for name in ("a", "b"):
-        shutil.rmtree(tmp_path / name, ignore_errors=True)
+place = test_holding.place
 
 
 def until(what, seconds=20.0):
