@@ -159,7 +159,7 @@ def _verified(steps: Sequence[StepView], events: Sequence[Event]) -> str | None:
         return "the drill has no verify steps"
     if not any(event.kind == "phase.ended" and event.data["phase"] == "verify" for event in events):
         return "the verification did not take place"
-    doubted = next((view.result.id for view in steps if "unvouched" in view.result.facts), None)
+    doubted = next((view.result.id for view in steps if view.result.facts.get("unvouched")), None)
     if doubted:
         return f"{doubted} read a backup that nobody vouches for"
     bad = [view.result.id for view in checks if view.result.status in (*_BAD, "allowed")]

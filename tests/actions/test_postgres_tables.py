@@ -321,7 +321,8 @@ def test_the_newest_backup_must_be_vouched_for(place, primary, backup, tmp_path,
     facts = place.run("postgres.dump", ctx=ctx, service="primary", to=f"s3://{BUCKET}/vouched/a")
     assert facts["signed"] is True
     search = {"service": "primary", "store": "store", "prefix": "vouched/"}
-    assert place.run("postgres.newest_backup", ctx=ctx, **search)["vouched"] is True
+    found = place.run("postgres.newest_backup", ctx=ctx, **search)
+    assert (found["vouched"], "unvouched" in found) == (True, False)
     body = place.s3().get_object(Bucket=BUCKET, Key="vouched/a/manifest.json")["Body"].read()
     place.s3().put_object(Bucket=BUCKET, Key="vouched/a/manifest.json", Body=body.replace(b'"run":"', b'"run":"another-'))
     with pytest.raises(CouldNotVerify, match=r"nobody vouches for the newest backup of primary, s3://.*: its signature does not fit"):
@@ -331,6 +332,8 @@ def test_the_newest_backup_must_be_vouched_for(place, primary, backup, tmp_path,
         place.run("postgres.newest_backup", ctx=ctx, **search)
     found = place.run("postgres.newest_backup", ctx=ctx, signed=False, **search)
     assert (found["vouched"], found["unvouched"]) == (False, "it is not signed")
+    asked = place.run("postgres.newest_backup", ctx=ctx, required=False, **search)
+    assert (asked["vouched"], "unvouched" in asked) == (False, False), "nothing is taken yet"
 
 
 def test_a_backup_of_tomorrow_is_not_the_newest(place, primary, backup):

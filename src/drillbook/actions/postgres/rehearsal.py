@@ -43,7 +43,8 @@ class NewestBackup(Read):
         """Facts: ``found location manifest snapshot_at age_s count unreadable rows bytes vouched unvouched``.
 
         The age is from the server's clock, at the snapshot, to the controller's now. The digest in ``location`` is that
-        of the manifest as it reads now, which must be signed by a key that is vouched for.
+        of the manifest as it reads now, which must be signed by a key that is vouched for. ``unvouched`` is there only
+        for one that is taken although nobody vouches for it; with ``required: false`` none is taken yet.
         """
         service = ctx.service(self.service, Postgres)
         store = Store(ctx.service(self.store, S3))
@@ -67,7 +68,7 @@ class NewestBackup(Read):
             "snapshot_at": best.manifest.server_time, "age_s": round(age, 3), "count": searched.count,
             "unreadable": list(searched.unreadable), "tables": len(best.manifest.tables),
             "rows": sum(table.rows for table in best.manifest.tables), "bytes": best.manifest.bytes,
-            "vouched": not doubt, "unvouched": doubt}
+            "vouched": not doubt, **({"unvouched": doubt} if doubt and self.required else {})}
         if self.max_age is not None and age > self.max_age:
             raise StepFailed(f"the newest backup of {service.database} is {age:.0f} s old", facts=facts, findings=[
                 finding("backup-too-old", title=str(best.folder).partition("#")[0], wanted=f"at most {self.max_age} old",
