@@ -7,21 +7,24 @@ from types import SimpleNamespace
 
 import pytest
 
-from drillbook import inventory, plan, spec, steps
-from drillbook.action import find
+from drillbook import inventory, plan, spec, steps, vouchers
+from drillbook.action import find, known_names
 from drillbook.attesting import keys
 from drillbook.attesting.manifests import ManifestKeys
 from drillbook.conduct import Conductor
-from drillbook.errors import CouldNotVerify
+from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.project import Project
+from drillbook.store import Uri
 from tests.evidence.forging import throw_away_key
 from tests.needs import need
 from tests.postgresql import fixtures
 from tests.postgresql.site import BUCKET, KEY, SECRET_KEY
-from tests.program import here
+from tests.program import fault, here
 
 place = fixtures.place
 LIVE = "live-of-the-vouched"
+OWN = {"to", "uri"}
+"""Fields that hold a reference to something else than a backup that is there: where one goes to, or a single object."""
 SERVICE = "kind: s3, endpoint: ENDPOINT, access_key: !env LIVE_KEY, secret_key: !env LIVE_SECRET, host: controller"
 BACKUP = ("backup:\n  - s3.copy: {service: live, to: \"s3://BUCKET/NAME\"}\n    save: copy\n"
           "verify:\n  - s3.matches: {service: live, manifest: \"{{ copy.manifest }}\"}\n")
@@ -37,6 +40,7 @@ class Store:
         (root / "drills").mkdir()
         services = "".join(f"  {name}: {{{SERVICE.replace('ENDPOINT', place.store.endpoint)}, bucket: {bucket}}}\n"
                            for name, bucket in (("live", LIVE), ("store", BUCKET)))
+        services += "  app: {kind: process, host: controller}\n"
         (root / "lab.yml").write_text(f"environment: lab\nhosts: {{{here(root)}}}\nservices:\n{services}")
         self.inventory = inventory.load(root / "lab.yml")
         self.s3.create_bucket(Bucket=LIVE)
@@ -151,3 +155,73 @@ def test_once_something_is_broken_a_restore_goes_on_and_says_so(store, place, tm
     matches = find("s3.matches").model_validate({"service": "live", "manifest": f"{where}/manifest.json"})
     with pytest.raises(CouldNotVerify, match="nobody vouches for"):
         steps._vouched(stage, matches, ctx)
+
+
+def test_every_field_that_names_a_backup_is_looked_at():
+    """One with another name would be read without anybody vouching for what it names."""
+    checks = Uri.__metadata__[0].func
+    for name in known_names():
+        for field, info in find(name).model_fields.items():
+            named = any(checks.__name__ in str(one) for one in (info.annotation, *info.metadata))
+            if named or field in vouchers.FIELDS:
+                assert field in {*vouchers.FIELDS, *OWN}, f"{name}: {field}"
+
+
+def test_what_is_put_there_after_the_look_was_not_looked_at(store, place, tmp_path):
+    facts = store.backup("genuine")
+    ctx = replace(place.context(), vouchers=ManifestKeys(tmp_path / "project"))
+    ctx.services["live"] = inventory.load(store.root / "lab.yml").services["live"]
+    where = f"s3://{BUCKET}/late"
+    for name, field in (("s3.restore", "from"), ("s3.matches", "manifest"), ("s3.backup_intact", "from")):
+        named = find(name).model_validate({"service": "live", field: where})
+        action, doubt = vouchers.pinned(named, ctx)
+        assert doubt == "", "there is nothing to doubt"
+        with pytest.raises(StepFailed, match="there is no"):
+            action.run(ctx)
+        place.copy(facts["location"])
+        for key in place.keys("genuine/"):
+            store.s3.put_object(Bucket=BUCKET, Key=key.replace("genuine", "late"), Body=store.get(key))
+        store.resealed("late")
+        with pytest.raises(StepFailed, match="not the one"):
+            action.run(ctx)
+        for key in place.keys("late/"):
+            store.s3.delete_object(Bucket=BUCKET, Key=key)
+
+
+def test_a_second_attempt_forgets_no_doubt(store):
+    """A restore that goes on with what nobody vouches for is tried again, and the run is not passed for that."""
+    store.backup("again")
+    store.s3.delete_object(Bucket=BUCKET, Key="again/manifest.json.sig")
+    store.s3.delete_object(Bucket=LIVE, Key="contract")
+    mark = str(store.root / "broken")
+    result = store.run(
+        fault(["touch", mark], ["rm", "-f", mark], ["test", "-e", mark])
+        + f"restore:\n  - s3.restore: {{service: live, from: \"s3://{BUCKET}/again\"}}\n    retries: 1\n"
+        "    expect: [\"result.restored == 0\"]\n"
+        f"verify:\n  - s3.get: {{uri: \"s3://{LIVE}/contract\"}}\n")
+    step = next(one for one in result.steps if one.action == "s3.restore")
+    assert (step.status, step.facts["restored"]) == ("done", 0), "the second attempt had nothing left to bring back"
+    assert "it is not signed" in step.facts["unvouched"]
+    assert result.verdict != "passed"
+
+
+def test_an_archive_that_was_sealed_anew_vouches_for_itself_no_more(store):
+    folder = store.root / "site"
+    folder.mkdir()
+    (folder / "index.html").write_text("as it was signed")
+    where = f"s3://{BUCKET}/site"
+    taken = store.run(f"backup:\n  - files.archive: {{service: app, path: {folder}, to: \"{where}\"}}\n"
+                      f"verify:\n  - files.backup_intact: {{service: app, from: \"{where}\"}}\n"
+                      f"  - files.matches: {{service: app, manifest: \"{where}/manifest.json\"}}\n")
+    assert taken.verdict == "passed", taken.reason
+    manifest = json.loads(store.get("site/manifest.json"))
+    manifest["run"] = "another"
+    store.s3.put_object(Bucket=BUCKET, Key="site/manifest.json", Body=json.dumps(manifest).encode())
+    for action, field in (("backup_intact", "from"), ("matches", "manifest")):
+        result = store.run(f"verify:\n  - files.{action}: {{service: app, {field}: \"{where}\"}}\n")
+        assert (result.verdict, result.exit) == ("inconclusive", 3)
+    (folder / "index.html").unlink()
+    folder.rmdir()
+    result = store.run(f"restore:\n  - files.extract: {{service: app, from: \"{where}\"}}\n"
+                       f"verify:\n  - files.digest: {{path: {folder}/index.html}}\n    hosts: controller\n")
+    assert (result.verdict, result.exit, folder.exists()) == ("failed", 1, False)

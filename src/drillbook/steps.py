@@ -183,7 +183,7 @@ def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outc
     begun, attempts = time.monotonic(), 0
     poll = step.every_s is not None and not step.retries
     deadline = stage.deadline(step.timeout_s)
-    intended = False
+    intended, named, doubt = False, action, Facts()
     while True:
         attempts += 1
         if not poll:
@@ -192,11 +192,12 @@ def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outc
             context = stage.context(step.id, host, deadline, changes=action.effect is not Effect.READ,
                                     fault=action.may_lease(action.effect), breaks=action.effect is Effect.FAULT)
             if not intended and action.effect is not Effect.READ:
-                action = stage.provenance.pinned(action, context)
-            action, doubt = _vouched(stage, action, context)
+                named = stage.provenance.pinned(named, context)
+            action, doubted = _vouched(stage, named, context)
+            doubt |= doubted
             if not intended and action.effect is not Effect.READ:
                 _announce(stage, step, action, context)
-                intended = True
+                intended, named = True, action
             deadline.check()
             with traced(context.traceparent), under(deadline):
                 facts = stage.provenance.examine(action, context, action.run(context)) | doubt

@@ -53,7 +53,8 @@ def doubt(ctx: Context, store: Store, folder: Reference, manifest: bytes) -> str
 def pinned(action: Acts, ctx: Context) -> tuple[Acts, str]:
     """Pin the backup that ``action`` names by its place alone to the manifest that lies there now.
 
-    Returns also why nobody vouches for that one; empty when somebody does, or when the action names no such backup.
+    Where none lies, it is pinned to an empty one: what somebody puts there a moment later was not looked at. Returns also
+    why nobody vouches for that one; empty when somebody does, or when the action names no such backup.
     Raises CouldNotVerify.
     """
     pins, doubts = {}, []
@@ -61,14 +62,14 @@ def pinned(action: Acts, ctx: Context) -> tuple[Acts, str]:
         if found := _unpinned(getattr(action, name, None), ctx):
             store, where, manifest = found
             folder = Reference(where.bucket, where.key.removesuffix("/" + FILE))
-            pins[name] = str(Reference(where.bucket, where.key, sha256(manifest)))
-            if why := doubt(ctx, store, folder, manifest):
+            pins[name] = str(Reference(where.bucket, where.key, sha256(manifest or b"")))
+            if manifest is not None and (why := doubt(ctx, store, folder, manifest)):
                 doubts.append(f"nobody vouches for {pins[name]}: {why}")
     return (action.model_copy(update=pins) if pins else action), "; ".join(doubts)
 
 
-def _unpinned(value: object, ctx: Context) -> tuple[Store, Reference, bytes] | None:
-    """The store, the reference and the manifest of a backup that ``value`` names without a digest; None for all else."""
+def _unpinned(value: object, ctx: Context) -> tuple[Store, Reference, bytes | None] | None:
+    """The store, the reference and the manifest, if any, of a backup that ``value`` names without a digest; else None."""
     try:
         where = Reference.parse(value) if isinstance(value, str) and value.startswith("s3://") else None
         store = Store(ctx.bucket(str(value))) if where and where.sha256 is None else None
@@ -76,5 +77,4 @@ def _unpinned(value: object, ctx: Context) -> tuple[Store, Reference, bytes] | N
         return None  # the action itself says what is wrong with it
     if where is None or store is None:
         return None
-    manifest = store.get(where.key if where.key.endswith("/" + FILE) else where.below(FILE).key)
-    return None if manifest is None else (store, where, manifest)
+    return store, where, store.get(where.key if where.key.endswith("/" + FILE) else where.below(FILE).key)
