@@ -15,9 +15,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from drillbook import scratch
 from drillbook.errors import HostError, PlanError, UnknownName
@@ -27,6 +27,7 @@ from drillbook.identity import Identity, same_thing
 from drillbook.redact import RedactingWriter, Redactor
 from drillbook.scratch import scratch_of
 from drillbook.services import S3, Service
+from drillbook.undo import Undo as Undo  # noqa: PLC0414  actions are written with what is named here
 
 Facts = dict[str, Any]
 """What an action found or made; JSON. Bulk goes to an evidence file and the fact holds its digest."""
@@ -48,41 +49,6 @@ class Place(StrEnum):
     SERVICE = "service"  # on the host of the service in its `service` field
     HOSTS = "hosts"  # the step must name hosts
     CONTROLLER = "controller"  # here
-
-
-class Undo(BaseModel):
-    """How to put back what an action changed: data, written to the journal before the action starts.
-
-    Must be safe to carry out twice, and when the action never happened.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["commands", "action", "restore", "nothing"]
-    commands: tuple[tuple[str, ...], ...] = ()
-    action: str = ""
-    params: dict[str, Any] = Field(default_factory=dict)
-    why: str = ""
-
-    @classmethod
-    def by_commands(cls, *commands: tuple[str, ...]) -> Self:
-        """Commands on the step's own host, in order; each must end with status 0."""
-        return cls(kind="commands", commands=commands)
-
-    @classmethod
-    def by_action(cls, name: str, **params: Any) -> Self:
-        """Another action with its parameters, where the step itself ran."""
-        return cls(kind="action", action=name, params=params)
-
-    @classmethod
-    def by_restore(cls, why: str) -> Self:
-        """Nothing but the drill's restore phase helps."""
-        return cls(kind="restore", why=why)
-
-    @classmethod
-    def nothing(cls, why: str) -> Self:
-        """There is nothing to put back, and ``why``."""
-        return cls(kind="nothing", why=why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +264,12 @@ class Write(Action):
     @abstractmethod
     def undo(self, ctx: Context) -> Undo:
         """How to put it back, or ``Undo.nothing`` and why."""
+
+    def interrupted(self, ctx: Context) -> None:
+        """Remove what a step that never ended leaves where nobody looks, such as an upload; only where ``undo`` is nothing.
+
+        Must be safe to carry out twice, and when the step never began. Raises what asking raises.
+        """
 
 
 class Fault(Action):

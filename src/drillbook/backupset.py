@@ -97,6 +97,16 @@ class BackupSet:
         self.upload.discard()
 
 
+def drop_uploads(ctx: Context, to: str) -> None:
+    """Drop the uploads below the folder ``to`` that were never completed: they take space, and no list of objects shows it.
+
+    Raises CouldNotVerify.
+    """
+    store, folder = Store(ctx.bucket(to)), Reference.parse(to)
+    for key, upload in store.unfinished(folder.key + "/"):
+        store.abort(key, upload)
+
+
 @contextmanager
 def taking(store: Store, folder: Reference, what: Literal["backup", "archive"] = "backup") -> Iterator[BackupSet]:
     """A backup set in ``folder``, of which nothing stays when the block fails. ``what`` is its name in messages.

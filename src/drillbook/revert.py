@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from functools import partial
 
 from drillbook import scratch
-from drillbook.action import Effect, Fault, find
+from drillbook.action import Effect, Fault, Write, find
 from drillbook.errors import DrillbookError
 from drillbook.host import Deadline
 from drillbook.intents import GONE, NEVER_HAPPENED, UNDONE, Intent, added, intents
@@ -45,7 +45,8 @@ def put_back(stage: Stage, events: Sequence[Event], *, restores: bool = True,
     done, why = restored(events, stage.plan)
     todo = [intent for intent in reversed(intents(events, stage.plan.steps)) if not intent.settled
             and (restores or (intent.effect is Effect.FAULT and intent.undo.kind != "restore"))]
-    one = partial(_one, reach=reach, restored=done, why=why)
+    ended = {(event.step, event.host) for event in events if event.kind in ("done", "failed")}
+    one = partial(_one, reach=reach, restored=done, why=why, ended=ended)
     turns: list[tuple[Intent, Future[Residue | None]]] = []
     with ExitStack() as stack:
         workers = {host: stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix=f"undo-{host}"))
@@ -126,8 +127,9 @@ def uncompared(events: Sequence[Event], plan: Plan) -> str:
     return ""
 
 
-def _one(stage: Stage, intent: Intent, *, reach: Deadline | None, restored: bool, why: str) -> Residue | None:
-    """Undo one intent; None when it is put back, or there was nothing to put back."""
+def _one(stage: Stage, intent: Intent, *, reach: Deadline | None, restored: bool, why: str,
+         ended: Collection[tuple[str | None, str | None]]) -> Residue | None:
+    """Undo one intent; None when it is put back, or there was nothing to put back. ``ended`` are steps with their hosts."""
     undo = intent.undo
     try:
         fault = intent.effect is Effect.FAULT
@@ -135,6 +137,8 @@ def _one(stage: Stage, intent: Intent, *, reach: Deadline | None, restored: bool
         # An undo of a fault that can be carried out always is: "not active" may only mean "not yet".
         looks = undo.kind != "nothing" if not fault else not acts
         patience = PROOF_S if undo.kind == "restore" and restored else 0.0
+        if intent.effect is Effect.WRITE and (intent.step.id, intent.host) not in ended:
+            patiently(partial(_interrupted, stage, intent), reach)
         gone = looks and patiently(partial(_seen_gone, stage, intent, patience), None if acts else reach)
         if undo.kind == "restore" and not (gone and restored):
             return _left(stage, intent, f"{undo.why}; {why or 'the fault is not proven gone'}")
@@ -168,6 +172,17 @@ def _undone(stage: Stage, intent: Intent) -> bool:
     carry_out_undo(stage, intent)
     return intent.effect is not Effect.FAULT or fault_gone(stage, intent.step, intent.action(), intent.host,
                                                            patience=PROOF_S) is True
+
+
+def _interrupted(stage: Stage, intent: Intent) -> None:
+    """Remove what a step that never ended left where nobody looks. Raises what its action raises."""
+    if stage.hold:
+        stage.hold.check(intent.host)
+    action = intent.action()
+    if isinstance(action, Write):
+        context = stage.context(intent.step.id, intent.host, Deadline.after(UNDO_S), changes=True)
+        with under(context.deadline):
+            action.interrupted(context)
 
 
 def carry_out_undo(stage: Stage, intent: Intent) -> None:

@@ -170,8 +170,8 @@ class Store:
                                  f"{said.get('Message', '')}", hint=_hint(str(said.get("Code", "")))) from error
         except (BotoCoreError, OSError, ValueError) as error:
             self._deadline.check(self._where)
-            raise CouldNotVerify(f"{self._where} could not {what}: "
-                                 f"{type(error).__name__}", hint="is it up, and is `endpoint` right?") from error
+            raise CouldNotVerify(f"{self._where} could not {what}: {type(error).__name__}",
+                                 hint="is it up, and is `endpoint` right?") from error
 
     def in_time(self) -> Store:
         """This store; once its step's time is over, one with a little time of its own: to remove what was half made."""
@@ -337,8 +337,8 @@ class Store:
 
     def sign_part(self, key: str, upload: str, number: int, sha256: str, seconds: float) -> str:
         """As ``sign_put``, for part ``number`` (from 1) of a multipart upload."""
-        return self._sign("upload_part", {"Key": key, "UploadId": upload, "PartNumber": number,
-                                          "ChecksumSHA256": base64_of(sha256)}, seconds)
+        part = {"Key": key, "UploadId": upload, "PartNumber": number, "ChecksumSHA256": base64_of(sha256)}
+        return self._sign("upload_part", part, seconds)
 
     def _sign(self, what: str, params: dict[str, Any], seconds: float) -> str:
         whole = {"Bucket": self.service.bucket, **params}
@@ -349,8 +349,14 @@ class Store:
     def begin(self, key: str) -> str:
         """Begin a multipart upload; returns its identifier. Nothing shows under ``key`` until ``complete``."""
         with self._asking(f"begin {key}"):
-            answer = self._client.create_multipart_upload(Bucket=self.service.bucket, Key=key, ChecksumAlgorithm="SHA256")
-            return str(answer["UploadId"])
+            begun = self._client.create_multipart_upload(Bucket=self.service.bucket, Key=key, ChecksumAlgorithm="SHA256")
+            return str(begun["UploadId"])
+
+    def unfinished(self, prefix: str) -> list[tuple[str, str]]:
+        """Key and identifier of each multipart upload below ``prefix`` that was begun and not completed."""
+        with self._asking(f"list the uploads below {prefix}"):
+            asked = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.service.bucket, Prefix=prefix)
+            return [(one["Key"], one["UploadId"]) for page in asked for one in page.get("Uploads", ())]
 
     def put_part(self, key: str, upload: str, number: int, data: bytes, sha256: str) -> str:
         """Write part ``number`` (from 1), whose content has the digest ``sha256``; returns its ETag."""
@@ -369,10 +375,9 @@ class Store:
 
     def abort(self, key: str, upload: str) -> None:
         """Drop a multipart upload and its parts; one that is gone already counts as dropped."""
-        store = self.in_time()
+        store, whole = self.in_time(), {"Bucket": self.service.bucket, "Key": key, "UploadId": upload}
         with store._asking(f"abort {key}"):
-            _unless(("NoSuchUpload",), lambda: store._client.abort_multipart_upload(
-                Bucket=self.service.bucket, Key=key, UploadId=upload))
+            _unless(("NoSuchUpload",), lambda: store._client.abort_multipart_upload(**whole))
 
 
 def _unless(codes: Sequence[str], ask: Callable[[], T]) -> T | None:

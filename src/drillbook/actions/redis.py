@@ -9,6 +9,7 @@ from pydantic import Field
 
 from drillbook import stored
 from drillbook.action import Context, Facts, Fault, Place, Read, Undo, Write
+from drillbook.backupset import drop_uploads
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.identity import Identity
@@ -110,6 +111,10 @@ class Save(Write):
     def subject(self, ctx: Context) -> Identity | None:
         """The keyspace that is saved."""
         return identity.measured(ctx, self.service)
+
+    def interrupted(self, ctx: Context) -> None:
+        """Drop what was being uploaded."""
+        drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
         """The backup is kept; its mark in the keyspace is removed."""

@@ -14,7 +14,7 @@ from pydantic import Field
 from drillbook import stored
 from drillbook.action import Context, Facts, Undo, Write
 from drillbook.actions.docker.fields import ServiceName
-from drillbook.backupset import BackupSet, taking
+from drillbook.backupset import BackupSet, drop_uploads, taking
 from drillbook.containers.undo import tool
 from drillbook.containers.volumes import ARCHIVE, Digest, Manifest, Volume, read
 from drillbook.errors import DrillbookError, StepFailed
@@ -100,6 +100,10 @@ class VolumeBackup(Write):
     def subject(self, ctx: Context) -> Identity | None:
         """The volume that is copied."""
         return _identity(ctx, self.service, self.volume)
+
+    def interrupted(self, ctx: Context) -> None:
+        """Drop what was being uploaded."""
+        drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
         """A backup is kept; one that failed removes what it sent."""

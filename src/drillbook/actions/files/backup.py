@@ -13,7 +13,7 @@ from drillbook.action import Context, Facts, Read, Undo, Write
 from drillbook.actions.files.fields import HostPath, Location, ServiceName, refuse_dangerous
 from drillbook.archive import files, programs, rights
 from drillbook.archive.files import ARCHIVE, Entry, Manifest
-from drillbook.backupset import BackupSet, taking
+from drillbook.backupset import BackupSet, drop_uploads, taking
 from drillbook.errors import CommandFailed, CouldNotVerify, HostError, StepFailed
 from drillbook.findings import finding
 from drillbook.host import Deadline
@@ -101,6 +101,10 @@ class Archive(Write):
     def subject(self, ctx: Context) -> Identity | None:
         """The files that are archived."""
         return files.identity(ctx, files.resolve(ctx, self.path))
+
+    def interrupted(self, ctx: Context) -> None:
+        """Drop what was being uploaded."""
+        drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
         """An archive is kept."""

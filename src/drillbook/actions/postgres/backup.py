@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from drillbook import stored
 from drillbook.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.actions.postgres.fields import ServiceName, need_ownership
+from drillbook.backupset import drop_uploads
 from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.identity import Identity
@@ -67,6 +68,10 @@ class Dump(Write):
     def subject(self, ctx: Context) -> Identity | None:
         """The database that is dumped."""
         return identity.measured(ctx, self.service)
+
+    def interrupted(self, ctx: Context) -> None:
+        """Drop what was being uploaded."""
+        drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
         """A backup is kept."""

@@ -12,6 +12,7 @@ from drillbook import stored
 from drillbook.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.actions.postgres.backup import PartSize
 from drillbook.actions.postgres.fields import ServiceName, need_ownership
+from drillbook.backupset import drop_uploads
 from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.hostfaults.target import need
@@ -57,6 +58,10 @@ class BaseBackup(Write):
     def subject(self, ctx: Context) -> Identity | None:
         """The cluster that is copied."""
         return identity.measured(ctx, self.service, whole=True)
+
+    def interrupted(self, ctx: Context) -> None:
+        """Drop what was being uploaded."""
+        drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
         """A backup is kept."""

@@ -10,7 +10,7 @@ from pydantic import Field
 from drillbook import stored
 from drillbook.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.actions.qdrant.fields import Location, ServiceName, store_of
-from drillbook.backupset import taking
+from drillbook.backupset import drop_uploads, taking
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.identity import Identity, place_of
 from drillbook.services import Qdrant
@@ -65,6 +65,10 @@ class Snapshot(Write):
     def subject(self, ctx: Context) -> Identity | None:
         """The collection that is saved."""
         return _collection(ctx, self.service)
+
+    def interrupted(self, ctx: Context) -> None:
+        """Drop what was being uploaded."""
+        drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
         """A backup is kept."""
