@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from drillbook import __version__, account, approval, earlier, guard, plan
+from drillbook import __version__, account, approval, earlier, guard, needed, plan
 from drillbook.attesting import keys, statement
 from drillbook.attesting.manifests import ManifestKeys
 from drillbook.attesting.statement import Sealer
@@ -228,8 +228,12 @@ def connect(inventory: Inventory, name: str) -> Host:
 
 
 def redactor_for(one: Plan) -> Redactor:
-    """What hides the plan's secrets. Raises SecretError, and UsageError when a secret stands in the plan in plain text."""
-    redactor = Redactor([*one.inventory.revealed(), *one.inventory.ways()])
+    """What hides secrets in a run of ``one``; those of the services that it works with are read now.
+
+    Raises SecretError, and UsageError when a secret stands in the plan in plain text.
+    """
+    redactor = Redactor(())
+    redactor.learn(*one.inventory.revealed(needed.of_plan(one), redactor.learn))
     plain = one.model_dump(mode="json")
     if redactor.value(plain) != plain:
         raise UsageError("a secret of the inventory also stands in plain text in the drill or the inventory, "

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from drillbook import anchoring, clearing, conduct, departed, labs, notes, remains, verifying
+from drillbook import anchoring, clearing, conduct, departed, labs, needed, notes, remains, verifying
 from drillbook.action import find
 from drillbook.attesting import anchors, standing, statement
 from drillbook.attesting.manifests import ManifestKeys
@@ -96,7 +96,7 @@ def _told_commands(one: Plan) -> str:
     """Say that a check changed nothing, or which commands of the project it ran, of which nobody knows that."""
     looked = [*one.phase("ready"), *(condition.step for condition in one.guard.conditions if condition.step)]
     ran = [f"{step.action} ({step.id})" for step in looked if issubclass(find(step.action), Free)]
-    ran += [secret.of for secret in one.inventory.secrets() if secret.source == "command"]
+    ran += [secret.of for secret in one.inventory.secrets_of(needed.of_plan(one)).values() if secret.source == "command"]
     return f"Drillbook changed nothing, but ran commands of the project: {', '.join(ran)}" if ran else "nothing was changed"
 
 

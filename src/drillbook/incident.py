@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from drillbook import conduct, spec
+from drillbook import conduct, needed, spec
 from drillbook.action import Context
 from drillbook.console import console, stdout
 from drillbook.diagnosing import scope, source
@@ -56,8 +56,10 @@ def diagnose(project: Project, service: str, inventory_name: str, within: str, *
     if not names:
         raise UsageError(f"the inventory {inventory_name} has no service that could be examined",
                          hint=f"describe your services in inventory/{inventory_name}.yml; see docs/inventories.md")
-    late = _unread(inventory.secrets_by_place(), deadline)
-    with looking(book, redacted=not late) as look:
+    applied = {case.tree.tree: case.tree for case in scope.cases(book.trees, inventory.services, names)}
+    used = needed.of_trees(applied.values(), inventory, names)
+    late = _unread(inventory.secrets_of(used), deadline)
+    with looking(book, used, redacted=not late) as look:
         found = look(names, 0.0 if late else deadline.remaining())
     found = found.model_copy(update={"why": (*late, *found.why), "seconds": round(time.monotonic() - begun, 3)})
     if apply:
@@ -113,12 +115,15 @@ def _unread(secrets: Mapping[str, Secret], deadline: Deadline) -> list[str]:
 
 
 @contextmanager
-def looking(book: Book, *, redacted: bool = True) -> Iterator[Look]:
+def looking(book: Book, used: Collection[str] | None = None, *, redacted: bool = True) -> Iterator[Look]:
     """What diagnoses services within so many seconds, over connections that end with it. Raises SecretError.
 
-    Unless ``redacted``, no secret is read, and nothing may be asked.
+    The secrets of the services ``used`` are read, ``None``: of all. Unless ``redacted``, none is, and nothing may be asked.
     """
-    redactor = Redactor(book.inventory.revealed() if redacted else ())
+    redactor = Redactor(())
+    if redacted:
+        known = book.inventory.services if used is None else used
+        redactor.learn(*book.inventory.revealed(known, redactor.learn))
     hosts = Hosts(lambda name: conduct.connect(book.inventory, name))
     with tempfile.TemporaryDirectory(prefix="drillbook-diagnose-") as folder:
         def look(names: Sequence[str], within_s: float) -> Diagnosis:

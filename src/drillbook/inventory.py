@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -162,24 +162,23 @@ class Inventory(BaseModel):
             raise PlanError(str(error), hint=error.hint) from None
         return tuple(name for name in dict.fromkeys((*self.hosts, CONTROLLER)) if name in wanted)
 
-    def secrets(self) -> list[Secret]:
-        """Every secret in the inventory."""
-        return list(self.secrets_by_place().values())
+    def secrets_of(self, services: Iterable[str]) -> dict[str, Secret]:
+        """The secrets of ``services`` by their keys, such as ``services.cache.password``."""
+        return dict(pair for key in services for pair in _secrets(self.services[key], f"services.{key}"))
 
-    def secrets_by_place(self) -> dict[str, Secret]:
-        """Every secret in the inventory by its keys, such as ``services.cache.password``."""
-        return dict(pair for key, service in self.services.items() for pair in _secrets(service, f"services.{key}"))
+    def revealed(self, services: Collection[str], hide: Callable[[str], None]) -> list[str]:
+        """What is to be hidden where ``services`` are at work: the value of each of their secrets, read now.
 
-    def revealed(self) -> list[str]:
-        """The value of every secret. Raises SecretError, which names the secret by its keys."""
-        return [read_secret(place, secret) for place, secret in self.secrets_by_place().items()]
-
-    def ways(self) -> list[str]:
-        """The service URLs of the contacts, those that can be read without running a program: no drill waits for them."""
-        found = []
-        for way in (way for contact in self.contacts.values() for way in contact.notify if way.source != "command"):
+        Other secrets, and ways to contacts, are hidden as well where nothing has to be run for them and nobody has to be
+        waited for: a target may show them. ``hide`` learns those that are read after all. Raises SecretError, which names
+        the secret by its keys.
+        """
+        found = [read_secret(place, secret) for place, secret in self.secrets_of(services).items()]
+        others = self.secrets_of(name for name in self.services if name not in services).values()
+        for secret in (*others, *(way for contact in self.contacts.values() for way in contact.notify)):
             with suppress(SecretError):
-                found.append(way.reveal())
+                found += [secret.reveal()] if secret.at_hand else []
+            secret.hidden_by(hide)
         return found
 
 

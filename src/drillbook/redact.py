@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
@@ -34,8 +35,20 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """``secrets`` are the values that must never be written."""
-        known = dict.fromkeys(secret for secret in secrets if len(secret) >= SHORTEST)
-        self._forms = sorted(dict.fromkeys(chain.from_iterable(map(encodings.forms, known))), key=_most, reverse=True)
+        self._known = dict.fromkeys(secret for secret in secrets if len(secret) >= SHORTEST)
+        self._lock = threading.Lock()
+        self._look_for()
+
+    def learn(self, *secrets: str) -> None:
+        """Hide ``secrets`` too, from now on; a writer that was made before does not."""
+        with self._lock:
+            if new := [secret for secret in secrets if len(secret) >= SHORTEST and secret not in self._known]:
+                self._known |= dict.fromkeys(new)
+                self._look_for()
+                self.__dict__.pop("_begun", None)
+
+    def _look_for(self) -> None:
+        self._forms = sorted(dict.fromkeys(chain.from_iterable(map(encodings.forms, self._known))), key=_most, reverse=True)
         self._longest = max(map(_most, self._forms), default=0)
         source = _whole(self._forms)
         self._text = re.compile(source) if source else None

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -72,6 +73,8 @@ class Size(_Unit):
 
 PATIENCE_S = 30.0
 """Seconds that a command may take to give a secret."""
+LARGEST = 1 << 20
+"""Bytes of a file that may be a secret."""
 
 
 class Secret(BaseModel):
@@ -85,12 +88,20 @@ class Secret(BaseModel):
     source: Literal["env", "file", "command"]
     name: str | tuple[str, ...]
     _value: str | None = PrivateAttr(default=None)
+    _hide: Callable[[str], None] | None = PrivateAttr(default=None)
 
     def reveal(self, within_s: float = PATIENCE_S) -> str:
         """The value; read once. Raises SecretError when it cannot be read, a command's within ``within_s`` seconds."""
         if self._value is None:
-            self._value = self._read(within_s)
+            value = self._read(within_s)
+            if self._hide:
+                self._hide(value)
+            self._value = value
         return self._value
+
+    def hidden_by(self, hide: Callable[[str], None]) -> None:
+        """Have ``hide`` learn the value before anybody gets it, in case it is read after all."""
+        self._hide = hide
 
     def _read(self, within_s: float) -> str:
         if self.source == "env":
@@ -99,7 +110,7 @@ class Secret(BaseModel):
             return os.environ[self.name]
         try:
             if self.source == "file":
-                return Path(str(self.name)).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
+                return self._of_file()
             argv = [self.name] if isinstance(self.name, str) else list(self.name)
             done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=within_s,
                                   stdin=subprocess.DEVNULL)
@@ -109,6 +120,21 @@ class Secret(BaseModel):
             if isinstance(error, subprocess.TimeoutExpired):
                 reason = f"the command did not end within {within_s:.3g} s"
             raise SecretError(f"the secret {self.of} cannot be read: {reason}") from None
+
+    def _of_file(self) -> str:
+        """Content of its file, which may be a pipe. Raises SecretError for one that is no secret by its size."""
+        with Path(str(self.name)).expanduser().open("rb") as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise SecretError(f"the secret {self.of} cannot be read: the file has more than {LARGEST} bytes")
+        return data.decode("utf-8").rstrip("\r\n")
+
+    @property
+    def at_hand(self) -> bool:
+        """Can it be read without a program that runs, and without waiting for somebody who writes into a pipe?"""
+        if self.source == "file":
+            return os.path.isfile(os.path.expanduser(str(self.name)))  # noqa: PTH111, PTH113  Path raises for ~nobody
+        return self.source == "env"
 
     @property
     def of(self) -> str:
