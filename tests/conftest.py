@@ -32,7 +32,8 @@ def seconds(item):
 
 @pytest.fixture(autouse=True, scope="session")
 def config_home(tmp_path_factory):
-    names = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "DRILLBOOK_SIGNING_KEY", "DRILLBOOK_ANCHOR")
+    names = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "DRILLBOOK_SIGNING_KEY", "DRILLBOOK_ANCHOR", "DRILLBOOK_TIMESTAMP",
+             "DRILLBOOK_TIMESTAMP_CA")
     before = {name: os.environ.pop(name, None) for name in names}
     os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))

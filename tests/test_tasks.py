@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from drillbook import tasks
-from drillbook.attesting import anchors
+from drillbook.attesting import places
 from tests.program import Folder, fault, here, step
 
 
@@ -317,7 +317,7 @@ def test_an_auditor_needs_nothing_but_the_reports(folder, tmp_path_factory, monk
                 assert status_of(*argv) == 0, (argv, capsys.readouterr())
             assert status_of(*AUDIT, str(alone)) == 3
             assert "There is no anchor to compare with" in " ".join(capsys.readouterr().out.split())
-            anchor = anchors.default(folder.root / "reports")
+            anchor = places.default(folder.root / "reports")
             assert status_of(*AUDIT, str(alone), "--anchor", str(anchor)) == 0, capsys.readouterr()
             assert "The record is whole and vouched for" in capsys.readouterr().out
         assert "1 run" in (alone / "audit.md").read_text()

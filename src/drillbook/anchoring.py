@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from drillbook.attesting import anchors
-from drillbook.attesting.anchors import Anchor
+from drillbook.attesting import anchors, timestamps
+from drillbook.attesting.anchors import Anchor, Known
 from drillbook.attesting.lines import walk
+from drillbook.attesting.places import Place
 from drillbook.journal import FILE
 from drillbook.report.figures import count
 from drillbook.report.folders import drill_of
@@ -17,20 +18,37 @@ from drillbook.verifying import Check, Mark, Verified
 WHAT = "anchor"
 
 
-def compared(found: Verified, folder: Path, reports: Path, files: Sequence[Path], *, asked: str) -> Verified:
-    """Add what the anchors in ``files`` say of a folder that was verified; ``asked`` is the name it was asked for by.
+def compared(found: Verified, folder: Path, reports: Path, kept_in: Sequence[Place], *, asked: str) -> Verified:
+    """Add what the anchors in ``kept_in`` say of a folder that was verified; ``asked`` is the name it was asked for by.
 
     Who asks for the newest run is told that a newer one is known, and not there. Nothing is added where no anchor knows it.
+    Raises UsageError for root certificates of timestamps that cannot be read.
     """
-    known = anchors.known(files)
+    known = anchors.known(kept_in)
     inner = tuple(replace(one, checks=(*one.checks, *_of_run(folder / one.name, known))) for one in found.inner)
     newer = _newer(folder, reports, known, asked)
-    return replace(found, checks=(*found.checks, *_of_run(folder, known), *newer), inner=inner)
+    unread = [Check(WHAT, Mark.UNKNOWN, one) for one in known.unread]
+    return replace(found, checks=(*found.checks, *unread, *_of_run(folder, known), *newer), inner=inner)
 
 
-def _of_run(folder: Path, known: Mapping[str, Anchor]) -> list[Check]:
-    anchor = known.get(folder.name)
-    if anchor is None or not anchor.events:
+def _of_run(folder: Path, known: Known) -> list[Check]:
+    anchor = known.runs.get(folder.name)
+    if anchor is None:
+        return []
+    return [*_of_journal(folder, anchor), *(Check(WHAT, Mark.UNKNOWN, one) for one in known.doubts.get(folder.name, ())),
+            *_of_time(anchor)]
+
+
+def _of_time(anchor: Anchor) -> list[Check]:
+    checker = timestamps.checker()
+    if checker is None:
+        return []
+    doubt = checker.doubt(anchor.content)
+    return [Check("timestamp", Mark.UNKNOWN if doubt else Mark.GOOD, doubt or f"an authority vouches for {anchor.at}")]
+
+
+def _of_journal(folder: Path, anchor: Anchor) -> list[Check]:
+    if not anchor.events:
         return []
     try:
         hashes = walk((folder / FILE).read_bytes()).hashes
@@ -41,14 +59,14 @@ def _of_run(folder: Path, known: Mapping[str, Anchor]) -> list[Check]:
     return [Check(WHAT, Mark.GOOD, f"as {anchor.source} knows it, as of {anchor.at}")]
 
 
-def _newer(folder: Path, reports: Path, known: Mapping[str, Anchor], asked: str) -> list[Check]:
+def _newer(folder: Path, reports: Path, known: Known, asked: str) -> list[Check]:
     """Runs newer than ``folder`` that an anchor knows and that are not there, where the newest was asked for."""
     drill = drill_of(folder.name)
     if asked not in ("", "latest", drill):
         return []
-    gone = sorted(run for run, one in known.items() if run > folder.name and not anchors.present(one, reports)
+    gone = sorted(run for run, one in known.runs.items() if run > folder.name and not anchors.present(one, reports)
                   and asked in ("", "latest", drill_of(run)))
     if not gone:
         return []
-    return [Check("newest", Mark.UNKNOWN, f"{known[gone[-1]].source} knows {count(len(gone), 'newer run')} that "
+    return [Check("newest", Mark.UNKNOWN, f"{known.runs[gone[-1]].source} knows {count(len(gone), 'newer run')} that "
                   f"{'is' if len(gone) == 1 else 'are'} not there, the newest {gone[-1]}")]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from drillbook import __version__, account, approval, earlier, guard, needed, plan
-from drillbook.attesting import keys, statement
+from drillbook.attesting import anchors, keys, places, statement
 from drillbook.attesting.manifests import ManifestKeys
 from drillbook.attesting.statement import Sealer
 from drillbook.contacting.messenger import Messenger
@@ -26,7 +26,7 @@ from drillbook.host import Host
 from drillbook.hosting import Hosts
 from drillbook.hosts.open import open_host
 from drillbook.inventory import Inventory
-from drillbook.journal import Journal, Observer, read
+from drillbook.journal import FILE, Journal, Observer, read
 from drillbook.judge import judge
 from drillbook.leases import Owner
 from drillbook.liveness import controller
@@ -68,6 +68,8 @@ class Conductor:
     """The environment that the operator confirmed; ``None``: they are not asked."""
     attested: dict[str, str | None] = field(default_factory=dict)
     """Digests of the attestations that were written for the runs, by folder."""
+    missed: list[str] = field(default_factory=list)
+    """Anchors and timestamps of what was signed that could not be had, each with the reason."""
 
     def plans(self, found: Drill | Suite) -> list[Plan]:
         """The plan of a drill, or of every drill of a suite, so that all are checked before the first one runs."""
@@ -80,14 +82,19 @@ class Conductor:
         return [plan.make(drill, self.inventory) for drill in drills if isinstance(drill, Drill)]
 
     def run(self, one: Plan, parent: Path | None = None) -> tuple[Path, RunView]:
-        """Run a plan; returns the run's folder and what the judge says. The reports are written."""
+        """Run a plan; returns the run's folder and what the judge says. The reports are written.
+
+        Raises UsageError, before anything begins, for a place of anchors that is none.
+        """
+        places.places(self.project.reports)
         redactor = redactor_for(one)
         run_id, suite = new_run_id(one.drill), parent.name if parent else ""
         folder = (parent or self.project.ready_reports()) / run_id
         prev = previous_head(self.project, run_id)
         journal = Journal(folder, redactor, origin=time.monotonic(), prev=prev, observer=self.observer,
                           place=new_folder(folder))
-        messenger = Messenger(one, run_id, str(folder / "report.html"), journal.append)
+        messenger = Messenger(one, run_id, str(folder / "report.html"), journal.append,
+                              folder=anchors.relative(folder, self.project.reports))
         written = Written()
         journal.also(written)
         journal.also(messenger.saw)
@@ -111,24 +118,34 @@ class Conductor:
             journal.close()
         if gone:
             raise unrecorded(folder, gone, residue)
+        return folder, self._report(folder, written, run["operator"], residue, alone=parent is None)
+
+    def _report(self, folder: Path, written: Written, by: str, residue: Sequence[Residue], *, alone: bool) -> RunView:
+        """Judge a run that has ended, write its reports and sign them; ``alone``: it is no run of a suite.
+
+        Raises Unreported.
+        """
         try:
-            view = judge(read(journal.path))
+            view = judge(read(folder / FILE))
             publish.write_run(folder, view)
-            statement.seal_run(folder, view, Sealer(self.project.root, run["operator"]), written=written)
-            self.attested[run_id] = statement.written_digest(folder)
-            if parent is None:
+            statement.seal_run(folder, view, self._sealer(by), written=written)
+            self.attested[folder.name] = statement.written_digest(folder)
+            if alone:
                 publish.write_index(self.project.reports, latest=folder.name)
         except OSError as error:
             raise unreported(folder, error, residue) from None
         except JournalError as error:
             raise unrecorded(folder, error.message, residue) from None
-        return folder, view
+        return view
 
     def _history(self, one: Plan, folder: Path) -> Callable[[], list[dict[str, Any]]] | None:
         """What tells a run at its end of the sizes that earlier runs measured; None when it measures none."""
         if not earlier.collects(one):
             return None
         return lambda: earlier.capacity([other for other in self.project.runs() if other != folder], one)
+
+    def _sealer(self, by: str, occasion: str = "run") -> Sealer:
+        return Sealer(self.project.root, by, occasion, self.missed)
 
     def _vouching(self, one: Plan, folder: Path, written: Written, run: dict[str, Any]) -> Callable[[str], None]:
         """Sign the head of a run while it goes on; a key that could not be used once is not tried again before the end."""
@@ -137,7 +154,7 @@ class Conductor:
         failed: list[str] = []
 
         def vouch(occasion: str) -> None:
-            sealer = Sealer(self.project.root, run["operator"], occasion)
+            sealer = self._sealer(run["operator"], occasion)
             if not failed and (why := statement.checkpoint(folder, written, sealer, said)):
                 failed.append(why)
 
@@ -176,7 +193,7 @@ class Conductor:
             with suppress(export.NotExported):  # where the collector is down each drill has told it
                 export.export(run_id, whole)
         publish.write_suite(folder, result, views)
-        statement.seal_suite(folder, result, Sealer(self.project.root, operator()), self.attested)
+        statement.seal_suite(folder, result, self._sealer(operator()), self.attested)
         publish.write_index(self.project.reports, latest=folder.name)
         return folder, result
 

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from drillbook import anchoring, clearing, conduct, departed, labs, needed, notes, remains, verifying
 from drillbook.action import find
-from drillbook.attesting import anchors, standing, statement
+from drillbook.attesting import anchors, places, standing, statement
 from drillbook.attesting.manifests import ManifestKeys
 from drillbook.attesting.standing import Standing
 from drillbook.attesting.statement import Sealer
@@ -36,7 +36,7 @@ from drillbook.report.figures import count, one_line, shown
 from drillbook.report.progress import Progress
 from drillbook.result import EXIT, EXIT_RESIDUE, Result, RunView, Verdict
 from drillbook.spec import Drill, Suite
-from drillbook.views import Manner, Teller, ignore
+from drillbook.views import Manner, Teller, ignore, tell_missed
 from drillbook.written import Written
 
 
@@ -53,6 +53,7 @@ def drill(project: Project, name: str, inventory_name: str, manner: Manner = Man
         else:
             return _suite(conductor, found, plans, teller)
     teller.end(view, shown_path(folder / "report.html"), newest=True)
+    tell_missed(conductor.missed)
     return view.result.exit
 
 
@@ -65,6 +66,7 @@ def _suite(conductor: Conductor, suite: Suite, plans: Sequence[Plan], teller: Te
 
     folder, result = conductor.run_suite(suite, plans, between)
     teller.end_suite(result, views, shown_path(folder / "report.html"))
+    tell_missed(conductor.missed)
     return result.exit
 
 
@@ -175,7 +177,7 @@ def _recover(project: Project, folder: Path, out: Console, *, from_backup: bool 
         raise conduct.unreported(folder, error, residue) from None
     except JournalError as error:
         raise conduct.unrecorded(folder, error.message, residue) from None
-    tell_contacts(folder, out)
+    tell_contacts(project, folder, out)
     result = conduct.judged(folder).result
     style = "bold red" if result.open_residue else "green"
     out.print(Padding(Text(recovered(result), style=style), (1, 0, 0, 2), expand=False))
@@ -214,14 +216,15 @@ def _tell_unsigned(folder: Path, before: Standing, unsigned: str, out: Console) 
                        style="bold red" if before.doubt else "yellow"), soft_wrap=True)
 
 
-def tell_contacts(folder: Path, out: Console) -> None:
+def tell_contacts(project: Project, folder: Path, out: Console) -> None:
     """Tell the contacts what the recovery left, or that it left nothing; who could not be told is said here."""
     def record(kind: str, data: dict[str, Any]) -> None:
         style = "yellow" if kind == "contact.missed" else "dim"
         out.print(Padding(Text(notes.contact(data), style=style), (0, 0, 0, 2), expand=False))
 
     view = conduct.judged(folder)
-    Messenger(checked(view.plan), folder.name, str(folder / "report.html"), record).recovered(view.result)
+    Messenger(checked(view.plan), folder.name, str(folder / "report.html"), record,
+              folder=anchors.relative(folder, project.reports)).recovered(view.result, read(folder / FILE).events[-1])
 
 
 @contextmanager
@@ -273,6 +276,7 @@ def render(project: Project, folder: Path, before: Standing, occasion: str,
         attested = {} if unsigned else {folder.name: statement.written_digest(folder)}
         statement.seal_suite(folder.parent, again, sealer, attested, whole)
     publish.write_index(project.reports)
+    tell_missed(sealer.missed)
     return view, unsigned
 
 
@@ -306,6 +310,6 @@ def verify(project: Project, run: str) -> int:
     """Verify what a run or a suite left: 0 when all of it was, 1 when something is wrong, 3 when it could not be shown."""
     folder = project.run(run, suites=True, lost=True)
     found = anchoring.compared(verifying.verify(folder, project.root), folder, project.reports,
-                               anchors.files(project.reports), asked=run)
+                               places.places(project.reports), asked=run)
     verifying.show(found, console())
     return verifying.EXIT[found.mark]

@@ -32,7 +32,7 @@ from drillbook.project import Project
 from drillbook.redact import Redactor
 from drillbook.report.figures import one_line
 from drillbook.values import PATIENCE_S, Duration, Secret
-from drillbook.views import Manner, Teller
+from drillbook.views import Manner, Teller, tell_missed
 
 EXIT = {HEALTHY: 0, UNKNOWN: 3}
 """Exit statuses; 1 when a cause was found."""
@@ -162,6 +162,7 @@ def _apply(project: Project, found: Diagnosis, inventory: Inventory, confirm: st
         conductor = conduct.Conductor(project, inventory, observer, confirm)
         run, view = conductor.run(conductor.plans(drill)[0])
     teller.end(view, str(run / "report.html"), newest=True)
+    tell_missed(conductor.missed)
     return view.result.exit
 
 

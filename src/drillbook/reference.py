@@ -154,6 +154,9 @@ contacts:
 `abort`: it was stopped, at once, while everything is being put back. `residue`: what is left and how to clear it, by a
 run or by `invoke drill.recover`. A message that was not taken within 10 s is the finding `contact-not-told`; nothing
 waits for it but the report, after everything was put back.
+
+The last line of each is an [anchor](audit.md#anchors) of the journal as it was then: whoever keeps the messages can show
+later that a run was removed or changed.
 """
 
 

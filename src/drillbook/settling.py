@@ -58,7 +58,7 @@ def settle(project: Project, run: str, reason: str) -> int:
         _show_refusals(outcome.refusals, out)
         return EXIT[Verdict.REFUSED]
     desk.told_render(project, folder, before, recovery.written, out, occasion="settlement")
-    desk.tell_contacts(folder, out)
+    desk.tell_contacts(project, folder, out)
     return 0
 
 

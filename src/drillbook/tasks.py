@@ -196,7 +196,7 @@ def open_(context: Context, run: str | None = None) -> int:
 
 
 @task(help={"since": "first day, such as 2026-01-01", "until": "last day", "out": "folder for the report",
-            "anchor": "file to compare with; default: the one in your state folder, and that in DRILLBOOK_ANCHOR"})
+            "anchor": "file or s3://bucket/prefix to compare with; default: your state folder's, and DRILLBOOK_ANCHOR"})
 @told(Dry.REFUSED)
 def audit(_: Context, since: str = "", until: str = "", out: str = "", anchor: str = "") -> int:
     """The audit report of a period: every run in it, coverage, objectives, findings."""

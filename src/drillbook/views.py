@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -17,6 +17,7 @@ from rich.text import Text
 from drillbook.console import console, stdout
 from drillbook.journal import Event, Observer
 from drillbook.report import closing, terminal
+from drillbook.report.figures import one_line
 from drillbook.report.live import LiveView
 from drillbook.report.progress import Progress
 from drillbook.result import RunView, SuiteResult
@@ -39,6 +40,12 @@ def program() -> str:
 def ignore(event: Event) -> None:
     """An observer that says nothing."""
     del event
+
+
+def tell_missed(missed: Sequence[str]) -> None:
+    """Say on standard error which anchors and timestamps of what was signed could not be had."""
+    for text in missed:
+        sys.stderr.write(f"! {one_line(text)}\n")
 
 
 @dataclass(slots=True)

@@ -1,12 +1,42 @@
-"""Books of runs for the tests of the audit."""
+"""Books of runs, and runs that were signed and anchored, for the tests of the audit."""
 
 from __future__ import annotations
 
 import pytest
 
+from drillbook.audit import desk
+from drillbook.project import Project
 from tests.audit.stories import Book
+from tests.needs import need
+from tests.test_attest import SAMPLE
+from tests.test_runner import Bench
 
 
 @pytest.fixture
 def book(tmp_path):
     return Book(tmp_path)
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """Three runs, signed with a key and noted in an anchor of their own."""
+    need("ssh-keygen")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "project").mkdir()
+    bench = Bench(tmp_path / "project")
+    bench.folders = []
+    for _ in range(3):
+        bench.run(SAMPLE)
+        bench.folders.append(bench.folder)
+    return bench
+
+
+@pytest.fixture
+def audit(bench, capsys):
+    """The audit of all time: its exit status, and what it says."""
+    def audit(**how):
+        capsys.readouterr()
+        status = desk.audit(Project(bench.root), "2000-01-01", "2999-12-31", str(bench.root / "audit"), **how)
+        return status, " ".join(capsys.readouterr().out.split())
+    return audit

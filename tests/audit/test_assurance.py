@@ -8,39 +8,11 @@ import shutil
 import pytest
 
 from drillbook import desk as tasks
-from drillbook.attesting import anchors
-from drillbook.audit import desk
+from drillbook.attesting import places
 from drillbook.errors import UsageError
 from drillbook.project import Project
 from tests.evidence.forging import attest, chained, journal, throw_away_key
-from tests.needs import need
 from tests.test_attest import SAMPLE
-from tests.test_runner import Bench
-
-
-@pytest.fixture
-def bench(tmp_path, monkeypatch):
-    """Three runs, signed with a key and noted in an anchor of their own."""
-    need("ssh-keygen")
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    (tmp_path / "project").mkdir()
-    bench = Bench(tmp_path / "project")
-    bench.folders = []
-    for _ in range(3):
-        bench.run(SAMPLE)
-        bench.folders.append(bench.folder)
-    return bench
-
-
-@pytest.fixture
-def audit(bench, capsys):
-    """The audit of all time: its exit status, and what it says."""
-    def audit(**how):
-        capsys.readouterr()
-        status = desk.audit(Project(bench.root), "2000-01-01", "2999-12-31", str(bench.root / "audit"), **how)
-        return status, " ".join(capsys.readouterr().out.split())
-    return audit
 
 
 def verified(bench, name=""):
@@ -108,7 +80,7 @@ def test_an_older_copy_in_place_of_a_newer_one_shows(bench, audit, tmp_path):
 
 
 def test_without_an_anchor_an_audit_says_so(bench, audit):
-    anchor = anchors.default(bench.root / "reports")
+    anchor = places.default(bench.root / "reports")
     elsewhere = anchor.rename(bench.root / "elsewhere")
     status, said = audit()
     assert (status, said.partition(" Recovery")[0]) == (3, "The record is whole and vouched for, compared with no anchor")
@@ -127,13 +99,13 @@ def test_a_second_anchor_is_written_where_its_place_is_named(bench, audit, monke
     assert {line["run"] for line in lines} == {bench.folder.name}
     assert [line["occasion"] for line in lines] == ["begin", "run"]
     assert lines[-1]["head"] == journal(bench.folder)[-1]["hash"]
-    anchors.default(bench.root / "reports").unlink()
+    places.default(bench.root / "reports").unlink()
     shutil.rmtree(bench.folder)
     assert audit()[0] == verified(bench) == 3
 
 
 def test_a_line_of_an_anchor_that_was_torn_is_left_out(bench, audit):
-    anchor = anchors.default(bench.root / "reports")
+    anchor = places.default(bench.root / "reports")
     anchor.write_bytes(anchor.read_bytes() + b'{"schema": "drillbook/anchor/1", "run": 3\nnonsense\n\xff\n')
     assert audit()[0] == 0
     assert verified(bench) == 0

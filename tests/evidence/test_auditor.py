@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.attesting import anchors
+from drillbook.attesting import places
 from tests.evidence.forgeries import FORGERIES, Site
 from tests.needs import need
 
@@ -29,7 +29,7 @@ def audited(site, folder):
     """What the commands of the page print over a copy of the site's ``reports/``."""
     script = re.search(r"## Without Drillbook.*?```sh\n(.*?)```", PAGE.read_text(), re.S)[1]
     with site.operator():
-        anchor = anchors.default(site.first.root / "reports")
+        anchor = places.default(site.first.root / "reports")
     shutil.copytree(site.first.root / "reports", folder / "reports", symlinks=True)
     shutil.copy(anchor, folder / "ANCHOR")
     public = (site.root / "config" / "drillbook" / "signing_key.pub").read_text()

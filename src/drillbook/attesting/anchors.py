@@ -1,25 +1,23 @@
 """Anchors: what was signed, noted outside ``reports/``, so that a roll-back or a removal of runs shows.
 
-One line of JSON for each attestation. By default they lie in the user's state folder; DRILLBOOK_ANCHOR names a second file.
+One line of JSON for each attestation, kept in one place or in several; see ``places``.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from drillbook.attesting.format import FILE
+from drillbook.attesting import timestamps
+from drillbook.attesting.format import CHECKPOINTS, FILE
+from drillbook.attesting.places import AnchorProblem, Place, places
+from drillbook.errors import UsageError
 from drillbook.journal import FILE as JOURNAL
 from drillbook.values import canonical, digest
 
-CHOICE = "DRILLBOOK_ANCHOR"
 SCHEMA = "drillbook/anchor/1"
 
 
@@ -35,76 +33,105 @@ class Anchor:
     head: str
     at: str
     source: str
-    """The file that holds it."""
+    """The place that holds it."""
+    content: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """All that its line says."""
+
+    @property
+    def rank(self) -> tuple[int, bool, str]:
+        """Order among the anchors of one run: the one that says most is the last."""
+        return self.events, timestamps.FIELD in self.content, self.at
 
 
-def default(reports: Path) -> Path | None:
-    """The anchor file of a folder of reports in the user's state folder; None where this user has none."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    try:
-        folder = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
-    except RuntimeError:
-        return None
-    whole = reports.resolve()
-    name = re.sub(r"[^A-Za-z0-9._-]", "-", whole.parent.name)[:40]
-    return folder / "drillbook" / "anchors" / f"{name}-{hashlib.sha256(str(whole).encode()).hexdigest()[:16]}.jsonl"
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that the anchors of a folder of reports know."""
+
+    runs: Mapping[str, Anchor] = field(default_factory=dict)
+    """The newest anchor of each run and suite."""
+    counts: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    """Number of runs that each place knows, and the time of its newest anchor."""
+    unread: tuple[str, ...] = ()
+    """Places that could not be read, each with the reason."""
+    doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Why the anchor of a run proves less than it should, by run."""
 
 
-def files(reports: Path) -> list[Path]:
-    """The anchor files of a folder of reports: in the state folder, and the one that DRILLBOOK_ANCHOR names."""
-    own, named = default(reports), os.environ.get(CHOICE, "")
-    return [*([own] if own else []), *([Path(named).expanduser()] if named else [])]
-
-
-def note(folder: Path, reports: Path, content: Mapping[str, Any]) -> str:
-    """Note the attestation that was just written in ``folder``; returns what could not be written, or an empty text."""
-    line = canonical({
-        "schema": SCHEMA, "run": content["run"], "folder": _relative(folder, reports), "events": content.get("events") or 0,
+def note(folder: Path, reports: Path, content: Mapping[str, Any]) -> list[str]:
+    """Note the attestation that was just written in ``folder`` in every place; returns what could not be done."""
+    said: dict[str, Any] = {
+        "schema": SCHEMA, "run": content["run"], "folder": relative(folder, reports), "events": content.get("events") or 0,
         "head": content.get("head") or "", "occasion": content["occasion"], "at": content["at"],
-        "attestation": digest((folder / FILE).read_bytes())}) + b"\n"
-    failed = [f"the anchor {path} cannot be written: {error}" for path in files(reports) if (error := _append(path, line))]
-    return "; ".join(failed)
+        "attestation": digest((folder / FILE).read_bytes())}
+    failed: list[str] = []
+    if content["occasion"] not in CHECKPOINTS and (url := timestamps.authority()):
+        try:
+            said[timestamps.FIELD] = timestamps.ask(url, canonical(said))
+        except timestamps.NoTimestamp as problem:
+            failed.append(str(problem))
+    try:
+        kept_in = places(reports)
+    except UsageError as error:
+        return [*failed, error.message]
+    for place in kept_in:
+        try:
+            place.add(said["run"], said["events"], canonical(said) + b"\n")
+        except AnchorProblem as problem:
+            failed.append(str(problem))
+    return failed
 
 
-def _relative(folder: Path, reports: Path) -> str:
+def relative(folder: Path, reports: Path) -> str:
+    """The folder of a run, relative to the folder of reports."""
     whole, outer = folder.resolve(), reports.resolve()
     return whole.relative_to(outer).as_posix() if whole.is_relative_to(outer) else folder.name
 
 
-def _append(path: Path, line: bytes) -> str:
-    """Append ``line`` to ``path``, on the disk when this returns; returns the reason when it could not."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+def told(run: str, folder: str, events: int, head: str, at: str) -> str:
+    """A line of a message that is an anchor wherever that message is kept."""
+    return "anchor: " + canonical({"schema": SCHEMA, "run": run, "folder": folder, "events": events, "head": head,
+                                   "at": at}).decode()
+
+
+def known(kept_in: Iterable[Place]) -> Known:
+    """All that the anchors in ``kept_in`` know; lines that cannot be read, as of a torn write, are left out."""
+    runs: dict[str, Anchor] = {}
+    counts: dict[str, tuple[int, str]] = {}
+    unread: list[str] = []
+    doubts: dict[str, list[str]] = {}
+    for place in kept_in:
         try:
-            os.write(descriptor, line)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        return str(error.strerror)
-    return ""
+            held = place.read()
+        except AnchorProblem as problem:
+            unread.append(str(problem))
+            continue
+        mine = _newest(one for line in held.lines if (one := _anchor(line, place.source)))
+        if mine:
+            counts[place.source] = (len(mine), max(one.at for one in mine.values()))
+        runs = _newest([*runs.values(), *mine.values()])
+        for run, why in held.doubts.items():
+            doubts.setdefault(run, []).append(why)
+    return Known(runs, counts, tuple(unread), {run: tuple(why) for run, why in doubts.items()})
 
 
-def known(paths: Iterable[Path]) -> dict[str, Anchor]:
-    """The newest anchor of each run in the files ``paths``; lines that cannot be read, as of a torn write, are left out."""
+def _newest(anchors: Iterable[Anchor]) -> dict[str, Anchor]:
+    """The newest anchor of each run; of equal ones the last."""
     found: dict[str, Anchor] = {}
-    for path in paths:
-        with suppress(OSError):
-            for line in path.read_bytes().splitlines():
-                one = _anchor(line, str(path))
-                if one and (one.run not in found or one.events >= found[one.run].events):
-                    found[one.run] = one
+    for one in anchors:
+        if one.run not in found or one.rank >= found[one.run].rank:
+            found[one.run] = one
     return found
 
 
 def _anchor(line: bytes, source: str) -> Anchor | None:
+    """The anchor that a line holds, also behind other text, as in a message that was kept."""
     try:
-        content = json.loads(line)
+        text = line.decode()
+        content, _ = json.JSONDecoder().raw_decode(text, text.index("{"))
         if content["schema"] != SCHEMA:
             return None
         return Anchor(str(content["run"]), str(content["folder"]), int(content["events"]), str(content["head"]),
-                      str(content["at"]), source)
+                      str(content["at"]), source, content)
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
 

@@ -10,7 +10,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,8 @@ class Sealer:
     root: Path
     by: str
     occasion: str = "run"
+    missed: list[str] = field(default_factory=list)
+    """Anchors and timestamps that could not be had, each with the reason."""
 
 
 def seal_run(folder: Path, view: RunView, sealer: Sealer, *, written: Written | None = None, before: Standing = NEW) -> str:
@@ -184,7 +186,7 @@ def _seal(folder: Path, content: Statement, sealer: Sealer, before: Standing, na
     content |= {"at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "attested_by": sealer.by, "tool": TOOL,
                 "occasion": sealer.occasion, "previous_attestation": _previous(folder, before)}
     why = _write(folder, content, sealer.root)
-    anchors.note(folder, sealer.root / REPORTS, content)
+    sealer.missed.extend(one for one in anchors.note(folder, sealer.root / REPORTS, content) if one not in sealer.missed)
     return why
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from drillbook.attesting import anchors, standing
-from drillbook.attesting.anchors import Anchor
+from drillbook.attesting import anchors, standing, timestamps
+from drillbook.attesting.anchors import Known
+from drillbook.attesting.places import Place
 from drillbook.audit.chain import Problem
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record
@@ -37,27 +38,36 @@ UNCHECKED = Assurance(checked=False)
 """For a record of which the chain alone was looked at."""
 
 
-def assure(records: Sequence[Record], period: Period, reports: Path, root: Path, files: Sequence[Path]) -> Assurance:
-    """Check the signatures of all runs of ``period``, and compare the whole record with the anchors in ``files``."""
+def assure(records: Sequence[Record], period: Period, reports: Path, root: Path, kept_in: Sequence[Place]) -> Assurance:
+    """Check the signatures of all runs of ``period``, and compare the whole record with the anchors in ``kept_in``.
+
+    Raises UsageError for root certificates of timestamps that cannot be read.
+    """
+    checker = timestamps.checker()
     inside = [reports / one.folder for one in records if not one.copy_of and period.holds(one.started)]
     suites = {folder.parent for folder in inside if folder.parent != reports and (folder.parent / "result.json").exists()}
     folders = sorted({*inside, *suites})
     with ThreadPoolExecutor(WORKERS) as pool:
         why = list(pool.map(lambda folder: standing.vouched(folder, root), folders))
-    known = anchors.known(files)
-    return Assurance(tuple(f"{folder.name}: {said}" for folder, said in zip(folders, why, strict=True) if said),
-                     tuple(_compared(known)), tuple(_problems(records, known, reports)))
+    known = anchors.known(kept_in)
+    unvouched = [f"{folder.name}: {said}" for folder, said in zip(folders, why, strict=True) if said]
+    unvouched += [f"{folder.name}: {said}" for folder in folders for said in _doubts(folder.name, known, checker)]
+    compared = (f"{source}: {count(number, 'run')}, the newest of {at}"
+                for source, (number, at) in sorted(known.counts.items()))
+    return Assurance((*unvouched, *known.unread), tuple(compared), tuple(_problems(records, known, reports)))
 
 
-def _compared(known: Mapping[str, Anchor]) -> Iterator[str]:
-    for source in sorted({one.source for one in known.values()}):
-        mine = [one for one in known.values() if one.source == source]
-        yield f"{source}: {count(len(mine), 'run')}, the newest of {max(one.at for one in mine)}"
+def _doubts(run: str, known: Known, checker: timestamps.Checker | None) -> Iterator[str]:
+    """Why what anchors know of a run proves less than it should."""
+    yield from known.doubts.get(run, ())
+    if checker is not None:
+        anchor = known.runs.get(run)
+        yield from filter(None, [checker.doubt(anchor.content) if anchor else "no anchor, and so no timestamp, knows it"])
 
 
-def _problems(records: Sequence[Record], known: Mapping[str, Anchor], reports: Path) -> Iterator[Problem]:
+def _problems(records: Sequence[Record], known: Known, reports: Path) -> Iterator[Problem]:
     there = {one.run: one for one in records if not one.copy_of}
-    for run, anchor in sorted(known.items()):
+    for run, anchor in sorted(known.runs.items()):
         at = begun(run) if RUN_ID.fullmatch(run) else anchor.at
         record = there.get(run)
         if record is None:

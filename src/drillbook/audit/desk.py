@@ -11,7 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from drillbook.attesting import anchors
+from drillbook.attesting import places
+from drillbook.attesting.places import AnchorFile, Place
 from drillbook.audit import content, html, markdown, records, wording
 from drillbook.audit.assurance import assure
 from drillbook.audit.content import Audit
@@ -32,7 +33,7 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
     What begins after ``today`` (UTC; None: the controller's) has not come yet.
 
     Returns 0, or 3 when the record of the period is not whole, not vouched for, or compared with no anchor: those of this
-    user, or the file ``anchor``. Raises UsageError for dates, an anchor or a folder that cannot be.
+    user, or the place ``anchor``. Raises UsageError for dates, an anchor or a folder that cannot be.
     """
     period = Period.parse(since, until)
     project.look_into_reports()
@@ -51,11 +52,15 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
     return 0 if made.vouched else EXIT_NOT_WHOLE
 
 
-def _anchors(project: Project, named: str) -> list[Path]:
-    """The anchor files to compare with. Raises UsageError."""
-    if named and not Path(named).is_file():
-        raise UsageError(f"there is no anchor {named}", hint="it is a file of lines of JSON; see docs/audit.md")
-    return [Path(named)] if named else anchors.files(project.reports)
+def _anchors(project: Project, named: str) -> list[Place]:
+    """Places of the anchors to compare with. Raises UsageError."""
+    if not named:
+        return places.places(project.reports)
+    place = places.named(named)
+    if isinstance(place, AnchorFile) and not place.path.is_file():
+        raise UsageError(f"there is no anchor {named}",
+                         hint="it is a file of lines of JSON, or s3://bucket/prefix; see docs/audit.md")
+    return [place]
 
 
 def _print(made: Audit, folder: Path) -> None:

@@ -6,9 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from drillbook.attesting import anchors
 from drillbook.contacting import sending, wording
 from drillbook.contacting.sending import NotDelivered
 from drillbook.contacting.wording import Message
@@ -45,10 +46,15 @@ class _Telling:
 class Messenger:
     """Tells the contacts of one run; ``saw`` is an observer of its journal."""
 
-    def __init__(self, plan: Plan, run: str, report: str, record: Record,
-                 deadline_s: float | None = None) -> None:
-        """``report`` is the path of the report-to-be; ``deadline_s`` holds for each message, in seconds (DEADLINE_S)."""
+    def __init__(self, plan: Plan, run: str, report: str, record: Record, deadline_s: float | None = None, *,
+                 folder: str = "") -> None:
+        """``report`` is the path of the report-to-be; ``deadline_s`` holds for each message, in seconds (DEADLINE_S).
+
+        ``folder`` is the run's, relative to ``reports/``; with it each message is an anchor of the journal as it is then.
+        """
         self.plan, self.run, self.report = plan, run, report
+        self._folder = folder
+        self._last: Event | None = None
         self._record, self._deadline_s = record, DEADLINE_S if deadline_s is None else deadline_s
         self._lock = threading.Lock()
         self._under_way: list[_Telling] = []
@@ -63,6 +69,7 @@ class Messenger:
 
     def saw(self, event: Event) -> None:
         """Send what ``event`` is the occasion for; returns at once, and raises nothing."""
+        self._last = event
         if event.kind == "run.started" and self.wanted("start"):
             self._tell("start", wording.start(self.plan, self.run, str(event.data["operator"])))
         elif event.kind == "ended.early" and event.data["why"] == "aborted" and self.wanted("abort"):
@@ -77,8 +84,9 @@ class Messenger:
                 self._tell("end", wording.end(self.plan, result(), self.report))
         self._settle()
 
-    def recovered(self, result: Result) -> None:
-        """Tell what a recovery of the run achieved, and wait for the messages."""
+    def recovered(self, result: Result, last: Event | None = None) -> None:
+        """Tell what a recovery of the run achieved, and wait for the messages; ``last`` is the last event of its journal."""
+        self._last = last
         if result.settled:
             self._tell("residue", wording.settled(self.plan, result.run, result.settled, self.report))
         elif result.residue:
@@ -88,6 +96,9 @@ class Messenger:
         self._settle()
 
     def _tell(self, occasion: str, message: Message) -> None:
+        if self._folder and (last := self._last):
+            line = anchors.told(self.run, self._folder, last.seq + 1, last.hash, last.at)
+            message = replace(message, text=f"{message.text}\n{line}")
         for name, contact in self.plan.inventory.contacts.items():
             for number, way in enumerate(contact.notify if occasion in contact.on else (), 1):
                 telling = _Telling(name, occasion, number, time.monotonic() + self._deadline_s)
