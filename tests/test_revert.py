@@ -1,8 +1,10 @@
 """Putting back on hosts of memory: in which order, past which failures, and what is then told as left."""
 
+import psycopg
 import pytest
 
 from drillbook import revert, scratch
+from drillbook.errors import CouldNotVerify
 from drillbook.hosts.fake import Reply
 from drillbook.revert import clean_canary, put_back, remove_scratch
 from drillbook.runner import Runner
@@ -177,6 +179,30 @@ def test_a_canary_whose_rows_cannot_be_removed_is_told(things):
         assert "some.canary" in left.by_hand
     finally:
         stage.journal.close()
+
+
+def test_the_rows_of_a_canary_are_removed_from_a_server_that_was_too_busy_to_answer_at_once(things):
+    class Busy:
+        asked = 0
+
+        def clean(self, context):
+            self.asked += 1
+            if self.asked == 1:
+                try:
+                    raise psycopg.errors.ConnectionTimeout("connection timeout expired")
+                except psycopg.Error as error:
+                    raise CouldNotVerify("the canary's rows cannot be removed") from error
+
+        def name(self):
+            return "some.canary"
+
+    stage, busy = things.stage(things.plan("restore:\n")), Busy()
+    things.hosts["controller"] = things.hosts["a"]
+    try:
+        assert clean_canary(stage, "probe.1", busy) == []
+    finally:
+        stage.journal.close()
+    assert busy.asked == 2
 
 
 def test_an_undo_of_several_commands_ends_with_the_first_that_fails(things):

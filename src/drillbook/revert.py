@@ -18,7 +18,7 @@ from drillbook.journal import Event
 from drillbook.limits import under
 from drillbook.plan import Plan
 from drillbook.probe import Canary
-from drillbook.reaching import LOST, patiently
+from drillbook.reaching import AGAIN_S, LOST, patiently
 from drillbook.remedy import by_hand
 from drillbook.restorable import same_service, source_of
 from drillbook.result import Residue
@@ -214,13 +214,22 @@ def _left(stage: Stage, intent: Intent, why: str) -> Residue:
 
 
 def clean_canary(stage: Stage, probe_id: str, canary: Canary) -> list[Residue]:
-    """Remove the rows that a canary wrote in this run."""
-    try:
-        canary.clean(stage.context(probe_id, CONTROLLER, Deadline.after(UNDO_S)))
-    except Exception as error:  # noqa: BLE001  a driver may raise anything; it becomes residue
-        return [Residue(step=probe_id, host=CONTROLLER, what=f"rows of {canary.name()}", why=str(error),
-                        by_hand=f"once the service is back, remove what {canary.name()} wrote there for this run")]
-    return []
+    """Remove the rows that a canary wrote in this run; a service that is too busy to answer in time is asked again."""
+    deadline = Deadline.after(UNDO_S)
+    while True:
+        try:
+            canary.clean(stage.context(probe_id, CONTROLLER, deadline))
+        except Exception as error:  # noqa: BLE001  a driver may raise anything; it becomes residue
+            if _timed_out(error) and deadline.remaining() > AGAIN_S and not deadline.cancel.wait(AGAIN_S):
+                continue
+            return [Residue(step=probe_id, host=CONTROLLER, what=f"rows of {canary.name()}", why=str(error),
+                            by_hand=f"once the service is back, remove what {canary.name()} wrote there for this run")]
+        return []
+
+
+def _timed_out(error: BaseException | None) -> bool:
+    """Was an answer not there in time, by the name that the driver has for that?"""
+    return error is not None and ("Timeout" in type(error).__name__ or _timed_out(error.__cause__))
 
 
 def awaits_restore(stage: Stage) -> bool:
