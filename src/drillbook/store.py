@@ -8,20 +8,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator
 
+from drillbook import s3client
+from drillbook.answers import Budget
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.host import Deadline
-from drillbook.limits import Lines, current, under
+from drillbook.limits import current, under
 from drillbook.services import S3
 
 T = TypeVar("T")
@@ -29,11 +30,17 @@ T = TypeVar("T")
 MANIFEST_LIMIT = 256 << 20
 """The most bytes of one object that are read here."""
 
+MOST_LISTED = 2_000_000
+"""Objects and versions of one list."""
+MOST_KEYS = 512 << 20
+"""Bytes of the names in one list."""
+
 CHUNK = 1 << 20
 
 TIDY_S = 10.0
 """Seconds for removing what was half made, once the time of the step is over."""
 
+_LISTED = ("Contents", "Versions", "DeleteMarkers")
 _MISSING = ("404", "NoSuchKey", "NotFound")
 
 
@@ -83,21 +90,14 @@ class Version:
     at: datetime
 
 
+def _version(one: dict[str, Any]) -> Version:
+    return Version(one["Key"], str(one["VersionId"]), str(one.get("ETag", "")).strip('"'), int(one.get("Size", 0)),
+                   bool(one["IsLatest"]), False, one["LastModified"])
+
+
 def base64_of(sha256: str) -> str:
     """A hex digest in the form that S3's checksum headers want."""
     return base64.b64encode(bytes.fromhex(sha256)).decode("ascii")
-
-
-_MAKING = threading.Lock()
-"""Held while a client is made: a session is not made for several threads, the clients are."""
-
-
-@cache
-def _session() -> Any:
-    """One session for all stores, which reads the description of the service once; credentials are each client's own."""
-    import boto3  # noqa: PLC0415  slow to import
-
-    return boto3.session.Session()
 
 
 class Store:
@@ -113,45 +113,9 @@ class Store:
 
     @cached_property
     def _client(self) -> Any:
-        from botocore.config import Config  # noqa: PLC0415  slow to import
-
-        config = Config(
-            signature_version="s3v4", proxies={}, connect_timeout=3, read_timeout=30, tcp_keepalive=True,
-            retries={"max_attempts": 3, "mode": "standard"}, s3={"addressing_style": "path"}, max_pool_connections=16,
-            request_checksum_calculation="when_required", response_checksum_validation="when_required")
-        with _MAKING:
-            client = _session().client(
-                "s3", endpoint_url=self.service.endpoint, region_name=self.service.region, config=config,
-                aws_access_key_id=self.service.access_key.reveal(), aws_secret_access_key=self.service.secret_key.reveal())
-        self._end_with_the_step(client)
-        return client
-
-    def _end_with_the_step(self, client: Any) -> None:
-        """Let the deadline end every connection of ``client``, and every new attempt that the library would make."""
-        from botocore.awsrequest import (  # noqa: PLC0415  slow to import
-            AWSHTTPConnection,
-            AWSHTTPConnectionPool,
-            AWSHTTPSConnection,
-            AWSHTTPSConnectionPool,
-        )
-
-        lines = Lines(self._deadline)
+        client, lines = s3client.made(self.service, self._deadline, self._where)
         weakref.finalize(self, lines.close)
-
-        def watched(pool: Any, connection: Any) -> Any:
-            class Connection(connection):  # type: ignore[misc]  # the library has no types
-                def connect(self) -> None:
-                    super().connect()
-                    lines.add(self.sock)
-
-            return type(pool.__name__, (pool,), {"ConnectionCls": Connection})
-
-        manager = client._endpoint.http_session._manager
-        manager.pool_classes_by_scheme = {"http": watched(AWSHTTPConnectionPool, AWSHTTPConnection),
-                                          "https": watched(AWSHTTPSConnectionPool, AWSHTTPSConnection)}
-        deadline, where = self._deadline, self._where
-        for event in ("before-send.s3", "needs-retry.s3"):
-            client.meta.events.register_first(event, lambda **_: deadline.check(where))
+        return client
 
     @property
     def _where(self) -> str:
@@ -170,6 +134,8 @@ class Store:
                                  f"{said.get('Message', '')}", hint=_hint(str(said.get("Code", "")))) from error
         except (BotoCoreError, OSError, ValueError) as error:
             self._deadline.check(self._where)
+            if isinstance(error.__context__, CouldNotVerify):  # the library's own error is about ours
+                raise error.__context__ from None
             raise CouldNotVerify(f"{self._where} could not {what}: {type(error).__name__}",
                                  hint="is it up, and is `endpoint` right?") from error
 
@@ -196,11 +162,17 @@ class Store:
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """Size of every object below ``prefix``, by the rest of its key."""
-        found = {}
+        return {one["Key"][len(prefix):]: int(one["Size"]) for page in self._pages("list_objects_v2", prefix)
+                for one in page.get("Contents", [])}
+
+    def _pages(self, operation: str, prefix: str) -> Iterator[dict[str, Any]]:
+        """Pages of a list of what is below ``prefix``, which all together have a budget. Raises CouldNotVerify."""
+        budget = Budget(f"the list of {prefix} in {self._where}", MOST_KEYS, MOST_LISTED)
         with self._asking(f"list {prefix}"):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.service.bucket, Prefix=prefix):
-                found.update({one["Key"][len(prefix):]: int(one["Size"]) for one in page.get("Contents", [])})
-        return found
+            for page in self._client.get_paginator(operation).paginate(Bucket=self.service.bucket, Prefix=prefix):
+                keys = [one["Key"] for kind in _LISTED for one in page.get(kind, [])]
+                budget.take(sum(map(len, keys)), len(keys))
+                yield page
 
     def get(self, key: str, *, limit: int = MANIFEST_LIMIT) -> bytes | None:
         """Content of an object, or None when there is none; more than ``limit`` bytes raise CouldNotVerify."""
@@ -271,14 +243,13 @@ class Store:
     def history(self, prefix: str) -> dict[str, list[Version]]:
         """Every version and delete marker below ``prefix``, by key: versions newest first, then markers newest first."""
         found: dict[str, list[Version]] = {}
-        with self._asking(f"list the versions of {prefix}"):
-            pages = list(self._client.get_paginator("list_object_versions").paginate(
-                Bucket=self.service.bucket, Prefix=prefix))
-        for kind in ("Versions", "DeleteMarkers"):
-            for one in (one for page in pages for one in page.get(kind, [])):
-                found.setdefault(one["Key"], []).append(Version(
-                    one["Key"], str(one["VersionId"]), str(one.get("ETag", "")).strip('"'), int(one.get("Size", 0)),
-                    bool(one["IsLatest"]), kind == "DeleteMarkers", one["LastModified"]))
+        markers: list[Version] = []
+        for page in self._pages("list_object_versions", prefix):
+            for one in map(_version, page.get("Versions", [])):
+                found.setdefault(one.key, []).append(one)
+            markers += (replace(_version(one), marker=True) for one in page.get("DeleteMarkers", []))
+        for one in markers:
+            found.setdefault(one.key, []).append(one)
         return found
 
     def live(self, prefix: str) -> dict[str, Version]:
@@ -286,10 +257,9 @@ class Store:
         if self.versioned():
             return {key: one for key, versions in self.history(prefix).items()
                     for one in versions if one.latest and not one.marker}
-        with self._asking(f"list {prefix}"):
-            pages = list(self._client.get_paginator("list_objects_v2").paginate(Bucket=self.service.bucket, Prefix=prefix))
         return {one["Key"]: Version(one["Key"], "", one["ETag"].strip('"'), int(one["Size"]), True, False,
-                                    one["LastModified"]) for page in pages for one in page.get("Contents", [])}
+                                    one["LastModified"]) for page in self._pages("list_objects_v2", prefix)
+                for one in page.get("Contents", [])}
 
     def mark(self, key: str, name: str, version: str = "") -> str | None:
         """The value of the object's own metadata ``name``, or None when there is no object or no such value."""

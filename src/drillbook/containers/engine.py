@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from drillbook.action import Context
+from drillbook.answers import Budget
 from drillbook.errors import CouldNotVerify, DrillbookError, NotReady, StepFailed
 from drillbook.host import Deadline, Host, Piped, printable
 from drillbook.limits import Lines, bounded
@@ -21,6 +22,7 @@ from drillbook.services import Container, Service
 
 SOCKET = "unix:///var/run/docker.sock"
 LONGEST_S = 120.0
+PIECE = 1 << 16
 SPARE_S = 3.0
 """What a step keeps of its time to see a container killed that did not end by itself."""
 OLDEST = "1.41"
@@ -84,6 +86,7 @@ def engine(ctx: Context, where: Place) -> Iterator[Engine]:
         client = bounded(lambda: _client(host, where.engine, ctx.deadline), ctx.deadline, late=lambda late: late.close(),
                          what=name)
         _end_with(lines, client.api)
+        _bounded_answers(client.api, name)
         client.api._version = client.version(api_version=False)["ApiVersion"]  # not in its making: it would not be closed
         yield Engine(client, name)
     except DrillbookError:
@@ -122,6 +125,38 @@ def _end_with(lines: Lines, api: Any) -> None:
     adapter = api.get_adapter(api.base_url)
     for name in ("get_connection", "get_connection_with_tls_context"):
         setattr(adapter, name, partial(pool_of, getattr(adapter, name)))
+
+
+def _bounded_answers(api: Any, where: str) -> None:
+    """Give each answer a budget that the SDK's session ``api`` reads whole; what is streamed has none."""
+    send = api.send
+
+    def sent(request: Any, *, stream: bool = False, **options: Any) -> Any:
+        answer = send(request, stream=True, **options)
+        if not stream:
+            budget, data = Budget(f"an answer of {where}"), bytearray()
+            with closing(answer):
+                for piece in pieces(answer):
+                    budget.take_json(piece)
+                    data += piece
+            answer._content, answer._content_consumed = bytes(data), True
+        return answer
+
+    api.send = sent
+
+
+def pieces(answer: Any) -> Iterator[bytes]:
+    """The body of ``answer`` as it came: no engine compresses it, and unpacked few bytes could be large.
+
+    Raises RequestException.
+    """
+    from requests.exceptions import ChunkedEncodingError  # noqa: PLC0415  slow to import
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+    try:
+        yield from answer.raw.stream(PIECE, decode_content=False)
+    except HTTPError as error:
+        raise ChunkedEncodingError(error) from error
 
 
 @contextmanager

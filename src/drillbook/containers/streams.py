@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from drillbook.action import Context
+from drillbook.containers.engine import pieces
 from drillbook.errors import CouldNotVerify
 
 TICK_S = 0.2
@@ -50,7 +51,7 @@ def log(ctx: Context, container: Any, lines: int, limit: int) -> bytes:
     frames = None if container.attrs["Config"].get("Tty") else _Frames()
     data = bytearray()
     with closing(answer), _ended(ctx):
-        for piece in answer.iter_content(1 << 16):
+        for piece in pieces(answer):
             data += piece if frames is None else b"".join(part for _, part in frames.take(piece))
             if len(data) >= limit:
                 break

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from drillbook.action import Context, Facts
+from drillbook.answers import Limited
 from drillbook.errors import CouldNotVerify
 from drillbook.evidence.packets import Capture
 from drillbook.host import printable
@@ -30,7 +31,8 @@ def capture(ctx: Context, into: Capture, *, seconds: float, size: int, interface
     Facts: ``ended`` (``time`` or ``size``), ``dropped`` (packets that the kernel lost; None where tcpdump did not say).
     Raises CouldNotVerify when tcpdump is not there, or may not capture.
     """
-    output = ctx.run(*as_root(ctx), "sh", "-c", _CAPTURE, "sh", f"{seconds:g}", str(size), interface, expression, sink=into)
+    sink = Limited(into, f"{ctx.host.name}: what tcpdump captures", size)
+    output = ctx.run(*as_root(ctx), "sh", "-c", _CAPTURE, "sh", f"{seconds:g}", str(size), interface, expression, sink=sink)
     said = output.stderr.decode("utf-8", "replace")
     if output.exit == 127:
         raise CouldNotVerify(f"{ctx.host.name}: there is no tcpdump", hint="install it on the host (package `tcpdump`)")

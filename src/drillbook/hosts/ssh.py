@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import posixpath
 import shlex
 import threading
@@ -13,6 +12,7 @@ from typing import BinaryIO
 
 import paramiko
 
+from drillbook.answers import Answer
 from drillbook.errors import Cancelled, CommandTimedOut, HostError, HostUnreachable
 from drillbook.host import CAPTURE_LIMIT, Deadline, Output, Target, printable, shown
 from drillbook.hosts import files
@@ -239,7 +239,7 @@ class SshHost:
             raise self._file_error(link, path, error, verb="read") from None
 
     def _get_by_exec(self, path: str, limit: int, deadline: Deadline) -> bytes:
-        with io.BytesIO() as spool:
+        with Answer(f"{self.name}: {path}", limit) as spool:
             done = self.run(["sh", "-c", files.GET, "sh", path, str(limit)], deadline=deadline, sink=spool)
             if done.exit == files.MISSING:
                 raise FileNotFoundError(2, f"{self.name}: no such file", path)

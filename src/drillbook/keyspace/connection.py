@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drillbook.action import Context
+from drillbook.answers import Budget
 from drillbook.errors import CouldNotVerify
 from drillbook.host import Deadline, printable
 from drillbook.limits import Lines
@@ -15,6 +16,10 @@ from drillbook.services import Redis
 
 ANSWER_S = 10.0
 """Seconds within which a server must answer one command."""
+MOST_ANSWER = 64 << 20
+"""Bytes of the answer to one command, such as all that one key holds."""
+GARBAGE = (ValueError, RecursionError)
+"""Errors of the library about an answer that is none of the protocol, or nested without end."""
 Command = tuple[str | bytes | int, ...]
 
 
@@ -34,19 +39,20 @@ class Session:
 
     def batch(self, commands: Sequence[Command]) -> list[Any]:
         """The answers to ``commands``, sent at once; what the server refuses is an exception in its place."""
+        return list(self.each(commands))
+
+    def each(self, commands: Sequence[Command]) -> Iterator[Any]:
+        """The answers to ``commands``, sent at once, one after another; each has a budget. See ``batch``."""
         from redis.exceptions import ResponseError  # noqa: PLC0415  slow to import
 
         self.deadline.check()
-        if not commands:
-            return []
-        self.line.send_packed_command(self.line.pack_commands(commands))
-        answers: list[Any] = []
+        if commands:
+            self.line.send_packed_command(self.line.pack_commands(commands))
         for _ in commands:
             try:
-                answers.append(self.line.read_response())
+                yield self.line.read_response()
             except ResponseError as error:
-                answers.append(error)
-        return answers
+                yield error
 
     def info(self, section: str) -> dict[str, str]:
         """One section of INFO, as text."""
@@ -72,21 +78,65 @@ class Session:
                 for name, text in self.info("keyspace").items() if name.startswith("db")}
 
 
+class _Counted:
+    """A socket whose answers have a budget, which counts before the library keeps anything."""
+
+    def __init__(self, sock: Any, what: str) -> None:
+        self._sock, self._what = sock, what
+        self.begin()
+
+    def begin(self) -> None:
+        """Expect a new answer."""
+        self._budget = Budget(self._what, MOST_ANSWER)
+
+    def recv(self, size: int) -> bytes:
+        """Receive as a socket does. Raises CouldNotVerify beyond the budget."""
+        data: bytes = self._sock.recv(size)
+        self._take(data)
+        return data
+
+    def recv_into(self, buffer: Any) -> int:
+        """Receive as a socket does. Raises CouldNotVerify beyond the budget."""
+        size: int = self._sock.recv_into(buffer)
+        self._take(bytes(buffer[:size]))
+        return size
+
+    def _take(self, data: bytes) -> None:
+        # An error among the values of an answer takes ten times the memory of another value.
+        self._budget.take(len(data), data.count(b"\r\n") + 9 * data.count(b"\r\n-"))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
 def opened(address: str, port: int, *, user: str = "", password: str | None = None, timeout: float = ANSWER_S,
            lines: Lines | None = None) -> Any:
-    """A connection that is made and logged in, and ended with ``lines``. Raises redis.RedisError, OSError."""
+    """A connection that is made and logged in, and ended with ``lines``.
+
+    Raises redis.RedisError, OSError, and CouldNotVerify for an answer beyond the budget, here and whenever it is read.
+    """
     from redis.backoff import NoBackoff  # noqa: PLC0415  slow to import
     from redis.connection import Connection  # noqa: PLC0415
+    from redis.exceptions import InvalidResponse  # noqa: PLC0415
     from redis.retry import Retry  # noqa: PLC0415
 
     class Line(Connection):
-        """A connection that is watched before it logs in."""
+        """A connection that is watched before it logs in, and counts what it reads."""
 
         def _connect(self) -> Any:
             sock = super()._connect()  # type: ignore[no-untyped-call]
             if lines is not None:
                 lines.add(sock)
-            return sock
+            return _Counted(sock, f"an answer of the server at {address}:{port}")
+
+        def read_response(self, *given: Any, **named: Any) -> Any:
+            sock: Any = self._sock
+            if sock is not None:
+                sock.begin()
+            try:
+                return super().read_response(*given, **named)
+            except GARBAGE as error:
+                raise InvalidResponse(f"no answer of this protocol: {type(error).__name__}") from None
 
     # A write that is sent again by itself would hide what the canary measures.
     make: Any = Line

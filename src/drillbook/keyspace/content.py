@@ -12,6 +12,7 @@ from urllib.parse import quote_from_bytes
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from drillbook.answers import Budget
 from drillbook.errors import CouldNotVerify
 from drillbook.keyspace.connection import Command, Session
 
@@ -21,6 +22,10 @@ OWN = "drillbook:"
 MARK_S = 7 * 86400
 """Seconds after which a mark goes by itself, when nobody has removed it: a run is recovered before that."""
 BATCH = 200
+MOST_KEYS = 2_000_000
+"""Keys of one database; a manifest of more is larger than what is read of one."""
+MOST_NAMES = 256 << 20
+"""Bytes of their names."""
 ATTEMPTS = 5
 _PLAIN = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
@@ -64,9 +69,10 @@ def read(session: Session) -> Keys:
 
 def names(session: Session, pattern: str = "*") -> Iterator[list[bytes]]:
     """The keys of the selected database that match, in pieces; one that is there all the time comes at least once."""
-    cursor = b"0"
+    cursor, budget = b"0", Budget("the list of keys", MOST_NAMES, MOST_KEYS)
     while True:
         cursor, keys = session.ask("SCAN", cursor, "MATCH", pattern, "COUNT", BATCH)
+        budget.take(sum(map(len, keys)), len(keys))
         if keys:
             yield list(dict.fromkeys(keys))
         if cursor == b"0":
@@ -81,10 +87,10 @@ def _entries(session: Session, keys: Sequence[bytes]) -> dict[bytes, Entry]:
         kinds = _kinds(session, left)
         if not kinds:
             return found
-        values = _values(session, kinds)
-        found |= {key: Entry(type=kind, sha256=_digest(kind, values[key]), expires_ms=expires)
-                  for key, (kind, expires) in kinds.items() if key in values}
-        left = [key for key in kinds if key not in values]
+        digests = _digests(session, kinds)
+        found |= {key: Entry(type=kind, sha256=digests[key], expires_ms=expires)
+                  for key, (kind, expires) in kinds.items() if key in digests}
+        left = [key for key in kinds if key not in digests]
     if left:
         raise CouldNotVerify(f"the key {text_of(left[0])} changes while it is read",
                              hint="keep clients out while the keyspace is compared")
@@ -112,19 +118,22 @@ _ASK: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 
 
-def _values(session: Session, kinds: dict[bytes, tuple[str, int | None]]) -> dict[bytes, list[Any]]:
-    """What each key holds. A refusal means that its type has changed: such a key is left out."""
-    asked: list[tuple[bytes, Command]] = []
-    for key, (kind, _) in kinds.items():
-        # A module's own type has no other reading than DUMP.
-        asked += [(key, (*word.split(), key, *rest)) for word, *rest in _ASK.get(kind, (("DUMP",),))]
-    values: dict[bytes, list[Any]] = {}
-    refused: set[bytes] = set()
-    for (key, _), answer in zip(asked, session.batch([command for _, command in asked]), strict=True):
-        values.setdefault(key, []).append(answer)
-        if isinstance(answer, Exception):
-            refused.add(key)
-    return {key: value for key, value in values.items() if key not in refused}
+def _digests(session: Session, kinds: dict[bytes, tuple[str, int | None]]) -> dict[bytes, str]:
+    """Digest of what each key holds, of one key after another: nobody keeps the values of all.
+
+    A refusal means that its type has changed: such a key is left out.
+    """
+    # A module's own type has no other reading than DUMP.
+    asked: dict[bytes, list[Command]] = {
+        key: [(*word.split(), key, *rest) for word, *rest in _ASK.get(kind, (("DUMP",),))]
+        for key, (kind, _) in kinds.items()}
+    answers = session.each([command for commands in asked.values() for command in commands])
+    found: dict[bytes, str] = {}
+    for key, commands in asked.items():
+        value = [next(answers) for _ in commands]
+        if not any(isinstance(answer, Exception) for answer in value):
+            found[key] = _digest(kinds[key][0], value)
+    return found
 
 
 def _digest(kind: str, answers: list[Any]) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from drillbook.answers import Budget
 from drillbook.errors import CouldNotVerify
 from drillbook.host import Deadline, printable
 from drillbook.services import Alertmanager, Prometheus
@@ -59,6 +60,7 @@ class Api:
         if not answer.complete:
             raise CouldNotVerify(f"the answer of {self.service.name} is longer than {LIMIT >> 20} MiB",
                                  hint="ask for fewer series, or a longer `step`")
+        Budget(f"the answer of {self.service.name}", LIMIT).take_json(answer.body)
         try:
             found = json.loads(answer.body)
         except (ValueError, RecursionError):

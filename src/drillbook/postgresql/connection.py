@@ -15,6 +15,7 @@ import psycopg
 from drillbook.action import Context
 from drillbook.host import Deadline, printable
 from drillbook.limits import Lines, bounded
+from drillbook.postgresql.bounded import Bounded
 from drillbook.services import Postgres
 
 CONNECT_S = 5
@@ -52,7 +53,7 @@ def _connect(options: dict[str, Any], deadline: Deadline, *, again: bool) -> Con
     begun = time.monotonic()
     while True:
         try:
-            return bounded(lambda: psycopg.connect(**options), deadline, late=lambda late: late.close(),
+            return bounded(lambda: Bounded.connect(**options), deadline, late=lambda late: late.close(),
                            what=f"the server at {options['host']}:{options['port']}")
         except psycopg.OperationalError as error:
             waits = min(begun + _passes_within(error) - time.monotonic(), deadline.remaining() - 2 * AGAIN_S)

@@ -16,12 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 from psycopg import sql
 
 from drillbook.action import Context
 from drillbook.host import Deadline
 from drillbook.postgresql import connection as connections
+from drillbook.postgresql.bounded import Bounded
 from drillbook.postgresql.connection import Connection, watched
 from drillbook.postgresql.manifest import OWN_SCHEMA, Sequence_, Table
 from drillbook.services import Postgres
@@ -81,7 +81,7 @@ class Snapshot:
     def session(self) -> Iterator[Connection]:
         """One more session in the snapshot."""
         options = connections.parameters(self.service, self.address, self.port, as_user=False, timeout=connections.CONNECT_S)
-        with psycopg.connect(**options) as connection, watched(connection, self.deadline):
+        with Bounded.connect(**options) as connection, watched(connection, self.deadline):
             _begin(connection)
             connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(self.name)))
             _pin(connection)
@@ -93,7 +93,7 @@ def snapshot(ctx: Context, service: Postgres) -> Iterator[Snapshot]:
     """Export a snapshot and keep it. Raises psycopg.Error, HostError."""
     with ctx.reach(service) as (address, port):
         options = connections.parameters(service, address, port, as_user=False, timeout=connections.CONNECT_S)
-        with psycopg.connect(**options) as owner, watched(owner, ctx.deadline):
+        with Bounded.connect(**options) as owner, watched(owner, ctx.deadline):
             _begin(owner)
             name, at = connections.one(
                 owner, "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.to_char(pg_catalog.timezone('UTC', "

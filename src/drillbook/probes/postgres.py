@@ -17,6 +17,7 @@ from pydantic import Field
 
 from drillbook.action import Context
 from drillbook.errors import CouldNotVerify, HostError, NotReady
+from drillbook.postgresql.bounded import Bounded
 from drillbook.postgresql.connection import Connection, connected, one, parameters, reason
 from drillbook.postgresql.explained import explain, indexes_of, scanned_by
 from drillbook.postgresql.manifest import OWN_SCHEMA
@@ -53,7 +54,7 @@ class Planned(Availability):
         """One question on a new connection, as the application's role."""
         service = ctx.service(self.service, Postgres)
         try:
-            with ctx.reach(service) as way, psycopg.connect(**_prompt(service, *way, self.timeout)) as session:
+            with ctx.reach(service) as way, Bounded.connect(**_prompt(service, *way, self.timeout)) as session:
                 plan = explain(session, self.query)
         except (psycopg.Error, HostError, OSError) as error:
             return reason(error)
@@ -171,7 +172,7 @@ class _Writer(CanaryWriter):
         self.close()
         address, port = self._way.enter_context(self._ctx.reach(self._service))
         options = _prompt(self._service, address, port, self._timeout) | {"application_name": "drillbook-canary"}
-        self._session = self._way.enter_context(psycopg.connect(**options))
+        self._session = self._way.enter_context(Bounded.connect(**options))
         self._way.enter_context(self._cut_off(self._session))
         return self._session
 

@@ -110,7 +110,7 @@ class _Writer(CanaryWriter):
         """Set the key of ``number`` and wait until it is acknowledged."""
         try:
             line = self._line or self._connect()
-        except (RedisError, HostError, OSError) as error:
+        except (RedisError, HostError, CouldNotVerify, OSError) as error:
             self.close()
             return Lost(reason(error), doubt=False)
         try:
@@ -118,7 +118,7 @@ class _Writer(CanaryWriter):
             line.read_response()
         except ResponseError as error:
             return Lost(reason(error), doubt=False)
-        except (RedisError, OSError) as error:
+        except (RedisError, CouldNotVerify, OSError) as error:
             self.close()
             return Lost(reason(error), doubt=True)
         return None

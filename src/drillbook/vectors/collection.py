@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from drillbook.action import Context
+from drillbook.answers import Budget
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.host import Deadline, printable
 from drillbook.limits import Lines
@@ -26,6 +27,10 @@ PAGE = 500
 """Points of one request."""
 IDS_PAGE = 5000
 """Points of one request that asks for ids alone."""
+MOST_POINTS = 5_000_000
+"""Points of a collection whose ids are held at once."""
+MOST_NAMES = 256 << 20
+"""Bytes of their ids."""
 _KEPT = ("vectors", "sparse_vectors", "shard_number", "replication_factor", "write_consistency_factor", "on_disk_payload",
          "hnsw_config", "quantization_config")
 
@@ -46,6 +51,8 @@ class Session:
     client: Any
     collection: str
     deadline: Deadline
+    refused: type[Exception]
+    """Root of the errors that the client raises."""
 
     def _ask(self, call: Callable[..., T], **given: Any) -> T:
         self.deadline.check()
@@ -95,13 +102,36 @@ class Session:
 
     def ids(self) -> set[Id]:
         """The id of every point."""
-        pages = self._scroll(IDS_PAGE, with_vectors=False, with_payload=False)
-        return {id_of(record.id) for records in pages for record in records}
+        found: set[Id] = set()
+        budget = self._budget()
+        for records in self._scroll(IDS_PAGE, with_vectors=False, with_payload=False):
+            budget.take(sum(len(str(record.id)) for record in records), len(records))
+            found |= {id_of(record.id) for record in records}
+        return found
+
+    def digests(self) -> dict[Id, bytes]:
+        """The digest of every point by its id."""
+        found: dict[Id, bytes] = {}
+        budget = self._budget()
+        for points in self.points():
+            budget.take(sum(len(str(point.id)) for point in points), len(points))
+            found |= {point.id: point.digest() for point in points}
+        return found
+
+    def _budget(self) -> Budget:
+        return Budget(f"the list of points of {self.collection}", MOST_NAMES, MOST_POINTS)
 
     def _scroll(self, limit: int, **wanted: bool) -> Iterator[Sequence[Any]]:
         offset = None
         while True:
-            records, offset = self._ask(self.client.scroll, limit=limit, offset=offset, **wanted)
+            try:
+                records, after = self._ask(self.client.scroll, limit=limit, offset=offset, **wanted)
+            except self.refused as error:
+                if not _over_budget(error) or limit == 1:
+                    raise
+                limit = max(1, limit // 8)  # points may be so large that fewer fill an answer
+                continue
+            offset = after
             if records:
                 yield records
             if offset is None:
@@ -111,10 +141,20 @@ class Session:
         """The points of these ids that are there."""
         found: dict[Id, Point] = {}
         for some in pieces(ids):
-            for record in self._ask(self.client.retrieve, ids=some, with_payload=True, with_vectors=True):
+            for record in self._retrieve(some):
                 point = Point.of(record)
                 found[point.id] = point
         return found
+
+    def _retrieve(self, ids: Sequence[Id]) -> list[Any]:
+        """The points of ``ids``, whole; asked for in parts when one answer is too small for all of them."""
+        try:
+            return list(self._ask(self.client.retrieve, ids=ids, with_payload=True, with_vectors=True))
+        except self.refused as error:
+            if not _over_budget(error) or len(ids) == 1:
+                raise
+        half = len(ids) // 2
+        return self._retrieve(ids[:half]) + self._retrieve(ids[half:])
 
     def present(self, ids: Iterable[Id]) -> set[Id]:
         """Those of ``ids`` that are there."""
@@ -190,17 +230,19 @@ def connected(ctx: Context, service: Qdrant, *, answer_s: float = ANSWER_S) -> I
         raise CouldNotVerify("qdrant-client is not installed", hint="pip install 'drillbook[qdrant]'") from error
 
     # The key goes as a header: the client's own parameter warns of http, and would turn a URL without port to https.
-    headers = {"api-key": service.api_key.reveal()} if service.api_key else {}
+    headers = {"Accept-Encoding": "identity"} | ({"api-key": service.api_key.reveal()} if service.api_key else {})
     client: Any = None
     lines = Lines(ctx.deadline)
     try:
         ctx.deadline.check()
         client = QdrantClient(
             url=service.url, port=None, headers=headers, check_compatibility=False, trust_env=False,
-            event_hooks={"request": [partial(_watch, lines)]},
+            event_hooks={"request": [partial(_watch, lines)], "response": [partial(_bounded, service)]},
             timeout=math.ceil(min(answer_s, max(1.0, ctx.deadline.remaining()))))
-        yield Session(client, service.collection, ctx.deadline)
+        yield Session(client, service.collection, ctx.deadline, ApiException)
     except (ApiException, QdrantException, OSError) as error:
+        if over := _over_budget(error):
+            raise over from error
         ctx.deadline.check(f"{service.name} at {service.url}")
         raise CouldNotVerify(f"{service.name}, collection {service.collection!r} at {service.url}: {reason(error)}", hint=(
             "check url, collection and api_key of the service in the inventory, and that it runs")) from error
@@ -217,6 +259,33 @@ def _watch(lines: Lines, request: Any) -> None:
             lines.add(data["return_value"].get_extra_info("socket"))
 
     request.extensions["trace"] = told
+
+
+def _over_budget(error: BaseException) -> CouldNotVerify | None:
+    """The budget's own error, which the client has wrapped in ``error``."""
+    source = getattr(error, "source", None)
+    return source if isinstance(source, CouldNotVerify) else None
+
+
+def _bounded(service: Qdrant, answer: Any) -> None:
+    """Give the body of ``answer``, one of httpx, a budget before anything of it is read. Raises CouldNotVerify."""
+    from httpx import SyncByteStream  # noqa: PLC0415  comes with qdrant-client
+
+    what = f"an answer of {service.name} at {service.url}"
+    if answer.headers.get("content-encoding", "identity") != "identity":
+        raise CouldNotVerify(f"{what} is compressed, which nobody asked for")
+    stream, budget = answer.stream, Budget(what)
+
+    class Counted(SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            for piece in stream:
+                budget.take_json(piece)
+                yield piece
+
+        def close(self) -> None:
+            stream.close()
+
+    answer.stream = Counted()
 
 
 def reason(error: BaseException) -> str:

@@ -173,7 +173,7 @@ class Restore(Write):
 
     def _by_points(self, ctx: Context, session: Session, store: Store, folder: Reference, made: Manifest) -> Facts:
         created = self._make(session, made)
-        there = {point.id: point.digest() for points in session.points() for point in points}
+        there = session.digests()
         written = sum(self._write(session, points, there) for points in export.parts(ctx, store, folder, made))
         # What is left was in no part.
         session.delete(ordered(set(there)))

@@ -105,7 +105,7 @@ class Matches(Read):
 
     def _details(self, ctx: Context, session: Session, wanted: Manifest) -> list[Finding]:
         store, folder = store_of(ctx, self.manifest), stored.split(self.manifest)
-        there = {point.id: point.digest() for points in session.points() for point in points}
+        there = session.digests()
         known = {point.id: point.digest() for points in export.parts(ctx, store, folder, wanted) for point in points}
         return compare.content(known, there, session.collection)
 
