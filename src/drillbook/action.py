@@ -136,18 +136,18 @@ class Context:
 
     @contextmanager
     def evidence_stream(self, name: str, *, sync: bool = False) -> Iterator[tuple[RedactingWriter, Facts]]:
-        """A sink that streams into a file of the run's folder, and the facts about it, complete when it is closed."""
+        """A sink that streams into a file of evidence, see there; and the facts about it, complete when it is closed."""
         folder = self.folder / "evidence"
         name, taken = self._evidence_file(name), len(self.kept_evidence(name))
-        file = EvidenceFile(folder / (f"{name}~{taken + 1}" if taken else name), spared=self.spares and not sync)
+        file = EvidenceFile(folder / (f"{name}~{taken + 1}" if taken else name), spared=self.spares, vital=sync)
         facts: Facts = {"file": f"evidence/{file.path.name}"}
         writer = self.redactor.writer(file)
         try:
             yield writer, facts
         finally:
-            digest = writer.finish()
+            writer.finish()
             file.close(sync=sync)
-            facts |= {"file": f"not kept: {file.why}"} if file.why else {"sha256": digest, "bytes": writer.bytes}
+            facts |= file.facts
 
     def kept_evidence(self, name: str) -> list[Path]:
         """What this step kept under ``name`` on this host, one for each time that it did."""

@@ -28,8 +28,9 @@ def evidence_rows(view: RunView) -> list[EvidenceRow]:
         for fact in _files(step.result.facts):
             name = shown(fact["file"])
             count = fact.get("bytes")
-            found.setdefault(name, EvidenceRow(name, shown(fact.get("sha256") or "not recorded"),
-                                               size(count) if isinstance(count, int) else "not recorded", step.result.id))
+            took = size(count) if isinstance(count, int) else "not recorded"
+            took += f", cut {shown(fact['cut'])}" if fact.get("cut") else ""
+            found.setdefault(name, EvidenceRow(name, shown(fact.get("sha256") or "not recorded"), took, step.result.id))
     for finding in view.result.findings:
         for file in finding.evidence:
             found.setdefault(shown(file), EvidenceRow(shown(file), "not recorded", "not recorded",
