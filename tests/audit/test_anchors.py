@@ -102,6 +102,7 @@ def test_a_newer_version_does_not_hide_what_was_written(bench, audit, at, s3, tm
     assert audit()[0] == 0
     for key in objects(s3, tmp_path):
         s3.put_object(Bucket=LOCKED, Key=key, Body=b"{}")
+    s3.put_object(Bucket=LOCKED, Key=f"{tmp_path.name}/{bench.folder.name}/999999999-{'0' * 64}.json", Body=b"{}")
     without_own(bench)
     assert audit()[0] == 0, "the versions that were written are still there, and locked"
     shutil.rmtree(bench.folder)
