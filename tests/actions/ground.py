@@ -19,7 +19,7 @@ from drillbook.hosts.local import LocalHost
 from tests.skeleton import left_in
 
 TOOLS = """awk cat chmod cmp cp cut dd df du env fallocate getconf grep head id kill ln ls mkdir mv nc nproc perl printf
-prlimit python3 rm sed setsid sh sha256sum sleep socat sort stat sync tail test timeout touch tr wc"""
+prlimit python3 readlink rm sed setsid sh sha256sum sleep socat sort stat sync tail test timeout touch tr wc"""
 PLAIN = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"}
 
 

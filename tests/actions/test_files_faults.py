@@ -65,7 +65,7 @@ def test_replace_that_broke_off_anywhere(ground, file, reached):
     kept = file.with_name(f"{file.name}.drillbook-{ground.run}-original")
     steps = ["mkdir", "copy", "kept", "linked", "replaced", "undoing"]
     done = steps[:steps.index(reached) + 1]
-    kept.mkdir()
+    kept.mkdir(0o700)
     if "copy" in done:
         (kept / "is").write_text("nonsense\n")
     if "kept" in done:

@@ -291,3 +291,23 @@ def test_root_deletes_nothing_where_a_link_of_somebody_else_leads(place, street,
         lose.run(app(place))
     assert (street / "etc" / "data").is_dir()
     assert (street / "home" / "inner.aside" / "data" / "file").exists()
+
+
+def test_root_archives_nothing_where_a_link_of_somebody_else_leads(place, street, mallory):
+    home = street / "home" / "inner"
+    (home / "data").mkdir(parents=True)
+    (home / "data" / "file").write_text("content\n")
+    for path in (street / "home", home):
+        shutil.chown(path, NOBODY, NOBODY)
+    (street / "private" / "data").mkdir()
+    (street / "private" / "data" / "file").write_bytes(SECRET)
+
+    def plan(argv, seen):
+        if "tar" in argv or any("tree.py" in word for word in argv) or any(word.endswith("/files") for word in argv):
+            mallory.swap(home, street / "private")
+
+    mallory.plan = plan
+    to = f"archived-{street.name}"
+    with pytest.raises(StepFailed, match="a link that another user made"):
+        place.run("files.archive", ctx=app(place), service="app", path=str(home / "data"), to=f"s3://{BUCKET}/{to}")
+    assert place.keys(to) == []

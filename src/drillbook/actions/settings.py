@@ -8,6 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from drillbook import nofollow
 from drillbook.action import Action, Context, Facts, Fault, Undo, Write
 from drillbook.answers import Answer
 from drillbook.archive import files
@@ -22,15 +23,19 @@ LIMIT = 64 << 10
 """Bytes of an env file that is changed; a larger one is refused."""
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=")
 # KEPT PID: remember the process that reads the changed file, by its number and its start.
-_REMEMBER = 'printf "%s %s\\n" "$2" "$(sed "s/.*) //" "/proc/$2/stat" | cut -d " " -f 20)" > "$1/reader"'
+_REMEMBER = nofollow.WALK + """
+enter "${1%/*}" && hold "${1##*/}" || exit 1
+printf "%s %s\\n" "$2" "$(sed "s/.*) //" "/proc/$2/stat" | cut -d " " -f 20)" > ./reader
+"""
 # KEPT PATH COMMAND...: note that the unit must be restarted: where the process lives that read the changed file, or where
 # the unit's own, whose number COMMAND prints, is not known to have begun after the file that is there now took its place.
 # Its manager may have started the unit anew with the changed file; then a restore put another there, and nobody restarted
 # the unit. When the file took its place is told by its inode's change, to a clock tick; a process that began within 0.05 s
 # of it is taken for older. A link, whose own change tells nothing, is too.
-_FIND_STALE = """
-kept=$1 path=$2; shift 2
-test -d "$kept" && test ! -e "$kept/back" || exit 0
+_FIND_STALE = nofollow.WALK + """
+kept=$1 path=../${2##*/}; shift 2
+running=$("$@" 2>/dev/null) || running=
+enter "${kept%/*}" && hold "${kept##*/}" && test ! -e ./back || exit 0
 export LC_ALL=C
 begun() { sed "s/.*) //" "/proc/$1/stat" 2>/dev/null | cut -d " " -f 20; }
 newer() {
@@ -42,30 +47,64 @@ newer() {
   done
   awk "BEGIN { exit !($now - $up + $start / $hz > $changed + 0.05) }"
 }
-if read -r pid start 2>/dev/null < "$kept/reader" && test -n "$start" && test "$(begun "$pid")" = "$start"; then
-  : > "$kept/back"; exit
+if read -r pid start 2>/dev/null < ./reader && test -n "$start" && test "$(begun "$pid")" = "$start"; then
+  : > ./back; exit
 fi
-pid=$("$@" 2>/dev/null) && test ! -L "$path" && newer "$pid" || : > "$kept/back"
+test -n "$running" && test ! -L "$path" && newer "$running" || : > ./back
 """
 # KEPT COMMAND...: stop the unit where the original came back, or it was found to be stale.
-_STOP_IF_STALE = 'test -e "$1/back" || exit 0; shift; "$@" || true'
+_STOP_IF_STALE = nofollow.WALK + """
+(enter "${1%/*}" && hold "${1##*/}" && test -e ./back) || exit 0
+shift
+"$@" || true
+"""
 # KEPT COMMAND...: start the unit, which ran before the change, or one that was stopped with it, unless there was no change.
-_START = 'test -d "$1" || exit 0; shift; "$@"'
+_START = nofollow.WALK + '(enter "${1%/*}" && hold "${1##*/}") || exit 0; shift; "$@"'
+_OPENED = nofollow.WALK + """
+read_() { # reads the file that was opened as descriptor 3
+  test -f /proc/self/fd/3 && grasped "./$it" || refuse "$it was changed meanwhile"
+  "$@"
+}
+"""
+# PATH BYTES: the beginning of a file.
+_HEAD = _OPENED + """
+walk "$1" last && test -f "./$it" || exit 1
+read_ head -c "$2" /proc/self/fd/3 3< "./$it"
+"""
 # FROM TO [DIGEST]: a copy with the same owner and permissions takes the place of TO at once, when it is on the disk whole.
-_COPY = """
-test ! -L "$1" && test -f "$1" || exit 3
-umask 077
-new=$2.drillbook-new
-trap 'rm -f -- "$new"' EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
-rm -f -- "$new"
-cp -p -- "$1" "$new" && cmp -s -- "$1" "$new" || exit 5
-test -z "${3-}" || test "$(sha256sum < "$new" | cut -c 1-64)" = "$3" || exit 4
-sync -f "$new" 2>/dev/null || sync || exit 5
-mv -f -- "$new" "$2" || exit 5
-sha256sum < "$2" | cut -c 1-64
+# It is made in a folder of its own beside TO, which nobody else may enter.
+_COPY = _OPENED + """
+copy() {
+  enter "${1%/*}" || exit 5
+  to=${1##*/} new=${1##*/}.drillbook-new
+  test -d "./$new" || rm -f -- "./$new"
+  ! hold "$new" || drop || exit 5
+  trap 'cd -P .. && rm -rf -- "./$new"' EXIT
+  trap 'exit 129' HUP
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  mkdir -m 700 -- "./$new" && hold "$new" || exit 5
+  file=/proc/self/fd/3
+  cp -p -- "$file" ./is && cmp -s -- "$file" ./is || exit 5
+  test -z "${2-}" || test "$(sha256sum < ./is | cut -c 1-64)" = "$2" || exit 4
+  sync -f ./is 2>/dev/null || sync || exit 5
+  sum=$(sha256sum < ./is)
+  mv -fT -- ./is "../$to" || exit 5
+  printf '%s\\n' "${sum%% *}"
+}
+it=${1##*/}
+enter "${1%/*}" && test ! -L "./$it" && test -f "./$it" || exit 3
+shift
+read_ copy "$@" 3< "./$it"
+"""
+# PATH [copy]: removes what a broken attempt left beside PATH, and the copy PATH itself.
+_FORGET = nofollow.WALK + """
+enter "${1%/*}" || exit 0
+it=${1##*/}
+test -z "${2-}" || rm -f -- "./$it" || exit 1
+new=$it.drillbook-new
+test -d "./$new" || rm -f -- "./$new"
+! hold "$new" || drop
 """
 
 ServiceName = Annotated[str, Field(description="Service of kind http that has an `env_file` in the inventory.")]
@@ -96,7 +135,8 @@ def _text(ctx: Context, path: str) -> str:
 def _bytes(ctx: Context, path: str) -> bytes | None:
     """The beginning of a file, which no journal sees; None when it cannot be read."""
     sink = Answer(f"{ctx.host.name}: {path}", LIMIT + 1)
-    done = ctx.run(*as_root(ctx), "head", "-c", str(LIMIT + 1), "--", path, sink=sink)
+    done = ctx.run(*as_root(ctx), "sh", "-c", _HEAD, "sh", path, str(LIMIT + 1), sink=sink)
+    nofollow.refuse(ctx, done)
     return sink.getvalue() if done.ok else None
 
 
@@ -160,6 +200,7 @@ class _Settings(Action):
         text = changed(_text(ctx, path), self.remove, self.values)
         output = ctx.run(*as_root(ctx), "sh", "-c", swap.REPLACE, "sh", path, self._kept(ctx, path),
                          stdin=text.encode("utf-8", "surrogateescape"))
+        nofollow.refuse(ctx, output)
         if output.exit in swap.REFUSED:
             raise StepFailed(f"{ctx.host.name}: {path} {swap.REFUSED[output.exit]}; nothing was changed")
         was, now = output.check().text.split()
@@ -182,7 +223,7 @@ class _Settings(Action):
                         *((*root, "sh", "-c", _START, "sh", kept, *argv)
                           for argv in manager.back(ctx.host, unit, ctx.deadline))]
         return Undo.by_commands((*root, "sh", "-c", swap.RETURN, "sh", path, kept), *commands,
-                                (*root, "rm", "-rf", "--", kept))
+                                (*root, "sh", "-c", swap.DROP, "sh", kept))
 
     def active(self, ctx: Context) -> bool:
         """True while the changed file is there, or the original still beside it."""
@@ -248,6 +289,7 @@ class Keep(Write):
         """Facts: ``kept`` (the copy's path on the host), ``sha256``."""
         path = _file(ctx, self.service)
         output = ctx.run(*as_root(ctx), "sh", "-c", _COPY, "sh", path, self._copy(ctx, path))
+        nofollow.refuse(ctx, output)
         if output.exit in (3, 5):
             said = "is no ordinary file" if output.exit == 3 else "cannot be copied beside itself"
             raise StepFailed(f"{ctx.host.name}: {path} {said}")
@@ -259,7 +301,7 @@ class Keep(Write):
     def undo(self, ctx: Context) -> Undo:
         """Remove the copy."""
         path = self._copy(ctx, _file(ctx, self.service))
-        return Undo.by_commands((*as_root(ctx), "rm", "-f", "--", path, f"{path}.drillbook-new"))
+        return Undo.by_commands((*as_root(ctx), "sh", "-c", _FORGET, "sh", path, "copy"))
 
     def active(self, ctx: Context) -> bool:
         """True while the copy is there."""
@@ -287,6 +329,7 @@ class PutBack(Write):
         if sha256(found) != self.sha256:
             raise StepFailed(f"{ctx.host.name}: {self.copy_} is not what was kept; nothing was changed")
         output = ctx.run(*as_root(ctx), "sh", "-c", _COPY, "sh", self.copy_, path, self.sha256)
+        nofollow.refuse(ctx, output)
         if output.exit == 4:
             raise StepFailed(f"{ctx.host.name}: {self.copy_} changed while it was put back; nothing was changed")
         if output.exit in (3, 5):
@@ -298,7 +341,7 @@ class PutBack(Write):
 
     def undo(self, ctx: Context) -> Undo:
         """The good settings are kept; what a broken attempt left beside them goes."""
-        return Undo.by_commands((*as_root(ctx), "rm", "-f", "--", f"{_file(ctx, self.service)}.drillbook-new"))
+        return Undo.by_commands((*as_root(ctx), "sh", "-c", _FORGET, "sh", _file(ctx, self.service)))
 
     def active(self, ctx: Context) -> bool:
         """True while there is an unfinished file beside the settings."""

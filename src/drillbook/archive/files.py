@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from drillbook import nofollow
 from drillbook.action import Context
 from drillbook.archive import programs
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
@@ -144,16 +145,18 @@ def need_tar(ctx: Context) -> None:
 def pack(ctx: Context, path: str, archive: str) -> None:
     """Write ``path`` into the file ``archive`` on the host. Raises CommandFailed, also when a file changed meanwhile."""
     parent, _, name = path.rpartition("/")
-    ctx.run("tar", "--create", "--format=posix", "--sparse", *_KEPT, "--use-compress-program=gzip -1", f"--file={archive}",
-            f"--directory={parent or '/'}", "--warning=no-file-ignored", f"--exclude=*{own_mark(ctx)}*", "--", f"./{name}",
-            env={"LC_ALL": "C"}).check()
+    output = ctx.run(*nofollow.inside(parent), "tar", "--create", "--format=posix", "--sparse", *_KEPT,
+                     "--use-compress-program=gzip -1", f"--file={archive}", "--warning=no-file-ignored",
+                     f"--exclude=*{own_mark(ctx)}*", "--", f"./{name}", env={"LC_ALL": "C"})
+    nofollow.refuse(ctx, output)
+    output.check()
 
 
 def unpack(ctx: Context, archive: str, prefix: tuple[str, ...]) -> None:
-    """Extract an archive on the host into the folder of ``programs.inside``. Raises StepFailed, HostError."""
+    """Extract an archive on the host into the folder of ``nofollow.inside``. Raises StepFailed, HostError."""
     output = ctx.run(*prefix, "tar", "--extract", "--gzip", "--same-permissions", "--same-owner", *_KEPT,
                      "--delay-directory-restore", f"--file={archive}", env={"LC_ALL": "C"})
-    programs.refuse(ctx, output)
+    nofollow.refuse(ctx, output)
     output.check()
 
 

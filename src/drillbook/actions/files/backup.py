@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from drillbook import nofollow
 from drillbook.action import Context, Facts, Read, Undo, Write
 from drillbook.actions.files.fields import HostPath, Location, ServiceName, refuse_dangerous
 from drillbook.archive import files, programs, rights
@@ -121,7 +122,13 @@ def _failing() -> Iterator[None]:
 
 
 def _there(ctx: Context, path: str) -> dict[str, Entry]:
-    found = files.survey(ctx, path).entries
+    around, _, name = path.rpartition("/")
+    try:
+        found = files.survey(ctx, f"./{name}", nofollow.inside(around)).entries
+    except CommandFailed as error:
+        if error.exit != nofollow.NOT_THERE:
+            raise
+        found = None
     if found is None:
         raise StepFailed(f"{ctx.host.name}: there is no {path} to archive")
     if found["."].type not in ("file", "folder"):
@@ -184,7 +191,7 @@ class BackupIntact(Read):
         with ctx.temporary("intact") as scratch:
             archive = _fetch(ctx, store, folder, manifest, scratch)
             ctx.run("mkdir", "-m", "700", "--", f"{scratch}/out").check()
-            _extract(ctx, archive, manifest, programs.inside(f"{scratch}/out"))
+            _extract(ctx, archive, manifest, nofollow.inside(f"{scratch}/out"))
         return {"entries": len(manifest.entries), "bytes": manifest.bytes, "packed": manifest.archive.size,
                 "identity": files.archived(ctx, manifest, folder.sha256).model_dump(),
                 "seconds": round(begun - ctx.deadline.remaining(), 3)}
@@ -233,10 +240,10 @@ class Extract(Write):
         try:
             with ctx.temporary("extract") as scratch:
                 archive = _fetch(ctx, store, folder, manifest, scratch)
-                inside = programs.inside(place, programs.made_in(ctx, around, name))
+                inside = nofollow.inside(place, programs.made_in(ctx, around, name))
                 _extract(ctx, archive, manifest, inside)
             moved = ctx.run(*inside, "sh", "-c", _MOVE, "sh", _name(manifest), path.rpartition("/")[2])
-            programs.refuse(ctx, moved)
+            nofollow.refuse(ctx, moved)
             if moved.exit == 3:
                 raise StepFailed(f"{ctx.host.name}: there is something in {path}; nothing was overwritten", findings=[
                     finding("restore-target", title=path, wanted="nothing, or an empty folder", measured="something")])

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from drillbook import nofollow
 from drillbook.action import Context, Facts, Fault, Place, Read, Undo
 from drillbook.actions.files.fields import AbsolutePath, need_harmless, refuse_dangerous
 from drillbook.archive import rights
@@ -45,6 +46,23 @@ def _parse(text: str) -> list[tuple[str, str]]:
     return [(match[2], match[1]) for match in re.finditer(r"^\\?([0-9a-f]{64}) [ *](.+)$", text, re.MULTILINE)]
 
 
+_PLACE = nofollow.WALK + """
+it=${1##*/} kept=${2##*/}
+there() { test -e "./$1" || test -L "./$1"; }
+"""
+# PATH KEPT: a name is moved within the folder around it, and what it is does not matter.
+_ASIDE = _PLACE + """
+enter "${1%/*}" && there "$it" || exit 3
+! there "$kept" || exit 4
+mv -T -- "./$it" "./$kept"
+"""
+_BACK = _PLACE + """
+enter "${1%/*}" && there "$kept" || exit 0
+if there "$it"; then rm -rf -- "./$kept"; else mv -T -- "./$kept" "./$it"; fi
+"""
+_GONE = _PLACE + 'enter "${1%/*}" || exit 0; there "$kept" || ! there "$it"'
+
+
 class Remove(Fault):
     """Remove a file or a folder, as an operator's wrong `rm` does. Kept aside on the same disk, so it can be put back."""
 
@@ -55,8 +73,8 @@ class Remove(Fault):
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``path``, ``kept`` (where it lies until it is put back)."""
         refuse_dangerous(self.path)
-        script = 'test -e "$1" || test -L "$1" || exit 3; test ! -e "$2" || exit 4; mv -- "$1" "$2"'
-        output = ctx.run("sh", "-c", script, "sh", self._path, self._kept(ctx))
+        output = ctx.run("sh", "-c", _ASIDE, "sh", self._path, self._kept(ctx))
+        nofollow.refuse(ctx, output)
         if output.exit == 3:
             raise StepFailed(f"{ctx.host.name}: there is no {self.path} to remove")
         output.check()
@@ -81,10 +99,8 @@ class Remove(Fault):
 
     def undo(self, ctx: Context) -> Undo:
         """Move it back, unless something else was put in its place meanwhile: then drop the kept one."""
-        script = 'if test -e "$2"; then if test -e "$1"; then rm -rf -- "$2"; else mv -- "$2" "$1"; fi; fi'
-        return Undo.by_commands(("sh", "-c", script, "sh", self._path, self._kept(ctx)))
+        return Undo.by_commands(("sh", "-c", _BACK, "sh", self._path, self._kept(ctx)))
 
     def active(self, ctx: Context) -> bool:
         """True while the path is not there, or its kept copy still is."""
-        script = 'test -e "$2" || test -L "$2" || { test ! -e "$1" && test ! -L "$1"; }'
-        return ctx.run("sh", "-c", script, "sh", self._path, self._kept(ctx)).exit == 0
+        return ctx.run("sh", "-c", _GONE, "sh", self._path, self._kept(ctx)).exit == 0

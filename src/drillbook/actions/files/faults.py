@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from drillbook import nofollow
 from drillbook.action import Context, Facts, Fault, Place, Undo
 from drillbook.actions.files.fields import HostPath, Location, ServiceName, need_harmless, refuse_dangerous
 from drillbook.archive import files, programs, rights
@@ -62,7 +63,7 @@ class Lose(Fault):
     def _delete(self, ctx: Context, path: str) -> None:
         folder, _, name = path.rpartition("/")
         lost = files.lost(ctx, name)
-        answer = programs.call(ctx, "lose.py", f"./{name}", f"./{lost}", prefix=programs.inside(folder or "/"))
+        answer = programs.call(ctx, "lose.py", f"./{name}", f"./{lost}", prefix=nofollow.inside(folder or "/"))
         if answer["refused"]:
             raise StepFailed(f"{ctx.host.name}: {path} is not deleted: {answer['refused']}")
         if answer["left"]:
@@ -108,43 +109,54 @@ class Lose(Fault):
         return found is not None and not files.differences(path, manifest.entries, found, unexpected=False)
 
 
-_SLICE = 'LC_ALL=C; export LC_ALL; cut() { tail -c "+$(($2 + 1))" "$1" | head -c "$3"; }; '
-# PATH KEPT OFFSET LENGTH: keeps the bytes as they were and as they will be, and only then changes them in place.
-_CORRUPT = _SLICE + """
-umask 077
-test -f "$1" || exit 3
-mkdir -- "$2" || exit 4
-touch -r "$1" -- "$2/time" && cut "$1" "$3" "$4" > "$2/was" &&
-tr '\\000-\\377' '\\200-\\377\\000-\\177' < "$2/was" > "$2/is" &&
-test "$(wc -c < "$2/is")" -eq "$4" && printf %s "$3" > "$2/where" && mv -- "$2/where" "$2/at" || exit 5
-sync -f "$2" 2>/dev/null || sync
-dd if="$2/is" of="$1" bs=1 seek="$3" conv=notrunc 2>/dev/null || exit 5
-touch -r "$2/time" -- "$1" 2>/dev/null || :
+_SLICE = nofollow.WALK + """
+LC_ALL=C; export LC_ALL
+file=/proc/self/fd/3 it= kept=${2##*/}
+cut() { tail -c "+$(($1 + 1))" "$file" | head -c "$2"; }
 """
-# sound PATH KEPT: is every byte there one of the two, so that it is the damage, whole or half done, and nobody else's?
-# Every changed byte differs from what it was, so each is equal to at most one of the two.
-_SOUND = """
-differ() { cut "$1" "$at" "$length" | cmp -l - "$2" 2>/dev/null | wc -l; }
+# PATH KEPT OFFSET LENGTH: keeps the bytes as they were and as they will be, and only then changes them in place. What is
+# read and written is the file that was opened once, and is the one with this name.
+_CORRUPT = _SLICE + """
+damage() {
+  test -f "$file" && grasped "./$it" || exit 3
+  mkdir -m 700 -- "./$kept" && hold "$kept" || exit 4
+  umask 077
+  touch -r "$file" -- ./time && cut "$1" "$2" > ./was &&
+  tr '\\000-\\377' '\\200-\\377\\000-\\177' < ./was > ./is &&
+  test "$(wc -c < ./is)" -eq "$2" && printf %s "$1" > ./where && mv -- ./where ./at || exit 5
+  sync -f . 2>/dev/null || sync
+  dd if=./is of="$file" bs=1 seek="$1" conv=notrunc 2>/dev/null || exit 5
+  touch -r ./time -- "$file" 2>/dev/null || :
+}
+walk "$1" last && test -f "./$it" || exit 3
+damage "$3" "$4" 3< "./$it" || exit 5
+"""
+# sound: is every byte there one of the two, so that it is the damage, whole or half done, and nobody else's? Every changed
+# byte differs from what it was, so each is equal to at most one of the two.
+_SOUND = _SLICE + """
+differ() { cut "$at" "$length" | cmp -l - "$1" 2>/dev/null | wc -l; }
 sound() {
-  test -s "$2/at" && test -f "$1" || return 1
-  at=$(cat "$2/at") length=$(($(wc -c < "$2/is")))
-  test "$(cut "$1" "$at" "$length" | wc -c)" -eq "$length" || return 1
-  were=$(differ "$1" "$2/was") are=$(differ "$1" "$2/is")
-  test "$((were + are))" -eq "$length"
+  test -s ./at && test -f "$file" && grasped "../$it" || return 1
+  at=$(cat ./at) length=$(($(wc -c < ./is)))
+  test "$(cut "$at" "$length" | wc -c)" -eq "$length" || return 1
+  were=$(differ ./was) are=$(differ ./is)
+  test "$((were + are))" -eq "$length" && test "$were" -gt 0
 }
 """
 # PATH KEPT: puts the bytes back only where the damaged ones still are; a file that was replaced meanwhile stays.
-_REPAIR = _SLICE + _SOUND + """
-test -d "$2" || exit 0
-if sound "$1" "$2" && test "$were" -gt 0; then
-  touch -r "$1" -- "$2/now"
-  dd if="$2/was" of="$1" bs=1 seek="$at" conv=notrunc 2>/dev/null || exit 1
-  sync -f "$1" 2>/dev/null || sync
-  if test ! "$2/now" -nt "$2/time" && test ! "$2/now" -ot "$2/time"; then touch -r "$2/time" -- "$1" 2>/dev/null || :; fi
-fi
-rm -rf -- "$2"
+_REPAIR = _SOUND + """
+repair() {
+  sound || return 0
+  touch -r "$file" -- ./now
+  dd if=./was of="$file" bs=1 seek="$at" conv=notrunc 2>/dev/null || exit 1
+  sync -f "$file" 2>/dev/null || sync
+  if test ! ./now -nt ./time && test ! ./now -ot ./time; then touch -r ./time -- "$file" 2>/dev/null || :; fi
+}
+walk "$1" last && hold "$kept" || exit 0
+test ! -f "../$it" || repair 3< "../$it" || exit 1
+drop
 """
-_DAMAGED = _SLICE + _SOUND + 'sound "$1" "$2" && test "$were" -gt 0'
+_DAMAGED = _SOUND + 'walk "$1" last && hold "$kept" && test -f "../$it" || exit 1; sound 3< "../$it"'
 
 
 class Corrupt(Fault):
@@ -162,6 +174,7 @@ class Corrupt(Fault):
         refuse_dangerous(path)
         offset, length = self._where(self._size(ctx, path))
         output = ctx.run("sh", "-c", _CORRUPT, "sh", path, _kept(ctx, path), str(offset), str(length))
+        nofollow.refuse(ctx, output)
         if output.exit in (3, 4):
             said = "is no file" if output.exit == 3 else "is damaged by this run already"
             raise StepFailed(f"{ctx.host.name}: {path} {said}")

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from drillbook import nofollow
 from drillbook.action import Context, Facts, Fault, Place, Undo
 from drillbook.actions.files.fields import HostPath, need_harmless
 from drillbook.archive import files
@@ -57,6 +58,7 @@ class Replace(Fault):
         """Facts: ``path``, ``was`` and ``is``: SHA-256 of the content before and now."""
         path = _resolved(ctx, self.path)
         output = ctx.run("sh", "-c", swap.REPLACE, "sh", path, self._beside(ctx, path), stdin=self.content.encode())
+        nofollow.refuse(ctx, output)
         if output.exit in swap.REFUSED:
             raise StepFailed(f"{ctx.host.name}: {path} {swap.REFUSED[output.exit]}; nothing was changed")
         was, now = output.check().text.split()
@@ -76,9 +78,26 @@ class Replace(Fault):
         return ctx.run("sh", "-c", swap.STILL, "sh", path, self._beside(ctx, path)).ok
 
 
-_MODE = 'test ! -L "$1" && test -e "$1" || exit 3; test -O "$1" || test "$(id -u)" = 0 || exit 4; stat -c %a -- "$1"'
-# PATH IS WANTED. The zeros in front let go of set-group-id on a folder too, which GNU chmod would otherwise keep.
-_CHMOD = 'test "$(stat -c %a -- "$1")" = "$2" || exit 0; chmod "00$3" -- "$1"'
+_IT = nofollow.WALK + 'it=${1##*/}\n'
+_MODE = _IT + """
+enter "${1%/*}" && test ! -L "./$it" && test -e "./$it" || exit 3
+test -O "./$it" || test "$(id -u)" = 0 || exit 4
+stat -c %a -- "./$it"
+"""
+# PATH IS WANTED. The zeros in front let go of set-group-id on a folder too, which GNU chmod would otherwise keep. It is the
+# file that was opened which is changed; what its owner cannot read cannot be opened, and no link leads to others' then.
+_CHMOD = _IT + """
+change() { # FILE IS WANTED
+  test "$(stat -L -c %a -- "$1")" = "$2" || exit 0
+  chmod "00$3" -- "$1"
+}
+opened() {
+  grasped "./$it" || refuse "$it was changed meanwhile"
+  change /proc/self/fd/3 "$@"
+}
+enter "${1%/*}" && test -e "./$it" && test ! -L "./$it" || exit 0
+if test -r "./$it"; then opened "$2" "$3" 3< "./$it"; else change "./$it" "$2" "$3"; fi
+"""
 
 
 class Chmod(Fault):
@@ -103,6 +122,7 @@ class Chmod(Fault):
         """The path, and the mode that it has now. Raises NotReady."""
         path = _resolved(ctx, self.path)
         output = ctx.run("sh", "-c", _MODE, "sh", path)
+        nofollow.refuse(ctx, output)
         if output.exit in (3, 4):
             said = "is not there, or is a symbolic link" if output.exit == 3 else "belongs to another user"
             raise NotReady(f"{ctx.host.name}: {path} {said}", hint="name a file that is there, and run as its owner")
@@ -114,13 +134,15 @@ class Chmod(Fault):
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``path``, ``was`` and ``is``: the permissions before and now."""
         path, mode = self._was(ctx)
-        ctx.run("sh", "-c", _CHMOD, "sh", path, mode, self._wanted).check()
+        output = ctx.run("sh", "-c", _CHMOD, "sh", path, mode, self._wanted)
+        nofollow.refuse(ctx, output)
+        output.check()
         return {"path": path, "was": mode, "is": self._wanted}
 
     def undo(self, ctx: Context) -> Undo:
         """Give it the permissions back that it has now, unless somebody changed them again meanwhile."""
         path, mode = self._was(ctx)
-        return Undo.by_commands(("sh", "-c", f"test -e \"$1\" || exit 0\n{_CHMOD}", "sh", path, self._wanted, mode))
+        return Undo.by_commands(("sh", "-c", _CHMOD, "sh", path, self._wanted, mode))
 
     def active(self, ctx: Context) -> bool:
         """True while it has those permissions."""
@@ -135,25 +157,37 @@ space() { df -Pk -- "$1" | awk 'NR == 2 { print $6, $4 }'; }
 set -- $(space "$1") ; echo "$1 $2"
 """
 # FILE BYTES: fills it. fallocate where the file system can, else zeros in parts, which stop when the file's name is gone.
-_FILL = """
+_FILL = _IT + """
+fill() { # BYTES ; into the descriptor by which the file was made
+  set +C
+  file=/proc/self/fd/3
+  test -f "$file" && test ! -s "$file" && grasped "./$it" || refuse "$it was changed meanwhile"
+  if command -v fallocate >/dev/null && fallocate -l "$1" -- "$file" 2>/dev/null; then
+    sync -f "$file" 2>/dev/null
+    exit 0
+  fi
+  : > "$file"
+  left=$1 part=16777216
+  while test "$left" -gt 0; do
+    test -e "./$it" || exit 4
+    test "$left" -ge "$part" || part=$left
+    head -c "$part" /dev/zero >&3 || exit 5
+    left=$((left - part))
+  done
+  sync -f "$file" 2>/dev/null || sync
+}
+enter "${1%/*}" || exit 3
 umask 077
 set -C
-printf '' > "$1" || exit 3
-set +C
-if command -v fallocate >/dev/null && fallocate -l "$2" -- "$1" 2>/dev/null; then sync -f "$1" 2>/dev/null; exit 0; fi
-: > "$1"
-exec 3>> "$1"
-left=$2 part=16777216
-while test "$left" -gt 0; do
-  test -e "$1" || exit 4
-  test "$left" -ge "$part" || part=$left
-  head -c "$part" /dev/zero >&3 || exit 5
-  left=$((left - part))
-done
-sync -f "$1" 2>/dev/null || sync
+fill "$2" 3> "./$it" || exit 3
 """
 # FILE: bytes by its length, and bytes that the file system really gave it.
-_REALLY = 'test -f "$1" || exit 3; wc -c < "$1"; du -k -- "$1" | awk \'{ print $1 * 1024 }\''
+_REALLY = _IT + """
+enter "${1%/*}" && test -f "./$it" && test ! -L "./$it" || exit 3
+stat -c %s -- "./$it"
+du -k -- "./$it" | awk '{ print $1 * 1024 }'
+"""
+_REMOVE = _IT + 'enter "${1%/*}" || exit 0; rm -f -- "./$it"'
 
 
 class FillDisk(Fault):
@@ -203,6 +237,7 @@ class FillDisk(Fault):
         """Facts: ``file``, ``bytes``, ``free_before``, ``free_after``."""
         file, wanted, free = self._needed(ctx)
         output = ctx.run("sh", "-c", _FILL, "sh", file, str(wanted))
+        nofollow.refuse(ctx, output)
         if output.exit == 3:
             raise StepFailed(f"{ctx.host.name}: {file} cannot be made, or is there already; nothing was filled")
         output.check()
@@ -211,7 +246,7 @@ class FillDisk(Fault):
 
     def undo(self, ctx: Context) -> Undo:
         """Remove the file."""
-        return Undo.by_commands(("rm", "-f", "--", self._file(ctx, files.resolve(ctx, self.path))))
+        return Undo.by_commands(("sh", "-c", _REMOVE, "sh", self._file(ctx, files.resolve(ctx, self.path))))
 
     def active(self, ctx: Context) -> bool:
         """True while the file is there and the file system really gave it that space."""
