@@ -1,6 +1,8 @@
 """What the lab contains, how its application behaves, and that all of it stays on loopback."""
 
 import json
+import socket
+import ssl
 import stat
 import time
 import urllib.error
@@ -54,17 +56,55 @@ def digests(connection: psycopg.Connection) -> list[str]:
             for table, column in (("documents", "id"), ("chunks", "document_id"))]
 
 
-@pytest.mark.parametrize(("part", "method", "path"), [
-    ("filer", "GET", "/buckets/"), ("filer", "PUT", "/buckets/dr-backups/forged"), ("filer", "DELETE", "/buckets/"),
-    ("volume", "POST", "/1,01637037d6"), ("volume", "GET", "/1,01637037d6")])
-def test_the_parts_of_the_store_ask_for_credentials(lab: Lab, part: str, method: str, path: str) -> None:
+INNER = ("master", "volume", "filer", "admin")
+
+
+@pytest.mark.parametrize("part", INNER)
+def test_the_parts_of_the_store_ask_for_credentials(lab: Lab, part: str) -> None:
     """Whoever reaches a port on loopback could read every backup, and write or delete any of them."""
-    request = urllib.request.Request(f"http://{ADDRESS}:{lab.port(part)}{path}", method=method,
-                                     data=b"x" if method in ("PUT", "POST") else None)
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10)
-    refused.value.close()
-    assert refused.value.code == 401
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    for scheme in ("http", "https"):
+        for method, path in (("GET", "/buckets/"), ("GET", "/dir/assign"), ("GET", "/dir/status"), ("DELETE", "/buckets/"),
+                             ("PUT", "/buckets/dr-backups/forged"), ("POST", "/1,01637037d6"), ("POST", "/col/delete")):
+            request = urllib.request.Request(f"{scheme}://{ADDRESS}:{lab.port(part)}{path}", method=method,
+                                             data=b"x" if method in ("PUT", "POST") else None)
+            handlers = [urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)]
+            with pytest.raises(OSError) as refused:
+                urllib.request.build_opener(*handlers).open(request, timeout=10)
+            if isinstance(refused.value, urllib.error.HTTPError):
+                said = refused.value.read()
+                refused.value.close()
+                assert (refused.value.code, b"HTTPS server" in said) == (400, True), (scheme, method, path, said)
+
+
+@pytest.mark.parametrize("part", [*INNER, "s3"])
+def test_nobody_without_a_certificate_speaks_grpc_to_the_store(lab: Lab, part: str) -> None:
+    """A connection in clear is not answered, and one with TLS is ended when no certificate comes."""
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")
+    with socket.create_connection((ADDRESS, lab.port(f"{part}.grpc")), timeout=10) as plain:
+        plain.sendall(preface)
+        assert _answer(plain)[3:4] != b"\x04", "it took the connection: these are its settings"
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    with socket.create_connection((ADDRESS, lab.port(f"{part}.grpc")), timeout=10) as plain, \
+            pytest.raises(ssl.SSLError, match="certificate required"), context.wrap_socket(plain) as secured:
+        secured.sendall(preface)
+        _answer(secured)
+
+
+def _answer(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(4096)
+    except ConnectionResetError:
+        return b""
+
+
+def test_no_other_user_reads_the_stores_certificate(lab: Lab) -> None:
+    folder = lab.home("store-1") / "certificates"
+    assert folder.stat().st_mode & 0o077 == 0
+    assert [one.name for one in folder.iterdir() if one.stat().st_mode & 0o077] == []
 
 
 def test_up_again_uses_the_lab_that_runs(lab: Lab) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import drillbook
 from drillbook.errors import LabError
-from drillbook.lab import database, monitoring
+from drillbook.lab import certificates, database, monitoring
 from drillbook.lab.layout import ADDRESS, BUCKETS, DATABASE, MARK, REGION, Lab, put
 
 RELAYED = {"postgres": "postgres.db-1", "redis": "redis"}
@@ -140,6 +140,7 @@ def configure(lab: Lab, host: str) -> None:
         put(home / "api.env.template", "".join(f"{name}=\n" for name in values))
     elif host == "store-1":
         put(home / "redis.conf", _redis_settings(lab))
+        certificates.write(home / "certificates")
         monitoring.configure(lab)
 
 
@@ -217,12 +218,12 @@ def _s3(lab: Lab) -> Program:
     # An ordinary stop takes it 16 to 28 seconds; killing it loses nothing.
     return Program("s3", command, signal="KILL", environment={
         "GOMEMLIMIT": "400MiB", "AWS_ACCESS_KEY_ID": lab.secret("s3_key"), "AWS_SECRET_ACCESS_KEY": lab.secret("s3_secret"),
-        **_inner_keys(lab)})
+        **_inner_keys(lab), **certificates.settings(lab.home("store-1") / "certificates")})
 
 
 def _inner_keys(lab: Lab) -> dict[str, str]:
     """Keys by which the store's own parts trust one another: without them its filer serves and takes files of anybody."""
     names = ("WEED_JWT_FILER_SIGNING_KEY", "WEED_JWT_FILER_SIGNING_READ_KEY", "WEED_JWT_SIGNING_KEY",
-             "WEED_JWT_SIGNING_READ_KEY")
+             "WEED_JWT_SIGNING_READ_KEY", "WEED_ADMIN_PASSWORD")
     secret = lab.secret("s3_secret")
     return {name: hashlib.sha256(f"{name} {secret}".encode()).hexdigest() for name in names}
