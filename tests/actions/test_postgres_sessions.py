@@ -298,3 +298,30 @@ def test_a_superuser_waits_for_a_moment_while_all_its_connections_are_in_use(pla
         gone.join()
         for one in held:
             one.close()
+
+
+ROUNDS = 12
+
+
+def test_an_index_is_made_beside_a_session_that_still_makes_it(place, small):
+    """As when a recovery was killed while the server made it: the server goes on, and the next recovery makes it as well."""
+    definition = "CREATE INDEX goods_both ON public.goods USING btree (code, shelf)"
+    for number in range(ROUNDS):
+        small.sql("DROP INDEX IF EXISTS goods_both")
+        session = small.connect(user="clerk")
+        session.autocommit = True
+
+        def build(session=session):
+            with contextlib.suppress(psycopg.Error), session:
+                session.execute(definition.replace("INDEX", "INDEX CONCURRENTLY", 1).encode())
+
+        thread = threading.Thread(target=build)
+        thread.start()
+        time.sleep(number * 0.01)  # somewhere in it: each time a bit later
+        try:
+            place.run("postgres.create_index", service="small", definition=definition)
+        finally:
+            thread.join(60)
+        valid = small.sql("SELECT indisvalid FROM pg_index WHERE indexrelid = 'goods_both'::regclass")
+        assert valid == [(True,)]
+    small.sql("DROP INDEX goods_both")

@@ -38,6 +38,10 @@ WHERE n.nspname = %s AND c.relname = %s
 """
 
 
+ATTEMPTS, AGAIN_S = 10, 0.5
+"""Attempts to make an index beside a session that works on the same one, and the seconds between them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
     """An index as SQL makes it: its name, its table's, and the words behind."""
@@ -159,21 +163,38 @@ class CreateIndex(Write):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``index``, ``already`` (it was there and valid), ``seconds``."""
         wanted, begun = Definition.parse(self.definition), ctx.deadline.remaining()
-        try:
-            with connected(ctx, ctx.service(self.service, Postgres)) as session:
-                found = _state(session, wanted.name)
-                if found is not None and not found[0]:
-                    session.execute(sql.SQL("DROP INDEX CONCURRENTLY {}").format(wanted.name.sql))
-                if found is None or not found[0]:
-                    session.execute(wanted.statement().encode())
-        except (psycopg.Error, HostError) as error:
-            raise StepFailed(f"{self.service}: the index {wanted.name} could not be made: {reason(error)}") from error
-        return {"index": str(wanted.name), "already": found is not None and bool(found[0]),
-                "seconds": round(begun - ctx.deadline.remaining(), 3)}
+        for attempt in range(ATTEMPTS):
+            try:
+                already = self._made(ctx, wanted)
+                break
+            except (psycopg.Error, HostError) as error:
+                if attempt + 1 == ATTEMPTS or not _raced(error):
+                    raise StepFailed(
+                        f"{self.service}: the index {wanted.name} could not be made: {reason(error)}") from error
+            ctx.deadline.wait(AGAIN_S)
+        return {"index": str(wanted.name), "already": already, "seconds": round(begun - ctx.deadline.remaining(), 3)}
+
+    def _made(self, ctx: Context, wanted: Definition) -> bool:
+        """Make the index, unless it is there and valid: then this is True."""
+        with connected(ctx, ctx.service(self.service, Postgres)) as session:
+            found = _state(session, wanted.name)
+            if found is not None and not found[0]:
+                session.execute(sql.SQL("DROP INDEX CONCURRENTLY {}").format(wanted.name.sql))
+            if found is None or not found[0]:
+                session.execute(wanted.statement().encode())
+            return found is not None and bool(found[0])
 
     def undo(self, ctx: Context) -> Undo:
         """An index that helps is kept."""
         return Undo.nothing("the index is meant to be there")
+
+
+def _raced(error: Exception) -> bool:
+    """Was it another session that makes or drops the same index, such as one whose client was killed?"""
+    if isinstance(error, psycopg.errors.UniqueViolation):  # of a catalogue, not of the rows that are indexed
+        return error.diag.schema_name == "pg_catalog"
+    return isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.DuplicateTable
+                      | psycopg.errors.UndefinedObject) or "tuple concurrently" in str(error)
 
 
 class Analyze(Write):
