@@ -209,7 +209,9 @@ def test_a_check_that_ran_commands_of_the_project_does_not_say_that_nothing_was_
     path = folder.root / "inventory" / "lab.yml"
     path.write_text(path.read_text().replace("controller}}", "controller}, cache: {kind: redis, host: controller, password: "
                                              "!command [sh, -c, 'echo kept-$((40+2))']}}"))
-    folder.write("ready:\n" + step(["touch", "DIR/ran"]) + "restore:\n" + step(["true"]))
+    handed = "  - command.run: {argv: ['true'], effect: read, env: {P: '{{ services.cache.password }}'}}\n    hosts: controller\n"
+    folder.write("ready:\n" + step(["touch", "DIR/ran"]) + "restore:\n" + handed)
+    assert folder.run("trust", "--yes").returncode == 0
     done = folder.run("drill.check", "sample")
     assert (folder.root / "ran").exists(), done.stdout + done.stderr
     assert "nothing was changed" not in told(done)

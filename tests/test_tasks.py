@@ -216,6 +216,7 @@ def test_plan_names_what_only_a_restore_mends():
 
 def test_check(folder):
     folder.write("ready:\n" + step(["true"]) + BREAK + "restore:\n" + step(["rm", "DIR/broken"]))
+    assert folder.run("trust", "--yes").returncode == 0
     done = folder.run("drill.check", "sample")
     assert done.returncode == 0, done.stdout
     assert "it could begin now" in done.stdout
@@ -234,6 +235,7 @@ UNREADY = {
 def test_check_says_what_is_missing(folder, name):
     text, said = UNREADY[name]
     folder.write(text)
+    assert folder.run("trust", "--yes").returncode == 0
     done = folder.run("drill.check", "sample")
     assert done.returncode == 4, done.stdout
     assert said in " ".join(done.stdout.split())

@@ -188,6 +188,10 @@ class Action(BaseModel):
     """For a restore with a parameter `closed`, which keeps clients out: the action that lets them in."""
     SECRETS: ClassVar[frozenset[str]] = frozenset()
     """Parameters, of the type ``Handed``, that take a secret of the inventory."""
+    CODE: ClassVar[str] = ""
+    """Parameter whose text a host, a container or a server executes as it is written: `argv`, `query`."""
+    READY_CODE: ClassVar[str] = ""
+    """The same for a parameter whose text is executed when `ready` asks."""
     TIMEOUT: ClassVar[float] = 60.0
     """Seconds that a step of this action may take when it names no ``timeout``."""
     LEASED: ClassVar[bool] = False

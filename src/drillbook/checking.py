@@ -4,47 +4,97 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from drillbook import conduct
-from drillbook.findings import Finding
+from drillbook import conduct, readiness, template
+from drillbook.findings import Finding, finding
 from drillbook.holding import Hold
 from drillbook.hosting import Hosts
 from drillbook.journal import Journal, Observer, read
 from drillbook.leases import Owner
 from drillbook.liveness import controller
 from drillbook.plan import Plan
+from drillbook.planned import PlannedStep
+from drillbook.redact import Redactor
 from drillbook.result import EXIT, Verdict
-from drillbook.runner import Runner
+from drillbook.runner import EndedEarly, Runner
 from drillbook.steps import Stage
-from drillbook.stopping import Stop
+from drillbook.stopping import Stop, by_signals
+from drillbook.trust.items import Item
+
+UNREDACTED = "a secret was left out, so that it could not be hidden: no host was asked"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What a check found; ``message`` is empty when the drill could begin."""
+    """What a check found; ``message`` is empty when nothing speaks against it."""
 
     message: str
     findings: tuple[dict[str, Any], ...]
     exit: int = 0
-    """Exit status that a run would have had."""
+    """Exit status that a run would have had; 3 also when something was left out."""
+    beside: tuple[str, ...] = ()
+    """Steps that were left out because they see what one that was left out would have found."""
 
     @property
     def ready(self) -> bool:
-        """Could the drill begin?"""
-        return not self.message
+        """Could the drill begin? Not when anything was left out."""
+        return not self.message and not self.exit
 
 
-def check(one: Plan, observer: Observer, refusals: Sequence[Finding] = ()) -> Check:
-    """Check ``one`` on its hosts; ``observer`` sees the events. Raises SecretError, UsageError.
+@dataclass(slots=True)
+class _Checker(Runner):
+    """A run that goes forward as far as nothing is changed."""
 
-    ``refusals`` are the reasons against it that were found without asking a host.
+    silent: bool = field(default=False, kw_only=True)
+    """True when nothing may be asked, since a secret of it could not be hidden."""
+
+    def check(self) -> None:
+        """Look at guard, hosts, one sample of each probe, and ``ready``; the journal tells.
+
+        A canary is not tried, since it writes.
+        """
+        with by_signals(self.stop, self.stage.journal):
+            try:
+                self._guard()
+                self._here()
+                if self.silent:
+                    self._end(Verdict.INCONCLUSIVE, UNREDACTED)
+                self._open()
+                self._free()
+                self._sample()
+                self._ready()
+                if wrong := self.watch.first():
+                    self._end("refused", "what must stay good is not good now", wrong)
+            except EndedEarly:
+                pass
+            except Exception as error:  # noqa: BLE001  what nobody foresaw is told like the rest
+                self._unforeseen(error)
+
+    def _free(self) -> None:
+        held = self.stage.hold.others() if self.stage.hold else []
+        if held:
+            self._end("refused", "another run is at work", [finding("locked", title=self.plan.service, measured=one)
+                                                            for one in held])
+
+    def _sample(self) -> None:
+        if wrong := readiness.of_probes(self.stage):
+            self._end("refused", "a probe is not good before anything was broken", wrong)
+
+
+def check(whole: Plan, observer: Observer, refusals: Sequence[Finding] = (), left_out: Sequence[Item] = ()) -> Check:
+    """Check the plan ``whole`` on its hosts; ``observer`` sees the events. Raises SecretError, UsageError.
+
+    ``refusals`` are the reasons against it that were found without asking a host; ``left_out`` is not executed: its steps
+    are not carried out, and where it is a secret, no host is asked.
     """
-    redactor = conduct.redactor_for(one)
+    silent = any(item.kind == "!command" for item in left_out)
+    redactor = Redactor(()) if silent else conduct.redactor_for(whole)
+    one, beside = without(whole, {item.key[-1] for item in left_out})
     with tempfile.TemporaryDirectory(prefix="drillbook-check-") as name:
         folder = Path(name)
         journal = Journal(folder, redactor, origin=time.monotonic(), observer=observer)
@@ -56,14 +106,53 @@ def check(one: Plan, observer: Observer, refusals: Sequence[Finding] = ()) -> Ch
             owner = Owner(run=run["id"], operator=who, controller=controller(), drill=one.drill)
             hold = Hold(one, journal, hosts.get, owner, Stop())
             stage = Stage(one, journal, hosts.get, folder, run, redactor, hold=hold)
-            Runner(stage, hosts.open, conduct.header(who), refusals=refusals).check()
+            _Checker(stage, hosts.open, conduct.header(who), refusals=refusals, silent=silent).check()
         finally:
             hosts.close()
             journal.close()
-        events = read(journal.path).events
+        return _told(journal.path, left_out, beside)
+
+
+def _told(path: Path, left_out: Sequence[Item], beside: tuple[str, ...]) -> Check:
+    """The check whose journal is ``path``."""
+    events = read(path).events
+    least = EXIT[Verdict.INCONCLUSIVE] if left_out else 0
     ended = [event.data for event in events if event.kind == "ended.early"]
     if not ended:
-        return Check("", ())
+        return Check("", (), least, beside)
     failed = [found for event in events if event.kind == "failed" for found in event.data["findings"]]
-    verdict = Verdict.NOT_RUN if ended[0]["why"] == Verdict.NOT_RUN else Verdict.REFUSED
-    return Check(ended[0]["message"], (*failed, *ended[0]["findings"]), EXIT[verdict])
+    unrun = ended[0]["why"] == Verdict.NOT_RUN or ended[0]["message"] == UNREDACTED
+    status = EXIT[Verdict.NOT_RUN if unrun else Verdict.REFUSED]
+    return Check(ended[0]["message"], (*failed, *ended[0]["findings"]), max(status, least), beside)
+
+
+def without(plan: Plan, ids: Collection[str]) -> tuple[Plan, tuple[str, ...]]:
+    """``plan`` without the steps and conditions ``ids``, and without the steps of `ready` that see what these save.
+
+    The second part of what is returned names the latter.
+    """
+    if not ids:
+        return plan, ()
+    gone, names = set(ids), {step.save for step in plan.steps if step.id in ids and step.save}
+    for step in plan.phase("ready"):
+        if step.id not in gone and names & set(_names(step)):
+            gone.add(step.id)
+            names |= {step.save} if step.save else set()
+    steps = tuple(step for step in plan.steps if step.id not in gone)
+    conditions = tuple(one for one in plan.guard.conditions if one.id not in gone)
+    rest = plan.model_copy(update={"steps": steps, "guard": plan.guard.model_copy(update={"conditions": conditions})})
+    return rest, tuple(f"{step.line}: {step.action}" for step in plan.steps if step.id in gone - set(ids))
+
+
+def _names(step: PlannedStep) -> Iterator[str]:
+    """Names that expressions of ``step`` refer to."""
+    for text in _texts(step.params):
+        yield from (reference[0] for reference in template.references(text))
+    for text in (step.when or "true", *step.expect):
+        yield from (reference[0] for reference in template.references(text, bare=True))
+
+
+def _texts(value: Any) -> Iterable[str]:
+    if isinstance(value, dict | list | tuple):
+        return [text for inner in (value.values() if isinstance(value, dict) else value) for text in _texts(inner)]
+    return [value] if template.is_template(value) else []

@@ -36,6 +36,8 @@ from drillbook.report.figures import count, one_line, shown
 from drillbook.report.progress import Progress
 from drillbook.result import EXIT, EXIT_RESIDUE, Result, RunView, Verdict
 from drillbook.spec import Drill, Suite
+from drillbook.trust import desk as trusting
+from drillbook.trust.standing import Trust
 from drillbook.views import Manner, Teller, ignore, tell_missed
 from drillbook.written import Written
 
@@ -71,27 +73,43 @@ def _suite(conductor: Conductor, suite: Suite, plans: Sequence[Plan], teller: Te
 
 
 def check(project: Project, name: str, inventory_name: str) -> int:
-    """Check whether a drill, or every drill of a suite, could begin now; 0, 3 where one is not run here, or 4."""
+    """Check whether a drill, or every drill of a suite, could begin now; 0, 4, or 3 where that is not known."""
     from drillbook import checking  # noqa: PLC0415  loads the SSH client
 
-    found = project.drill(name)
-    out = console()
+    found, out, trust = project.drill(name), console(), Trust(project, inventory_name)
+    inventory = project.inventory(inventory_name)
+    if inventory.lab == "docker" and not labs.docker_stands(project) and (items := trust.of_lab(inventory)):
+        trusting.left_out(items, trust.doubt, out)
+        return EXIT[Verdict.INCONCLUSIVE]
     inventory = _inventory(project, inventory_name, lambda text: out.print(Text(text, style="dim")))
+    trust.bar(inventory)
     status = 0
     conductor = Conductor(project, inventory, ignore, confirm=None)
     for one in conductor.plans(found):
         out.print(Text(f"{one.drill}: {shown(one.title)}", style="bold"))
-        checked = checking.check(one, Progress(out), conductor.allowed(one)[0])
+        items = trust.of_plan(one)
+        checked = checking.check(one, Progress(out), conductor.allowed(one)[0], items)
         status = max(status, checked.exit)
         if checked.ready:
             hosts = ", ".join(one.hosts())
             text = (f"✓ it could begin now: {len(one.hosts())} hosts ({hosts}), {len(one.probes)} probes and "
                     f"{len(one.steps)} steps were looked at; {_told_commands(one)}")
             out.print(Padding(Text(text, style="green"), (0, 0, 0, 2), expand=False))
-        else:
-            said = "it would be refused" if checked.exit == EXIT[Verdict.REFUSED] else "it would not be run here"
-            out.print(Padding(Text(f"✗ {said}", style="bold red"), (0, 0, 0, 2), expand=False))
+            continue
+        if items:
+            trusting.left_out(items, trust.doubt, out)
+            for line in checked.beside:
+                out.print(Text(f"    {line}: left out too, since it sees what one of these finds"), soft_wrap=True)
+        said = _unready(refused=checked.exit == EXIT[Verdict.REFUSED], left=bool(items))
+        out.print(Padding(said, (0, 0, 0, 2), expand=False))
     return status
+
+
+def _unready(*, refused: bool, left: bool) -> Text:
+    if refused:
+        return Text("✗ it would be refused", style="bold red")
+    return Text("? it is not known whether it could begin now", style="bold yellow") if left else Text(
+        "✗ it would not be run here", style="bold red")
 
 
 def _told_commands(one: Plan) -> str:

@@ -26,6 +26,8 @@ class Restores(BaseModel):
 class Free(Action):
     """Base of the actions whose effect a drill declares: nothing else knows what they do."""
 
+    CODE = "argv"
+
     restores: Annotated[Restores | None, Field(description=(
         "write: the `service` that it restores, and `from` which backup: the `location` that was proven. The phase `verify` "
         "then needs a comparison of the content."))] = None

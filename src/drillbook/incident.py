@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,10 @@ from drillbook.inventory import CONTROLLER, Inventory, read_secret
 from drillbook.project import Project
 from drillbook.redact import Redactor
 from drillbook.report.figures import one_line
+from drillbook.trust.items import Item
+from drillbook.trust.standing import Trust
 from drillbook.values import PATIENCE_S, Duration, Secret
-from drillbook.views import Manner, Teller, tell_missed
+from drillbook.views import Manner, Teller, program, tell_missed
 
 EXIT = {HEALTHY: 0, UNKNOWN: 3}
 """Exit statuses; 1 when a cause was found."""
@@ -58,17 +61,34 @@ def diagnose(project: Project, service: str, inventory_name: str, within: str, *
                          hint=f"describe your services in inventory/{inventory_name}.yml; see docs/inventories.md")
     applied = {case.tree.tree: case.tree for case in scope.cases(book.trees, inventory.services, names)}
     used = needed.of_trees(applied.values(), inventory, names)
-    late = _unread(inventory.secrets_of(used), deadline)
-    with looking(book, used, redacted=not late) as look:
-        found = look(names, 0.0 if late else deadline.remaining())
-    found = found.model_copy(update={"why": (*late, *found.why), "seconds": round(time.monotonic() - begun, 3)})
+    trust = Trust(project, inventory_name)
+    left = trust.of_diagnosis(inventory, applied.values(), used)
+    barred = [one.where for one in left if one.kind == "!command"]
+    late = _unread(inventory.secrets_of(used), deadline) if not barred else []
+    trust.bar(inventory)
+    book = replace(book, barred={one.key[1:]: trust.doubt for one in left})
+    with looking(book, used, redacted=not (late or barred)) as look:
+        found = look(names, 0.0 if late or barred else deadline.remaining())
+    found = _unsure(found, [*_said(left, trust.doubt), *late], round(time.monotonic() - begun, 3))
     if apply:
-        return _apply(project, found, inventory, confirm)
+        return _apply(project, found, project.inventory(inventory_name), confirm)
     if as_json:
         stdout().write(json.dumps(found.model_dump(mode="json"), indent=2) + "\n")
     else:
         show(found, inventory, console())
     return EXIT.get(found.found, 1)
+
+
+def _said(left: Sequence[Item], why: str) -> list[str]:
+    """What is said of each item that was left out."""
+    return [f"{one.where}: {one.kind} could not be looked at and was left out, since {why}: {one.text}; "
+            f"see `{program()} trust`" for one in left]
+
+
+def _unsure(found: Diagnosis, doubts: Sequence[str], seconds: float) -> Diagnosis:
+    """``found`` with ``doubts`` about it: where there is one, nothing is called healthy."""
+    name = UNKNOWN if doubts and found.found == HEALTHY else found.found
+    return found.model_copy(update={"found": name, "why": (*doubts, *found.why), "seconds": seconds})
 
 
 def trees(project: Project) -> tuple[Tree, ...]:

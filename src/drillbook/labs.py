@@ -39,6 +39,13 @@ def started(project: Project, kind: str, progress: Callable[[str], None], *, as_
         control.up(project.lab, progress=progress, as_it_is=as_it_is)
 
 
+def docker_stands(project: Project) -> bool:
+    """Do the machines of the project's Docker lab run, so that nothing is started for it? Raises LabError."""
+    from drillbook.lab.containers import control as docker  # noqa: PLC0415  the lab is an extra
+
+    return docker.status(project.docker_lab).standing
+
+
 def up(project: Project, kind: str, *, build_only: bool = False) -> int:
     """Start a lab, or only build its images."""
     out = console()

@@ -38,7 +38,7 @@ NOT_RUN = "not run here"
 """End of a run of which a service is not there."""
 
 
-class _EndedEarly(Exception):
+class EndedEarly(Exception):
     """The run goes no further, for a reason that the journal holds."""
 
 
@@ -91,7 +91,7 @@ class Runner:
             try:
                 self.vouch("begin")
                 self._forward()
-            except _EndedEarly:
+            except EndedEarly:
                 pass
             except Exception as error:  # noqa: BLE001  what nobody foresaw must not keep the rest from being put back
                 self._unforeseen(error)
@@ -114,36 +114,6 @@ class Runner:
             self.stage.journal.append("capacity.history", {"points": self.history()})
         except Exception as error:  # noqa: BLE001  a look at the past must not cost this run its last word
             self.stage.journal.append("capacity.history", {"points": [], "message": f"{type(error).__name__}: {error}"})
-
-    def check(self) -> None:
-        """Go forward as far as nothing is changed: guard, hosts, one sample of each probe, ``ready``; the journal tells.
-
-        A canary is not tried, since it writes.
-        """
-        with by_signals(self.stop, self.stage.journal):
-            try:
-                self._guard()
-                self._here()
-                self._open()
-                self._free()
-                self._sample()
-                self._ready()
-                if wrong := self.watch.first():
-                    self._end("refused", "what must stay good is not good now", wrong)
-            except _EndedEarly:
-                pass
-            except Exception as error:  # noqa: BLE001  what nobody foresaw is told like the rest
-                self._unforeseen(error)
-
-    def _free(self) -> None:
-        held = self.stage.hold.others() if self.stage.hold else []
-        if held:
-            self._end("refused", "another run is at work", [finding("locked", title=self.plan.service, measured=one)
-                                                            for one in held])
-
-    def _sample(self) -> None:
-        if wrong := readiness.of_probes(self.stage):
-            self._end("refused", "a probe is not good before anything was broken", wrong)
 
     def _unforeseen(self, error: Exception) -> None:
         self.stage.journal.patient = True
@@ -397,4 +367,4 @@ class Runner:
 
     def _end(self, why: str, message: str, found: Sequence[Finding] = ()) -> None:
         self._note_early(why, message, found)
-        raise _EndedEarly
+        raise EndedEarly

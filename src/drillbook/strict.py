@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -25,6 +25,15 @@ Place = tuple[str | int, ...]
 
 TagReader = Callable[[Any], Any]
 """Makes a value of what stands behind a tag; raises ValueError with what was expected."""
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """A value behind a tag that can say later where it stands."""
+
+    def stands(self, where: str) -> None:
+        """Take the file and line."""
+
 
 Model = TypeVar("Model", bound=BaseModel)
 PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in (
@@ -195,7 +204,10 @@ class _Builder:
         if not tag:
             return plain
         try:
-            return self.tags[tag](plain)
+            made = self.tags[tag](plain)
+            if isinstance(made, Placed):
+                made.stands(f"{self.file}:{node.start_mark.line + 1}")
+            return made
         except ValueError as error:
             raise self.fail(node.start_mark, f"{tag}: {error}") from None
 

@@ -19,6 +19,7 @@ from drillbook.console import Steady
 from drillbook.errors import DrillbookError, UsageError
 from drillbook.invoking import SIGPIPE_STATUS, Dry, FreeTask, Offering, amend, is_dry, told
 from drillbook.project import Project
+from drillbook.trusting import trust
 
 RUN = "a run, the beginning of its name, or a drill (its newest run)"
 INVENTORY = {"inventory": "name of a file in inventory/, or a path (default: lab)"}
@@ -340,7 +341,7 @@ def namespace() -> Collection:
         for one in tasks:
             inner.add_task(one)
         root.add_collection(inner)
-    others: list[Any] = [actions, audit, diagnose, init, schema]
+    others: list[Any] = [actions, audit, diagnose, init, schema, trust]
     for one in [*others, *([check, docs, test] if checkout() else [])]:
         root.add_task(one)
     root.configure({"run": {"echo": False}})

@@ -89,15 +89,32 @@ class Secret(BaseModel):
     name: str | tuple[str, ...]
     _value: str | None = PrivateAttr(default=None)
     _hide: Callable[[str], None] | None = PrivateAttr(default=None)
+    _where: str = PrivateAttr(default="")
+    _barred: str = PrivateAttr(default="")
 
     def reveal(self, within_s: float = PATIENCE_S) -> str:
         """The value; read once. Raises SecretError when it cannot be read, a command's within ``within_s`` seconds."""
+        if self._barred:
+            raise SecretError(f"the secret {self.of} was left out: {self._barred}", hint="see what it is: invoke trust")
         if self._value is None:
             value = self._read(within_s)
             if self._hide:
                 self._hide(value)
             self._value = value
         return self._value
+
+    def stands(self, where: str) -> None:
+        """Take the file and line that name it."""
+        self._where = where
+
+    @property
+    def where(self) -> str:
+        """File and line that name it, or nothing."""
+        return self._where
+
+    def bar(self, why: str) -> None:
+        """Read it no more: from now on ``reveal`` raises."""
+        self._barred = why
 
     def hidden_by(self, hide: Callable[[str], None]) -> None:
         """Have ``hide`` learn the value before anybody gets it, in case it is read after all."""
@@ -140,6 +157,13 @@ class Secret(BaseModel):
     def of(self) -> str:
         """Its source, as the inventory names it."""
         return f"!{self.source} {self.name if isinstance(self.name, str) else list(self.name)}"
+
+    def __eq__(self, other: object) -> bool:
+        """Equal secrets have one source, wherever it is named and whether or not it was read."""
+        return isinstance(other, Secret) and (self.source, self.name) == (other.source, other.name)
+
+    def __hash__(self) -> int:
+        return hash((self.source, self.name))
 
     def __str__(self) -> str:
         return "***"

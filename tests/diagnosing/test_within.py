@@ -31,6 +31,7 @@ def test_the_deadline_counts_from_the_start_of_the_command(tmp_path, what):
         (tmp_path / "inventory" / "lab.yml").write_text(
             f"environment: lab\nhosts:\n  {here(tmp_path)}\n  far: {{address: 127.0.0.1, port: {port}}}\nservices:\n"
             f"  cache: {{kind: redis, host: {host}, address: 127.0.0.1, port: {port}, password: {secret.replace('DIR', str(tmp_path))}}}\n")
+        assert folder.run("trust", "--yes").returncode == 0
         done = folder.run("diagnose", "cache", "--within", "3s", "--json", timeout=120)
     assert (done.returncode, done.stderr) == (3, "")
     found = json.loads(done.stdout)

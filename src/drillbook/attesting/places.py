@@ -84,14 +84,19 @@ class AnchorFile:
 
 def default(reports: Path) -> Path | None:
     """The anchor file of a folder of reports in the user's state folder; None where this user has none."""
+    whole = reports.resolve()
+    return in_state("anchors", whole, whole.parent, ".jsonl")
+
+
+def in_state(kind: str, of: Path, project: Path, ending: str) -> Path | None:
+    """The file that the user's state folder has for the path ``of`` of a project; None where this user has none."""
     state = os.environ.get("XDG_STATE_HOME", "")
     try:
         folder = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
     except RuntimeError:
         return None
-    whole = reports.resolve()
-    name = re.sub(r"[^A-Za-z0-9._-]", "-", whole.parent.name)[:40]
-    return folder / "drillbook" / "anchors" / f"{name}-{hashlib.sha256(str(whole).encode()).hexdigest()[:16]}.jsonl"
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", project.resolve().name)[:40]
+    return folder / "drillbook" / kind / f"{name}-{hashlib.sha256(str(of).encode()).hexdigest()[:16]}{ending}"
 
 
 def named(text: str) -> Place:

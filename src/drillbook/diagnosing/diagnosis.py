@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -30,6 +30,8 @@ class Book:
 
     trees: tuple[Tree, ...]
     inventory: Inventory
+    barred: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    """Checks that are not made, by tree and name, and why."""
 
 
 class CheckResult(BaseModel):
@@ -69,7 +71,7 @@ def examine(ctx: Context, book: Book, services: Sequence[str], within_s: float) 
     """
     begun = time.monotonic()
     cases = scope.cases(book.trees, book.inventory.services, services)
-    gathering = Gathering(ctx, book.inventory, cases, within_s)
+    gathering = Gathering(ctx, book.inventory, cases, within_s, book.barred)
     made = gathering.run()
     if ctx.deadline.cancel.is_set():
         raise Cancelled("the diagnosis was stopped")

@@ -59,9 +59,13 @@ class _Question:
 class Gathering:
     """The checks of several cases, carried out once."""
 
-    def __init__(self, ctx: Context, inventory: Inventory, cases: Sequence[Case], within_s: float) -> None:
-        """``ctx`` is where actions act; all ends ``within_s`` seconds from now, whatever hangs."""
-        self.ctx, self.inventory = ctx, inventory
+    def __init__(self, ctx: Context, inventory: Inventory, cases: Sequence[Case], within_s: float,
+                 barred: Mapping[tuple[str, ...], str] | None = None) -> None:
+        """``ctx`` is where actions act; all ends ``within_s`` seconds from now, whatever hangs.
+
+        ``barred`` are checks that are not made, by tree and name, and why.
+        """
+        self.ctx, self.inventory, self.barred = ctx, inventory, barred or {}
         end = min(time.monotonic() + within_s, ctx.deadline.at) - min(WEIGHING_S, within_s / 20)
         self.deadline = Deadline(end, ctx.deadline.cancel)
         self.static = {case: scope.names(inventory, case) for case in cases}
@@ -102,6 +106,8 @@ class Gathering:
                     self._try(case, check)
 
     def _try(self, case: Case, check: Check) -> None:
+        if why := self.barred.get((case.tree.tree, check.id)):
+            return self._settle(case, check, "not made", f"it was left out, since {why}")
         kinds = {kind_of(service) for service in self.inventory.services.values() if not service.missing}
         lacking = [kind for kind in check.words.needs if kind not in kinds]
         if lacking:

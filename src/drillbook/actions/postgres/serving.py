@@ -59,6 +59,7 @@ class Sql(Read):
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
+    CODE = "query"
 
     service: ServiceName
     query: Annotated[str, Field(min_length=1, description="The statement.")]

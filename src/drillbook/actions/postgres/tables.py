@@ -147,6 +147,7 @@ class DeleteRows(Fault):
     RESTORE_ONLY = True
     PROVEN_BY = ("postgres.backup_intact", "postgres.base_intact")
     RESTORED_BY = {"postgres.backup_intact": "postgres.restore_rows"}
+    READY_CODE = "where"
 
     service: ServiceName
     table: TableName

@@ -45,6 +45,7 @@ class Ids(Read):
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER
     TIMEOUT = 600.0
+    CODE = "query"
 
     service: ServiceName
     database: Database

@@ -1,0 +1,186 @@
+"""The text of a project that is executed where Drillbook only reads: commands, statements, programs that tell secrets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from drillbook import template
+from drillbook.action import Action, Place, find
+from drillbook.diagnosing.tree import Tree
+from drillbook.inventory import Inventory
+from drillbook.planned import Plan, PlannedStep
+from drillbook.spec import DIAGNOSIS
+from drillbook.trust.shipped import SHIPPED
+from drillbook.values import Secret, canonical, digest
+
+Key = tuple[str, ...]
+_WORD = re.compile(r"[^\s'\"`=;|&<>(){}$,]+")
+_ASIDE = ("effect", "exit", "service")
+"""Parameters that are not shown beside the text: they run nothing, or are told as the place."""
+PLACES = ("host", "address", "port", "url", "container", "engine", "database", "user", "run_as")
+"""Fields of a service that tell where a text is executed, and as whom."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One text that reading would execute."""
+
+    key: Key
+    """Its step, check, secret or lab; the same in every inventory."""
+    where: str
+    """File and line, the file relative to the project."""
+    kind: str
+    text: str
+    content: dict[str, Any]
+    """All of it that the digest covers, beside where it is executed."""
+    on: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Where it is executed, by inventory."""
+    files: dict[str, str] = field(default_factory=dict)
+    """Files of the project that it names, with their digests."""
+
+    @property
+    def digest(self) -> str:
+        """Changes when anything of it does but its line."""
+        on = {name: list(places) for name, places in self.on.items()}
+        return digest(canonical([list(self.key), self.kind, self.content, on, self.files]))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a plan comes from: the drill's file as the project names it, the project's folder, the inventory's name."""
+
+    file: str
+    root: Path
+    inventory: str = ""
+
+
+def of_plan(plan: Plan, source: Source) -> Iterator[Item]:
+    """What a check of ``plan`` would execute on its hosts."""
+    steps = [*((step.id, step, step.phase == "ready") for step in plan.steps),
+             *((one.id, one.step, True) for one in plan.guard.conditions if one.step)]
+    for key, step, runs in steps:
+        if texts := _executed(step, plan.diagnosis, runs=runs):
+            yield _of_step(("step", plan.drill, key), step, "; ".join(texts), plan, source)
+
+
+def _executed(step: PlannedStep, trees: tuple[Tree, ...], *, runs: bool) -> list[str]:
+    """The texts that a check executes for ``step``, which it ``runs``, or asks whether it could be run."""
+    kind: type[Action] = find(step.action)
+    names = [name for name in (kind.CODE if runs else "", kind.READY_CODE) if name and step.params.get(name) is not None]
+    found = [_text(step.params, name) for name in names if not shipped(step.params[name])]
+    if runs and step.action == DIAGNOSIS:
+        found += [one.text for tree in trees for one in of_tree(tree, "", {})]
+    return found
+
+
+def _of_step(key: Key, step: PlannedStep, text: str, plan: Plan, source: Source) -> Item:
+    lab = bool(plan.inventory.lab)
+    hosts = [_host(plan.inventory, name, lab=lab) for name in step.hosts]
+    places = hosts if find(step.action).PLACE is Place.HOSTS else [_service(plan.inventory, step.params, lab=lab)]
+    content = {"file": source.file, "action": step.action, "params": step.params, "when": step.when or "", "text": text}
+    line = step.line.rpartition(":")[2]
+    return Item(key, f"{source.file}:{line}", step.action, text, content, {source.inventory: tuple(places)},
+                named(step.params, source.root))
+
+
+def of_tree(tree: Tree, file: str, lines: Mapping[str, int]) -> Iterator[Item]:
+    """What a diagnosis with ``tree`` would execute; ``lines`` of its checks in ``file``."""
+    for check in tree.checks:
+        code = find(check.action).CODE
+        if code and check.params.get(code) is not None and not shipped(check.params[code]):
+            yield Item(("check", tree.tree, check.id), f"{file}:{lines.get(check.id, 1)}", check.action,
+                       _text(check.params, code), {"file": file, "action": check.action, "params": check.params})
+
+
+def of_inventory(inventory: Inventory, root: Path, name: str) -> Iterator[Item]:
+    """The programs that tell the secrets of ``inventory``; they run on this machine."""
+    for place, secret in inventory.secrets_of(inventory.services).items():
+        if secret.source == "command":
+            yield _of_secret(place, secret, root, name)
+
+
+def _of_secret(place: str, secret: Secret, root: Path, name: str) -> Item:
+    argv = [secret.name] if isinstance(secret.name, str) else list(secret.name)
+    file, _, line = secret.where.rpartition(":")
+    relative = os.path.relpath(file, root) if file else name
+    return Item(("secret", name, place), f"{relative}:{line or 1}", "!command", f"{shlex.join(argv)}  (for {place})",
+                {"argv": argv}, {name: ("this machine",)}, named(argv, root))
+
+
+def shipped(text: object) -> bool:
+    """Is it a statement, and no template, that stands in a drill or tree that Drillbook ships?"""
+    return isinstance(text, str) and not template.is_template(text) and of_text(text) in SHIPPED
+
+
+def of_text(text: str) -> str:
+    """Digest of a statement."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _text(params: Mapping[str, Any], code: str) -> str:
+    """The text as a person would type it, and what else decides what it does; nothing is shortened."""
+    value = params[code]
+    words = isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)
+    text = shlex.join(value) if words else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    rest = {key: item for key, item in params.items() if key != code and key not in _ASIDE}
+    return text + (f"  ({json.dumps(rest, ensure_ascii=False, default=str)})" if rest else "")
+
+
+def _host(inventory: Inventory, name: str, *, lab: bool) -> str:
+    target = inventory.target(name)
+    if target.local:
+        return f"{name}, this machine"
+    where = f"{target.user}@{target.address or name}:{target.port or 22}" if not lab else "of the lab"
+    return f"{name}, {where}{f' through {target.gateway}' if target.gateway else ''}"
+
+
+def _service(inventory: Inventory, params: Mapping[str, Any], *, lab: bool) -> str:
+    """The services that a text is for, and where they are; of a lab their names alone, since it chooses its ports."""
+    names = [str(params[key]) for key in ("service", "database") if str(params.get(key)) in inventory.services]
+    told = []
+    for name in names:
+        service = dict(inventory.services[name])
+        where = ", ".join(f"{key} {service[key]}" for key in PLACES if service.get(key) not in (None, "")) if not lab else ""
+        told.append(f"{name} ({where or 'of the lab'}; on {_host(inventory, service['host'], lab=lab)})")
+    return "; ".join(told) or f"the service {params.get('service')}"
+
+
+def named(value: Any, root: Path) -> dict[str, str]:
+    """Files of the project that words in ``value`` name, with their digests: a script is part of its command.
+
+    An empty file is no script.
+    """
+    found: dict[str, str] = {}
+    whole = root.resolve()
+    for word in set(_words(value)):
+        for base in {whole, Path.cwd()}:
+            path = _inside(base / word, whole)
+            if path is not None:
+                with path.open("rb") as file:
+                    found[str(path.relative_to(whole))] = hashlib.file_digest(file, "sha256").hexdigest()
+    return dict(sorted(found.items()))
+
+
+def _inside(path: Path, root: Path) -> Path | None:
+    try:
+        real = path.resolve()
+        named = real.is_relative_to(root) and real.is_file() and os.access(real, os.R_OK)
+        return real if named and real.stat().st_size else None
+    except (OSError, ValueError, RuntimeError):
+        return None
+
+
+def _words(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield from (value, *_WORD.findall(value))
+    elif isinstance(value, Mapping | list | tuple):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _words(inner)

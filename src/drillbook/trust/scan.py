@@ -1,0 +1,119 @@
+"""All texts of one project that reading would execute, from its files alone, and the digest that names them together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from drillbook import plan, strict
+from drillbook.diagnosing import source
+from drillbook.errors import DrillbookError
+from drillbook.inventory import Inventory
+from drillbook.project import Project
+from drillbook.spec import DIAGNOSIS, Drill, ProbeUse
+from drillbook.trust import items
+from drillbook.trust.items import Item, Source
+from drillbook.values import canonical, digest
+
+LAB = "lab"
+"""Folder of a project that holds the files of its Docker lab, which a check starts when it is down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What was found, in the order of files; ``unread`` are files that hold no drill, tree or inventory that can be used."""
+
+    items: tuple[Item, ...]
+    unread: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """Names all of it; the same on every machine that has the same files."""
+        return digest(canonical(sorted(item.digest for item in self.items)))
+
+
+def scan(project: Project, outside: str = "") -> Scan:
+    """Look at every drill, tree and inventory of ``project``, and at the inventory in the file ``outside`` of it."""
+    unread: list[str] = []
+    inventories = dict(_inventories(project, outside, unread))
+    found: dict[items.Key, Item] = {}
+    for item in _every(project, inventories, unread):
+        before = found.get(item.key)
+        found[item.key] = replace(before, on={**before.on, **item.on}) if before else item
+    return Scan(tuple(sorted(found.values(), key=_order)), tuple(unread))
+
+
+def _order(item: Item) -> tuple[str, int, items.Key]:
+    file, _, line = item.where.rpartition(":")
+    return file, int(line) if line.isdecimal() else 0, item.key
+
+
+def _inventories(project: Project, outside: str, unread: list[str]) -> Iterator[tuple[str, Inventory]]:
+    names = [path.stem for path in sorted((project.root / "inventory").glob("*.yml"))]
+    for name in [*names, *([outside] if outside else [])]:
+        try:
+            yield name, project.inventory(name)
+        except DrillbookError as error:
+            unread.append(f"inventory {name}: {error.message}")
+
+
+def _every(project: Project, inventories: dict[str, Inventory], unread: list[str]) -> Iterator[Item]:
+    for name, inventory in inventories.items():
+        yield from items.of_inventory(inventory, project.root, name)
+        if inventory.lab == "docker":
+            yield from of_lab(project.root)
+    for name, path in project.drill_names().items():
+        yield from _drill(project, name, path, inventories, unread)
+    for path in sorted((project.root / "drills" / source.FOLDER).glob("*.yml")):
+        yield from of_tree(project.root, path, unread)
+
+
+def _drill(project: Project, name: str, path: Path, inventories: dict[str, Inventory], unread: list[str]) -> Iterator[Item]:
+    """Items of one drill on each inventory that it fits; on one that it does not fit it cannot be checked."""
+    try:
+        found = project.drill(name)
+    except DrillbookError as error:
+        unread.append(f"{relative(path, project.root)}: {error.message}")
+        return
+    if not isinstance(found, Drill) or not _holds_code(found):
+        return
+    for key, inventory in inventories.items():
+        with suppress(DrillbookError):
+            yield from items.of_plan(plan.make(found, inventory), Source(relative(path, project.root), project.root, key))
+
+
+def _holds_code(drill: Drill) -> bool:
+    """Could a check of ``drill`` execute a text of it? Most hold none, and need not be planned."""
+    steps = [*(step for phase in drill.phases.values() for step in phase),
+             *(one.use for one in drill.conditions if not isinstance(one.use, ProbeUse))]
+    return any(step.action.CODE or step.action.READY_CODE or step.action.name() == DIAGNOSIS for step in steps)
+
+
+def of_tree(root: Path, path: Path, unread: list[str]) -> Sequence[Item]:
+    """Items of the diagnosis tree in ``path``."""
+    try:
+        tree, document = source.load(path), strict.load(path)
+    except DrillbookError as error:
+        unread.append(f"{relative(path, root)}: {error.message}")
+        return []
+    lines = {check.id: document.where(("checks", check.id), key=True).line for check in tree.checks}
+    return list(items.of_tree(tree, relative(path, root), lines))
+
+
+def of_lab(root: Path) -> Iterator[Item]:
+    """The Docker lab that is made of the project's own files: images that are built, containers that are started."""
+    folder = root / LAB
+    if not (folder / "compose.yml").exists():
+        return
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    found = {relative(path, root): digest(path.read_bytes()) for path in files}
+    yield Item(("lab",), f"{LAB}/compose.yml:1", "docker compose", f"up, of the {len(found)} files in {LAB}/", {},
+               {}, found)
+
+
+def relative(path: Path, root: Path) -> str:
+    """``path`` as it is named in the project."""
+    return os.path.relpath(path, root)
