@@ -16,7 +16,7 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from drillbook.host import CAPTURE_LIMIT, Deadline
+from drillbook.host import CAPTURE_LIMIT, Deadline, excerpt, printable
 from drillbook.hosts.local import LocalHost
 from drillbook.recording import RecordingHost
 from drillbook.redact import Redactor
@@ -83,6 +83,13 @@ ENCODERS = {
     "hex with colons": lambda text: text.encode().hex(":"),
     "hex as escapes": lambda text: "".join(f"\\x{byte:02x}" for byte in text.encode()),
     "hex as percent": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+    "utf-16": lambda text: text.encode("utf-16-le").decode("utf-8", "surrogateescape"),
+    "utf-16 with the higher byte first": lambda text: text.encode("utf-16-be").decode("utf-8", "surrogateescape"),
+    "utf-16 as printed": lambda text: printable(text.encode("utf-16-le")),
+    "utf-16 in json": lambda text: json.dumps(text.encode("utf-16-le").decode("utf-8", "replace")),
+    "utf-16 as latin-1": lambda text: text.encode("utf-16-be").decode("latin-1"),
+    "utf-16 in python": lambda text: repr(text.encode("utf-16-le"))[1:],
+    "utf-16 of cat -v": lambda text: text.encode("utf-16-le").decode("utf-8", "replace").replace("\0", "^@"),
     "hex wrapped": lambda text: wrapped(text.encode().hex(), 60),
 }
 SETTINGS = settings(max_examples=int(os.environ.get("DRILLBOOK_EXAMPLES", "4")), deadline=None,
@@ -100,7 +107,7 @@ def rest(said):
     assert said.endswith(AFTER)
     inner = said.removeprefix(BEFORE).removesuffix(AFTER)
     assert "***" in inner, said
-    return re.sub(r"""&(amp;)*(quot|#34|#x27);|u0022|['"\\\sxnrE%]""", "", inner.replace("***", ""))
+    return re.sub(r"""&(amp;)*(quot|#34|#x27);|u0022|u0000|x00|['"\\\0\sxnrE%^@]""", "", inner.replace("***", ""))
 
 
 def streamed(redactor, data, sizes):
@@ -123,10 +130,11 @@ def streamed(redactor, data, sizes):
 def test_no_form_of_a_secret_gets_into_any_sink(name, secret, sizes):
     form = ENCODERS[name](secret)
     text = BEFORE + form + AFTER
+    data = text.encode("utf-8", "surrogateescape")
     redactor = Redactor([secret])
     assert rest(redactor.text(text)) == ""
-    assert rest(redactor.data(text.encode()).decode()) == ""
-    assert rest(streamed(redactor, text.encode(), sizes)) == ""
+    assert rest(redactor.data(data).decode()) == ""
+    assert rest(streamed(redactor, data, sizes)) == ""
     assert [rest(key) for key in redactor.value({text: 1})] == [""]
 
 
@@ -135,13 +143,46 @@ def test_no_form_of_a_secret_gets_into_any_sink(name, secret, sizes):
 @example(secret="pa'ss/wo\"rd<&>:x\\y", data=None)
 @SETTINGS
 def test_what_is_cut_off_within_a_secret_shows_no_beginning_of_it(name, secret, data):
-    form = (BEFORE + ENCODERS[name](secret)).encode()
+    form = (BEFORE + ENCODERS[name](secret)).encode("utf-8", "surrogateescape")
     redactor = Redactor([secret])
     cuts = range(len(BEFORE), len(form), 3) if data is None else [data.draw(st.integers(len(BEFORE), len(form)))]
     for cut in cuts:
         said = redactor.cut(form[:cut]).decode("utf-8", "replace")
-        left = re.sub(r"""&(a?m?p?;?)*(q?u?o?t?|#34|#x27)?;?|u0022|['"\\xE%]""", "", said.replace("***", ""))
+        left = re.sub(r"""&(a?m?p?;?)*(q?u?o?t?|#34|#x27)?;?|u0022|['"\\\0xE%]""", "", said.replace("***", ""))
         assert BEFORE.startswith(left), (cut, said)
+
+
+CUTTERS = {"the first": lambda data, cut: excerpt(data, limit=cut), "the last": lambda data, cut: printable(data, limit=cut)}
+
+
+@pytest.mark.parametrize("cutter", CUTTERS)
+@pytest.mark.parametrize("name", ENCODERS)
+@given(secret=SECRETS, data=st.data())
+@example(secret="pa'ss/wo\"rd<&>:x\\y", data=None)
+@SETTINGS
+def test_what_a_message_shows_of_an_answer_holds_no_half_of_a_secret(name, cutter, secret, data):
+    """The first or last so many characters of an answer, cut before anybody masks them."""
+    before, after = "." * 50, "," * 50
+    form = ENCODERS[name](secret)
+    redactor = Redactor([secret])
+    cuts = range(45, len(form) + 55, 3) if data is None else [data.draw(st.integers(45, len(form) + 55))]
+    for said in (before + form + after, (before + form + after).encode("utf-8", "surrogateescape")):
+        for cut in cuts:
+            shown = redactor.text(CUTTERS[cutter](said, cut)).replace("***", "")
+            left = re.sub(r"""&(amp;)*(quot|#34|#x27);|u0022|x00|u0000|['"\\\0\sxnrE%^@.,b]|\\ufffd""", "", shown)
+            assert any(left in around for around in ("&amp;quot;", "&quot;", "u0000", "x00")), (cut, shown)
+
+
+@pytest.mark.parametrize("offset", range(5))
+def test_base32_is_found_at_every_alignment(offset):
+    secret = "a-password-of-some-length"
+    form = base64.b32encode(b"x" * offset + secret.encode() + b"y" * 9).decode()
+    redactor = Redactor([secret])
+    for text in (form, wrapped(form, 16)):
+        assert len(redactor.text(text).replace("***", "").replace("\n", "")) <= (offset + 9) * 8 / 5 + 8
+        assert "***" in redactor.text(text)
+    for cut in range(16, len(form)):
+        assert len(redactor.cut(form[:cut].encode())) <= (offset + 9) * 8 / 5 + 14
 
 
 @pytest.mark.parametrize("size", [76, 64, 20])

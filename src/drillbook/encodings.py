@@ -3,7 +3,7 @@ r"""The forms in which programs print a secret: one table of encodings, as regul
 A secret is a row of parts, mostly one for each character. Each part matches every way in which a character is written
 that programs do not print as it is: percent-encoded in either case, as an entity of HTML, escaped for JSON, Go, shells,
 SQL, C or a passfile, and once more on top of it. So a form is found that mixes them, or that no program was known to print.
-Beside it stand the forms that encode bytes: hexadecimal and base64.
+Beside it stand the forms that encode bytes: hexadecimal, base64, base32, and UTF-16 as bytes or as text with NULs in it.
 """
 
 from __future__ import annotations
@@ -35,6 +35,12 @@ BETWEEN = r"[^0-9A-Za-z]{0,8}(?:0?[xX]|u00)?"
 """What stands between two bytes in hexadecimal: nothing, blanks, colons, or the sign of an escape."""
 WRAP = r"\s{0,2}"
 """The end of a line of wrapped base64."""
+NUL = rf"\x00|{SLASHES}(?:x00|u0000|0+)|{PERCENT}00|\^@"
+"""The character between those of UTF-16, and how programs show it."""
+ANY = rf"(?:{SLASHES}(?:x..|u....|[0-7]{{3}}|.)|{PERCENT}..|&[^;]{{1,8}};|[^\x00])"
+"""Any character, or the escape of one."""
+FEW = 10
+"""Of base32 so many characters are looked for; the rest is taken as it comes."""
 ANCHOR = 16
 """Of longer ones so many bytes are looked for in hexadecimal and base64; the rest is taken as it comes, up to its length."""
 ARMOR = re.compile(r"-{3,}[^-]*-{3,}")
@@ -186,16 +192,51 @@ def _rest(way: str, most: int, count: int) -> Iterator[Part]:
 
 
 def _base64(secret: str) -> Iterator[Form]:
-    """What of the base64 of any text that holds ``secret`` depends on it alone, at each of the three alignments."""
-    raw = _raw(secret)
-    for offset in range(3):
-        for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            whole = encode(b"\0" * offset + raw).decode().rstrip("=")
-            inner = whole[(0, 2, 3)[offset]: (offset + len(raw)) * 8 // 6]
-            if len(inner) >= 2 * SHORTEST:
-                known = inner[:2 * ANCHOR]
-                yield (Part((re.escape(known[0]),), 1), *(Part((WRAP + re.escape(char),), 9) for char in known[1:]),
-                       *_rest(f"{WRAP}[A-Za-z0-9+/_-]", 9, len(inner) - len(known)))
+    """In base64."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for inner in _aligned(_raw(secret), encode, 3, 6):
+            known = inner[:2 * ANCHOR]
+            yield (Part((re.escape(known[0]),), 1), *(Part((WRAP + re.escape(char),), 9) for char in known[1:]),
+                   *_rest(f"{WRAP}[A-Za-z0-9+/_-]", 9, len(inner) - len(known)))
 
 
-ENCODINGS: tuple[Callable[[str], Iterator[Form]], ...] = (_written, _hexadecimal, _base64)
+def _base32(secret: str) -> Iterator[Form]:
+    """In base32."""
+    for inner in _aligned(_raw(secret), base64.b32encode, 5, 5):
+        yield (Part((inner[0],), 1), *(Part((WRAP + char,), 3) for char in inner[1:FEW]),
+               *_rest(f"{WRAP}[A-Z2-7]", 3, len(inner) - FEW))
+
+
+def _aligned(raw: bytes, encode: Callable[[bytes], bytes], group: int, bits: int) -> Iterator[str]:
+    """What of the encoding of any text that holds ``raw`` depends on it alone, at each alignment in a ``group`` of bytes."""
+    for offset in range(group):
+        whole = encode(b"\0" * offset + raw).decode().rstrip("=")
+        inner = whole[-(-offset * 8 // bits): (offset + len(raw)) * 8 // bits]
+        if len(inner) >= 2 * SHORTEST:
+            yield inner
+
+
+def _utf16(secret: str) -> Iterator[Form]:
+    """In UTF-16 of either order of bytes, as it is or as the text that a program makes of it; of ASCII in UTF-32 too."""
+    orders = (secret.encode(order, "surrogatepass") for order in ("utf-16-le", "utf-16-be"))
+    for raw in dict.fromkeys(order.strip(b"\0") for order in orders):
+        known, behind = raw[:4 * ANCHOR].rstrip(b"\0"), raw[4 * ANCHOR:]
+        yield (*map(_byte, known), *_rest(f"(?:{NUL}){{0,3}}{ANY}", 60, len(behind.replace(b"\0", b""))), _NULS)
+
+
+_NULS = Part((f"(?:{NUL}){{0,3}}",), 36)
+
+
+@cache
+def _byte(byte: int) -> Part:
+    """A byte of UTF-16: as a character, as the escape of one, or as the sign for what is none."""
+    if not byte:
+        return Part((f"(?:{NUL}){{1,3}}",), 36)
+    if byte < 128:
+        return _part(chr(byte), bare=False)
+    shown, octal = _nibbles(byte), f"{byte:03o}"
+    escaped = f"{SLASHES}(?:x{shown}|u(?:00|dc){shown}|{octal}|ufffd)"
+    return Part((chr(0xdc00 + byte), escaped, f"{PERCENT}{shown}", "\ufffd", re.escape(chr(byte))), 24)
+
+
+ENCODINGS: tuple[Callable[[str], Iterator[Form]], ...] = (_written, _hexadecimal, _base64, _base32, _utf16)

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from drillbook import redact
 from drillbook.errors import Cancelled, CommandFailed
 from drillbook.values import Secret
 
@@ -86,10 +87,24 @@ class Piped(Protocol):
 
 
 def printable(data: bytes | str, *, limit: int = 4000) -> str:
-    """Text of a target as it can be shown: control characters escaped, the last ``limit`` characters."""
-    text = data.decode("utf-8", "backslashreplace") if isinstance(data, bytes) else data
-    if len(text) > limit:
-        text = "..." + text[-limit:]
+    """Text of a target as it can be shown: control characters escaped, the last ``limit`` characters.
+
+    What is cut holds no secret any more, nor the half of one.
+    """
+    text = _text(data)
+    return _escaped("..." + redact.end(text, limit) if len(text) > limit else text)
+
+
+def excerpt(data: bytes | str, *, limit: int) -> str:
+    """The first ``limit`` characters of a text of a target, as it can be shown, without secrets."""
+    return _escaped(redact.beginning(_text(data[:limit + redact.FARTHEST]), limit))
+
+
+def _text(data: bytes | str) -> str:
+    return data.decode("utf-8", "backslashreplace") if isinstance(data, bytes) else data
+
+
+def _escaped(text: str) -> str:
     return "".join(c if c in "\n\t" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -141,7 +156,7 @@ def shown(argv: Sequence[str], *, limit: int = 300) -> str:
     words = [ELLIPSIS if before == "-c" and "\n" in word else shlex.quote(word).replace("\n", "\\n")
              for before, word in zip(("", *argv), argv, strict=False)]
     text = " ".join(words)
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    return text if len(text) <= limit else redact.beginning(text, limit - 3) + "..."
 
 
 @dataclass(slots=True)

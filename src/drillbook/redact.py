@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
@@ -14,6 +15,8 @@ from drillbook import encodings
 from drillbook.encodings import SHORTEST, Form
 
 MARK = b"***"
+FARTHEST = 8192
+"""Characters beside a cut that are looked at: no form of a piece of a secret is longer."""
 DEPTH = 12
 """What has so many parts of a form in common with it is taken for its beginning."""
 _HEAD = re.compile(r"\\?.", re.DOTALL)
@@ -30,52 +33,76 @@ class Sink(Protocol):
         """Take all of ``data``."""
 
 
-class Redactor:
-    """Knows the secrets of a run and hides them, in all forms of ``encodings``."""
+class _Patterns:
+    """Expressions that find secrets, and the most bytes that one takes."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        """``secrets`` are the values that must never be written."""
-        self._known = dict.fromkeys(secret for secret in secrets if len(secret) >= SHORTEST)
-        self._lock = threading.Lock()
-        self._look_for()
-
-    def learn(self, *secrets: str) -> None:
-        """Hide ``secrets`` too, from now on; a writer that was made before does not."""
-        with self._lock:
-            if new := [secret for secret in secrets if len(secret) >= SHORTEST and secret not in self._known]:
-                self._known |= dict.fromkeys(new)
-                self._look_for()
-                self.__dict__.pop("_begun", None)
-
-    def _look_for(self) -> None:
-        self._forms = sorted(dict.fromkeys(chain.from_iterable(map(encodings.forms, self._known))), key=_most, reverse=True)
-        self._longest = max(map(_most, self._forms), default=0)
+        self._forms = sorted(dict.fromkeys(chain.from_iterable(map(encodings.forms, secrets))), key=_most, reverse=True)
+        self.longest = max(map(_most, self._forms), default=0)
         source = _whole(self._forms)
-        self._text = re.compile(source) if source else None
-        self._data = re.compile(_bytes(source)) if source else None
+        self.text = re.compile(source) if source else None
+        self.data = re.compile(_bytes(source)) if source else None
 
     @cached_property
-    def _begun(self) -> re.Pattern[bytes] | None:
+    def begun(self) -> re.Pattern[bytes] | None:
         """Matches what could be the beginning of a secret at the end of a text."""
         special = any(len(form[0].ways) > 2 for form in self._forms)
         return re.compile(_bytes(_partly(self._forms)) + (_ESCAPE if special else b"")) if self._forms else None
 
+
+class Redactor:
+    """Knows the secrets of a run and hides them, in all forms of ``encodings``.
+
+    What is cut before it comes to a redactor is cut by ``beginning`` and ``end``, which know the secrets of all redactors.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        """``secrets`` are the values that must never be written."""
+        with _ALIVE_LOCK:
+            _ALIVE.add(self)
+        self._known = dict.fromkeys(secret for secret in secrets if len(secret) >= SHORTEST)
+        self._lock = threading.Lock()
+        self._made: _Patterns | None = None
+
+    def learn(self, *secrets: str) -> None:
+        """Hide ``secrets`` too, from now on; a writer that was made before does not."""
+        with self._lock:
+            self._known |= dict.fromkeys(secret for secret in secrets if len(secret) >= SHORTEST)
+            self._made = None
+
+    @property
+    def _look(self) -> _Patterns:
+        """The expressions for all that is known, made when first needed: secrets are learned one by one."""
+        made = self._made
+        if made is None:
+            with self._lock:
+                made = self._made = self._made or _Patterns(self._known)
+        return made
+
     def text(self, text: str) -> str:
         """``text`` with every secret replaced by ``***``."""
-        return hidden(text, "***", spans(self._text, text))
+        return hidden(text, "***", spans(self._look.text, text))
 
     def data(self, data: bytes) -> bytes:
         """``data`` with every secret replaced by ``***``."""
-        return hidden(data, MARK, spans(self._data, data))
+        return hidden(data, MARK, spans(self._look.data, data))
 
     def cut(self, data: bytes) -> bytes:
         """``data``, which goes on behind its end where nobody sees it: the beginning of a secret there is hidden too."""
-        end = begins(self._begun, data, self._longest)
-        return hidden(data, MARK, joined([*spans(self._data, data), *([(end, len(data))] if end < len(data) else [])]))
+        end = begins(self._look.begun, data, self._look.longest)
+        return hidden(data, MARK, joined([*spans(self._look.data, data), *([(end, len(data))] if end < len(data) else [])]))
+
+    def across(self, text: str, at: int) -> tuple[int, int]:
+        """Beginning and end of the secret that a cut of ``text`` at ``at`` would halve; twice ``at`` if there is none."""
+        look = self._look
+        first = max(0, at - look.longest)
+        found = spans(look.text, text[first:at + look.longest])
+        return next(((first + start, first + end) for start, end in found if start < at - first < end), (at, at))
 
     def writer(self, file: Sink) -> RedactingWriter:
         """A writer that hides secrets in a stream of any length, also where one is cut by a piece's end."""
-        return RedactingWriter(file, self._data, self._begun, self._longest)
+        look = self._look
+        return RedactingWriter(file, look.data, look.begun, look.longest)
 
     def value(self, value: Any) -> Any:
         """A JSON value with every secret in it replaced, also in keys."""
@@ -86,6 +113,34 @@ class Redactor:
         if isinstance(value, list | tuple):
             return [self.value(item) for item in value]
         return value
+
+
+_ALIVE: weakref.WeakSet[Redactor] = weakref.WeakSet()
+_ALIVE_LOCK = threading.Lock()
+
+
+def _alive() -> list[Redactor]:
+    with _ALIVE_LOCK:
+        return list(_ALIVE)
+
+
+def beginning(text: str, limit: int) -> str:
+    """The first ``limit`` characters of ``text`` without secrets, also without the half of one that goes on behind them."""
+    start = min((one.across(text, limit)[0] for one in _alive()), default=limit)
+    return _masked(text[:start]) + ("***" if start < min(limit, len(text)) else "")
+
+
+def end(text: str, limit: int) -> str:
+    """The last ``limit`` characters of ``text`` without secrets, also without the half of one that begins before them."""
+    at = max(0, len(text) - limit)
+    behind = max((one.across(text, at)[1] for one in _alive()), default=at)
+    return ("***" if behind > at else "") + _masked(text[behind:])
+
+
+def _masked(text: str) -> str:
+    for one in _alive():
+        text = one.text(text)
+    return text
 
 
 def _most(form: Form) -> int:

@@ -18,7 +18,7 @@ from drillbook.diagnosing.diagnosis import Book
 from drillbook.errors import Cancelled, CouldNotVerify, DrillbookError, HostError, NotReady, PlanError, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.holding import Hold
-from drillbook.host import Deadline, Host, printable
+from drillbook.host import Deadline, Host, excerpt, printable
 from drillbook.journal import Event, Journal
 from drillbook.limits import under
 from drillbook.plan import Plan, PlannedStep
@@ -254,7 +254,7 @@ def _expect(stage: Stage, step: PlannedStep, facts: Facts) -> None:
         if not held:
             seen = {key: value for key, value in facts.items() if key in text} or facts
             raise StepFailed(f"expected {text}", facts=facts, findings=[
-                finding("expectation", title=step.name or step.action, wanted=text, measured=str(seen)[:400])])
+                finding("expectation", title=step.name or step.action, wanted=text, measured=excerpt(str(seen), limit=400))])
 
 
 def _prove(stage: Stage, step: PlannedStep, action: Action, context: Context, *, wanted: bool,

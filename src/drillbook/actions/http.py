@@ -13,7 +13,7 @@ from drillbook.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.errors import CouldNotVerify, NotReady, PlanError, StepFailed
 from drillbook.evidence import load, requestlog
 from drillbook.findings import finding
-from drillbook.host import printable
+from drillbook.host import excerpt, printable
 from drillbook.manager import manager_of
 from drillbook.services import Http
 from drillbook.values import Duration
@@ -58,7 +58,7 @@ class Responds(Read):
 
 def _facts(answer: Answer) -> Facts:
     facts: dict[str, Any] = {"status": answer.status, "seconds": round(answer.seconds, 6), "bytes": len(answer.body),
-                             "body": printable(answer.body[:2000], limit=2000)}
+                             "body": excerpt(answer.body, limit=2000)}
     try:
         if answer.complete and len(answer.body) <= 65536:
             facts["json"] = json.loads(answer.body)
@@ -97,7 +97,7 @@ class Health(Read):
                 "http-unexpected", title=self.url, wanted="an answer", measured=why)]) from None
         body = _facts(answer).get("json")
         reasons = _failing(body) if isinstance(body, dict) else {}
-        state = printable(str(body.get("status", ""))[:60]) if isinstance(body, dict) else ""
+        state = excerpt(str(body.get("status", "")), limit=60) if isinstance(body, dict) else ""
         facts = {"answered": True, "status": answer.status, "seconds": round(answer.seconds, 6), "state": state,
                  "failing": sorted(reasons), "reasons": reasons, "why": "",
                  "median_s": round(median(took), 6)}
@@ -219,7 +219,7 @@ def _sent(ctx: Context, step: FlowRequest, values: dict[str, Any]) -> Answer:
 
 
 def _compare(step: FlowRequest, answer: Answer, values: dict[str, Any]) -> None:
-    said = printable(answer.body[:200])
+    said = excerpt(answer.body, limit=200)
     if answer.status != step.status:
         raise _Unexpected(f"status {step.status}", f"status {answer.status}: {said}")
     if step.contains is not None and placeholders.text(step.contains, values).encode() not in answer.body:
@@ -235,7 +235,7 @@ def _taken(step: FlowRequest, answer: Answer) -> dict[str, Any]:
     try:
         data = json.loads(answer.body)
     except (ValueError, RecursionError):
-        raise _Unexpected("an answer in JSON", f"the answer is no JSON: {printable(answer.body[:200])}") from None
+        raise _Unexpected("an answer in JSON", f"the answer is no JSON: {excerpt(answer.body, limit=200)}") from None
     found = {}
     for name, path in step.save.items():
         try:
@@ -265,7 +265,7 @@ class Serve(Write):
                 if answer.status == self.status:
                     return {"unit": service.unit, "pid": seen.pid, "url": url,
                             "seconds": round(begun - ctx.deadline.remaining(), 3)}
-                last = f"status {answer.status}: {printable(answer.body[:200])}"
+                last = f"status {answer.status}: {excerpt(answer.body, limit=200)}"
             except OSError as error:
                 last = str(error)
             ctx.deadline.wait(0.1)

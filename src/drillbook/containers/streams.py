@@ -53,14 +53,14 @@ def log(ctx: Context, container: Any, lines: int, limit: int) -> bytes:
     with closing(answer), _ended(ctx):
         for piece in pieces(answer):
             data += piece if frames is None else b"".join(part for _, part in frames.take(piece))
-            if len(data) >= limit:
+            if len(data) > limit:
                 break
     if ctx.deadline.cancel.is_set():
         ctx.deadline.check()
     if ctx.deadline.remaining() <= 0:
         raise CouldNotVerify(f"the log of {container.name} did not end within the step's time; {len(data)} bytes of it came",
                              hint=f"see whether it is whole on its machine: docker logs --tail {lines} {container.name}")
-    return bytes(data[:limit])
+    return ctx.redactor.cut(bytes(data[:limit])) if len(data) > limit else bytes(data)
 
 
 @contextmanager
@@ -93,23 +93,36 @@ class _Frames:
             yield self._stream, part
 
 
+class _End:
+    """A sink that keeps the end of what is written to it."""
+
+    def __init__(self) -> None:
+        self.kept = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self.kept += data
+        del self.kept[:-KEPT]
+        return len(data)
+
+
 def _streams(ctx: Context, file: Any) -> tuple[bytes, bytes]:
-    """The ends of both streams, once they are closed."""
-    kept = {_OUT: bytearray(), _ERR: bytearray()}
+    """The ends of both streams without secrets, once they are closed."""
+    ends = {_OUT: _End(), _ERR: _End()}
+    writers = {stream: ctx.redactor.writer(end) for stream, end in ends.items()}
     line, data = _line(file)
     line.settimeout(TICK_S)
     frames, ended = _Frames(), False
     while not ended:
         for stream, part in frames.take(data):
-            into = kept.setdefault(stream, bytearray())
-            into += part
-            del into[:-KEPT]
+            writers.get(stream, writers[_ERR]).write(part)
         ctx.deadline.check()
         data = b""
         with suppress(TimeoutError):
             data = line.recv(1 << 16)
             ended = not data
-    return bytes(kept[_OUT]), bytes(kept[_ERR])
+    for writer in writers.values():
+        writer.finish()
+    return bytes(ends[_OUT].kept), bytes(ends[_ERR].kept)
 
 
 def _line(file: Any) -> tuple[Any, bytes]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drillbook.evidence import flamegraph
-from drillbook.host import printable
+from drillbook.host import excerpt, printable
 
 MOST_STACKS = 2000
 MOST_FRAMES = 100
@@ -72,12 +72,12 @@ def of_tracemalloc(body: bytes) -> Seen:
 
 
 def _frame(name: object, file: object, line: object) -> str:
-    return f"{printable(str(name)[:80], limit=120)} ({_place(f'{file}:{line}')})"
+    return f"{excerpt(str(name), limit=80)} ({_place(f'{file}:{line}')})"
 
 
 def _place(text: str) -> str:
     """A file with its line; of a long path the end."""
-    return printable(text if len(text) <= 120 else f"…{text[-119:]}", limit=160)
+    return printable(text, limit=120)
 
 
 def summary(seen: Seen, most: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from drillbook.action import Context
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
-from drillbook.host import printable
+from drillbook.host import excerpt, printable
 from drillbook.keyspace.connection import Session, connected
 from drillbook.keyspace.manifest import Place
 from drillbook.manager import manager_of
@@ -43,7 +43,7 @@ def place(session: Session, service: Redis) -> Place:
                      rdb=known["dbfilename"], aof_directory=known["appenddirname"], aof=known["appendfilename"],
                      appends=known["appendonly"] == "yes")
     except ValidationError as error:
-        said = re.sub(r"\s+", " ", str(error))[:200]
+        said = excerpt(re.sub(r"\s+", " ", str(error)), limit=200)
         raise CouldNotVerify(f"{service.name} names its files in a way that is not understood: {said}") from error
 
 

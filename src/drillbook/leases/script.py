@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import NoReturn
 
 from drillbook.errors import CommandFailed, CouldNotVerify, NotReady
-from drillbook.host import Deadline, Host, Output, Target, printable
+from drillbook.host import Deadline, Host, Output, Target, excerpt, printable
 from drillbook.scratch import refuse, root_of, shell
 
 MISSING, LATE = 90, 93
@@ -69,7 +69,8 @@ def one_line(text: str) -> str:
 
 def unreadable(host: Host, what: str, said: str) -> CouldNotVerify:
     """The error for an answer about a lock or a lease that no script gives."""
-    return CouldNotVerify(f"{host.name}: the answer about its {what} is unreadable: {one_line(said[:200]) or 'nothing'}",
+    told = one_line(excerpt(said, limit=200)) or "nothing"
+    return CouldNotVerify(f"{host.name}: the answer about its {what} is unreadable: {told}",
                           hint="log in there and look what its shell prints to a command")
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from drillbook.answers import Budget
 from drillbook.errors import CouldNotVerify
-from drillbook.host import Deadline, printable
+from drillbook.host import Deadline, excerpt
 from drillbook.services import Alertmanager, Prometheus
 from drillbook.web import Answer, ask
 
@@ -68,7 +68,7 @@ class Api:
         if answer.status != 200 or found is None:
             said = found.get("error") if isinstance(found, dict) else None
             raise CouldNotVerify(f"{self.service.name} answered {path} with status {answer.status}: "
-                                 f"{printable(str(said) if said else answer.body[:200], limit=400)}")
+                                 f"{excerpt(str(said), limit=400) if said else excerpt(answer.body, limit=200)}")
         if self.service.kind == "alertmanager":
             return found
         return found.get("data") if isinstance(found, dict) else None

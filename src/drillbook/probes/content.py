@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, PrivateAttr
 
 from drillbook.action import Context
-from drillbook.host import printable
+from drillbook.host import excerpt
 from drillbook.probe import Availability
 from drillbook.web import BODY_LIMIT, ask
 
@@ -28,7 +28,7 @@ class Unchanged(Availability):
         except OSError as error:
             return error.strerror or str(error)
         if answer.status != 200:
-            return f"status {answer.status}: {printable(answer.body[:200])}"
+            return f"status {answer.status}: {excerpt(answer.body, limit=200)}"
         if not answer.complete:
             return f"the answer is longer than the {BODY_LIMIT} bytes that are compared"
         digest = hashlib.sha256(answer.body).hexdigest()

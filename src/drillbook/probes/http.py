@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from drillbook.action import Context
-from drillbook.host import printable
+from drillbook.host import excerpt
 from drillbook.probe import Availability
 from drillbook.web import ask
 
@@ -27,5 +27,5 @@ class Available(Availability):
         except OSError as error:
             return error.strerror or str(error)
         if answer.status != self.status:
-            return f"status {answer.status}: {printable(answer.body[:200])}"
+            return f"status {answer.status}: {excerpt(answer.body, limit=200)}"
         return None

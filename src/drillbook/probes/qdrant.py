@@ -8,7 +8,7 @@ from urllib.parse import quote
 from pydantic import AfterValidator, Field
 
 from drillbook.action import Context
-from drillbook.host import printable
+from drillbook.host import excerpt
 from drillbook.probe import Availability
 from drillbook.services import Qdrant
 from drillbook.vectors.points import Id, id_of
@@ -37,4 +37,4 @@ class Available(Availability):
             return f"no answer within {self.timeout}"
         except OSError as error:
             return error.strerror or str(error)
-        return None if answer.status == 200 else f"status {answer.status}: {printable(answer.body[:200])}"
+        return None if answer.status == 200 else f"status {answer.status}: {excerpt(answer.body, limit=200)}"

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from drillbook.action import Context
 from drillbook.answers import Budget
 from drillbook.errors import CouldNotVerify, NotReady
-from drillbook.host import Deadline, printable
+from drillbook.host import Deadline, excerpt, printable
 from drillbook.limits import Lines
 from drillbook.services import Qdrant
 from drillbook.vectors.points import Id, Point, id_of
@@ -296,7 +296,7 @@ def reason(error: BaseException) -> str:
         try:
             text = str(json.loads(content)["status"]["error"])
         except (ValueError, KeyError, TypeError):
-            text = content[:200].decode("utf-8", "replace")
+            text = excerpt(content, limit=200)
         text = f"status {getattr(error, 'status_code', '?')}: {text}"
     source = getattr(error, "source", error)
     return printable((text or str(source).strip() or type(source).__name__).splitlines()[0], limit=300)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from drillbook.findings import Finding, finding
+from drillbook.host import excerpt
 from drillbook.vectors.points import Id, ordered
 
 SHOWN = 20
@@ -38,5 +39,5 @@ def _each(code: str, ids: Iterable[Id], place: str, wanted: str, measured: str) 
 def config(wanted: Mapping[str, Any], found: Mapping[str, Any], place: str) -> list[Finding]:
     """A finding when a collection was made for other vectors than those of the backup."""
     wrong = [key for key in ("vectors", "sparse_vectors") if wanted.get(key) != found.get(key)]
-    return [finding("vector-config", title=f"{place}, {key}", wanted=str(wanted.get(key))[:300],
-                    measured=str(found.get(key))[:300]) for key in wrong]
+    return [finding("vector-config", title=f"{place}, {key}", wanted=excerpt(str(wanted.get(key)), limit=300),
+                    measured=excerpt(str(found.get(key)), limit=300)) for key in wrong]

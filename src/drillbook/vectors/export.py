@@ -16,6 +16,7 @@ from drillbook.action import Context
 from drillbook.backupset import BackupSet
 from drillbook.errors import StepFailed
 from drillbook.findings import finding
+from drillbook.host import excerpt
 from drillbook.services import Qdrant
 from drillbook.store import Reference, Store
 from drillbook.stored import sha256
@@ -98,7 +99,8 @@ def parts(ctx: Context, store: Store, folder: Reference, manifest: Manifest) -> 
             yield [Point.parse(line) for line in gzip.decompress(data).splitlines()]
         except (ValueError, OSError, EOFError, zlib.error) as error:
             raise StepFailed(f"{folder.below(name)} holds something else than points", findings=[finding(
-                "backup-digest", title=name, wanted="points as lines of JSON", measured=str(error)[:200])]) from error
+                "backup-digest", title=name, wanted="points as lines of JSON",
+                measured=excerpt(str(error), limit=200))]) from error
 
 
 def proven(ctx: Context, store: Store, folder: Reference, manifest: Manifest) -> Tally:

@@ -15,6 +15,8 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from drillbook.host import excerpt
+
 Id = int | str
 """Number of a point, or its UUID in the usual form with hyphens."""
 
@@ -37,7 +39,7 @@ def id_of(value: Any) -> Id:
     try:
         return str(value if isinstance(value, UUID) else UUID(value))
     except (ValueError, TypeError, AttributeError):
-        raise ValueError(f"{str(value)[:80]!r} is no id of a point: that is a number or a UUID") from None
+        raise ValueError(f"{excerpt(str(value), limit=80)!r} is no id of a point: that is a number or a UUID") from None
 
 
 def sample(ids: set[Id], count: int = 10) -> list[str]:

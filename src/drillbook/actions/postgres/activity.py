@@ -17,7 +17,7 @@ from pydantic import Field
 from drillbook.action import Context, Facts, Place, Read
 from drillbook.actions.postgres.fields import ServiceName
 from drillbook.errors import CouldNotVerify, HostError
-from drillbook.host import printable
+from drillbook.host import excerpt, printable
 from drillbook.postgresql import cluster
 from drillbook.postgresql.connection import Connection, connected, one, reason
 from drillbook.postgresql.tools import Tools
@@ -72,7 +72,7 @@ class _Looking(Read):
 def said(ctx: Context, query: str | None) -> str:
     """A statement as it may be shown: without its literals and secrets, on one line."""
     text = " ".join(_LITERAL.sub("?", query or "").split())
-    return printable(ctx.redactor.text(text)[:300])
+    return excerpt(ctx.redactor.text(text), limit=300)
 
 
 def is_upkeep(query: str | None) -> bool:

@@ -12,7 +12,7 @@ from drillbook.actions.process.naming import _Named
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.evidence import allocations, attaching
 from drillbook.evidence.allocations import Seen
-from drillbook.host import printable
+from drillbook.host import excerpt, printable
 from drillbook.hostfaults.target import need
 from drillbook.services import Http
 from drillbook.values import Duration
@@ -101,7 +101,7 @@ class Allocations(_Named, Read):
         except OSError as error:
             raise CouldNotVerify(f"{url} does not answer: {printable(str(error), limit=300)}",
                                  hint="look whether the application runs: `http.health`") from None
-        said = printable(answer.body[:200])
+        said = excerpt(answer.body, limit=200)
         if answer.status != 200 or not answer.complete:
             raise CouldNotVerify(f"{url} answered {answer.status}: {said}", hint={
                 404: "the application does not offer it; correct `path`, or write `by: memray`",

@@ -12,6 +12,7 @@ import psycopg
 
 from drillbook.action import Context
 from drillbook.errors import CouldNotVerify, HostError, NotReady
+from drillbook.host import excerpt
 from drillbook.postgresql.connection import connected, reason
 from drillbook.services import Postgres
 from drillbook.vectors.collection import Session
@@ -73,14 +74,14 @@ def points(ctx: Context, database: str, query: str, wanted: set[Id]) -> Iterator
 def _vector(value: Any) -> list[float]:
     found = json.loads(value) if isinstance(value, str) else value
     if not isinstance(found, list) or not found:
-        raise ValueError(f"{str(value)[:60]!r} is no vector")
+        raise ValueError(f"{excerpt(str(value), limit=60)!r} is no vector")
     return [float(number) for number in found]
 
 
 def _payload(value: Any) -> dict[str, Any]:
     found = {} if value is None else value
     if not isinstance(found, dict):
-        raise ValueError(f"{str(value)[:60]!r} is no payload: that is a JSON object")
+        raise ValueError(f"{excerpt(str(value), limit=60)!r} is no payload: that is a JSON object")
     return found
 
 
