@@ -131,13 +131,18 @@ def test_generated_ci_installs_nothing_that_anybody_else_could_register(tmp_path
 
 
 def test_the_lock_of_the_projects_own_ci_names_every_dependency_by_hash():
-    lines = [line for line in (ROOT / ".ci" / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
-    assert all(re.fullmatch(r"\S+==\S+ --hash=sha256:[0-9a-f]{64}", line) for line in lines)
+    text = (ROOT / ".ci" / "requirements.lock").read_text().replace(" \\\n   ", "")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"\S+==\S+( --hash=sha256:[0-9a-f]{64})+", line) for line in lines)
     locked = {re.sub("[-_.]+", "-", line.partition("==")[0]).lower() for line in lines}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["lab"], *project["optional-dependencies"]["dev"]]
     names = {re.sub("[-_.]+", "-", re.match(r"[\w.-]+", one)[0]).lower() for one in wanted}
     assert not names - locked
+    versions = [one.rpartition(" ")[2] for one in project["classifiers"] if re.search(r"Python :: 3\.\d+$", one)]
+    assert all(version in text.partition("\nannotated")[0] for version in versions), "every version that is supported"
+    binary = next(line for line in lines if line.startswith("psycopg-binary=="))
+    assert binary.count("--hash=") == 2 * len(versions), "one wheel for each version and architecture"
     assert "--require-hashes" in (ROOT / ".ci" / "run").read_text()
 
 
