@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Literal, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Literal, Protocol, Self, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from drillbook import redact
 from drillbook.errors import Cancelled, CommandFailed
@@ -18,6 +19,10 @@ from drillbook.values import Secret
 
 CAPTURE_LIMIT = 1 << 20
 """Bytes of each stream that an Output keeps; more is counted and dropped, or goes to a sink."""
+
+
+_ODD_ADDRESS = re.compile(r"""^-|[\s\x00-\x1f\x7f'`"$\\;&<>|(){}]""")
+_ODD_USER = re.compile(r"""^-|\s-|[\x00-\x1f\x7f'`";&<>|(){}]|\\$""")
 
 
 class ManagerConfig(BaseModel):
@@ -64,6 +69,22 @@ class Target(BaseModel):
         "otherwise /var/lib/drillbook of root and ~/.local/state/drillbook of others."))
     manager: ManagerConfig = Field(default_factory=ManagerConfig, description="The service manager.")
     lease: LeaseConfig = Field(default_factory=LeaseConfig, description="How it puts back a fault by itself.")
+
+    @field_validator("address", "user")
+    @classmethod
+    def _plain(cls, value: str, info: ValidationInfo) -> str:
+        """Refuse what a ProxyCommand or `Match exec` of ~/.ssh/config could take for options or commands, as ssh(1) does."""
+        if info.field_name == "address" and (odd := _ODD_ADDRESS.search(value)):
+            raise ValueError(f"no address of a host has {odd[0]!r} there")
+        if odd := _ODD_USER.search(value):
+            raise ValueError(f"no user of a host has {odd[0]!r} there")
+        return value
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if not self.address and not self.local and (odd := _ODD_ADDRESS.search(self.name)):
+            raise ValueError(f"the name {self.name!r} can be no address, because of {odd[0]!r}: give the host an `address`")
+        return self
 
 
 @runtime_checkable

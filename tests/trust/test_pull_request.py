@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from drillbook.host import Target
 from tests.needs import need
 from tests.postgresql import fixtures
 from tests.trust.pull_request import GUARD, PROBE, READY, SECRET, STEP, PullRequest, answered
@@ -350,3 +351,34 @@ def test_a_statement_of_the_project_is_not_run_by_a_server(place, request_):
     (request_.root / "mark-sql").unlink()
     request_.run("diagnose", "db")
     assert request_.marks == ["mark-sql"]
+
+
+@pytest.mark.parametrize("config", ["Match exec \"true %h %r\"\n", "Host *\n  ProxyCommand sh -c 'true %h %r'\n"], ids=["match", "proxy"])
+@pytest.mark.parametrize(("field", "value"), [
+    ("address", "x; touch MARK"), ("address", "$(touch MARK)"), ("address", "x\ntouch MARK"), ("address", "-oProxyCommand=touch MARK"),
+    ("user", "x; touch MARK"), ("user", "`touch MARK`"), ("user", "x\ntouch MARK"), ("user", "x -oProxyCommand=y"),
+    ("name", "x; touch MARK"), ("name", "$(touch MARK)")], ids=range(10))
+def test_no_address_or_user_is_a_command_of_the_operators_ssh_config(request_, config, field, value):
+    """Paramiko puts them into what ~/.ssh/config executes, as ssh(1) did before it refused such names."""
+    home = request_.root.parent / "home"
+    (home / ".ssh").mkdir(parents=True)
+    (home / ".ssh" / "config").write_text(config)
+    request_.environment["HOME"] = str(home)
+    value = value.replace("MARK", f"{request_.root}/mark-ssh")
+    fields = {} if field == "name" else {"address": "127.0.0.1", field: value}
+    name = value if field == "name" else "far"
+    request_.site()
+    path = request_.root / "inventory" / "lab.yml"
+    path.write_text(path.read_text().replace("hosts: {", f"hosts: {{{json.dumps(name)}: {json.dumps({'port': 1, **fields})}, "))
+    request_.write("guard: {hosts: all}\n" + STEP.replace("controller", "all"))
+    for task in (["drill.check", "sample"], ["drill.stop"]):
+        done = request_.run(*task)
+        assert request_.marks == []
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert "inventory/lab.yml:2:" in done.stderr
+
+
+@pytest.mark.parametrize("address", ["db-1", "10.0.0.7", "fe80::1%eth0", "[::1]", "db_1.example.com", "数据库.example.com", ""])
+@pytest.mark.parametrize("user", ["drill", "DOMAIN\\\\jane", "jane@example.com", "ci.runner$"])
+def test_ordinary_addresses_and_users_are_accepted(address, user):
+    assert Target(name="far", address=address, user=user.replace("\\\\", "\\")).address == address
