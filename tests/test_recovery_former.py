@@ -8,18 +8,27 @@ import json
 import os
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from drillbook.host import Target
+from drillbook.hosts.local import LocalHost
 from drillbook.planned import digest_of
 from tests.evidence.forging import chained
+from tests.postgresql.site import Site, programs
 from tests.program import Folder
 
 GOLDEN = Path(__file__).parent / "golden" / "former"
 RUN = "20261127T221645.086Z-sample-053c"
 WHERE, PROCESS = "/tmp/oldrun/proj", "8390 3018869"
 """Its folder, and the number and start of the process that it paused; in their place come those of the test."""
+
+
+RECEIVING = "20261127T223805.830Z-sample-798a"
+"""Another run, killed while it received the log of a PostgreSQL server; its server's port, and its folder."""
+PORT, ELSEWHERE = "37793", "/var/tmp/oldpg/w"
 
 
 def state_of(child):
@@ -55,11 +64,16 @@ def former(tmp_path, paused, monkeypatch):
             (root / folder).mkdir(mode=0o700, exist_ok=True)
         path.write_text(here(text))
     (root / "app.pid").write_text(f"{paused.pid}\n")
-    events = [json.loads(here(line)) for line in (GOLDEN / "journal.jsonl").read_text().splitlines()]
-    events[0]["data"]["plan_digest"] = digest_of(events[0]["data"]["plan"])
-    (root / "reports" / RUN).mkdir(parents=True)
-    (root / "reports" / RUN / "journal.jsonl").write_bytes(chained(events))
+    journal(root / "reports" / RUN, here((GOLDEN / "journal.jsonl").read_text()))
     return made
+
+
+def journal(run, text):
+    """The journal of a run, with hashes that fit ``text``."""
+    events = [json.loads(line) for line in text.splitlines()]
+    events[0]["data"]["plan_digest"] = digest_of(events[0]["data"]["plan"])
+    run.mkdir(parents=True)
+    (run / "journal.jsonl").write_bytes(chained(events))
 
 
 def test_it_is_recovered_whole(former, paused):
@@ -77,3 +91,30 @@ def test_it_is_recovered_whole(former, paused):
     assert (result["verdict"], result["residue"], result["exit"]) == ("aborted", [], 4)
     again = former.run("drill.recover")
     assert again.returncode == 0, again.stdout + again.stderr
+
+
+def test_what_an_undo_has_to_know_is_found_where_it_lay(tmp_path, monkeypatch):
+    """The receiver of a log is known by files in the run's folder; without them it would run on, and be told as ended."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    root = tmp_path / "project"
+    (root / "scratch").mkdir(parents=True)
+    host = LocalHost("controller", target=Target(name="controller", local=True, scratch=str(root / "scratch")))
+    site = Site(root, None, programs(root / "bin"), host)
+    primary = site.place("primary", host="controller", database="postgres")
+    primary.create()
+    primary.start()
+    try:
+        ctx = replace(site.context(run=RECEIVING), former=frozenset({"controller"}), services={"primary": primary.service})
+        receiver = site.run("postgres.stream_wal", ctx=ctx, service="primary")["pid"]
+        assert (root / "scratch" / f"drillbook-{RECEIVING}" / "wal-primary.pid").exists()
+        text = (GOLDEN / "receiving.jsonl").read_text().replace(ELSEWHERE, str(root)).replace(PORT, str(primary.service.port))
+        made = Folder(root)
+        journal(root / "reports" / RECEIVING, text)
+        done = made.run("drill.recover", RECEIVING)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "everything that the run changed is put back" in done.stdout
+        assert not Path(f"/proc/{receiver}").exists()
+        assert [one for one in (root / "scratch").rglob("*") if one.is_file()] == []
+    finally:
+        primary.destroy()
