@@ -24,9 +24,9 @@ from drillbook.result import EXIT, Verdict
 from drillbook.runner import EndedEarly, Runner
 from drillbook.steps import Stage
 from drillbook.stopping import Stop, by_signals
-from drillbook.trust.items import Item
+from drillbook.trust.items import SILENCING, Item
 
-UNREDACTED = "a secret was left out, so that it could not be hidden: no host was asked"
+UNREDACTED = "a secret or a tool was left out, without which nothing can be done: no host was asked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def check(whole: Plan, observer: Observer, refusals: Sequence[Finding] = (), lef
     ``refusals`` are the reasons against it that were found without asking a host; ``left_out`` is not executed: its steps
     are not carried out, and where it is a secret, no host is asked.
     """
-    silent = any(item.kind == "!command" for item in left_out)
+    silent = any(item.kind in SILENCING for item in left_out)
     redactor = Redactor(()) if silent else conduct.redactor_for(whole)
     one, beside = without(whole, {item.key[-1] for item in left_out})
     with tempfile.TemporaryDirectory(prefix="drillbook-check-") as name:

@@ -32,7 +32,7 @@ from drillbook.inventory import CONTROLLER, Inventory, read_secret
 from drillbook.project import Project
 from drillbook.redact import Redactor
 from drillbook.report.figures import one_line
-from drillbook.trust.items import Item
+from drillbook.trust.items import SILENCING, Item
 from drillbook.trust.standing import Trust
 from drillbook.values import PATIENCE_S, Duration, Secret
 from drillbook.views import Manner, Teller, program, tell_missed
@@ -63,7 +63,7 @@ def diagnose(project: Project, service: str, inventory_name: str, within: str, *
     used = needed.of_trees(applied.values(), inventory, names)
     trust = Trust(project, inventory_name)
     left = trust.of_diagnosis(inventory, applied.values(), used)
-    barred = [one.where for one in left if one.kind == "!command"]
+    barred = [one.where for one in left if one.kind in SILENCING]
     late = _unread(inventory.secrets_of(used), deadline) if not barred else []
     trust.bar(inventory)
     book = replace(book, barred={one.key[1:]: trust.doubt for one in left})

@@ -16,7 +16,7 @@ NOT_EXECUTED = {
     "postgres.explain": "planned in a read-only transaction, and not carried out",
     "postgres.restore_rows": "only in a run", "qdrant.reconcile": "only in a run", "postgres.create_index": "only in a run",
     "prometheus.query": "PromQL only asks", "prometheus.range": "PromQL only asks"}
-WORDS = {"argv", "query", "where", "script", "command", "program_text", "definition", "expression"}
+WORDS = {"argv", "program", "query", "where", "script", "command", "definition", "expression"}
 
 
 def test_every_action_with_a_text_that_is_executed_says_so():

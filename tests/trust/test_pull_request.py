@@ -382,3 +382,30 @@ def test_no_address_or_user_is_a_command_of_the_operators_ssh_config(request_, c
 @pytest.mark.parametrize("user", ["drill", "DOMAIN\\\\jane", "jane@example.com", "ci.runner$"])
 def test_ordinary_addresses_and_users_are_accepted(address, user):
     assert Target(name="far", address=address, user=user.replace("\\\\", "\\")).address == address
+
+
+def test_a_tool_of_the_project_is_not_executed_in_place_of_the_servers_own(request_):
+    tools = request_.root / "tools"
+    tools.mkdir()
+    for name in ("pg_dump", "pg_dumpall", "psql", "py-spy"):
+        (tools / name).write_text(f"#!/bin/sh\ntouch {request_.root}/mark-{name}\n")
+        (tools / name).chmod(0o755)
+    request_.environment["ADMIN"] = "unrelated-word"
+    request_.site(more=f"""  db: {{kind: postgres, host: controller, port: 1, database: d, user: d, data_directory: /d, bin: {tools},
+       admin: {{user: a, password: !env ADMIN}}}}
+  store: {{kind: s3, host: controller, endpoint: "http://127.0.0.1:1", bucket: bucket-a, access_key: !env ADMIN, secret_key: !env ADMIN}}
+""")
+    request_.write("backup:\n  - postgres.dump: {service: db, to: 's3://bucket-a/x'}\n" + STEP)
+    status, said = request_.check()
+    assert (status, request_.marks) == (3, []), said
+    assert f"inventory/lab.yml:1: tool: {tools}" in said
+    request_.trust()
+    assert request_.check()[0] == 4, "there is no server"
+    before = request_.digest()
+    (tools / "pg_dump").write_text("#!/bin/sh\nexit 1\n")
+    assert request_.digest() != before
+    request_.write(f"ready:\n  - process.stacks: {{port: 1, program: {tools}/py-spy}}\n    hosts: controller\n" + STEP, "looking")
+    status, said = request_.check("looking")
+    assert status == 3, said
+    assert "drills/looking.yml:5: process.stacks" in said
+    assert "mark-py-spy" not in request_.marks

@@ -7,7 +7,8 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from drillbook.trust.shipped import SHIPPED
 from drillbook.values import Secret, canonical, digest
 
 Key = tuple[str, ...]
+TOOL = "tool"
+SILENCING = ("!command", TOOL)
+"""Kinds of items without which no host is asked: nothing of the service could be done, or be hidden."""
 _WORD = re.compile(r"[^\s'\"`=;|&<>(){}$,]+")
 _ASIDE = ("effect", "exit", "service")
 """Parameters that are not shown beside the text: they run nothing, or are told as the place."""
@@ -100,11 +104,43 @@ def of_tree(tree: Tree, file: str, lines: Mapping[str, int]) -> Iterator[Item]:
                        _text(check.params, code), {"file": file, "action": check.action, "params": check.params})
 
 
-def of_inventory(inventory: Inventory, root: Path, name: str) -> Iterator[Item]:
-    """The programs that tell the secrets of ``inventory``; they run on this machine."""
-    for place, secret in inventory.secrets_of(inventory.services).items():
+def of_inventory(inventory: Inventory, root: Path, name: str, services: Iterable[str] | None = None) -> Iterator[Item]:
+    """Programs that tell the secrets of ``services``, by default of all, and tools of these that lie in the project."""
+    wanted = list(inventory.services if services is None else services)
+    for place, secret in inventory.secrets_of(wanted).items():
         if secret.source == "command":
             yield _of_secret(place, secret, root, name)
+    for key in wanted:
+        for tool in ("bin", "program"):
+            path = str(getattr(inventory.services[key], tool, ""))
+            if path and (files := _tools(path, root)) is not None:
+                on = _service(inventory, {"service": key}, lab=bool(inventory.lab))
+                file = name if name.endswith((".yml", ".yaml")) else f"inventory/{name}.yml"
+                yield Item(("tool", name, f"services.{key}.{tool}"), f"{file}:1", TOOL,
+                           f"{path}  (for services.{key}.{tool})", {}, {name: (on,)}, files)
+
+
+def _tools(path: str, root: Path) -> dict[str, str] | None:
+    """Files of a tool, or of a folder of tools, that lies in the project and not in the environment of Drillbook itself."""
+    whole, own = root.resolve(), Path(sys.prefix).resolve()
+    found: dict[str, str] = {}
+    inside = False
+    for real in {_real(base / path) for base in (whole, Path.cwd())} - {None}:
+        if real is None or not real.is_relative_to(whole) or real.is_relative_to(own):
+            continue
+        inside = True
+        for one in [real] if real.is_file() else sorted(real.rglob("*")):
+            if inner := _inside(one, whole):
+                with inner.open("rb") as file:
+                    found[os.path.relpath(one, whole)] = hashlib.file_digest(file, "sha256").hexdigest()
+    return dict(sorted(found.items())) if inside else None
+
+
+def _real(path: Path) -> Path | None:
+    try:
+        return path.resolve()
+    except (OSError, ValueError, RuntimeError):
+        return None
 
 
 def _of_secret(place: str, secret: Secret, root: Path, name: str) -> Item:

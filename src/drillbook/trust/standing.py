@@ -28,7 +28,7 @@ class Trust:
     def __init__(self, project: Project, inventory: str) -> None:
         """``inventory`` is a name, or the path of one outside the project's own."""
         self.project = project
-        self.outside = outside(project, inventory)
+        self.name, self.outside = inventory, outside(project, inventory)
 
     @cached_property
     def scan(self) -> Scan:
@@ -75,8 +75,7 @@ class Trust:
         return self._left(list(of_lab(self.project.root)) if inventory.lab == "docker" else [])
 
     def _secrets(self, inventory: Inventory, services: Collection[str]) -> list[Item]:
-        used = inventory.secrets_of(services)
-        return [item for item in items.of_inventory(inventory, self.project.root, "") if item.key[-1] in used]
+        return list(items.of_inventory(inventory, self.project.root, self.name, services))
 
     def _left(self, found: list[Item]) -> tuple[Item, ...]:
         return tuple(found) if found and self.doubt else ()

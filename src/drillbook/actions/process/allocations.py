@@ -32,6 +32,7 @@ class Allocations(_Named, Read):
     """
 
     TIMEOUT = 900.0
+    CODE = "program"
 
     seconds: Annotated[Duration, Field(ge=1, le=600, description="How long to watch, in whole seconds.")] = Duration(10.0)
     by: Annotated[Literal["auto", "memray", "tracemalloc"], Field(

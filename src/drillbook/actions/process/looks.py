@@ -36,6 +36,8 @@ class Stacks(_Named, Read):
     It is held for some milliseconds while its stacks are read. Local variables are not read.
     """
 
+    CODE = "program"
+
     program: Program = "py-spy"
 
     def ready(self, ctx: Context) -> None:
@@ -61,6 +63,7 @@ class Profile(_Named, Read):
     """
 
     TIMEOUT = 900.0
+    CODE = "program"
 
     seconds: Annotated[Duration, Field(ge=1, le=600, description="How long to sample, such as `10s`.")] = Duration(10.0)
     rate: Annotated[int, Field(ge=1, le=1000, description="Samples a second.")] = 100
