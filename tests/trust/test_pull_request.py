@@ -3,7 +3,10 @@
 import json
 import os
 import shutil
+import subprocess
+import sysconfig
 import time
+from pathlib import Path
 
 import pytest
 
@@ -409,3 +412,15 @@ def test_a_tool_of_the_project_is_not_executed_in_place_of_the_servers_own(reque
     assert status == 3, said
     assert "drills/looking.yml:5: process.stacks" in said
     assert "mark-py-spy" not in request_.marks
+
+
+def test_the_program_loads_no_python_of_the_folder_that_it_is_called_in(request_):
+    """As ``invoke`` does, which executes `tasks.py`, and `invoke.py` for its configuration."""
+    for name in ("tasks", "invoke", "drillbook", "rich", "yaml", "sitecustomize"):
+        (request_.root / f"{name}.py").write_text(f"open({str(request_.root)!r} + '/mark-{name}', 'w')\n")
+    request_.write(STEP)
+    program = str(Path(sysconfig.get_path("scripts")) / "drillbook")
+    for argv in (["drill.list"], ["drill.check", "sample"], ["trust", "--show"]):
+        done = subprocess.run([program, *argv], cwd=request_.root, env=request_.environment, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, check=False, timeout=60)
+        assert (done.returncode, request_.marks) == (0, []), done.stderr
