@@ -80,6 +80,9 @@ shift 2
 exec "$@"
 """
 
+DELETE = WALK + 'enter "${1%/*}" || exit 0; rm -rf --one-file-system -- "./${1##*/}"'
+"""PATH: a script that removes what has this name, if anything has."""
+
 
 def inside(folder: str, identity: str = "") -> tuple[str, ...]:
     """Beginning of a command line whose command runs in ``folder``, even if somebody changes the path meanwhile.

@@ -311,3 +311,25 @@ def test_root_archives_nothing_where_a_link_of_somebody_else_leads(place, street
     with pytest.raises(StepFailed, match="a link that another user made"):
         place.run("files.archive", ctx=app(place), service="app", path=str(home / "data"), to=f"s3://{BUCKET}/{to}")
     assert place.keys(to) == []
+
+
+def test_what_is_removed_beside_a_place_is_not_what_a_link_of_somebody_else_leads_to(place, street, mallory):
+    def plan(argv, seen):
+        if any(word.endswith("-lost") for word in argv) and not (street / "home" / "inner").is_symlink():
+            for kind in ("lost", "new"):
+                name = next(Path(word).name for word in argv if word.endswith("-lost")).removesuffix("lost")
+                (street / "etc" / f"{name}{kind}").mkdir()
+                (street / "etc" / f"{name}{kind}" / "file").write_text("of root")
+            assert mallory.swap(street / "home" / "inner", street / "etc")
+
+    assert extracted(place, street, mallory, plan) is None
+    left = sorted((street / "etc").iterdir())
+    assert len(left) == 2, "what was lost elsewhere is not removed"
+    ctx = app(place)
+    undo = place.action("files.extract", service="app", path=str(street / "home" / "inner" / "data"),
+                        **{"from": f"s3://{BUCKET}/{street.name}"}).undo(ctx)
+    made = street / "etc" / Path(undo.commands[0][-1]).name
+    made.mkdir()
+    for argv in undo.commands:
+        assert not place.host.run(argv, deadline=ctx.deadline).ok
+    assert made.is_dir()

@@ -230,7 +230,7 @@ class Extract(Write):
         if not already:
             self._bring(ctx, store, folder, manifest, path)
         with suppress(HostError):  # what is still there keeps `files.lose` from being proven gone
-            ctx.run("rm", "-rf", "--one-file-system", "--", files.lost(ctx, path))
+            ctx.run("sh", "-c", nofollow.DELETE, "sh", files.lost(ctx, path))
         return {"path": path, "entries": len(manifest.entries), "bytes": manifest.bytes, "already": already,
                 "seconds": round(begun - ctx.deadline.remaining(), 3)}
 
@@ -250,7 +250,7 @@ class Extract(Write):
             moved.check()
         finally:
             with suppress(HostError):
-                ctx.host.run(("rm", "-rf", "--", place), deadline=Deadline.after(60))
+                ctx.host.run(("sh", "-c", nofollow.DELETE, "sh", place), deadline=Deadline.after(60))
 
     def ready(self, ctx: Context) -> None:
         """GNU tar with attributes, a way to carry files, and a place that the user may write, where it is known."""
@@ -269,7 +269,7 @@ class Extract(Write):
         if self.path is None:
             _, manifest = files.read(Store(ctx.bucket(self.from_)), self.from_)
         path = files.resolve(ctx, self.path or manifest.path)
-        return Undo.by_commands(("rm", "-rf", "--", _place(ctx, path)))
+        return Undo.by_commands(("sh", "-c", nofollow.DELETE, "sh", _place(ctx, path)))
 
 
 def _place(ctx: Context, path: str) -> str:
