@@ -27,6 +27,8 @@ _OPTIONS = "-c client_connection_check_interval=250 -c statement_timeout=0 -c id
 """Of the sessions that are held: no setting of the role ends them. All are there since PostgreSQL 14."""
 _FULL = ("too many clients", "too many connections", "remaining connection slots")
 """What a server says, by PostgreSQL's sources (proc.c, postinit.c), when it is full, a role is, or a database is."""
+SHOWN = 0.9
+"""Share of the connections that show as sessions once the server is full: a few may be those of clients still coming."""
 LEAST_MAJOR = 14
 """The first version whose sessions notice in the middle of a statement that their client is gone."""
 
@@ -168,9 +170,14 @@ class HoldConnections(_Held):
         wanted = most if self.leave == 0 else max(0, most - used - self.leave)
         Helper(ctx).start(_HOLD, self.for_, self._application(ctx), _OPTIONS, str(wanted),
                           *self._client(ctx), private=self._private(ctx))
-        while not (self._refuses(ctx) if self.leave == 0 else self._count(ctx) >= wanted):
+        while not (self._taken(ctx) if self.leave == 0 else self._count(ctx) >= wanted):
             ctx.deadline.wait(0.2)
         return {"application": self._application(ctx), "held": self._count(ctx), "limit": most}
+
+    def _taken(self, ctx: Context) -> bool:
+        """Is there no connection left, and do nearly all show as sessions? Those that are still being made take one too."""
+        _, most, used, _ = self._room(ctx)
+        return used >= SHOWN * most and self._refuses(ctx)
 
     def _refuses(self, ctx: Context) -> bool:
         """Is there no connection left for the application?"""
