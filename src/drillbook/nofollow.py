@@ -80,8 +80,13 @@ shift 2
 exec "$@"
 """
 
-DELETE = WALK + 'enter "${1%/*}" || exit 0; rm -rf --one-file-system -- "./${1##*/}"'
-"""PATH: a script that removes what has this name, if anything has."""
+DELETE = WALK + """
+enter "${1%/*}" || exit 0
+alone=--one-file-system
+rm --help 2>&1 | grep -q -e "$alone" || alone=
+rm -rf $alone -- "./${1##*/}"
+"""
+"""PATH: a script that removes what has this name, if anything has; nothing of what is mounted in it, where `rm` can tell."""
 
 
 def inside(folder: str, identity: str = "") -> tuple[str, ...]:
