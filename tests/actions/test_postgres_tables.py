@@ -379,6 +379,21 @@ def test_a_cluster_of_one_run_is_removed_by_that_run_alone(place, backup, target
     assert remove.run(ctx) == {"removed": False, "files": 0, "bytes": 0}
 
 
+def test_nothing_stays_of_a_cluster_of_one_run_whose_server_was_killed(place, backup, target):
+    """Its socket and the lock of that belong to no server any more, and lie outside the data directory."""
+    ctx = place.context(step="restore.1")
+    restore = place.action("postgres.restore", service=target.service.name, temporary=True, **{"from": backup["location"]})
+    undo = restore.undo(ctx)
+    restore.run(ctx)
+    sockets = [target.data.parent / f".s.PGSQL.{target.service.port}{end}" for end in ("", ".lock")]
+    assert all(path.exists() for path in sockets)
+    target.kill()
+    assert all(path.exists() for path in sockets)
+    assert place.action(undo.action, **undo.params).run(ctx)["removed"] is True
+    assert not target.data.exists()
+    assert [path for path in sockets if path.exists()] == []
+
+
 def test_production_is_never_a_temporary_cluster(place, primary):
     with pytest.raises(StepFailed, match="no run restored it"):
         place.run("postgres.remove_cluster", service="primary")

@@ -95,6 +95,16 @@ else
 fi
 echo $files $blocks
 """
+# A server that was killed leaves its socket, with a lock file that names its process and its folder. The next one there
+# takes it over; there is no next one where the cluster is taken away for good.
+_CLEAR = _REMOVABLE + """
+socket=$(sed -n 5p "$real/postmaster.pid" 2>/dev/null)/.s.PGSQL.$(sed -n 4p "$real/postmaster.pid" 2>/dev/null)
+server=$(sed -n 1p "$real/postmaster.pid" 2>/dev/null)
+""" + _REMOVE + """
+case $(sed -n 2p "$socket.lock" 2>/dev/null) in "${1%/}"|"$real") ;; *) exit 0;; esac
+test "$(sed -n 1p "$socket.lock")" = "$server" && test ! -e "/proc/$server" && rm -f -- "$socket" "$socket.lock"
+exit 0
+"""
 # One command: nothing that becomes of the controller leaves a server that is dead and a cluster that is there.
 _LOSE = _REMOVABLE + "pid=$(\n" + _KILL + ") || exit\necho ${pid:-none}\n" + _REMOVE
 
@@ -326,11 +336,12 @@ def kill(tools: Tools) -> int | None:
 
 
 def remove(tools: Tools) -> Removed:
-    """Remove the data directory, or its content when it is a mount point or a link. Raises StepFailed, HostError.
+    """Remove the data directory, or its content when it is a mount point or a link, and the socket of its dead server.
 
-    It is out of its place in one step: whoever looks after a controller died sees all of it or nothing.
+    It is out of its place in one step: whoever looks after a controller died sees all of it or nothing. Raises StepFailed,
+    HostError.
     """
-    return _removed(_take_away(tools, _REMOVE))
+    return _removed(_take_away(tools, _CLEAR))
 
 
 def lose(tools: Tools) -> tuple[int | None, Removed]:
