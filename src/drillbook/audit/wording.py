@@ -45,7 +45,7 @@ LIMITS = ("Without an anchor, the newest journal, or its last lines, can go unno
           "So compare the digests below with those of an earlier or a later audit.",
           "Whoever holds all journals could write all of them anew, but not sign them with a key that is vouched for.",
           "Whoever holds the key too could. Digests and anchors that were handed out before then no longer fit.",
-          "Times are the controller's own; no other clock vouches for them.",
+          "Times are the controller's own; no other clock vouches for them, but that of a timestamp over an anchor.",
           "A run belongs to the period in which it began, in UTC.")
 
 
