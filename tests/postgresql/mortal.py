@@ -13,16 +13,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 from drillbook.action import Context, find
 from drillbook.host import Deadline
 from drillbook.hosts.local import LocalHost
+from drillbook.postgresql import connection
+from drillbook.postgresql.bounded import Bounded
 
 CHANGES = ("CREATE", "ALTER", "DROP", "CHECKPOINT")
 
 
-class Mortal(psycopg.Connection[Any]):
+class Mortal(Bounded):
     """A connection whose process dies after so many changes."""
 
     left = 0
@@ -44,7 +44,7 @@ def main(file: str, number: int) -> None:
     """Carry it out."""
     given = pickle.loads(Path(file).read_bytes())
     Mortal.left = number
-    psycopg.connect = Mortal.connect  # type: ignore[assignment]
+    connection.Bounded = Mortal
     host = LocalHost(target=given["target"])
     ctx = Context(run_id=given["run"], step=given["step"], host=host, services=given["services"],
                   host_named=lambda name: host, deadline=Deadline.after(120), folder=Path(given["folder"]))
