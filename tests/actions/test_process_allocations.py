@@ -294,7 +294,7 @@ def test_places_of_a_target_are_text_and_add_up():
         "rows": [[600, 3, [0, 1]], [200, 2, [0]], [100, 1, []]]}))
     facts = allocations.summary(seen, 2)
     assert [(row["bytes"], row["allocations"], row["share"]) for row in facts["places"]] == [(800, 5, 0.8), (100, 1, 0.1)]
-    assert facts["largest"].startswith("<script>\\x1b (…x")
+    assert facts["largest"].startswith("<script>\\x1b (...x")
     assert facts["largest"].endswith("/f.py:1)")
     assert facts["places"][1]["where"] == "(outside of Python)"
     drawing = allocations.drawing(seen, "title")
