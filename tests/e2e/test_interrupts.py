@@ -129,7 +129,8 @@ def test_a_controller_killed_in_the_middle_of_a_restore_is_recovered(bench, last
     assert loss.measured_s is not None
     late = [finding.remedy for finding in result.findings if finding.code == "not-recovered"]
     assert all("by `invoke drill.recover`" in remedy for remedy in late), "nobody has to bring it back by hand any more"
-    assert late or last in ("intent", "initdb"), "the probe saw it missing before the controller died"
+    # At the end of the restore the API may be back already, on a machine where the controller is slower than that.
+    assert late or last in ("intent", "initdb", "done"), "the probe saw it missing before the controller died"
 
 
 def test_recover_refuses_while_the_run_is_alive(bench):
