@@ -270,7 +270,7 @@ class Write(Action):
         """How to put it back, or ``Undo.nothing`` and why."""
 
     def interrupted(self, ctx: Context) -> None:
-        """Remove what a step that never ended leaves where nobody looks, such as an upload; only where ``undo`` is nothing.
+        """Remove what a step that never ended leaves where nobody looks, such as an upload, beside what ``undo`` says.
 
         Must be safe to carry out twice, and when the step never began. Raises what asking raises.
         """

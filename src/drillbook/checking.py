@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +31,7 @@ UNREDACTED = "a secret or a tool was left out, without which nothing can be done
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What a check found; ``message`` is empty when nothing speaks against it."""
+    """Result of a check; ``message`` is empty when nothing speaks against the drill."""
 
     message: str
     findings: tuple[dict[str, Any], ...]
@@ -146,13 +146,7 @@ def without(plan: Plan, ids: Collection[str]) -> tuple[Plan, tuple[str, ...]]:
 
 def _names(step: PlannedStep) -> Iterator[str]:
     """Names that expressions of ``step`` refer to."""
-    for text in _texts(step.params):
+    for text in filter(template.is_template, template.texts(step.params)):
         yield from (reference[0] for reference in template.references(text))
     for text in (step.when or "true", *step.expect):
         yield from (reference[0] for reference in template.references(text, bare=True))
-
-
-def _texts(value: Any) -> Iterable[str]:
-    if isinstance(value, dict | list | tuple):
-        return [text for inner in (value.values() if isinstance(value, dict) else value) for text in _texts(inner)]
-    return [value] if template.is_template(value) else []

@@ -245,7 +245,7 @@ def connect(inventory: Inventory, name: str) -> Host:
 
 
 def redactor_for(one: Plan) -> Redactor:
-    """What hides secrets in a run of ``one``; those of the services that it works with are read now.
+    """The redactor of a run of ``one``; the secrets of the services that it works with are read now.
 
     Raises SecretError, and UsageError when a secret stands in the plan in plain text.
     """

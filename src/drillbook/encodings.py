@@ -208,7 +208,7 @@ def _base32(secret: str) -> Iterator[Form]:
 
 
 def _aligned(raw: bytes, encode: Callable[[bytes], bytes], group: int, bits: int) -> Iterator[str]:
-    """What of the encoding of any text that holds ``raw`` depends on it alone, at each alignment in a ``group`` of bytes."""
+    """The part of an encoded text that ``raw`` alone decides, at each alignment in a ``group`` of bytes."""
     for offset in range(group):
         whole = encode(b"\0" * offset + raw).decode().rstrip("=")
         inner = whole[-(-offset * 8 // bits): (offset + len(raw)) * 8 // bits]

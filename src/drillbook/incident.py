@@ -80,7 +80,7 @@ def diagnose(project: Project, service: str, inventory_name: str, within: str, *
 
 
 def _said(left: Sequence[Item], why: str) -> list[str]:
-    """What is said of each item that was left out."""
+    """Messages about the items that were left out."""
     return [f"{one.where}: {one.kind} could not be looked at and was left out, since {why}: {one.text}; "
             f"see `{program()} trust`" for one in left]
 

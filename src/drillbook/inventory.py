@@ -167,7 +167,7 @@ class Inventory(BaseModel):
         return dict(pair for key in services for pair in _secrets(self.services[key], f"services.{key}"))
 
     def revealed(self, services: Collection[str], hide: Callable[[str], None]) -> list[str]:
-        """What is to be hidden where ``services`` are at work: the value of each of their secrets, read now.
+        """Values to hide where ``services`` are at work: those of each of their secrets, read now.
 
         Other secrets, and ways to contacts, are hidden as well where nothing has to be run for them and nobody has to be
         waited for: a target may show them. ``hide`` learns those that are read after all. Raises SecretError, which names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from drillbook import template
@@ -38,7 +38,7 @@ def of_trees(trees: Iterable[Tree], inventory: Inventory, names: Iterable[str]) 
 
 def _named(params: Sequence[Any], bare: Iterable[str], inventory: Inventory) -> set[str]:
     """Services whose name stands in ``params`` as a text of its own, in an expression, or behind their bucket or kind."""
-    texts = list(_texts(params))
+    texts = list(template.texts(params))
     references = [one for text in texts if template.is_template(text) for one in template.references(text)]
     references += [one for text in bare for one in template.references(text, bare=True)]
     buckets = {match[1] for text in texts if (match := _BUCKET.match(text))}
@@ -48,14 +48,6 @@ def _named(params: Sequence[Any], bare: Iterable[str], inventory: Inventory) -> 
         return set(inventory.services)
     return {name for name, service in inventory.services.items()
             if name in words or kind_of(service) in kinds or (isinstance(service, S3) and service.bucket in buckets)}
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping | list | tuple):
-        for inner in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(inner)
 
 
 def _whole(names: Iterable[str], inventory: Inventory) -> frozenset[str]:

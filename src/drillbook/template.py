@@ -32,6 +32,15 @@ def is_template(value: object) -> bool:
     return isinstance(value, str) and ("{{" in value or "{%" in value)
 
 
+def texts(value: object) -> Iterator[str]:
+    """Every text in ``value``, which may be nested."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from texts(inner)
+
+
 def has_template(value: object) -> bool:
     """True when ``value`` or anything in it is a template."""
     if isinstance(value, Mapping):

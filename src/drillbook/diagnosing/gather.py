@@ -198,14 +198,6 @@ class Gathering:
 def _sees(check: Check) -> set[str]:
     """Checks of the same tree whose facts ``check`` refers to."""
     texts = [(check.words.when, True)] if check.words.when is not None else []
-    texts += [(text, False) for text in _texts(check.params)]
+    texts += [(text, False) for text in template.texts(check.params) if template.is_template(text)]
     found = {reference[0] for text, bare in texts for reference in template.references(text, bare=bare)}
     return found - {"service", "host", "the", "peer"}
-
-
-def _texts(value: Any) -> list[str]:
-    if isinstance(value, Mapping):
-        return [text for item in value.values() for text in _texts(item)]
-    if isinstance(value, list | tuple):
-        return [text for item in value for text in _texts(item)]
-    return [value] if template.is_template(value) else []

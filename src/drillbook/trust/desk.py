@@ -100,7 +100,7 @@ def _before(found: Trust) -> Mapping[str, Mapping[str, str]]:
 
 
 def _mark(item: Item, before: Mapping[str, Mapping[str, str]]) -> tuple[str, str]:
-    """How an item stands against what was trusted before: new, changed or as it was."""
+    """State of an item against what was trusted before: new, changed or as it was."""
     if not before:
         return "•", ""
     known = before.get(_key(item))

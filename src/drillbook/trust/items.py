@@ -67,7 +67,7 @@ class Source:
 
 
 def of_plan(plan: Plan, source: Source) -> Iterator[Item]:
-    """What a check of ``plan`` would execute on its hosts."""
+    """Items that a check of ``plan`` would execute on its hosts."""
     steps = [*((step.id, step, step.phase == "ready") for step in plan.steps),
              *((one.id, one.step, True) for one in plan.guard.conditions if one.step)]
     for key, step, runs in steps:
@@ -96,7 +96,7 @@ def _of_step(key: Key, step: PlannedStep, text: str, plan: Plan, source: Source)
 
 
 def of_tree(tree: Tree, file: str, lines: Mapping[str, int]) -> Iterator[Item]:
-    """What a diagnosis with ``tree`` would execute; ``lines`` of its checks in ``file``."""
+    """Items that a diagnosis with ``tree`` would execute; ``lines`` of its checks in ``file``."""
     for check in tree.checks:
         code = find(check.action).CODE
         if code and check.params.get(code) is not None and not shipped(check.params[code]):

@@ -1,4 +1,4 @@
-"""What an operator has trusted, one file a project in the user's state folder: outside the repository, theirs alone."""
+"""Records of trust, one file a project in the user's state folder: outside the repository, private to the user."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Unusable(DrillbookError):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What was trusted: the digest, when, by whom, and the text and digest of each item by its key."""
+    """A record of trust: the digest, when, by whom, and the text and digest of each item by its key."""
 
     digest: str
     at: str
@@ -39,7 +39,7 @@ def place(root: Path, outside: str = "") -> Path | None:
 
 
 def read(root: Path, outside: str = "") -> Record | None:
-    """What is trusted in ``root``; None: nothing. Raises Unusable."""
+    """The record of trust in ``root``; None: nothing is trusted. Raises Unusable."""
     path = _ours(root, outside)
     data = _content(path)
     if data is None:
@@ -55,7 +55,7 @@ def read(root: Path, outside: str = "") -> Record | None:
 
 
 def _content(path: Path) -> bytes | None:
-    """What a private file at ``path`` holds; None: there is none. Raises Unusable."""
+    """Read a private file at ``path``; None: there is none. Raises Unusable."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
