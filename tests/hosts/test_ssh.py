@@ -573,6 +573,40 @@ def test_commands_end_while_keys_are_exchanged(openssh, opened):
     assert host.link(soon()).transport is transport
 
 
+def test_a_command_that_ends_while_its_channel_is_being_looked_at_has_its_status(openssh, opened, monkeypatch):
+    """On a busy machine the thread that looks may be kept waiting between two looks, until all has arrived."""
+    drain, waited = Exec._drain, []
+
+    def preempted(self):
+        if drain(self):
+            return True
+        until = time.monotonic() + 5
+        while not self._channel.closed and time.monotonic() < until:
+            time.sleep(0.01)
+        waited.append(self._channel.closed)
+        return False
+
+    host = opened(openssh.target())
+    assert host.run(["true"], deadline=soon()).ok
+    monkeypatch.setattr(Exec, "_drain", preempted)
+    output = host.run(["sh", "-c", "sleep 0.5; echo said; exit 3"], deadline=soon())
+    assert (output.text, output.exit) == ("said", 3)
+    assert waited[0] is True, "it ended between the two looks"
+
+
+def test_output_that_cannot_be_read_for_a_while_is_not_left_out(openssh, opened):
+    """Whoever sends to a connection may hold it for longer than a reader waits, as while keys are exchanged."""
+    host = opened(openssh.target())
+    gate = host.link(soon()).transport.gate
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(host.run, ["sh", "-c", "sleep 0.6; echo said"], deadline=soon())
+        time.sleep(0.4)
+        with gate:
+            time.sleep(3)
+        output = running.result()
+    assert (output.text, output.exit) == ("said", 0)
+
+
 def test_cancelled_while_all_channels_are_taken(openssh, opened):
     host = opened(openssh.target())
     host.open()

@@ -100,7 +100,7 @@ class Exec:
             with self._transport.sending() as held:  # reading may send a window adjustment
                 data = receive(READ) if held else b""
             capture.feed(data)
-            moved = moved or held
+            moved = True  # what could not be read now is still to come
         return moved
 
     def step(self, seconds: float) -> End | None:
@@ -111,11 +111,11 @@ class Exec:
         self._wake.wait(min(TICK, seconds))
         self._wake.reset()
         channel = self._channel
-        alive = self._transport.is_active()
-        ended = channel.closed or channel.eof_received
+        # Looked at first, in the opposite order of their arrival: what came until then is in the status and the buffers.
+        closed, alive = channel.closed, self._transport.is_active()
+        ended = closed or channel.eof_received
         status, signal = channel.exit_status, self._transport.signals.get(channel.get_id())
         known = status >= 0 or signal is not None
-        # Looked at before draining: what came until then is in the buffers.
         if self._drain():
             self._silent = 0.0
             self._wake.set()
@@ -123,8 +123,8 @@ class Exec:
         if known and (ended or self._lingered()):
             self._err.flush()
             return End(status if status >= 0 and signal is None else None, self._transport.signal_of(channel))
-        if channel.closed or not alive:
-            self._raise_lost(alive)
+        if closed or not alive:
+            self._raise_lost()
         return None
 
     def mute(self) -> None:
@@ -137,7 +137,9 @@ class Exec:
             self._silent = time.monotonic()
         return time.monotonic() - self._silent > LINGER
 
-    def _raise_lost(self, alive: bool) -> None:
+    def _raise_lost(self) -> None:
+        # A connection that breaks closes its channels a moment before it says that it is not active.
+        alive = self._transport.is_active() and self._transport.saved_exception is None
         if alive and not self._channel.event_ready:
             raise ExecRefused
         raise LinkLost("the server ended the channel without a status" if alive else "the connection was lost")
