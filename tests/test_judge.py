@@ -138,6 +138,56 @@ def test_what_was_put_back_too_late_is_not_asked_for_again(tmp_path):
     assert "What the drill broke was put back at 20.500 s" in one.remedy
 
 
+def broken_off(tmp_path, *samples, finished=21.0):
+    """A run that ended early once its fault was active, and put it back at 11 s."""
+    story = Story(tmp_path).fault().availability(*grid(5.0, 10.1, True), *samples).canary(ACKS, [[1, 400]])
+    story.add(10.3, "ended.early", why="inconclusive", message="the fault could not be injected as planned", findings=[])
+    intent = next(event.seq for event in story.events if event.kind == "intent")
+    story.add(11.0, "undone", "inject.1", "app-1", intent=intent, message="undone")
+
+    def end(**settled):
+        if settled:
+            story.add(15.9, "settle.ended", after="early end", **settled)
+        story.add(16.0, "probe.ended", probe="probe.1", error=None)
+        story.add(finished, "run.finished", residue=[], unwritten="")
+        return story.judge().result
+
+    return end
+
+
+BACK = [*grid(10.1, 12.4, False), *grid(12.4, 16.0, True)]
+
+
+@pytest.mark.parametrize("finished", [16.5, 60.0])
+def test_a_run_that_ended_early_and_was_good_again_is_inconclusive(tmp_path, finished):
+    """Also where giving back the hosts took so long that its probes seem to have fallen silent."""
+    result = broken_off(tmp_path, *BACK, finished=finished)(good=True, interrupted=False, seconds=4.9)
+    assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, "the fault could not be injected as planned")
+    assert {one.code for one in result.findings} == {"objective-not-verified"}
+    assert result.objectives["rto"].reason == "the verification did not take place"
+
+
+@pytest.mark.parametrize(("settled", "verdict", "code"), [
+    ({"good": False, "interrupted": False, "seconds": 60.0}, Verdict.FAILED, "not-recovered"),
+    ({"good": False, "interrupted": True, "seconds": 0.3}, Verdict.INCONCLUSIVE, "recovery-not-awaited"),
+    ({}, Verdict.INCONCLUSIVE, "recovery-not-awaited")])
+def test_a_service_that_is_bad_at_an_early_end_fails_only_where_it_was_waited_for(tmp_path, settled, verdict, code):
+    result = broken_off(tmp_path, *grid(10.1, 16.0, False))(**settled)
+    assert result.verdict is verdict
+    assert {"not-recovered", "recovery-not-awaited"} & {one.code for one in result.findings} == {code}
+
+
+@pytest.mark.parametrize(("interrupted", "verdict", "code"), [
+    (False, Verdict.FAILED, "not-recovered"), (True, Verdict.INCONCLUSIVE, "recovery-not-awaited")])
+def test_a_wait_after_the_last_undo_that_was_cut_short_shows_no_relapse(tmp_path, interrupted, verdict, code):
+    story = Story(tmp_path).fault().availability(*SAMPLES, *grid(16.0, 18.0, False)).canary(ACKS, [[1, 400]]).recovery()
+    story.add(15.9, "undo", "restore.1", "app-1", intent=0, kind="commands")
+    story.add(18.0, "settle.ended", after="undo", good=False, interrupted=interrupted, seconds=2.0)
+    result = story.end().judge().result
+    assert result.verdict is verdict
+    assert {"not-recovered", "recovery-not-awaited"} & {one.code for one in result.findings} == {code}
+
+
 def test_a_killed_run_says_nothing_of_what_its_probes_would_have_seen(tmp_path):
     """The last samples were still in the memory of the controller."""
     story = Story(tmp_path).fault().availability(*grid(5.0, 10.1, True)).canary(ACKS[:200], [[1, 200]])

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from drillbook import inventory, plan, runner, spec
+from drillbook import probing as probe_runs
 from drillbook.conduct import Conductor
 from drillbook.errors import PlanError, Unreported, UsageError
 from drillbook.journal import FILE, read
@@ -223,6 +224,97 @@ def test_a_service_that_an_undo_restarts_at_the_end_is_waited_for(bench, served)
     samples = sorted(sample for event in bench.events("probe.samples") for sample in event.data["samples"])
     assert [good for start, end, good, why in samples if start > begun and not good], "it was interrupted"
     assert samples[-1][2] is True
+
+
+def probing(served):
+    return f"probes:\n  - http.available: {{url: '{served}', every: 100ms, timeout: 3s}}\n"
+
+
+def restarting(seconds):
+    """The undo of ``FAULT`` after which the service needs some time to be good again."""
+    return ('[sh, -c, "touch DIR/restarting; rm -f DIR/broken; '
+            f'{{ sleep {seconds}; rm -f DIR/restarting; }} > /dev/null 2>&1 &"]')
+
+
+NEVER = restarting(3).replace("{ sleep 3; rm -f DIR/restarting; } > /dev/null 2>&1 &", "true")
+NO_FAULT = """  - command.run: {argv: ['false'], effect: fault, undo: ['true'], proof: ['false']}
+    hosts: controller
+"""
+
+
+def told(bench, sample_from=0.0):
+    """Samples of the probe that began later than ``sample_from``, as good or bad."""
+    samples = sorted(sample for event in bench.events("probe.samples") for sample in event.data["samples"])
+    return [good for start, end, good, why in samples if start > sample_from]
+
+
+def codes(view):
+    return {one.code for one in view.result.findings}
+
+
+def test_a_run_that_ends_early_waits_until_what_it_put_back_is_good_again(bench, served):
+    """The second fault cannot be injected: the first is undone, and its service needs a moment to start."""
+    view = bench.run(probing(served) + FAULT % restarting(3) + NO_FAULT)
+    assert view.result.verdict is Verdict.INCONCLUSIVE, (view.result.reason, view.result.findings)
+    assert view.result.reason == "the fault could not be injected as planned"
+    assert not codes(view) & {"not-recovered", "recovery-not-awaited", "probe-failed"}
+    seen = told(bench, bench.events("undone")[0].clock)
+    assert (seen[0], seen[-1]) == (False, True), "it was not good at once, and the probe saw it good at the end"
+    assert [(event.data["after"], event.data["good"]) for event in bench.events("settle.ended")] == [("early end", True)]
+
+
+@pytest.mark.parametrize("moment", ["restore.1", "verify.1"])
+def test_a_run_that_is_stopped_waits_too(bench, served, moment):
+    """Also where the stop comes while the verification waits for the service."""
+    remedy = ("restore:\n  - command.run:\n      argv: [sh, -c, \"touch DIR/restarting; rm DIR/broken; { sleep 4; rm "
+              "DIR/restarting; } > /dev/null 2>&1 &\"]\n      effect: write\n      undo: ['true']\n    hosts: controller\n")
+
+    def observe(event):
+        if event.kind == "done" and event.step == moment:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    view = bench.run(probing(served) + FAULT % restarting(3) + remedy, observe)
+    assert (view.result.verdict, view.result.residue) == (Verdict.ABORTED, ())
+    assert not codes(view) & {"not-recovered", "recovery-not-awaited", "probe-failed"}, view.result.findings
+    assert told(bench)[-1] is True
+    assert view.result.clocks["verified_s"] is None
+    assert {phase.phase: phase.status for phase in view.result.phases}.get("verify", "interrupted") == "interrupted"
+
+
+def test_a_service_that_does_not_come_back_after_an_early_end_fails(bench, served, monkeypatch):
+    monkeypatch.setattr(probe_runs, "SETTLE_LIMIT_S", 2.0)
+    view = bench.run(probing(served) + FAULT % NEVER + NO_FAULT)
+    assert view.result.verdict is Verdict.FAILED
+    found, = [one for one in view.result.findings if one.code == "not-recovered"]
+    assert (view.result.reason, found.severity) == ("The service was not good again by the end of the run", "critical")
+    assert "503" in found.measured
+    assert "it was waited for 2." in found.measured
+
+
+@pytest.mark.parametrize("moment", ["undo", "settle.started"])
+def test_who_asks_twice_to_stop_is_not_kept_waiting(bench, served, moment):
+    begun = []
+
+    def observe(event):
+        if event.kind in ("fault.active", moment):
+            begun.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGINT)
+
+    view = bench.run(probing(served) + FAULT % NEVER + "restore:\n" + step(["sleep", "20"]), observe)
+    assert time.monotonic() - begun[-1] < 20, "a service that does not come back is waited for a minute"
+    assert (view.result.verdict, view.result.residue) == (Verdict.ABORTED, ())
+    assert not (bench.root / "broken").exists()
+    assert "not-recovered" not in codes(view), "nobody knows: it was not waited for"
+    assert "recovery-not-awaited" in codes(view)
+    assert bench.events("settle.ended")[-1].data["interrupted"] is True
+
+
+def test_nothing_is_waited_for_where_nothing_was_broken(bench, served, monkeypatch):
+    monkeypatch.setattr(runner, "BASELINE_S", 1.0)
+    (bench.root / "broken").touch()
+    view = bench.run(probing(served) + FAULT % "[rm, -f, DIR/broken]")
+    assert view.result.verdict is Verdict.INCONCLUSIVE
+    assert bench.events("settle.started") == []
 
 
 def interrupting(then):

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from drillbook.figures import Figure, Figures, phase_spans, session
 from drillbook.findings import Finding, finding
@@ -41,7 +42,7 @@ def availability(result: Figures, events: Sequence[Event], disruption: float | N
     seen = [looks[key].outage(samples, disruption) for key, samples in probes.items()]
     bad = [outage for outage in seen if outage is not None]
     if all(outage.recovered for outage in bad):
-        result.findings += _relapsed([looks[key].left_bad(samples) for key, samples in probes.items()])
+        result.findings += _relapsed([looks[key].left_bad(samples) for key, samples in probes.items()], events)
     if not bad:
         _unseen(result, probes, disruption, looks)
         return
@@ -63,7 +64,7 @@ def _measured(result: Figures, bad: Sequence[_Outage], lasting: Sequence[_Outage
     result.marks["first_bad"] = first_bad.start
     result.objectives["detect"] = result.keep("detection_s", Figure(
         first_bad.end - disruption, first_bad.end - max(first_bad.before, disruption)), (disruption, first_bad.end))
-    why = "the service was not back for good by the end of the verification" if open_ended else ""
+    why = _open_end(events) if open_ended else ""
     if blind := [outage for outage in both if outage.blind and not open_ended]:
         why = f"{blind[0].probe} {blind[0].blind}"
         result.findings.append(finding("probe-failed", step=blind[0].probe, measured=blind[0].blind))
@@ -85,7 +86,7 @@ def _refused(result: Figures, events: Sequence[Event], disruption: float, looks:
 
     Nothing where no verification ended: nobody has then waited for them.
     """
-    if not any(event.kind == "phase.ended" and event.data["phase"] == "verify" for event in events):
+    if _verification(events) is None:
         return []
     found = []
     for record in canaries(events):
@@ -114,12 +115,49 @@ def _stalled(events: Sequence[Event], looks: Mapping[str, _Look]) -> list[Findin
 
 def _not_recovered(outage: _Outage, events: Sequence[Event]) -> Finding:
     last, back = outage.last_bad, _put_back(events)
+    measured = f"the last bad sample began at {last.start:.3f} s" + (f": {last.why}" if last.why else "")
+    if _verification(events) is None and (early := _settling(events)):
+        return _not_good_again(early, outage.probe, measured)
     remedy = "" if back is None else (
         f"What the drill broke was put back at {back:.3f} s, too late to count: look whether the service is good now, then "
         "find out why no restore had brought it back before.")
     return finding("not-recovered", step=outage.probe, remedy=remedy,
-                   wanted="good without a break before the verification ended",
-                   measured=f"the last bad sample began at {last.start:.3f} s" + (f": {last.why}" if last.why else ""))
+                   wanted="good without a break before the verification ended", measured=measured)
+
+
+def _not_good_again(settling: Mapping[str, Any], probe: str | None, measured: str) -> Finding:
+    """A finding for a service that was not good at the end of a run: what was broken had been put back before.
+
+    It failed to recover where it was waited for in vain. Where nobody waited, nobody knows.
+    """
+    wanted = "good again once what the drill broke, or interrupted, was put back"
+    if settling["interrupted"]:
+        return finding("recovery-not-awaited", step=probe, wanted=wanted, measured=measured)
+    one = finding("not-recovered", step=probe, wanted=wanted, measured=f"{measured}; it was waited for "
+                  f"{settling['seconds']:.3f} s", remedy="Bring the service back by hand now; then find out why it did not "
+                                                         "come back when what the drill broke was put back.")
+    return one.model_copy(update={"title": "The service was not good again by the end of the run"})
+
+
+def _settling(events: Sequence[Event]) -> Mapping[str, Any] | None:
+    """How the wait at the end of the run ended; a run that ended early and put everything back without it did not wait.
+
+    ``None``: nothing tells, as when something could not be put back.
+    """
+    early = next((event.seq for event in events if event.kind == "ended.early"), None)
+    waits = [event.data for event in events if event.kind == "settle.ended" and event.seq > (early or 0)]
+    if waits:
+        return waits[-1]
+    clean = any(event.kind == "run.finished" and not event.data["residue"] for event in events)
+    put_back = clean and early is not None and _put_back(events) is not None
+    return {"interrupted": True, "seconds": 0.0} if put_back else None
+
+
+def _open_end(events: Sequence[Event]) -> str:
+    """Why an outage has no end."""
+    if _verification(events) is not None:
+        return "the service was not back for good by the end of the verification"
+    return "the service was not back for good by the end of the run"
 
 
 def _cut_off(events: Sequence[Event]) -> bool:
@@ -140,9 +178,21 @@ def _none(result: Figures, why: str) -> None:
 
 
 def _limit(events: Sequence[Event], end: float) -> float:
-    """Until when a recovery counts: the end of the verify phase, or of the run where there was none."""
+    """Until when a recovery counts: the end of the verification; without one that of the probes, or of the run."""
+    verified = _verification(events)
+    if verified is not None:
+        return verified
+    looking = {event.data["probe"] for event in events if event.kind == "probe.started"
+               and event.data["kind"] == "availability"}
+    ended = {event.data["probe"]: event.clock for event in events if event.kind == "probe.ended"}
+    return max(ended[probe] for probe in looking) if looking and looking <= ended.keys() else end
+
+
+def _verification(events: Sequence[Event]) -> float | None:
+    """When the verification ended; None where there was none, or one that was interrupted."""
     verify = next((span for span in phase_spans(events) if span.label == "verify"), None)
-    return verify.end if verify and verify.end is not None else end
+    status = [event.data["status"] for event in events if event.kind == "phase.ended" and event.data["phase"] == "verify"]
+    return verify.end if verify and status[-1:] != ["interrupted"] else None
 
 
 def _cleaned(events: Sequence[Event]) -> float:
@@ -169,8 +219,10 @@ def _looks(events: Sequence[Event], end: float) -> dict[str, _Look]:
                                  missed[data["probe"]]) for data in started}
 
 
-def _relapsed(left: Sequence[Sample | None]) -> list[Finding]:
+def _relapsed(left: Sequence[Sample | None], events: Sequence[Event]) -> list[Finding]:
     """A finding when a service that was good before the cleanup or the undo was not after it."""
+    if (waited := _settling(events)) and waited["interrupted"]:
+        return [_not_good_again(waited, None, f"the last bad sample began at {one.start:.3f} s") for one in left if one][:1]
     return [finding("not-recovered", wanted="good again after the drill's own cleanup and undo",
                     measured=f"the last bad sample began at {one.start:.3f} s") for one in left if one][:1]
 

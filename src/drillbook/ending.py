@@ -36,7 +36,9 @@ class Ending:
     replay: Callable[[], object] | None = None
     """Carries out restore and verify, when the run ended before them."""
     settle: Callable[[], object] | None = None
-    """Waits until a service that was well is so again: an undo at the end may have restarted it."""
+    """Waits until the service is good again: an undo at the end may have restarted it."""
+    early: bool = False
+    """The run ended early after a fault was announced: the service is waited for whatever put it back."""
     residue: list[Residue] = field(default_factory=list)
     _reach: Deadline | None = field(default=None, init=False)
 
@@ -86,9 +88,9 @@ class Ending:
         return [] if before_restore else left
 
     def _settle(self, begun: float) -> list[Residue]:
-        """After an undo that was carried out since ``begun``; not where something could not be put back."""
-        if self.settle is not None and not self.residue and any(
-                event.kind == "undo" and event.clock >= begun for event in self._events()):
+        """After an undo that was carried out since ``begun``, or an early end; not where something could not be put back."""
+        undone = any(event.kind == "undo" and event.clock >= begun for event in self._events())
+        if self.settle is not None and not self.residue and (undone or self.early):
             self.settle()
         return []
 

@@ -178,6 +178,8 @@ CATALOGUE: dict[str, Kind] = {
     "probe-failed": Kind(HIGH, "A probe could not do its work", "Read the probe's error; its figures are not verified."),
     "not-recovered": Kind(CRITICAL, "The service was not good again by the end of the verification",
         "Bring the service back by hand now; then find out which restore step did not do what it says."),
+    "recovery-not-awaited": Kind(HIGH, "Nobody waited until the service was good again",
+        "What the drill broke was put back, and the run ended before a probe saw the service good: look whether it is now."),
     "controller-suspended": Kind(HIGH, "The controller was suspended while it measured",
         "Its clock stood still meanwhile: keep the machine from sleeping while a drill runs, and run it again."),
     "controller-stalled": Kind(LOW, "The controller itself stood still while it listened for answers",

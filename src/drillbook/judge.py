@@ -70,7 +70,7 @@ def judge(history: History) -> RunView:
 CLOCK_OF = {"rto": "disruption to sustained recovery", "rpo": "acknowledged writes",
             "detect": "disruption to first bad probe"}
 BY_ALERT = "disruption to the expected alert"
-_DOUBTS = ("fault-unproven", "probe-failed", "probe-never-good", "probe-bad-before")
+_DOUBTS = ("fault-unproven", "probe-failed", "probe-never-good", "probe-bad-before", "recovery-not-awaited")
 _BAD = ("failed", "unverified", "error", "unknown", "cancelled")
 
 
@@ -157,8 +157,11 @@ def _verified(steps: Sequence[StepView], events: Sequence[Event]) -> str | None:
     checks = [view for view in steps if view.phase == "verify"]
     if not checks:
         return "the drill has no verify steps"
-    if not any(event.kind == "phase.ended" and event.data["phase"] == "verify" for event in events):
+    ended = [event.data["status"] for event in events if event.kind == "phase.ended" and event.data["phase"] == "verify"]
+    if not ended:
         return "the verification did not take place"
+    if ended[-1] == "interrupted":
+        return "the verification was interrupted"
     doubted = next((view.result.id for view in steps if view.result.facts.get("unvouched")), None)
     if doubted:
         return f"{doubted} read a backup that nobody vouches for"
@@ -192,7 +195,8 @@ def _objectives(plan: Plan, figures: Figures, unverified: str | None) -> dict[st
 def _mended(one: Finding, events: Sequence[Event]) -> Finding:
     """A service that a later recovery brought back is not to be brought back by hand."""
     last = events[-1]
-    if one.code != "not-recovered" or last.kind != "recovery.finished" or last.data["residue"] or left.settled(events):
+    gone = ("not-recovered", "recovery-not-awaited")
+    if one.code not in gone or last.kind != "recovery.finished" or last.data["residue"] or left.settled(events):
         return one
     return one.model_copy(update={"remedy": f"Put back since, by `invoke drill.recover` at {last.at[:19]}Z; "
                                             "look at why the run itself did not."})

@@ -89,17 +89,19 @@ def _by_state(result: Figures) -> None:
 
 def _phases(result: Figures, events: Sequence[Event], disruption: float | None) -> None:
     spans = {span.label: span for span in phase_spans(events)}
-    done = {event.data["phase"]: event.data["status"] == "done" for event in events if event.kind == "phase.ended"}
+    status = {event.data["phase"]: event.data["status"] for event in events if event.kind == "phase.ended"}
     restore, verify = spans.get("restore"), spans.get("verify")
     if restore is None or restore.end is None:
         figure = Figure(None, None, "there was no restore phase that ended")
     else:
-        figure = Figure(restore.end - restore.start, 0.0) if done["restore"] else Figure(None, None, "the restore failed")
+        figure = Figure(restore.end - restore.start, 0.0) if status["restore"] == "done" else Figure(
+            None, None, "the restore failed")
     result.keep("restore_s", figure, (restore.start, restore.end) if restore and restore.end is not None else None)
     if disruption is None or verify is None or verify.end is None:
         result.keep("verified_s", Figure(None, None, "there was no verification that ended after a disruption"))
-    elif not done["verify"]:
-        result.keep("verified_s", Figure(None, None, "the verification failed"))
+    elif status["verify"] != "done":
+        was = "was interrupted" if status["verify"] == "interrupted" else "failed"
+        result.keep("verified_s", Figure(None, None, f"the verification {was}"))
     else:
         result.keep("verified_s", Figure(verify.end - disruption, 0.0), (disruption, verify.end))
         result.marks["verified"] = verify.end

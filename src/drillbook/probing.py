@@ -274,14 +274,18 @@ class Probes:
                 self.beat.wait(min(0.25, max(0.0, until - time.monotonic())))
         return True
 
-    def settle(self, tracks: Sequence[Track], cancel: threading.Event, since: float = -math.inf) -> None:
+    def settle(self, tracks: Sequence[Track], cancel: threading.Event, after: str, since: float = -math.inf) -> None:
         """Wait until each of ``tracks`` was good for long enough, and in the end all at once: one may relapse meanwhile.
 
-        What was asked before that is waited for too: a sample that hangs beside good ones may be a relapse.
+        What was asked before that is waited for too: a sample that hangs beside good ones may be a relapse. The journal
+        holds how the wait ``after`` something ended.
         """
+        begun = self.journal.append("settle.started", {"after": after}).clock
         waits = [partial(track.good_for, enough_s(track.every), since) for track in tracks]
-        if all(self.wait(good, SETTLE_LIMIT_S, cancel) for good in waits):
-            self.wait(self._at_once(tracks, waits), SETTLE_LIMIT_S, cancel)
+        good = (all(self.wait(good, SETTLE_LIMIT_S, cancel) for good in waits)
+                and self.wait(self._at_once(tracks, waits), SETTLE_LIMIT_S, cancel))
+        self.journal.append("settle.ended", {"after": after, "good": good, "interrupted": not good and cancel.is_set(),
+                                             "seconds": round(self.journal.clock() - begun, 6)})
 
     def _at_once(self, tracks: Sequence[Track], waits: Sequence[Callable[[], bool]]) -> Callable[[], bool]:
         """Tells when all are good, and all that was asked before they were is answered."""

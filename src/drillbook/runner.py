@@ -68,7 +68,9 @@ class Runner:
     restoring: bool = field(default=False, init=False)
     """True once the restore has begun: what is told from then on does not end it."""
     recovered: bool = field(default=False, init=False)
-    """True when the verification went well."""
+    """True when the verification went well, and was not stopped."""
+    early: bool = field(default=False, init=False)
+    """True once the run ended early."""
 
     def __post_init__(self) -> None:
         self.probes = Probes(self.stage.journal)
@@ -100,7 +102,7 @@ class Runner:
                 stage.cancel = threading.Event()
                 cleanup = self._cleanup if self.underway else None
                 residue = Ending(stage, self.probes, self.stop, cleanup, self._replay if self.replays else None,
-                                 self._settle_anew).run()
+                                 self._settle_anew, early=self._broken_off()).run()
         self._remember()
         stage.journal.append("run.finished", {"residue": [one.model_dump(mode="json") for one in residue],
                                               "unwritten": stage.journal.failure}, sync=True)
@@ -275,7 +277,7 @@ class Runner:
         self._stopped()
 
     def _verify(self) -> None:
-        self._verify_phase()
+        self._verify_phase(self.stage.cancel)
         self._affirm()
         self._stopped()
 
@@ -289,25 +291,35 @@ class Runner:
             self._end("inconclusive", "whether the targets were held to the end could not be asked: "
                                       f"{getattr(error, 'message', str(error))}")
 
-    def _verify_phase(self) -> None:
+    def _verify_phase(self, cancel: threading.Event) -> None:
         """Carry out the verify phase; when it went well, it ends once every probe was good for long enough."""
         self.stage.journal.append("phase.started", {"phase": "verify"})
         done = self._look_on(self.plan.phase("verify"))
-        if done and not self.stop.hurry.is_set():
-            self.probes.settle(self.probes.all(), self.stage.cancel)
-        self.recovered = done
-        self.stage.journal.append("phase.ended", {"phase": "verify", "status": "done" if done else "failed"}, sync=True)
+        if done:
+            self.probes.settle(self.probes.all(), cancel, "verify")
+        self.recovered = done and not cancel.is_set()
+        status = "interrupted" if cancel.is_set() else "done" if done else "failed"
+        self.stage.journal.append("phase.ended", {"phase": "verify", "status": status}, sync=True)
 
     def _cleanup(self) -> None:
         """Carry out the cleanup."""
         changes = any(step.effect is not Effect.READ for step in self.plan.phase("cleanup"))
-        if self._phase("cleanup") and changes:
+        if self._phase("cleanup") and changes and self.recovered:
             self._settle_anew()
 
     def _settle_anew(self) -> None:
-        """What the drill's own cleanup or undo interrupted, of a service that was well, has time to be well again."""
-        if self.recovered:
-            self.probes.settle(self.probes.availability, self.stop.hurry, self.stage.journal.clock())
+        """What the drill's own cleanup or undo interrupted has time to be good again.
+
+        Not after a verification that failed: that decides.
+        """
+        if self.recovered or self._broken_off():
+            self.probes.settle(self.probes.availability, self.stop.hurry, "early end" if self.early else "undo",
+                               self.stage.journal.clock())
+
+    def _broken_off(self) -> bool:
+        """Did the run end early after a fault was announced? Its probes may then still see what is being put back."""
+        return self.early and any(event.kind == "intent" and event.data["effect"] == Effect.FAULT
+                                  for event in self.stage.journal.decisive())
 
     def _look_on(self, steps: Sequence[PlannedStep]) -> bool:
         """Verify: after a failure the steps that only read go on, to see all that is wrong; the first other one ends it."""
@@ -359,9 +371,10 @@ class Runner:
     def _replay(self) -> None:
         """Restore and verify when something only a restore can mend was, or may have been, broken."""
         if needs_restore(self.stage, self.stage.journal.decisive()) and self._phase("restore"):
-            self._verify_phase()
+            self._verify_phase(self.stop.hurry)
 
     def _note_early(self, why: str, message: str, found: Sequence[Finding] = ()) -> None:
+        self.early = True
         self.stage.journal.append("ended.early", {"why": why, "message": message,
                                                   "findings": [one.model_dump(mode="json") for one in found]}, sync=True)
 

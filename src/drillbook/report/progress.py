@@ -143,9 +143,13 @@ class Progress:
                 self._line(f"{one_line(one['title'])}: {one_line(one['measured'])}", "yellow", 4)
 
     def _on_signal(self, event: Event) -> None:
-        again = "this changes nothing: what was changed is being put back" if event.data["again"] else (
+        again = "what can wait is left out; what was changed is being put back" if event.data["again"] else (
             "stopping; what was changed is put back first")
         self._line(f"{event.data['name']}: {again}", "yellow")
+
+    def _on_settle_started(self, event: Event) -> None:
+        if event.data["after"] == "early end":
+            self._line("looking whether the service is good again; a second Ctrl-C leaves that out", "", 2)
 
     def _on_recovery_started(self, event: Event) -> None:
         del event
