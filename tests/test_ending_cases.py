@@ -5,6 +5,7 @@ import pytest
 from drillbook import reaching, revert
 from drillbook.ending import Ending, release
 from drillbook.host import Deadline
+from tests.contents import content
 from tests.machine.small import pretending
 from tests.test_ending import Recorded
 from tests.test_revert_cases import COMMANDS, Bench, Held
@@ -103,9 +104,9 @@ def test_the_patience_is_that_of_the_leases_and_some_more(bench):
 
 
 def test_scratch_is_removed_where_a_step_began_and_nowhere_else(bench):
-    bench.journal.append("step.started", {}, step="restore.1", host="b")
-    bench.journal.append("step.started", {}, step="restore.1")
-    bench.journal.append("done", {"facts": {}}, step="inject.1", host="a")
+    bench.journal.append(content("step.started", {}), step="restore.1", host="b")
+    bench.journal.append(content("step.started", {}), step="restore.1")
+    bench.journal.append(content("done", {"facts": {}}), step="inject.1", host="a")
     ending(bench, []).run()
     assert [(name, call.argv[0]) for name in "ab" for call in bench.world.hosts[name].calls] == [("b", "sh")]
 

@@ -13,12 +13,13 @@ from drillbook.journal import FILE, Journal, alive, read, salvage
 from drillbook.redact import Redactor
 from drillbook.runfolder import RunFolder
 from drillbook.values import canonical, digest
+from tests.contents import content
 
 
 def written(folder, count=5, **options):
     journal = Journal(folder, Redactor(["hunter22"]), origin=time.monotonic(), **options)
     for number in range(count):
-        journal.append("note", {"n": number}, step="ready.1", host="db-1", sync=number % 2 == 0)
+        journal.append(content("note", {"n": number}), step="ready.1", host="db-1", sync=number % 2 == 0)
     journal.close()
     return folder / FILE
 
@@ -80,7 +81,7 @@ def test_a_torn_last_line_is_left_out_and_said(tmp_path):
     assert history.torn
     assert len(history.events) == 4
     journal = Journal.resume(tmp_path, Redactor([]), origin=0.0)
-    journal.append("note", {"n": 9})
+    journal.append(content("note", {"n": 9}))
     journal.close()
     again = read(path)
     assert [event.data["n"] for event in again.events] == [0, 1, 2, 3, 9]
@@ -90,15 +91,15 @@ def test_a_torn_last_line_is_left_out_and_said(tmp_path):
 
 def test_secrets_never_enter(tmp_path):
     journal = Journal(tmp_path, Redactor(["hunter22"]), origin=0.0)
-    journal.append("note", {"said": "the password is hunter22", "hunter22": ["hunter22"]})
+    journal.append(content("note", {"said": "the password is hunter22", "hunter22": ["hunter22"]}))
     journal.close()
     assert b"hunter22" not in (tmp_path / FILE).read_bytes()
 
 
 def test_values_that_json_cannot_carry_exactly_are_text(tmp_path):
     journal = Journal(tmp_path, Redactor([]), origin=0.0)
-    journal.append("note", {"big": 2**60, "nan": float("nan"), "odd": "\udc80", "set": {1}, "ok": 2**53 - 1,
-                            "huge": 1e17, "raw": b"\xff", "\udc80": 1, "half": 0.5})
+    journal.append(content("note", {"big": 2**60, "nan": float("nan"), "odd": "\udc80", "set": {1}, "ok": 2**53 - 1,
+                            "huge": 1e17, "raw": b"\xff", "\udc80": 1, "half": 0.5}))
     journal.close()
     assert read(tmp_path / FILE).events[0].data == {
         "big": str(2**60), "nan": "nan", "odd": "\\udc80", "set": [1], "ok": 2**53 - 1,
@@ -107,14 +108,14 @@ def test_values_that_json_cannot_carry_exactly_are_text(tmp_path):
 
 def test_a_secret_does_not_hide_in_bytes_or_sets(tmp_path):
     journal = Journal(tmp_path, Redactor(["hunter22"]), origin=0.0)
-    journal.append("note", {"raw": b"is hunter22", "set": {"hunter22"}})
+    journal.append(content("note", {"raw": b"is hunter22", "set": {"hunter22"}}))
     journal.close()
     assert b"hunter22" not in (tmp_path / FILE).read_bytes()
 
 
 def test_many_threads_one_chain(tmp_path):
     journal = Journal(tmp_path, Redactor([]), origin=0.0)
-    threads = [threading.Thread(target=lambda: [journal.append("note", {"n": n}) for n in range(50)]) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: [journal.append(content("note", {"n": n})) for n in range(50)]) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -143,10 +144,10 @@ def test_events_tell_for_how_long_the_controller_was_suspended(tmp_path, monkeyp
     clocks = SimpleNamespace(monotonic=lambda: 7.0, CLOCK_BOOTTIME=7, clock_gettime=lambda clock: 7.0 + asleep)
     monkeypatch.setattr(journal_module, "time", clocks)
     journal = Journal(tmp_path, Redactor([]), origin=0.0)
-    journal.append("phase.started", {"phase": "restore"})
+    journal.append(content("phase.started", {"phase": "restore"}))
     asleep = 340.0
-    journal.append("probe.samples", {"samples": []})
-    journal.append("note")
+    journal.append(content("probe.samples", {"samples": []}))
+    journal.append(content("note"))
     journal.close()
     assert [event.data.get("slept_s") for event in read(tmp_path / FILE).events] == [0.0, 300.0, None]
 
@@ -154,7 +155,7 @@ def test_events_tell_for_how_long_the_controller_was_suspended(tmp_path, monkeyp
 def test_a_system_that_does_not_tell_is_not_asked(tmp_path, monkeypatch):
     monkeypatch.setattr(journal_module, "time", SimpleNamespace(monotonic=lambda: 7.0))
     journal = Journal(tmp_path, Redactor([]), origin=0.0)
-    assert journal.append("phase.started", {"phase": "restore"}).data == {"phase": "restore"}
+    assert journal.append(content("phase.started", {"phase": "restore"})).data == {"phase": "restore"}
     journal.close()
 
 
@@ -176,11 +177,11 @@ def test_a_line_that_was_left_out_and_the_rest_numbered_anew_does_not_fit(tmp_pa
     path = written(tmp_path)
     lines = path.read_bytes().splitlines()
     anew = [json.loads(line) for line in (lines[0], *lines[2:])]
-    for number, content in enumerate(anew):
-        del content["hash"]
-        content["seq"] = number
-        anew[number] = content | {"hash": digest(canonical(content))}
-    path.write_bytes(b"".join(canonical(content) + b"\n" for content in anew))
+    for number, line in enumerate(anew):
+        del line["hash"]
+        line["seq"] = number
+        anew[number] = line | {"hash": digest(canonical(line))}
+    path.write_bytes(b"".join(canonical(line) + b"\n" for line in anew))
     with pytest.raises(JournalError, match=f"{FILE}:2: the chain is broken"):
         read(path)
 
@@ -189,14 +190,14 @@ def test_what_is_required_is_written_or_refused_also_while_the_journal_is_patien
     journal = Journal(tmp_path, Redactor([]), origin=0.0)
     told = []
     journal.alarm, journal.patient = told.append, True
-    journal.append("run.started")
+    journal.append(content("run.started"))
     (tmp_path / FILE).rename(tmp_path / "away")
-    assert journal.append("done").seq == 1
+    assert journal.append(content("done")).seq == 1
     with pytest.raises(JournalError, match="is gone: No such file"):
-        journal.append("intent", required=True)
+        journal.append(content("intent"), required=True)
     assert [event.kind for event in journal.decisive()] == ["done"], "what was refused was not announced"
     (tmp_path / "away").rename(tmp_path / FILE)
-    assert journal.append("intent", sync=True, required=True).seq == 2
+    assert journal.append(content("intent"), sync=True, required=True).seq == 2
     journal.close()
     assert [event.kind for event in read(tmp_path / FILE).events] == ["run.started", "done", "intent"]
     assert (told, journal.failure) == ([f"{tmp_path / FILE} is gone: No such file or directory"], told[0])
@@ -206,7 +207,7 @@ def test_a_folder_of_a_run_appears_with_its_first_event(tmp_path):
     folder = tmp_path / "suite" / "run"
     journal = Journal(folder, Redactor([]), origin=0.0, place=RunFolder.make(folder))
     assert not list(tmp_path.glob("[!.]*"))
-    journal.append("run.started", sync=True)
+    journal.append(content("run.started"), sync=True)
     assert [path.name for path in (tmp_path / "suite").iterdir()] == ["run"]
     assert not list(tmp_path.glob(".*"))
     journal.close()
@@ -228,5 +229,5 @@ def test_no_process_writes_a_journal_that_is_not_there(tmp_path):
 def test_the_clock_of_a_run_counts_from_its_origin(tmp_path):
     journal = Journal(tmp_path, Redactor([]), origin=time.monotonic() - 5)
     assert 5 <= journal.clock() < 600
-    assert 5 <= journal.append("note").clock < 600
+    assert 5 <= journal.append(content("note")).clock < 600
     journal.close()

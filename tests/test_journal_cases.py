@@ -13,8 +13,10 @@ from pydantic import ValidationError
 
 from drillbook import journal as journal_module
 from drillbook.errors import JournalError
+from drillbook.events.kinds import KINDS
 from drillbook.journal import FILE, Journal, alive, legible, read, salvage
 from drillbook.redact import Redactor
+from tests.contents import content
 from tests.test_journal import written
 
 
@@ -44,13 +46,13 @@ def kinds(folder):
 
 def test_of_a_line_for_which_there_is_no_room_nothing_stays(journal, tmp_path):
     path = tmp_path / FILE
-    journal.append("run.started")
+    journal.append(content("run.started"))
     whole = path.read_bytes()
     with room(path, 20), pytest.raises(JournalError, match=f"cannot be written: {os.strerror(errno.EFBIG)}") as told:
-        journal.append("intent", {"n": 1})
+        journal.append(content("intent", {"n": 1}))
     assert "nothing is injected that cannot be recorded first" in told.value.hint
     assert path.read_bytes() == whole
-    assert journal.append("intent", {"n": 2}).seq == 1
+    assert journal.append(content("intent", {"n": 2})).seq == 1
     assert kinds(tmp_path) == ["run.started", "intent"]
 
 
@@ -58,14 +60,14 @@ def test_what_waits_for_room_is_written_in_order_once_there_is_some(journal, tmp
     path = tmp_path / FILE
     told = []
     journal.alarm = told.append
-    journal.append("run.started")
+    journal.append(content("run.started"))
     journal.patient = True
     with room(path, 20):
         for kind in ("undo", "undone"):
-            journal.append(kind, {"intent": 1}, sync=True)
+            journal.append(content(kind, {"intent": 1}), sync=True)
         assert kinds(tmp_path) == ["run.started"]
     assert [event.kind for event in journal.decisive()] == ["undo", "undone"]
-    journal.append("note")
+    journal.append(content("note"))
     assert kinds(tmp_path) == ["run.started", "undo", "undone", "note"]
     assert told == [journal.failure]
     assert journal.failure == f"{path} cannot be written: {os.strerror(errno.EFBIG)}"
@@ -73,10 +75,10 @@ def test_what_waits_for_room_is_written_in_order_once_there_is_some(journal, tmp
 
 def test_what_waits_at_the_end_is_written_when_it_is_closed(journal, tmp_path):
     path = tmp_path / FILE
-    journal.append("run.started")
+    journal.append(content("run.started"))
     journal.patient = True
     with room(path, 20):
-        journal.append("undone", {"intent": 1})
+        journal.append(content("undone", {"intent": 1}))
     journal.close()
     assert kinds(tmp_path) == ["run.started", "undone"]
     with room(path, -1):
@@ -86,25 +88,25 @@ def test_what_waits_at_the_end_is_written_when_it_is_closed(journal, tmp_path):
 def test_of_what_waits_only_bulk_is_left_out_when_it_is_too_much(journal, tmp_path, monkeypatch):
     monkeypatch.setattr(journal_module, "MOST_WAITING", 2000)
     path = tmp_path / FILE
-    journal.append("run.started")
+    journal.append(content("run.started"))
     journal.patient = True
     with room(path, 10):
         for _ in range(5):
-            journal.append("command", {"text": "x" * 500})
+            journal.append(content("command", {"stdout": "x" * 500}))
         for _ in range(5):
-            journal.append("undone", {"intent": 1, "message": "x" * 500})
-        for kind in sorted(journal_module.BULK):
-            journal.append(kind, {"text": "x" * 500})
-    journal.append("note")
+            journal.append(content("undone", {"intent": 1, "message": "x" * 500}))
+        for kind in sorted(kind for kind, model in KINDS.items() if model.BULK):
+            journal.append(content(kind, {"text": "x" * 500}))
+    journal.append(content("note"))
     assert kinds(tmp_path) == ["run.started", "command", "command", *["undone"] * 5, "note"]
     assert [event.seq for event in read(path).events] == list(range(9))
 
 
 def test_events_that_decide_are_kept_in_memory_and_no_others(journal):
     for kind in ("run.started", "intent", "note", "undone", "command", "done", "skipped", "residue.settled"):
-        journal.append(kind, {"n": kind})
-    assert [(event.kind, event.data) for event in journal.decisive()] == [
-        (kind, {"n": kind}) for kind in ("intent", "undone", "done", "residue.settled")]
+        journal.append(content(kind, {"n": kind}))
+    assert [(event.kind, event.data["n"]) for event in journal.decisive()] == [
+        (kind, kind) for kind in ("intent", "undone", "done", "residue.settled")]
 
 
 def cut(path):
@@ -127,7 +129,7 @@ def exchanged(path):
 @pytest.mark.parametrize("change", [cut, away, exchanged])
 def test_a_file_that_is_changed_by_somebody_else_is_noticed_also_while_nothing_is_written(journal, tmp_path, change, resumed):
     path = tmp_path / FILE
-    journal.append("run.started")
+    journal.append(content("run.started"))
     if resumed:
         journal.close()
         journal = Journal.resume(tmp_path, Redactor([]), origin=0.0)
@@ -142,28 +144,28 @@ def test_a_file_that_is_changed_by_somebody_else_is_noticed_also_while_nothing_i
     journal.look()
     assert (journal.failure, told) == (why, [why]), "the first reason, and once"
     with pytest.raises(JournalError):
-        journal.append("note")
+        journal.append(content("note"))
     journal.close()
 
 
 def test_once_something_is_broken_a_file_that_was_moved_is_written_on(journal, tmp_path):
     """Whoever finds it there finds all of it."""
-    journal.append("run.started")
+    journal.append(content("run.started"))
     journal.patient = True
     (tmp_path / FILE).rename(tmp_path / "elsewhere")
-    journal.append("undone", {"intent": 1})
+    journal.append(content("undone", {"intent": 1}))
     assert [event.kind for event in read(tmp_path / "elsewhere").events] == ["run.started", "undone"]
     assert journal.failure.endswith("is gone: No such file or directory")
 
 
 def test_a_closed_journal_is_not_looked_at_and_not_written(journal, tmp_path):
-    journal.append("run.started")
+    journal.append(content("run.started"))
     journal.close()
     (tmp_path / FILE).unlink()
     journal.look()
     assert journal.failure == ""
     with pytest.raises(JournalError, match="is closed"):
-        journal.append("note")
+        journal.append(content("note"))
 
 
 @pytest.mark.parametrize("error", [OSError("the terminal is gone"), SystemExit("the terminal is gone")])
@@ -175,9 +177,9 @@ def test_an_observer_that_breaks_is_dropped_and_the_others_go_on(tmp_path, error
 
     journal = Journal(tmp_path, Redactor([]), origin=0.0, observer=breaks)
     journal.also(lambda event: seen.append(event.kind))
-    journal.append("one")
+    journal.append(content("one"))
     journal.also(lambda event: more.append(event.kind))
-    journal.append("two")
+    journal.append(content("two"))
     journal.close()
     assert kinds(tmp_path) == ["one", "observer.failed", "two"]
     assert sorted(seen) == ["observer.failed", "one", "two"]
@@ -192,13 +194,13 @@ def test_a_resumed_journal_knows_what_it_held_and_goes_on_from_there(tmp_path):
     path.unlink()
     first = Journal(tmp_path, Redactor([]), origin=0.0)
     for kind in ("run.started", "intent", "command", "done"):
-        first.append(kind)
+        first.append(content(kind))
     first.close()
     seen = []
     again = Journal.resume(tmp_path, Redactor([]), origin=0.0, observer=seen.append)
     assert [event.kind for event in again.decisive()] == ["intent", "done"]
     assert not list(tmp_path.glob("torn-*"))
-    event = again.append("undone", {"intent": 1})
+    event = again.append(content("undone", {"intent": 1}))
     assert (event.seq, event.prev) == (4, read(path).events[3].hash)
     assert seen == [event]
     assert read(path).head == event.hash
@@ -251,13 +253,13 @@ def test_a_line_that_is_none_is_told_in_one_line(tmp_path, line, told):
 
 
 def test_an_event_cannot_be_changed_and_has_no_other_keys(journal, tmp_path):
-    event = journal.append("note", {"n": 1}, step="ready.1")
+    event = journal.append(content("note", {"n": 1}), step="ready.1")
     with pytest.raises(ValidationError):
         event.kind = "done"
     with pytest.raises(ValidationError):
         type(event).model_validate({**event.model_dump(), "more": 1})
-    content = json.loads((tmp_path / FILE).read_bytes())
-    assert set(content) == {"seq", "at", "clock", "kind", "step", "data", "prev", "hash"}, "no key stands there for nothing"
+    line = json.loads((tmp_path / FILE).read_bytes())
+    assert set(line) == {"seq", "at", "clock", "kind", "step", "data", "prev", "hash"}, "no key stands there for nothing"
 
 
 @pytest.mark.parametrize(("value", "kept"), [
@@ -265,7 +267,7 @@ def test_an_event_cannot_be_changed_and_has_no_other_keys(journal, tmp_path):
     (float("inf"), "inf"), (float("-inf"), "-inf"), ((1, "x"), [1, "x"]), (frozenset({"x"}), ["x"]), ({1: {"y": b"z"}}, {"1": {"y": "z"}}),
     (ValueError("odd"), "odd"), ("\ud800", "\\ud800"), (b"\x80", "\\x80")])
 def test_every_value_is_kept_as_json_can_carry_it(journal, tmp_path, value, kept):
-    journal.append("note", {"value": value})
+    journal.append(content("note", {"value": value}))
     assert read(tmp_path / FILE).events[0].data == {"value": kept}
     assert type(read(tmp_path / FILE).events[0].data["value"]) is type(kept)
 
@@ -293,5 +295,5 @@ def test_a_run_whose_folder_cannot_be_shown_touches_nothing(tmp_path):
     journal = Journal(tmp_path / "run", Redactor([]), origin=0.0, place=Place())
     assert journal.displaced() == "", "nobody sees it yet"
     with pytest.raises(JournalError, match="cannot be made: Permission denied; nothing was touched"):
-        journal.append("run.started")
+        journal.append(content("run.started"))
     journal.close()

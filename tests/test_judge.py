@@ -5,6 +5,7 @@ import pytest
 from drillbook.journal import Event, History
 from drillbook.judge import judge
 from drillbook.result import Verdict
+from tests.contents import filled
 from tests.test_plan import HOSTS, made
 
 DRILL = """\
@@ -34,7 +35,7 @@ class Story:
 
     def add(self, clock, kind, step=None, host=None, /, **data):
         self.events.append(Event(seq=len(self.events), at=f"2026-01-01T00:00:{int(clock):02d}.000000Z", clock=clock, kind=kind,
-                                 step=step, host=host, data=data, prev=None, hash=f"sha256:{len(self.events)}"))
+                                 step=step, host=host, data=filled(kind, data), prev=None, hash=f"sha256:{len(self.events)}"))
         return self
 
     def step(self, start, end, step, host, outcome="done", effect="read", undo=None, **data):

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "src" / "drillbook"
 
 LAYERS = [
-    {"errors", "account", "protection"}, {"explaining", "answers"}, {"findings"}, {"values", "console", "invoking", "runfolder"}, {"signed"}, {"encodings"}, {"services", "redact", "strict", "evidencefile"}, {"host"}, {"scratch"}, {"limits"}, {"web", "s3client"}, {"identity"}, {"manager", "leases"},
+    {"errors", "account", "protection"}, {"explaining", "answers"}, {"events"}, {"findings"}, {"values", "console", "invoking", "runfolder"}, {"signed"}, {"encodings"}, {"services", "redact", "strict", "evidencefile"}, {"host"}, {"scratch"}, {"limits"}, {"web", "s3client"}, {"identity"}, {"manager", "leases"},
     {"store"}, {"undo"}, {"action"}, {"nofollow"}, {"free"}, {"carry"}, {"transfer", "stored"}, {"vouchers"}, {"backupset"}, {"probe"}, {"budget"}, {"template", "placeholders"}, {"postgresql", "archive", "keyspace", "vectors", "hostfaults", "monitoring", "containers"}, {"patterns"}, {"ansible"}, {"reading"}, {"window"}, {"inventory", "entries"}, {"diagnosing"}, {"spec"}, {"planned"}, {"restorable", "needed"}, {"plan", "guard", "approval", "closing"}, {"journal"},
     {"sampling", "written"}, {"evidence", "capacity", "tracing"},
     {"intents", "remains", "provenance"}, {"remedy"}, {"hosts", "actions", "probes", "lab"}, {"result"}, {"left"}, {"tracks", "notes", "detection", "faultstate"}, {"recording", "stopping", "reaching", "liveness", "pulse"}, {"holding"}, {"steps", "probing"}, {"revert", "gate"}, {"ending"}, {"hosting", "departed"}, {"watching", "readiness", "mended", "restoring"}, {"runner", "recovery", "clearing"}, {"settlement"},

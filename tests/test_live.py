@@ -20,6 +20,7 @@ from rich.console import Console
 from drillbook.journal import Event
 from drillbook.report.live import LiveView, render
 from drillbook.report.progress import Progress
+from tests.contents import filled
 from tests.program import PROGRAM, Folder, fault, step
 
 STEPS = [{"id": "restore.1", "hosts": ["db-1"]}, {"id": "restore.2", "hosts": [f"app-{n}" for n in range(1, 10)]}]
@@ -37,7 +38,7 @@ class Tape:
         self.seq += 1
         clock = time.monotonic() - self.begun if clock is None else clock
         self.observer(Event(seq=self.seq, at="2026-01-01T00:00:00.000000Z", clock=clock, kind=kind, step=step, host=host,
-                            data=data, prev=None, hash="sha256:"))
+                            data=filled(kind, data), prev=None, hash="sha256:"))
 
     def start(self):
         self("run.started", {"run": "20260101T000000.000Z-database-lost-0000", "plan": PLAN, "plan_digest": "sha256:" + "0" * 64})

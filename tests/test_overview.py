@@ -14,6 +14,7 @@ from drillbook.project import Project
 from drillbook.recovery import needs_recovery
 from drillbook.redact import Redactor
 from drillbook.report import folders, publish
+from tests.contents import content
 from tests.program import HEAD, VERIFY, Folder, step
 
 NOW = datetime.now(UTC)
@@ -68,7 +69,7 @@ class Shelf:
         new = not (folder / FILE).exists()
         journal = Journal(folder, Redactor([]), origin=time.monotonic()) if new else Journal.resume(
             folder, Redactor([]), origin=time.monotonic())
-        journal.append(kind, data, **where)
+        journal.append(content(kind, data), **where)
         journal.close()
 
     def lab(self, ago=timedelta(0)):

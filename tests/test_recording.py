@@ -33,8 +33,8 @@ class Carrying(Bare):
 class Kept(list):
     """A journal that keeps what is appended."""
 
-    def append(self, kind, data, **where):
-        super().append((kind, data, where))
+    def append(self, what, **where):
+        super().append((what.kind_name(), what.data(), where))
 
 
 def seen(inner, fence=None):

@@ -8,6 +8,7 @@ from drillbook.errors import CouldNotVerify
 from drillbook.hosts.fake import Reply
 from drillbook.revert import clean_canary, put_back, remove_scratch
 from drillbook.runner import Runner
+from tests.contents import content
 from tests.machine.small import Small, pretending
 from tests.machine.world import LOST, World
 from tests.test_recovery_machine import planned
@@ -212,8 +213,8 @@ def test_an_undo_of_several_commands_ends_with_the_first_that_fails(things):
     things.there.add(("a", "one"))
     stage = things.stage(made)
     try:
-        stage.journal.append("intent", {"action": "command.run", "params": dict(made.phase("inject")[0].params),
-                                        "effect": "fault", "undo": first}, step="inject.1", host="a")
+        stage.journal.append(content("intent", {"action": "command.run", "params": dict(made.phase("inject")[0].params),
+                                        "effect": "fault", "undo": first}), step="inject.1", host="a")
         left, = put_back(stage, stage.journal.decisive())
     finally:
         stage.journal.close()

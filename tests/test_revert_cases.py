@@ -9,6 +9,7 @@ from drillbook import reaching, revert
 from drillbook.host import Deadline
 from drillbook.hosts.fake import Reply
 from drillbook.revert import needs_restore, put_back, remove_scratch
+from tests.contents import content
 from tests.machine.small import Small, pretending
 from tests.machine.world import HALF, LOST, World
 from tests.test_recovery_machine import planned
@@ -34,18 +35,18 @@ class Bench:
     def intent(self, number, undo, host="a", effect=None, there=True, phase="inject"):
         """Step 1 breaks, 2 loses and 3 changes a thing of its number."""
         step = next(one for one in self.plan.steps if one.id == f"{phase}.{number}")
-        event = self.journal.append("intent", {"action": step.action, "params": dict(step.params), "undo": undo,
-                                               "effect": effect or str(step.effect.value)}, step=step.id, host=host)
+        event = self.journal.append(content("intent", {"action": step.action, "params": dict(step.params), "undo": undo,
+                                               "effect": effect or str(step.effect.value)}), step=step.id, host=host)
         if there:
             self.world.hosts[host].files[step.params.get("thing", "door")] = b""
         self.world.announced.add((host, "1"))
         return event.seq
 
     def restored(self, status="done"):
-        self.journal.append("phase.ended", {"phase": "restore", "status": status})
+        self.journal.append(content("phase.ended", {"phase": "restore", "status": status}))
 
     def failed(self, step, message="it broke"):
-        self.journal.append("failed", {"message": message}, step=step, host="a")
+        self.journal.append(content("failed", {"message": message}), step=step, host="a")
 
     def put_back(self, **how):
         return put_back(self.stage, self.journal.decisive(), **how)
@@ -132,11 +133,11 @@ def test_a_step_that_a_recovery_added_is_a_restore_too(bench):
     bench.intent(2, RESTORE)
     step = next(one for one in bench.plan.steps if one.id == "restore.1")
     added = {**step.model_dump(mode="json"), "id": "restore.9"}
-    bench.journal.append("step.added", {"step": added})
+    bench.journal.append(content("step.added", {"step": added}))
     bench.failed("restore.9", "no room")
     left, = bench.put_back()
     assert left.why.endswith("the restore failed: no room")
-    bench.journal.append("step.started", {}, step="restore.9", host="a")
+    bench.journal.append(content("step.started", {}), step="restore.9", host="a")
     assert needs_restore(bench.stage, bench.journal.decisive())
 
 
@@ -160,11 +161,11 @@ def test_what_was_not_restored_is_not_waited_for(bench, monkeypatch):
 
 
 def done(bench, step, host):
-    bench.journal.append("done", {"facts": {}}, step=step, host=host)
+    bench.journal.append(content("done", {"facts": {}}), step=step, host=host)
 
 
 def begin(bench, phase):
-    bench.journal.append("phase.started", {"phase": phase})
+    bench.journal.append(content("phase.started", {"phase": phase}))
 
 
 @pytest.mark.parametrize("compares", ["app", "other", ""])
@@ -184,12 +185,12 @@ def test_what_a_free_step_restored_counts_when_a_comparison_has_confirmed_it_sin
     bench.intent(2, RESTORE, there=False)
     for word in told.split():
         if word in "RV":
-            bench.journal.append("phase.started", {"phase": "restore" if word == "R" else "verify"})
+            bench.journal.append(content("phase.started", {"phase": "restore" if word == "R" else "verify"}))
         elif word == "f":
             for host in ("a", "b"):
-                bench.journal.append("failed", {"message": "it differs"}, step="verify.1", host=host)
+                bench.journal.append(content("failed", {"message": "it differs"}), step="verify.1", host=host)
         else:
-            bench.journal.append("done", {"facts": {}}, step="restore.1" if word == "r" else "verify.1",
+            bench.journal.append(content("done", {"facts": {}}), step="restore.1" if word == "r" else "verify.1",
                                  host="b" if word == "b" else "a")
     bench.restored()
     left = bench.put_back()
@@ -297,11 +298,11 @@ def test_a_fault_that_is_proven_to_have_changed_nothing_needs_no_restore(bench, 
     if state == "broken":
         host.on("is", lambda call: 1 // 0)
     if done:
-        bench.journal.append("done", {"facts": {}}, step="inject.2", host="a")
+        bench.journal.append(content("done", {"facts": {}}), step="inject.2", host="a")
     if started == "left out":
-        bench.journal.append("skipped", {"why": "when: false"}, step="restore.1")
+        bench.journal.append(content("skipped", {"why": "when: false"}), step="restore.1")
     elif started:
-        bench.journal.append("step.started", {}, step="verify.1" if started == "other" else "restore.1", host="b")
+        bench.journal.append(content("step.started", {}), step="verify.1" if started == "other" else "restore.1", host="b")
     assert needs_restore(bench.stage, bench.small.events) is needed
     assert [message for *_, message in bench.told("undone")] == how
 
@@ -313,7 +314,7 @@ def test_of_several_faults_only_those_that_happened_need_a_restore(bench):
     lost = bench.intent(2, RESTORE, "b")
     assert needs_restore(bench.stage, bench.journal.decisive())
     assert bench.told("undone") == [("undone", "inject.2", "a", "it never happened")]
-    bench.journal.append("undone", {"intent": lost, "message": "gone already"}, step="inject.2", host="b")
+    bench.journal.append(content("undone", {"intent": lost, "message": "gone already"}), step="inject.2", host="b")
     assert not needs_restore(bench.stage, bench.journal.decisive()), "both are settled"
 
 

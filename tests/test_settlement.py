@@ -16,6 +16,7 @@ from drillbook.leases import Lease
 from drillbook.project import Project
 from drillbook.recovery import in_the_way, needs_recovery
 from drillbook.redact import Redactor
+from tests.contents import content
 from tests.needs import need
 from tests.program import VERIFY, here
 from tests.report import samples
@@ -71,14 +72,14 @@ class Desk:
         folder = Project(self.root).ready_reports() / f"20261127T10000{self.number}.000Z-sample-000{self.number}"
         folder.mkdir(mode=0o700)
         journal = Journal(folder, Redactor([]), origin=time.monotonic())
-        journal.append("run.started", {"run": folder.name, "plan": made.model_dump(mode="json"), "plan_digest": made.digest,
-                                       **conduct.header("olga@ops"), "approval": None})
+        journal.append(content("run.started", {"run": folder.name, "plan": made.model_dump(mode="json"), "plan_digest": made.digest,
+                                       **conduct.header("olga@ops"), "approval": None}))
         params = {"path": str(self.file), "mode": "0400"}
-        journal.append("step.started", {"action": "files.chmod", "phase": "inject", "name": "", "effect": "fault",
-                                        "params": params}, step="inject.1", host=host)
-        journal.append("intent", {"action": "files.chmod", "params": params, "effect": "fault", "undo": {
-            "kind": "commands", "commands": [["false"]], "action": "", "params": {}, "why": ""}}, step="inject.1", host=host)
-        journal.append("done", {"facts": {}, "seconds": 0.1, "attempts": 1}, step="inject.1", host=host)
+        journal.append(content("step.started", {"action": "files.chmod", "phase": "inject", "name": "", "effect": "fault",
+                                        "params": params}), step="inject.1", host=host)
+        journal.append(content("intent", {"action": "files.chmod", "params": params, "effect": "fault", "undo": {
+            "kind": "commands", "commands": [["false"]], "action": "", "params": {}, "why": ""}}), step="inject.1", host=host)
+        journal.append(content("done", {"facts": {}, "seconds": 0.1, "attempts": 1}), step="inject.1", host=host)
         journal.close()
         return folder
 
@@ -301,7 +302,7 @@ def test_what_cannot_be_closed_says_why(desk):
 def test_a_run_that_left_nothing_has_nothing_to_close(desk):
     folder = desk.left()
     journal = Journal.resume(folder, Redactor([]), origin=time.monotonic())
-    journal.append("run.finished", {"residue": [], "unwritten": ""})
+    journal.append(content("run.finished", {"residue": [], "unwritten": ""}))
     journal.close()
     status, said = desk.close(folder)
     assert (status, "left nothing that could be closed" in said) == (2, True)

@@ -15,6 +15,7 @@ from drillbook.redact import Redactor
 from drillbook.steps import build, carry_out, fault_gone, for_ready, groups, saved_facts
 from drillbook.store import Reference
 from drillbook.tracing.ids import traceparent
+from tests.contents import content
 from tests.machine.small import HOSTS, Small
 from tests.test_revert_cases import Held
 from tests.test_steps import FAULT, group, run
@@ -104,7 +105,7 @@ def test_what_an_action_is_given(small):
     assert context.hosts == stage.plan.inventory.hosts
     assert (context.folder, context.redactor) == (small.folder, stage.redactor)
     assert (context.book.inventory, context.traceparent, context.spares) == (stage.plan.inventory, "", False)
-    context.note("remark", {"n": 1})
+    context.note(content("remark", {"n": 1}))
     assert told(small, "remark") == [("inject.1", "a", {"n": 1})]
     stage.journal.close()
 

@@ -261,7 +261,7 @@ def test_reports_are_those_that_the_journal_gives(run):
 
 def test_a_journal_of_another_version_cannot_be_judged_and_says_why(run):
     changed(run, "run.started", lambda event: event["data"].pop("plan_digest"))
-    assert checked(run)[1]["reports"].startswith("UNKNOWN the journal could not be judged: KeyError: ")
+    assert checked(run)[1]["reports"].startswith("UNKNOWN the journal could not be judged: ValueError: run.started: plan_digest: ")
 
 
 def test_a_journal_that_cannot_be_read_is_not_known(run):

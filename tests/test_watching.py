@@ -15,6 +15,7 @@ from drillbook.redact import Redactor
 from drillbook.result import Verdict
 from drillbook.steps import Stage
 from drillbook.watching import Watch
+from tests.contents import content
 from tests.test_runner import Bench
 
 HOSTS = """\
@@ -43,7 +44,7 @@ class Post:
         folder.mkdir()
         redactor = Redactor(secrets)
         journal = Journal(folder, redactor, origin=time.monotonic())
-        journal.append("test.started")
+        journal.append(content("test.started"))
         hosts = Hosts(lambda name: conduct.connect(made.inventory, name))
         self.stage = Stage(made, journal, hosts.get, folder, {"id": "r1", "started": "", "operator": ""}, redactor)
         watch = Watch(self.stage)

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from drillbook import scratch
 from drillbook.errors import HostError, PlanError, UnknownName
+from drillbook.events.content import Content
 from drillbook.evidencefile import EvidenceFile
 from drillbook.host import Deadline, Host, Output, Target
 from drillbook.identity import Identity, same_thing
@@ -62,7 +63,7 @@ class Context:
     host_named: Callable[[str], Host]
     deadline: Deadline
     folder: Path
-    note: Callable[[str, Facts], None] = field(default=lambda kind, data: None)
+    note: Callable[[Content], None] = field(default=lambda what: None)
     redactor: Redactor = field(default_factory=lambda: Redactor(()))
     book: object | None = None
     """Trees and inventory of a diagnosis, for the actions that make one."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from drillbook.events.event import Event
 from drillbook.figures import Figure, Figures, phase_spans, session
 from drillbook.findings import Finding, finding
-from drillbook.journal import Event
 from drillbook.tracks import Sample, Stalls, canaries, enough_s, hole_s, samples_of, silent_s, unheard_of
 
 

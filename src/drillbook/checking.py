@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from drillbook import conduct, readiness, template
+from drillbook.events.runs import CheckStarted
 from drillbook.findings import Finding, finding
 from drillbook.holding import Hold
 from drillbook.hosting import Hosts
@@ -102,7 +103,7 @@ def check(whole: Plan, observer: Observer, refusals: Sequence[Finding] = (), lef
         who, now = conduct.operator(), datetime.now(UTC).isoformat(timespec="seconds")
         run = {"id": conduct.new_run_id(one.drill), "started": now, "operator": who}
         try:
-            journal.append("check.started", {"drill": one.drill})
+            journal.append(CheckStarted(drill=one.drill))
             owner = Owner(run=run["id"], operator=who, controller=controller(), drill=one.drill)
             hold = Hold(one, journal, hosts.get, owner, Stop())
             stage = Stage(one, journal, hosts.get, folder, run, redactor, hold=hold)

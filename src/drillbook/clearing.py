@@ -8,8 +8,9 @@ from pathlib import Path
 
 from drillbook.departed import lab_gone
 from drillbook.errors import JournalError, PlanError
+from drillbook.events.event import Event
 from drillbook.intents import intents
-from drillbook.journal import FILE, Event, legible, salvage
+from drillbook.journal import FILE, legible, salvage
 from drillbook.leases import lease_folders
 from drillbook.plan import Plan, checked
 from drillbook.remedy import PAGE, by_hand

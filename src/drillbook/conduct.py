@@ -20,6 +20,8 @@ from drillbook.attesting.manifests import ManifestKeys
 from drillbook.attesting.statement import Sealer
 from drillbook.contacting.messenger import Messenger
 from drillbook.errors import DrillbookError, JournalError, PlanError, Unreported, UsageError
+from drillbook.events.holds import TraceMissed, TraceSent
+from drillbook.events.runs import RunSession, Session
 from drillbook.findings import Finding
 from drillbook.holding import Hold
 from drillbook.host import Host
@@ -107,7 +109,7 @@ class Conductor:
                       hold=Hold(one, journal, hosts.get, owner, stop), vouchers=ManifestKeys(self.project.root))
         try:
             with watching(stop, folder, self.project.reports, journal=journal):
-                head = {**header(run["operator"]), "approval": approved}
+                head: RunSession = {**header(run["operator"]), "approval": approved}
                 residue = Runner(stage, hosts.open, head, stop, refusals, self._history(one, folder),
                                  self._vouching(one, folder, written, {**run, "previous_head": prev})).run()
             messenger.ended(lambda: judge(read(journal.path)).result)
@@ -211,9 +213,9 @@ def send_trace(journal: Journal, run: str, suite: str = "") -> None:
             history = read(journal.path)
             found = spans.of_run(history.events, str(judge(history).result.verdict))
             export.export(run, found, suite=suite)
-            journal.append("trace.sent", {"to": where, "spans": len(found)})
+            journal.append(TraceSent(to=where, spans=len(found)))
         except export.NotExported as error:
-            journal.append("trace.missed", {"to": where, "message": str(error)})
+            journal.append(TraceMissed(to=where, message=str(error)))
 
 
 def unreported(folder: Path, error: OSError, residue: Sequence[Residue]) -> Unreported:
@@ -303,8 +305,8 @@ def look(project: Project, one: Plan, now: datetime) -> Look | None:
     return approval.look(one, project.root, now=now, operator=operator(), signing=keys.fingerprint_of(project.root))
 
 
-def header(who: str) -> dict[str, Any]:
-    """What the first event says beside the plan."""
+def header(who: str) -> Session:
+    """Controller and operator of a run or of its recovery, for its first event."""
     return {"tool": f"drillbook {__version__}", "operator": who, "account": account.told(),
             "controller": f"{platform.node()}, {platform.system()} {platform.machine()}, Python {platform.python_version()}"}
 

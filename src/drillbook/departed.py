@@ -9,8 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from drillbook.events.event import Event
+from drillbook.events.runs import RecoveryFinished, RecoveryStarted, Session
+from drillbook.events.steps import Undone
 from drillbook.intents import intents
-from drillbook.journal import Event, Journal, Observer, read
+from drillbook.journal import Journal, Observer, read
 from drillbook.plan import checked
 from drillbook.redact import Redactor
 
@@ -56,17 +59,17 @@ def _folder(inventory: Mapping[str, Any]) -> Path | None:
     return path.parent if path and path.is_absolute() else None
 
 
-def settle(folder: Path, why: str, header: dict[str, Any], observer: Observer, written: Observer) -> None:
+def settle(folder: Path, why: str, header: Session, observer: Observer, written: Observer) -> None:
     """Write down that nothing is left to put back. Raises JournalError while the run is alive."""
     journal = Journal.resume(folder, Redactor([]), origin=time.monotonic(), observer=observer)
     journal.also(written)
     try:
         events = read(journal.path).events
-        journal.append("recovery.started", header, sync=True)
+        journal.append(RecoveryStarted(**header), sync=True)
         for intent in _open(events):
-            journal.append("undone", {"intent": intent[0], "message": f"{why}: nothing is left to put back"}, step=intent[1],
+            journal.append(Undone(intent=intent[0], message=f"{why}: nothing is left to put back"), step=intent[1],
                            host=intent[2])
-        journal.append("recovery.finished", {"residue": [], "gone": why}, sync=True)
+        journal.append(RecoveryFinished(residue=(), gone=why), sync=True)
     finally:
         journal.close()
 

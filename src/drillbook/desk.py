@@ -25,6 +25,7 @@ from drillbook.conduct import Conductor
 from drillbook.console import console
 from drillbook.contacting.messenger import Messenger
 from drillbook.errors import DrillbookError, JournalError, UnknownName, UsageError
+from drillbook.events.holds import ContactMissed, OfContact
 from drillbook.free import Free
 from drillbook.inventory import Inventory
 from drillbook.journal import FILE, read
@@ -236,9 +237,9 @@ def _tell_unsigned(folder: Path, before: Standing, unsigned: str, out: Console) 
 
 def tell_contacts(project: Project, folder: Path, out: Console) -> None:
     """Tell the contacts what the recovery left, or that it left nothing; who could not be told is said here."""
-    def record(kind: str, data: dict[str, Any]) -> None:
-        style = "yellow" if kind == "contact.missed" else "dim"
-        out.print(Padding(Text(notes.contact(data), style=style), (0, 0, 0, 2), expand=False))
+    def record(what: OfContact) -> None:
+        style = "yellow" if isinstance(what, ContactMissed) else "dim"
+        out.print(Padding(Text(notes.contact(what), style=style), (0, 0, 0, 2), expand=False))
 
     view = conduct.judged(folder)
     Messenger(checked(view.plan), folder.name, str(folder / "report.html"), record,

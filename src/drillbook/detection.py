@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from drillbook.journal import Event
+from drillbook.events.event import Event
 from drillbook.plan import Plan, PlannedStep
 
 FIRES, RECEIVED = "prometheus.alert_fires", "alertmanager.received"

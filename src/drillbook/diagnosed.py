@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drillbook.journal import Event
+from drillbook.events.event import Event
 from drillbook.planned import Plan
 from drillbook.result import DiagnosisResult
 from drillbook.spec import DIAGNOSIS

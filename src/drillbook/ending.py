@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from drillbook.errors import DrillbookError
+from drillbook.events.event import Event
+from drillbook.events.holds import LeaseLog
 from drillbook.host import Deadline
 from drillbook.intents import intents
 from drillbook.inventory import CONTROLLER
-from drillbook.journal import Event
 from drillbook.probing import Probes
 from drillbook.reaching import patiently
 from drillbook.result import Residue
@@ -143,9 +144,9 @@ def release(stage: Stage, reach: Deadline | None = None) -> list[Residue]:
     for host, log in logs.items():
         try:
             facts = stage.context("lease", host, Deadline.after(READ_BACK_S)).evidence("log", log)
-            stage.journal.append("lease.log", facts, host=host)
+            stage.journal.append(LeaseLog(**facts), host=host)
         except (DrillbookError, OSError) as error:
-            stage.journal.append("lease.log", {"error": str(error)}, host=host)
+            stage.journal.append(LeaseLog(error=str(error)), host=host)
     return [Residue(step="hold", host=host, what="the run's lock or lease", why=why,
                     by_hand=f"it ends by itself after {stage.hold.lease_s:.0f} s; see docs/safety.md for its folder")
             for host, why in failed.items()]

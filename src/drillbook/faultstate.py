@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from drillbook.events.event import Event
 from drillbook.intents import GONE, NEVER_HAPPENED, UNDONE
-from drillbook.journal import Event
 from drillbook.plan import Plan, PlannedStep
 from drillbook.result import FaultResult, Injection, Residue
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from drillbook.events.event import Event
 from drillbook.findings import Finding
-from drillbook.journal import Event
 from drillbook.result import FaultResult, ProbeTrack, Span
 
 SLEEP_S = 0.1

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from drillbook import template
 from drillbook.action import Action
 from drillbook.errors import PlanError
+from drillbook.events.event import Event
+from drillbook.events.steps import BackupProven
 from drillbook.findings import Finding, finding
 from drillbook.identity import Identity
-from drillbook.journal import Event
 from drillbook.planned import PlannedStep
-from drillbook.provenance import PROVEN, Proven, measured, points_to, service_of, source
+from drillbook.provenance import Proven, measured, points_to, service_of, source
 from drillbook.restorable import of_one_system, proves, same_service, source_of
 from drillbook.steps import Stage, build
 from drillbook.store import Reference
@@ -63,8 +64,8 @@ class Gate:
 
     def _write(self, host: str, one: Proven, identity: Identity) -> None:
         self.stage.provenance.proven.append(one)
-        self.stage.journal.append(PROVEN, {"service": one.service, "location": str(one.location), "proof": one.proof,
-                                           "identity": identity.model_dump()}, step=one.fault, host=host, sync=True)
+        self.stage.journal.append(BackupProven(service=one.service, location=str(one.location), proof=one.proof,
+                                               identity=identity.model_dump()), step=one.fault, host=host, sync=True)
 
     def _wanted(self, step: PlannedStep) -> bool:
         """Will it be injected? What only a step of the injection itself decides may be."""

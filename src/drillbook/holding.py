@@ -15,6 +15,19 @@ from functools import partial
 
 from drillbook.action import find
 from drillbook.errors import DrillbookError, Fenced, HostError, Locked
+from drillbook.events.holds import (
+    LeaseAdopted,
+    LeaseArmed,
+    LeaseFailed,
+    LeaseLapsed,
+    LeaseReady,
+    LeaseUnrenewed,
+    LockFailed,
+    LockLost,
+    LockReleased,
+    LockTaken,
+)
+from drillbook.events.runs import StopRequested
 from drillbook.findings import Finding, finding
 from drillbook.host import Deadline, Host
 from drillbook.identity import LockName
@@ -100,7 +113,7 @@ class Hold:
                 if not lenient or isinstance(error, Locked):
                     raise
                 self._grip(named.host).missed.add(named.name)
-                self.journal.append("lock.failed", {"name": named.name, "message": str(error)}, host=named.host)
+                self.journal.append(LockFailed(name=named.name, message=str(error)), host=named.host)
 
     def _take(self, named: LockName, until: float) -> None:
         lock, grip = self._named(named), self._grip(named.host)
@@ -119,8 +132,8 @@ class Hold:
                 self._halt.wait(POLL_S)
         grip.tokens[named.name], grip.renewed = held.token, sent
         before = held.taken_from.model_dump(mode="json") if held.taken_from else None
-        self.journal.append("lock.taken", {"name": named.name, "token": held.token, "taken_from": before,
-                                           "services": list(named.services)}, host=named.host)
+        self.journal.append(LockTaken(name=named.name, token=held.token, taken_from=before,
+                                      services=tuple(named.services)), host=named.host)
         self._renew_from_now_on(named.host)
 
     def _shared(self, lock: Lock) -> int | None:
@@ -144,13 +157,13 @@ class Hold:
         try:
             state = self._quiet(host)
         except (DrillbookError, TimeoutError) as error:
-            self.journal.append("lease.failed", {"message": getattr(error, "message", str(error))}, host=host)
+            self.journal.append(LeaseFailed(message=getattr(error, "message", str(error))), host=host)
             return
         if state is None:
             grip.armed = set()
             return
         grip.armed = set() if state.reverted else set(state.armed)
-        self.journal.append("lease.adopted", {"armed": sorted(state.armed), "reverted": state.reverted}, host=host)
+        self.journal.append(LeaseAdopted(armed=tuple(sorted(state.armed)), reverted=state.reverted), host=host)
         grip.leased = bool(grip.armed)
         if grip.armed:
             with suppress(DrillbookError, TimeoutError):
@@ -195,7 +208,7 @@ class Hold:
         """Make sure that every host whose faults would be armed can keep a lease. Raises NotReady, HostError."""
         for host in leased(self.plan):
             kind, boot = self.lease_on(host).ready(deadline=Deadline.after(ANSWER_S))
-            self.journal.append("lease.ready", {"kind": kind, "boot": boot}, host=host)
+            self.journal.append(LeaseReady(kind=kind, boot=boot), host=host)
 
     def arm(self, intent: int, what: str, host: str, commands: Sequence[Sequence[str]]) -> None:
         """Let ``host`` carry out ``commands`` by itself when renewal stops. Raises HostError, Lapsed, StepFailed."""
@@ -206,7 +219,7 @@ class Hold:
         grip.armed.add(intent)
         grip.leased = True
         grip.renewed = max(grip.renewed, sent)
-        self.journal.append("lease.armed", {"intent": intent, "what": what, "lease_s": self.lease_s}, host=host, sync=True)
+        self.journal.append(LeaseArmed(intent=intent, what=what, lease_s=self.lease_s), host=host, sync=True)
         self._renew_from_now_on(host)
 
     def disarm(self, intent: int, host: str) -> None:
@@ -291,24 +304,24 @@ class Hold:
             titles = {one.name: one.title for one in self._locks if one.host == grip.host}
             lost = ", ".join(titles.get(name, name) for name in heard.fenced)
             grip.lost = f"the lock of {lost} on {grip.host} belongs to another run now"
-            self._ended(grip.lost, "lock-lost", grip.host, {"names": list(heard.fenced)})
+            self._ended("lock-lost", LockLost(message=grip.lost, names=tuple(heard.fenced)), grip.host)
         if heard.lapsed and grip.armed and not self._halt.is_set():
             message = f"the lease on {grip.host} ended, and the target put back by itself what was armed there"
-            self._ended(message, "lease-lapsed", grip.host, {})
+            self._ended("lease-lapsed", LeaseLapsed(message=message), grip.host)
         if heard.stop and self.stop.ask(f"the run was stopped from elsewhere: {heard.stop}"):
-            self.journal.append("stop.requested", {"by": heard.stop, "from": "lock"}, host=grip.host)
+            self.journal.append(StopRequested(by=heard.stop, from_="lock"), host=grip.host)
 
     def _silent(self, grip: _Grip, error: Exception) -> None:
         """A renewal got no answer: when that lasts, the target is about to revert by itself, so the run ends."""
         age = time.monotonic() - grip.renewed
         if age > self.lease_s * 2 / 3:
             why = error.message if isinstance(error, DrillbookError) else f"{type(error).__name__}: {error}"
-            self._ended(f"nothing could be renewed on {grip.host} for {age:.0f} s: {why}", "lease-unrenewed", grip.host,
-                        {"age_s": round(age, 3)})
+            self._ended("lease-unrenewed", LeaseUnrenewed(
+                message=f"nothing could be renewed on {grip.host} for {age:.0f} s: {why}", age_s=round(age, 3)), grip.host)
 
-    def _ended(self, message: str, code: str, host: str, data: dict[str, object]) -> None:
-        if self.stop.ask(message, [_lost(code, message, host)]):
-            self.journal.append(code.replace("-", ".", 1), {"message": message, **data}, host=host)
+    def _ended(self, code: str, what: LockLost | LeaseLapsed | LeaseUnrenewed, host: str) -> None:
+        if self.stop.ask(what.message, [_lost(code, what.message, host)]):
+            self.journal.append(what, host=host)
 
     def end(self, *, keep: Sequence[int] | None = None,
             reach: Deadline | None = None) -> tuple[dict[str, bytes], dict[str, str]]:
@@ -346,7 +359,7 @@ class Hold:
         for name, token in list(grip.tokens.items()):
             Lock(host, name, self.lease_s).release(token, deadline=Deadline.after(ANSWER_S))
             del grip.tokens[name]
-            self.journal.append("lock.released", {"name": name, "token": token}, host=grip.host)
+            self.journal.append(LockReleased(name=name, token=token), host=grip.host)
         for name in sorted(grip.missed):
             lock = Lock(host, name, self.lease_s)
             state = lock.state(deadline=Deadline.after(ANSWER_S))

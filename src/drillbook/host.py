@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from drillbook import redact
 from drillbook.errors import Cancelled, CommandFailed
+from drillbook.events.content import Content
 from drillbook.values import Secret
 
 CAPTURE_LIMIT = 1 << 20
@@ -91,7 +92,7 @@ class Target(BaseModel):
 class Notes(Protocol):
     """A host that keeps notes for its step, such as how far a transfer is."""
 
-    def note(self, kind: str, data: dict[str, object]) -> None:
+    def note(self, what: Content) -> None:
         """Keep one note."""
 
 

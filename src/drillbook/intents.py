@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drillbook.action import Action, Effect, Undo, find
-from drillbook.journal import Event
+from drillbook.events.event import Event
 from drillbook.plan import PlannedStep
 
 NEVER_HAPPENED = "it never happened"

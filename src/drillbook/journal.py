@@ -15,9 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from drillbook.errors import JournalError
+from drillbook.events.content import Content
+from drillbook.events.event import Event
 from drillbook.redact import Redactor
 from drillbook.runfolder import RunFolder, sync_path
 from drillbook.values import canonical, digest
@@ -27,16 +29,10 @@ SAFE_INTEGER = 2**53 - 1
 """Larger numbers are not exact in JSON (RFC 8785, section 3.2.2.3); they are written as text."""
 
 
-STAMPED = ("phase.started", "phase.ended", "probe.samples", "canary.writes")
-"""Kinds of events that say for how long the controller was suspended since the journal was opened."""
 READS = 5
 """Readings of two clocks, of which the one that took least time counts."""
-DECISIVE = frozenset({"intent", "undone", "undo", "undo.failed", "phase.started", "phase.ended", "step.started", "done",
-                      "failed", "step.added", "residue.settled"})
-"""Kinds of events that decide what is put back; they are kept in memory too, since the disk may fill up or be taken away."""
-BULK = frozenset({"command", "probe.samples", "canary.writes"})
 MOST_WAITING = 4 << 20
-"""Bytes of lines that wait for room on the disk; beyond them those of BULK are left out."""
+"""Bytes of lines that wait for room on the disk; beyond them those of bulky kinds are left out."""
 
 
 def suspended() -> float | None:
@@ -55,22 +51,6 @@ def suspended() -> float | None:
         after = time.monotonic()
         found.append((after - before, boot - (before + after) / 2))
     return min(found)[1]
-
-
-class Event(BaseModel):
-    """One line of the journal."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    seq: int
-    at: str
-    clock: float
-    kind: str
-    step: str | None = None
-    host: str | None = None
-    data: dict[str, Any]
-    prev: str | None
-    hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +114,7 @@ class Journal:
             raise
         journal._seq, journal._prev = len(history.events), history.head
         journal._size = os.lseek(journal._file, 0, os.SEEK_END)
-        journal._decisive = [event for event in history.events if event.kind in DECISIVE]
+        journal._decisive = [event for event in history.events if event.what.DECISIVE]
         return journal
 
     def decisive(self) -> tuple[Event, ...]:
@@ -150,26 +130,27 @@ class Journal:
             raise JournalError(f"{self.path} is being written by another process: the run is alive",
                                hint="wait until it has ended, or stop that process; then try again") from None
 
-    def append(self, kind: str, data: dict[str, Any] | None = None, *, step: str | None = None, host: str | None = None,
-               sync: bool = False, required: bool = False) -> Event:
-        """Write one event; with ``sync`` it is on the disk when this returns. Raises JournalError when it cannot be.
+    def append(self, what: Content, *, step: str | None = None, host: str | None = None, sync: bool = False,
+               required: bool = False) -> Event:
+        """Write one event with the content ``what``; with ``sync`` it is on the disk when this returns.
 
-        While ``patient`` is set it then waits for room instead, unless it is ``required``.
+        Raises JournalError when it cannot be; while ``patient`` is set it then waits for room instead, unless it is
+        ``required``.
         """
-        clean = self.redactor.value(_jsonable({**(data or {}), **self._slept(kind)}))
+        clean = self.redactor.value(_jsonable({**what.data(), **self._slept(what)}))
         before = self.failure
         with self._lock:
             content: dict[str, Any] = {
-                "seq": self._seq, "at": _now(), "clock": round(time.monotonic() - self.origin, 6), "kind": kind,
-                "data": clean, "prev": self._prev}
+                "seq": self._seq, "at": _now(), "clock": round(time.monotonic() - self.origin, 6),
+                "kind": what.kind_name(), "data": clean, "prev": self._prev}
             content |= {key: value for key, value in (("step", step), ("host", host)) if value is not None}
             event = Event(hash=digest(canonical(content)), **content)
             line = canonical(content | {"hash": event.hash}) + b"\n"
-            kept = self._keep(line, sync, lenient=self.patient and not required, bulk=kind in BULK)
+            kept = self._keep(line, sync, lenient=self.patient and not required, bulk=what.BULK)
             self._show()
             if kept:
                 self._seq, self._prev = event.seq + 1, event.hash
-                if kind in DECISIVE:
+                if what.DECISIVE:
                     self._decisive.append(event)
         self._raise_alarm(before)
         self._tell(event)
@@ -214,8 +195,8 @@ class Journal:
         """Show each event from now on to ``observer`` too; one that breaks does not end the others."""
         self._observers = [*self._observers, observer]
 
-    def _slept(self, kind: str) -> dict[str, float]:
-        now = suspended() if kind in STAMPED else None
+    def _slept(self, what: Content) -> dict[str, float]:
+        now = suspended() if what.STAMPED else None
         return {} if now is None or self._asleep is None else {"slept_s": round(now - self._asleep, 3)}
 
     def _tell(self, event: Event) -> None:
@@ -225,7 +206,7 @@ class Journal:
                 observer(event)
             except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it is, it must not keep an undo from being done
                 self._observers = [other for other in self._observers if other is not observer]
-                self.append("observer.failed", {"message": f"{type(error).__name__}: {error}"})
+                self.append(_observer_failed(error))
 
     def _keep(self, line: bytes, sync: bool, *, lenient: bool, bulk: bool) -> bool:
         """Write ``line`` behind those that wait for room, or let it wait too; False when it is left out.
@@ -361,9 +342,19 @@ def _event(path: Path, number: int, line: bytes) -> Event:
         claimed = content.pop("hash")
         if digest(canonical(content)) != claimed:
             raise JournalError(f"{path}:{number}: the line was changed: its hash does not fit")
-        return event
     except (ValueError, ValidationError, RecursionError) as error:
         raise JournalError(f"{path}:{number}: not a line of a journal: {str(error).splitlines()[0]}") from None
+    try:
+        event.what  # noqa: B018  read once, and kept
+    except ValueError as error:
+        raise JournalError(f"{path}:{number}: the event cannot be read: {error}") from None
+    return event
+
+
+def _observer_failed(error: BaseException) -> Content:
+    from drillbook.events.runs import ObserverFailed  # noqa: PLC0415  the models take time to load; most commands need none
+
+    return ObserverFailed(message=f"{type(error).__name__}: {error}")
 
 
 def _now() -> str:

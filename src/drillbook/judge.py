@@ -12,10 +12,11 @@ from drillbook import detection, diagnosed, faultstate, left, measure, notes
 from drillbook.capacity.outlook import Outlook, outlooks
 from drillbook.capacity.points import Point, of_run
 from drillbook.errors import JournalError
+from drillbook.events.event import Event
 from drillbook.figures import Figures, phase_spans, session
 from drillbook.findings import Finding, finding
 from drillbook.inventory import Inventory
-from drillbook.journal import Event, History
+from drillbook.journal import History
 from drillbook.plan import Plan, PlannedStep, checked
 from drillbook.result import (
     EXIT,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from drillbook.events.event import Event
 from drillbook.intents import Intent, intents
-from drillbook.journal import Event
 from drillbook.plan import Plan
 from drillbook.remedy import by_hand
 from drillbook.result import Residue, Settled

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from drillbook import detection, faultstate
 from drillbook.availability import availability
+from drillbook.events.event import Event
 from drillbook.figures import Figure, Figures, phase_spans, session, sleeps
 from drillbook.findings import finding
-from drillbook.journal import Event
 from drillbook.plan import Plan
 from drillbook.result import FaultResult, Injection
 from drillbook.tracks import CanaryRecord, canaries, probe_tracks, ranges

@@ -9,8 +9,9 @@ from typing import Any
 
 from drillbook.action import Fault, find
 from drillbook.errors import JournalError, PlanError
+from drillbook.events.event import Event
 from drillbook.intents import Intent, intents
-from drillbook.journal import FILE, Event, alive, read
+from drillbook.journal import FILE, alive, read
 from drillbook.plan import Plan, PlannedStep, checked
 from drillbook.restorable import compares, is_free, lost_service, proves, restorers, same_service, source_of
 

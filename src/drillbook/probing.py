@@ -11,11 +11,21 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from drillbook.action import Context
 from drillbook.errors import JournalError
+from drillbook.events.probes import (
+    CanarySurvivors,
+    CanaryWrites,
+    ProbeEnded,
+    ProbePrepared,
+    ProbeSamples,
+    ProbeStarted,
+    SettleEnded,
+    SettleStarted,
+)
 from drillbook.journal import Journal
 from drillbook.probe import Availability, Canary, CanaryWriter, Lost
 from drillbook.pulse import Pulse
@@ -60,7 +70,7 @@ class _Track:
                 thread.join()
         self._drain()
         self.flush()
-        self.journal.append("probe.ended", {"probe": self.id, "error": self.error})
+        self.journal.append(ProbeEnded(probe=self.id, error=self.error))
 
     def _begins(self) -> float:
         """Note that a sample begins now, on the run's clock."""
@@ -142,7 +152,7 @@ class AvailabilityTrack(_Track):
         """A probe on its schedule; call ``start``."""
         super().__init__(probe_id, float(probe.every), float(probe.timeout), probes)
         self.probe, self.context = probe, context
-        self._samples: list[list[Any]] = []
+        self._samples: list[tuple[float, float, bool, str | None]] = []
         self._late = 0
         self._lock = threading.Lock()
         workers = min(WORKERS, math.ceil(float(probe.timeout) / self.every) + 2)
@@ -161,7 +171,7 @@ class AvailabilityTrack(_Track):
             why = f"{type(error).__name__}: {error}"
         end = time.monotonic() - self.journal.origin
         with self._lock:
-            self._samples.append([round(start, 6), round(end, 6), why is None, why])
+            self._samples.append((round(start, 6), round(end, 6), why is None, why))
             self._late += start + self.journal.origin - due > self.every
         self._saw(good=why is None, start=start, end=end)
 
@@ -174,7 +184,16 @@ class AvailabilityTrack(_Track):
             samples, self._samples = self._samples, []
             late, self._late = self._late, 0
         if samples:
-            self.journal.append("probe.samples", {"probe": self.id, "samples": sorted(samples), "late": late})
+            self.journal.append(ProbeSamples(probe=self.id, samples=tuple(sorted(samples)), late=late))
+
+
+@dataclass(slots=True)
+class _Kept:
+    """Writes of a canary that are not in the journal yet, as ``CanaryWrites`` has them."""
+
+    acknowledged: list[tuple[int, float, float]] = field(default_factory=list)
+    in_doubt: list[tuple[int, float, str, float]] = field(default_factory=list)
+    lost: list[tuple[int, float, str, float]] = field(default_factory=list)
 
 
 class CanaryTrack(_Track):
@@ -185,7 +204,7 @@ class CanaryTrack(_Track):
         super().__init__(probe_id, float(probe.every), float(probe.timeout), probes)
         self.probe, self.context = probe, context
         self._lock = threading.Lock()
-        self._kept: dict[str, list[list[Any]]] = {"acknowledged": [], "in_doubt": [], "lost": []}
+        self._kept = _Kept()
 
     def _schedule(self) -> None:
         writer = self.probe.writer(self.context)
@@ -202,17 +221,21 @@ class CanaryTrack(_Track):
         except Exception as error:  # noqa: BLE001  not acknowledged, and it may have happened
             lost = Lost(f"{type(error).__name__}: {error}", doubt=True)
         end = time.monotonic() - self.journal.origin
-        kind = "acknowledged" if lost is None else "in_doubt" if lost.doubt else "lost"
         with self._lock:
-            self._kept[kind].append([number, round(sent, 6), *([] if lost is None else [lost.reason]), round(end, 6)])
+            if lost is None:
+                self._kept.acknowledged.append((number, round(sent, 6), round(end, 6)))
+            else:
+                rows = self._kept.in_doubt if lost.doubt else self._kept.lost
+                rows.append((number, round(sent, 6), lost.reason, round(end, 6)))
         self._saw(good=lost is None, start=sent, end=end)
 
     def flush(self) -> None:
         """Write the numbers since the last time to the journal."""
         with self._lock:
-            kept, self._kept = self._kept, {"acknowledged": [], "in_doubt": [], "lost": []}
-        if any(kept.values()):
-            self.journal.append("canary.writes", {"probe": self.id, **kept})
+            kept, self._kept = self._kept, _Kept()
+        if kept.acknowledged or kept.in_doubt or kept.lost:
+            self.journal.append(CanaryWrites(probe=self.id, acknowledged=tuple(kept.acknowledged),
+                                             in_doubt=tuple(kept.in_doubt), lost=tuple(kept.lost)))
 
     def read_back(self, context: Context) -> None:
         """Write down which numbers are there now."""
@@ -223,9 +246,9 @@ def read_back(journal: Journal, probe_id: str, probe: Canary, context: Context) 
     """Write down which numbers of a canary are there now, also when the run that wrote them has died."""
     try:
         numbers = sorted(probe.survivors(context))
-        journal.append("canary.survivors", {"probe": probe_id, "ranges": ranges(numbers), "count": len(numbers)})
+        journal.append(CanarySurvivors(probe=probe_id, ranges=tuple(ranges(numbers)), count=len(numbers)))
     except Exception as error:  # noqa: BLE001  whatever the driver raises, the loss is then not known
-        journal.append("canary.survivors", {"probe": probe_id, "error": str(error)})
+        journal.append(CanarySurvivors(probe=probe_id, error=str(error)))
 
 
 Track = AvailabilityTrack | CanaryTrack
@@ -250,14 +273,14 @@ class Probes:
         if isinstance(probe, Canary):
             track = CanaryTrack(probe_id, probe, context, self)
             probe.reach(context)
-            self.journal.append("probe.prepared", {"probe": probe_id}, sync=True)
+            self.journal.append(ProbePrepared(probe=probe_id), sync=True)
             self.canaries.append(track)
             probe.prepare(context)
         else:
             track = AvailabilityTrack(probe_id, probe, context, self)
             self.availability.append(track)
-        self.journal.append("probe.started", {"probe": probe_id, "name": probe.name(), "kind": probe.KIND,
-                                              "every_s": float(probe.every), "timeout_s": float(probe.timeout)})
+        self.journal.append(ProbeStarted(probe=probe_id, name=probe.name(), kind=probe.KIND,
+                                         every_s=float(probe.every), timeout_s=float(probe.timeout)))
         track.start()
 
     def all(self) -> list[Track]:
@@ -280,12 +303,12 @@ class Probes:
         What was asked before that is waited for too: a sample that hangs beside good ones may be a relapse. The journal
         holds how the wait ``after`` something ended.
         """
-        begun = self.journal.append("settle.started", {"after": after}).clock
+        begun = self.journal.append(SettleStarted(after=after)).clock
         waits = [partial(track.good_for, enough_s(track.every), since) for track in tracks]
         good = (all(self.wait(good, SETTLE_LIMIT_S, cancel) for good in waits)
                 and self.wait(self._at_once(tracks, waits), SETTLE_LIMIT_S, cancel))
-        self.journal.append("settle.ended", {"after": after, "good": good, "interrupted": not good and cancel.is_set(),
-                                             "seconds": round(self.journal.clock() - begun, 6)})
+        self.journal.append(SettleEnded(after=after, good=good, interrupted=not good and cancel.is_set(),
+                                        seconds=round(self.journal.clock() - begun, 6)))
 
     def _at_once(self, tracks: Sequence[Track], waits: Sequence[Callable[[], bool]]) -> Callable[[], bool]:
         """Tells when all are good, and all that was asked before they were is answered."""

@@ -12,9 +12,9 @@ from typing import Any
 
 from drillbook.action import Action, Context, Effect, Facts, find
 from drillbook.errors import Cancelled, StepFailed
+from drillbook.events.event import Event
 from drillbook.findings import finding
 from drillbook.identity import Identity
-from drillbook.journal import Event
 from drillbook.store import Reference
 
 PROVEN = "backup.proven"

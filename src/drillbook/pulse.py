@@ -11,6 +11,7 @@ import time
 from collections import deque
 
 from drillbook.errors import DrillbookError
+from drillbook.events.runs import ControllerStalled
 from drillbook.journal import Journal
 from drillbook.tracks import Stalls
 
@@ -78,7 +79,7 @@ class Pulse:
             spans, self._unwritten = self._unwritten, []
         try:
             if spans:
-                self.journal.append("controller.stalled", {"spans": spans})
+                self.journal.append(ControllerStalled(spans=tuple(spans)))
         except DrillbookError:  # a journal that cannot be written ends the run elsewhere
             with self._lock:
                 self._unwritten = [*spans, *self._unwritten]

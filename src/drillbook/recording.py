@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from drillbook.errors import CouldNotVerify, DrillbookError, Fenced
+from drillbook.events.content import Content
+from drillbook.events.steps import CommandRun
 from drillbook.host import Deadline, Host, Output, Piped, Target, printable
 from drillbook.journal import Journal
 from drillbook.leases import was_fenced
@@ -55,16 +57,16 @@ class RecordingHost:
             raw = self.inner.run(carried, deadline=deadline, stdin=stdin, env=env, cwd=cwd, sink=sink)
             self._unless_fenced(raw)
         except DrillbookError as error:
-            self._record(argv, {"exit": None, "signal": None, "seconds": time.monotonic() - start, "stdout": "",
-                                "stderr": "", "stdout_bytes": 0, "stderr_bytes": 0, "error": error.message})
+            self._without_outcome(argv, start, error.message)
             raise
         out, err = self._hidden(raw.stdout, raw.stdout_bytes), self._hidden(raw.stderr, raw.stderr_bytes)
         output = replace(raw, argv=tuple(argv), stdout=out, stderr=err,
                          stdout_bytes=raw.stdout_bytes - len(raw.stdout) + len(out),
                          stderr_bytes=raw.stderr_bytes - len(raw.stderr) + len(err))
-        self._record(argv, {"exit": output.exit, "signal": output.signal, "seconds": output.seconds,
-                            "stdout": printable(output.stdout, limit=TAIL), "stderr": printable(output.stderr, limit=TAIL),
-                            "stdout_bytes": output.stdout_bytes, "stderr_bytes": output.stderr_bytes, "error": None})
+        self.note(CommandRun(
+            argv=self._shown(argv), exit=output.exit, signal=output.signal, seconds=output.seconds,
+            stdout=printable(output.stdout, limit=TAIL), stderr=printable(output.stderr, limit=TAIL),
+            stdout_bytes=output.stdout_bytes, stderr_bytes=output.stderr_bytes, error=None))
         return output
 
     def _hidden(self, kept: bytes, total: int) -> bytes:
@@ -76,13 +78,17 @@ class RecordingHost:
             raise Fenced(f"{self.name}: the run lost its lock or its lease there, so nothing more is changed",
                          hint="see who holds it: `invoke drill.list`; when that run has ended: `invoke drill.recover`")
 
-    def _record(self, argv: Sequence[str], data: dict[str, Any]) -> None:
-        shown = [printable(self.redactor.text(part), limit=2000) for part in argv]
-        self.journal.append("command", {"argv": shown, **data}, step=self.step, host=self.name)
+    def _without_outcome(self, argv: Sequence[str], start: float, error: str | None) -> None:
+        self.note(CommandRun(
+            argv=self._shown(argv), exit=None, signal=None, seconds=time.monotonic() - start, stdout="", stderr="",
+            stdout_bytes=0, stderr_bytes=0, error=error))
 
-    def note(self, kind: str, data: dict[str, object]) -> None:
+    def _shown(self, argv: Sequence[str]) -> tuple[str, ...]:
+        return tuple(printable(self.redactor.text(part), limit=2000) for part in argv)
+
+    def note(self, what: Content) -> None:
         """See Notes."""
-        self.journal.append(kind, data, step=self.step, host=self.name)
+        self.journal.append(what, step=self.step, host=self.name)
 
     def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> Any:
         """See Piped; what goes through it is not recorded. Raises CouldNotVerify where the host has no such way, Fenced."""
@@ -97,8 +103,7 @@ class RecordingHost:
             failed = error.message
             raise
         finally:
-            self._record(argv, {"exit": None, "signal": None, "seconds": time.monotonic() - start, "stdout": "",
-                                "stderr": "", "stdout_bytes": 0, "stderr_bytes": 0, "error": failed})
+            self._without_outcome(argv, start, failed)
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
         """See Host. Raises Fenced as ``run`` does."""

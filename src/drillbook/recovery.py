@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from drillbook import remains, restoring, template
 from drillbook.action import find
 from drillbook.departed import lab_gone
 from drillbook.ending import ANSWER_S, release
 from drillbook.errors import DrillbookError, JournalError, PlanError
+from drillbook.events.runs import RecoveryFinished, RecoveryStarted, Session
 from drillbook.findings import Finding, finding
 from drillbook.holding import Hold
 from drillbook.host import Deadline, Host
@@ -131,7 +131,7 @@ class Recovery:
     written: Written = field(default_factory=Written)
     """What this recovery wrote of the journal."""
 
-    def run(self, header: dict[str, Any]) -> list[Residue]:
+    def run(self, header: Session) -> list[Residue]:
         """Put everything back; returns what is still left.
 
         Raises JournalError while the run is alive, and UsageError when it proved no backup to restore ``from_backup``.
@@ -145,15 +145,15 @@ class Recovery:
             if settled(history.events):  # closed by somebody who died right after that
                 self.close(stage, residue)
                 return []
-            told = [one.model_dump(mode="json") for one in residue]
-            stage.journal.append("recovery.finished", {"residue": told, "unwritten": stage.journal.failure}, sync=True)
+            told = tuple(one.model_dump(mode="json") for one in residue)
+            stage.journal.append(RecoveryFinished(residue=told, unwritten=stage.journal.failure), sync=True)
             return residue
 
     def close(self, stage: Stage, residue: Sequence[Residue]) -> tuple[str, ...]:
         """Write down the end of a run whose residue was closed; returns what of it stays on hosts that do not answer."""
         kept = tuple(f"{one.host}: {one.what}: {one.why}; an undo that is armed there may still be carried out when the "
                      f"host comes back (see {PAGE})" for one in residue)
-        stage.journal.append("recovery.finished", {"residue": [], "kept": list(kept)}, sync=True)
+        stage.journal.append(RecoveryFinished(residue=(), kept=kept), sync=True)
         return kept
 
     @contextmanager
@@ -179,13 +179,13 @@ class Recovery:
             hosts.close()
             journal.close()
 
-    def begin(self, stage: Stage, history: History, header: dict[str, Any]) -> None:
+    def begin(self, stage: Stage, history: History, header: Session) -> None:
         """Write down that a recovery begins, and take over locks and leases. Raises Locked while the run is alive."""
-        stage.journal.append("recovery.started", header, sync=True)
+        stage.journal.append(RecoveryStarted(**header), sync=True)
         stage.hold = self._hold(stage, history, header)
         stage.former = _former(stage, history)
 
-    def _hold(self, stage: Stage, history: History, header: dict[str, Any]) -> Hold:
+    def _hold(self, stage: Stage, history: History, header: Session) -> Hold:
         """The locks and leases of the dead run, taken over. Raises Locked while another run, or this one, is alive."""
         run = stage.run["id"]
         owner = Owner(run=run, operator=header["operator"], controller=controller(), drill=stage.plan.drill)

@@ -8,9 +8,10 @@ from typing import Any
 from drillbook import template
 from drillbook.action import Action, Effect, Place, find
 from drillbook.errors import PlanError, UsageError
+from drillbook.events.event import Event
+from drillbook.events.runs import PhaseEnded, PhaseStarted, StepAdded
 from drillbook.intents import Intent, added, intents
 from drillbook.inventory import CONTROLLER
-from drillbook.journal import Event
 from drillbook.planned import PlannedStep
 from drillbook.restorable import is_free, lost_service, proves, restorers
 from drillbook.steps import Stage, groups
@@ -99,18 +100,18 @@ def carry_out(stage: Stage, todo: Sequence[PlannedStep]) -> None:
     A recovery that dies on the way thus leaves a restore that did not end.
     """
     journal = stage.journal
-    journal.append("phase.started", {"phase": "restore"})
+    journal.append(PhaseStarted(phase="restore"))
     for step in todo:
-        journal.append("step.added", {"step": step.model_dump(mode="json"), "why": "the drill's own restore did not help"},
+        journal.append(StepAdded(step=step.model_dump(mode="json"), why="the drill's own restore did not help"),
                        step=step.id, sync=True)
     restored = all(carried_out(stage, [step]) for step in todo)
     verified = restored and replay(stage, "verify")
-    journal.append("phase.ended", {"phase": "restore", "status": "done" if verified else "failed"}, sync=True)
+    journal.append(PhaseEnded(phase="restore", status="done" if verified else "failed"), sync=True)
 
 
 def replay(stage: Stage, phase: str) -> bool:
     """Carry out a phase of the drill in a recovery; True when it ended well."""
-    stage.journal.append("phase.started", {"phase": phase})
+    stage.journal.append(PhaseStarted(phase=phase))
     done = all(carried_out(stage, group) for group in groups(stage.plan.phase(phase)))
-    stage.journal.append("phase.ended", {"phase": phase, "status": "done" if done else "failed"}, sync=True)
+    stage.journal.append(PhaseEnded(phase=phase, status="done" if done else "failed"), sync=True)
     return done

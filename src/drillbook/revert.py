@@ -11,10 +11,11 @@ from functools import partial
 from drillbook import scratch
 from drillbook.action import Effect, Fault, Write, find
 from drillbook.errors import DrillbookError
+from drillbook.events.event import Event
+from drillbook.events.steps import UndoFailed, Undone, UndoStarted
 from drillbook.host import Deadline
 from drillbook.intents import GONE, NEVER_HAPPENED, UNDONE, Intent, added, intents
 from drillbook.inventory import CONTROLLER
-from drillbook.journal import Event
 from drillbook.limits import under
 from drillbook.plan import Plan
 from drillbook.probe import Canary
@@ -93,7 +94,7 @@ def _in_turn(stage: Stage, intent: Intent, newer: Sequence[Future[Residue | None
     wait(newer, timeout=TURN_S)
     left = work(stage, intent)
     if left:
-        stage.journal.append("undo.failed", {"intent": intent.seq, "message": left.why}, step=intent.step.id,
+        stage.journal.append(UndoFailed(intent=intent.seq, message=left.why), step=intent.step.id,
                              host=intent.host, sync=True)
     return left
 
@@ -147,14 +148,19 @@ def _one(stage: Stage, intent: Intent, *, reach: Deadline | None, restored: bool
             return None
         if undo.kind == "nothing":
             return _left(stage, intent, undo.why)
-        stage.journal.append("undo", {"intent": intent.seq, **undo.model_dump(mode="json")}, step=intent.step.id,
-                             host=intent.host, sync=True)
+        stage.journal.append(_begun(intent), step=intent.step.id, host=intent.host, sync=True)
         if not patiently(partial(_undone, stage, intent), reach):
             return _left(stage, intent, "the undo ended well, but the fault is not proven gone")
         patiently(partial(settle, stage, intent, UNDONE), reach)
     except Exception as error:  # noqa: BLE001  one failing undo must not keep the others from being tried
         return _left(stage, intent, str(error) if isinstance(error, DrillbookError) else f"{type(error).__name__}: {error}")
     return None
+
+
+def _begun(intent: Intent) -> UndoStarted:
+    undo = intent.undo
+    return UndoStarted(intent=intent.seq, kind=undo.kind, commands=undo.commands, action=undo.action, params=undo.params,
+                       why=undo.why)
 
 
 def _seen_gone(stage: Stage, intent: Intent, patience: float) -> bool:
@@ -203,7 +209,7 @@ def settle(stage: Stage, intent: Intent, how: str) -> None:
     """Write down that ``intent`` is put back, and take it off the target's lease."""
     if stage.hold:
         stage.hold.disarm(intent.seq, intent.host)
-    stage.journal.append("undone", {"intent": intent.seq, "message": how}, step=intent.step.id, host=intent.host, sync=True)
+    stage.journal.append(Undone(intent=intent.seq, message=how), step=intent.step.id, host=intent.host, sync=True)
 
 
 def _left(stage: Stage, intent: Intent, why: str) -> Residue:

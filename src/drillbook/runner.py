@@ -16,6 +16,17 @@ from drillbook import guard, readiness
 from drillbook.action import Effect
 from drillbook.ending import Ending
 from drillbook.errors import CouldNotVerify, DrillbookError, HostError, HostUnreachable, JournalError, Locked
+from drillbook.events.runs import (
+    CapacityHistory,
+    PhaseEnded,
+    PhaseStarted,
+    RunEndedEarly,
+    RunFinished,
+    RunSession,
+    RunStarted,
+    Session,
+)
+from drillbook.events.steps import Skipped
 from drillbook.findings import Finding, finding
 from drillbook.gate import Gate
 from drillbook.host import Deadline
@@ -48,7 +59,7 @@ class Runner:
 
     stage: Stage
     open_hosts: Callable[[Sequence[str]], dict[str, HostError]]
-    header: dict[str, Any]
+    header: Session | RunSession
     stop: Stop = field(default_factory=Stop)
     refusals: Sequence[Finding] = ()
     """Why the drill may not begin, found before any host was asked."""
@@ -86,8 +97,8 @@ class Runner:
     def run(self) -> list[Residue]:
         """Run the plan to its end, whatever happens; the journal then holds ``run.finished``. Returns what is left."""
         stage = self.stage
-        stage.journal.append("run.started", {"run": stage.run["id"], "plan": self.plan.model_dump(mode="json"),
-                                             "plan_digest": self.plan.digest, **self.header}, sync=True)
+        stage.journal.append(RunStarted(run=stage.run["id"], plan=self.plan.model_dump(mode="json"),
+                                        plan_digest=self.plan.digest, **self.header), sync=True)
         residue: list[Residue] = []
         with by_signals(self.stop, stage.journal):
             try:
@@ -104,8 +115,8 @@ class Runner:
                 residue = Ending(stage, self.probes, self.stop, cleanup, self._replay if self.replays else None,
                                  self._settle_anew, early=self._broken_off()).run()
         self._remember()
-        stage.journal.append("run.finished", {"residue": [one.model_dump(mode="json") for one in residue],
-                                              "unwritten": stage.journal.failure}, sync=True)
+        stage.journal.append(RunFinished(residue=tuple(one.model_dump(mode="json") for one in residue),
+                                         unwritten=stage.journal.failure), sync=True)
         return residue
 
     def _remember(self) -> None:
@@ -113,9 +124,9 @@ class Runner:
         if self.history is None:
             return
         try:
-            self.stage.journal.append("capacity.history", {"points": self.history()})
+            self.stage.journal.append(CapacityHistory(points=tuple(self.history())))
         except Exception as error:  # noqa: BLE001  a look at the past must not cost this run its last word
-            self.stage.journal.append("capacity.history", {"points": [], "message": f"{type(error).__name__}: {error}"})
+            self.stage.journal.append(CapacityHistory(points=(), message=f"{type(error).__name__}: {error}"))
 
     def _unforeseen(self, error: Exception) -> None:
         self.stage.journal.patient = True
@@ -251,13 +262,13 @@ class Runner:
     def _detect(self) -> None:
         if not self.injected:
             return
-        self.stage.journal.append("phase.started", {"phase": "detect"})
+        self.stage.journal.append(PhaseStarted(phase="detect"))
         limit = self.plan.objectives.get("detect", DETECT_LIMIT_S)
         if self.probes.availability:
             self.probes.wait(lambda: any(track.bad_since(self.injected_at) for track in self.probes.availability),
                              limit, self.stage.cancel)
         done = self._steps(self.plan.phase("detect"))
-        self.stage.journal.append("phase.ended", {"phase": "detect", "status": "done" if done else "failed"}, sync=True)
+        self.stage.journal.append(PhaseEnded(phase="detect", status="done" if done else "failed"), sync=True)
         self._stopped()
 
     def _diagnose(self) -> None:
@@ -293,13 +304,13 @@ class Runner:
 
     def _verify_phase(self, cancel: threading.Event) -> None:
         """Carry out the verify phase; when it went well, it ends once every probe was good for long enough."""
-        self.stage.journal.append("phase.started", {"phase": "verify"})
+        self.stage.journal.append(PhaseStarted(phase="verify"))
         done = self._look_on(self.plan.phase("verify"))
         if done:
             self.probes.settle(self.probes.all(), cancel, "verify")
         self.recovered = done and not cancel.is_set()
         status = "interrupted" if cancel.is_set() else "done" if done else "failed"
-        self.stage.journal.append("phase.ended", {"phase": "verify", "status": status}, sync=True)
+        self.stage.journal.append(PhaseEnded(phase="verify", status=status), sync=True)
 
     def _cleanup(self) -> None:
         """Carry out the cleanup."""
@@ -343,9 +354,9 @@ class Runner:
         steps = self.plan.phase(phase)
         if not steps:
             return True
-        self.stage.journal.append("phase.started", {"phase": phase})
+        self.stage.journal.append(PhaseStarted(phase=phase))
         done = self._steps(steps)
-        self.stage.journal.append("phase.ended", {"phase": phase, "status": "done" if done else "failed"}, sync=True)
+        self.stage.journal.append(PhaseEnded(phase=phase, status="done" if done else "failed"), sync=True)
         return done
 
     def _steps(self, steps: Sequence[PlannedStep]) -> bool:
@@ -360,7 +371,7 @@ class Runner:
 
     def _skip(self, steps: Sequence[PlannedStep], why: str) -> None:
         for step in steps:
-            self.stage.journal.append("skipped", {"why": why}, step=step.id)
+            self.stage.journal.append(Skipped(why=why), step=step.id)
 
     def _stopped(self) -> None:
         """End the run when somebody stopped it; a fault that only a restore mends is mended first."""
@@ -375,8 +386,8 @@ class Runner:
 
     def _note_early(self, why: str, message: str, found: Sequence[Finding] = ()) -> None:
         self.early = True
-        self.stage.journal.append("ended.early", {"why": why, "message": message,
-                                                  "findings": [one.model_dump(mode="json") for one in found]}, sync=True)
+        self.stage.journal.append(RunEndedEarly(
+            why=why, message=message, findings=tuple(one.model_dump(mode="json") for one in found)), sync=True)
 
     def _end(self, why: str, message: str, found: Sequence[Finding] = ()) -> None:
         self._note_early(why, message, found)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from drillbook import left
 from drillbook.ending import release
+from drillbook.events.event import Event
+from drillbook.events.runs import ResidueSettled, Session, SettlementRefused
 from drillbook.findings import Finding, finding
 from drillbook.intents import NEVER_HAPPENED, Intent, intents
-from drillbook.journal import Event, read
+from drillbook.journal import read
 from drillbook.recovery import Recovery
 from drillbook.result import Residue, SettledChange
 from drillbook.revert import never_happened
@@ -45,7 +47,7 @@ class Settlement:
     reason: str
     approved: Approved
 
-    def run(self, header: dict[str, Any]) -> Outcome:
+    def run(self, header: Session) -> Outcome:
         """Ask every proof, and close the residue when nothing speaks against it. Raises JournalError, Locked."""
         with self.recovery.resumed() as (stage, history):
             self.recovery.begin(stage, history, header)
@@ -54,16 +56,15 @@ class Settlement:
             if not any(one.proof == ACTIVE for one in changes):
                 changes += [_not_removed(one) for one in self.recovery.clean(stage, history)]
             look = self._look(changes, history.head)
-            said = {"by": header["operator"], "reason": self.reason,
-                    "changes": [one.model_dump(mode="json") for one in changes]}
+            by, told = header["operator"], tuple(one.model_dump(mode="json") for one in changes)
             if refusals := _refusals(changes, look):
-                stage.journal.append("settlement.refused", {**said, "findings": [
-                    one.model_dump(mode="json") for one in refusals]}, sync=True)
+                stage.journal.append(SettlementRefused(by=by, reason=self.reason, changes=told, findings=tuple(
+                    one.model_dump(mode="json") for one in refusals)), sync=True)
                 return Outcome(refusals)
-            stage.journal.append("residue.settled", {
-                **said, "approval": look.facts() if look else None,
-                "residue": [one.model_dump(mode="json") for one in residue],
-                "intents": [one.seq for one in intents(_events(stage), stage.plan.steps) if not one.settled]},
+            stage.journal.append(ResidueSettled(
+                by=by, reason=self.reason, changes=told, approval=look.facts() if look else None,
+                residue=tuple(one.model_dump(mode="json") for one in residue),
+                intents=tuple(one.seq for one in intents(_events(stage), stage.plan.steps) if not one.settled)),
                 sync=True, required=True)
             return Outcome(kept=self.recovery.close(stage, release(stage)))
 

@@ -16,10 +16,13 @@ from drillbook import template, vouchers
 from drillbook.action import Action, Context, Effect, Facts, Fault, find
 from drillbook.diagnosing.diagnosis import Book
 from drillbook.errors import Cancelled, CouldNotVerify, DrillbookError, HostError, NotReady, PlanError, StepFailed
+from drillbook.events.content import Content
+from drillbook.events.event import Event
+from drillbook.events.steps import Done, Failed, FaultActive, FaultGone, IntentRecorded, Skipped, StepStarted
 from drillbook.findings import Finding, finding
 from drillbook.holding import Hold
 from drillbook.host import Deadline, Host, excerpt, printable
-from drillbook.journal import Event, Journal
+from drillbook.journal import Journal
 from drillbook.limits import under
 from drillbook.plan import Plan, PlannedStep
 from drillbook.provenance import Provenance
@@ -79,8 +82,8 @@ class Stage:
             fence = self.hold.fence(name, fault=fault) if changes and self.hold else None
             return RecordingHost(self.host(name), self.journal, step, self.redactor, fence)
 
-        def note(kind: str, data: Facts) -> None:
-            self.journal.append(kind, data, step=step, host=host)
+        def note(what: Content) -> None:
+            self.journal.append(what, step=step, host=host)
 
         return Context(run_id=self.run["id"], step=step, host=named(host), services=self.plan.inventory.services,
                        host_named=named, deadline=deadline, folder=self.folder, note=note, redactor=self.redactor,
@@ -156,7 +159,7 @@ def _step(stage: Stage, step: PlannedStep) -> bool:
     try:
         names = stage.names()
         if step.when is not None and not template.expression(step.when, names):
-            stage.journal.append("skipped", {"why": f"when: {step.when}"}, step=step.id)
+            stage.journal.append(Skipped(why=f"when: {step.when}"), step=step.id)
             return True
         action = build(step, names)
     except (ValueError, PlanError) as error:
@@ -174,8 +177,8 @@ def _step(stage: Stage, step: PlannedStep) -> bool:
 
 
 def _start(stage: Stage, step: PlannedStep, host: str) -> None:
-    stage.journal.append("step.started", {"action": step.action, "phase": step.phase, "name": step.name,
-                                          "effect": step.effect, "params": step.params}, step=step.id, host=host)
+    stage.journal.append(StepStarted(action=step.action, phase=step.phase, name=step.name, effect=step.effect,
+                                     params=step.params), step=step.id, host=host)
 
 
 def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outcome:
@@ -205,7 +208,7 @@ def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outc
             if isinstance(action, Fault) and action.effect is Effect.FAULT:
                 _prove(stage, step, action, context, wanted=True)
             stage.provenance.remember(facts)
-            stage.journal.append("done", {"facts": facts, "seconds": time.monotonic() - begun, "attempts": attempts},
+            stage.journal.append(Done(facts=facts, seconds=time.monotonic() - begun, attempts=attempts),
                                  step=step.id, host=host)
             return Outcome("done", facts)
         except Exception as error:  # noqa: BLE001  whatever an action raises must end in the journal
@@ -233,13 +236,13 @@ def _announce(stage: Stage, step: PlannedStep, action: Action, context: Context)
         stage.hold.check()
     with under(context.deadline):
         host, undo = context.host.name, action.undo(context)
-    data = {"action": step.action, "params": action.model_dump(mode="json", by_alias=True), "effect": action.effect.value,
-            "undo": undo.model_dump(mode="json")}
-    if stage.redactor.value(data) != data:
+    what = IntentRecorded(action=step.action, params=action.model_dump(mode="json", by_alias=True),
+                          effect=action.effect.value, undo=undo.model_dump(mode="json"))
+    if stage.redactor.value(what.data()) != what.data():
         raise PlanError(f"{step.line}: {step.action}: a secret stands in its parameters or its undo, so it could not be put "
                         "back from the journal", hint="let the action read the secret from the inventory")
     fault = action.effect is Effect.FAULT
-    event = stage.journal.append("intent", data, step=step.id, host=host, sync=True, required=fault)
+    event = stage.journal.append(what, step=step.id, host=host, sync=True, required=fault)
     stage.journal.patient = stage.journal.patient or fault  # from now on nothing may depend on what can be recorded
     if stage.hold and action.may_lease(action.effect) and undo.kind == "commands":
         stage.hold.arm(event.seq, step.action, host, undo.commands)
@@ -279,8 +282,8 @@ def _prove(stage: Stage, step: PlannedStep, action: Action, context: Context, *,
         if settled or lost or time.monotonic() >= until:
             break
         context.deadline.wait(0.1)
-    stage.journal.append("fault.active" if wanted else "fault.gone", {"active": active, "detail": detail},
-                         step=step.id, host=context.host.name)
+    answer = FaultActive(active=active, detail=detail) if wanted else FaultGone(active=active, detail=detail)
+    stage.journal.append(answer, step=step.id, host=context.host.name)
     return active, lost
 
 
@@ -301,11 +304,10 @@ def _failed(stage: Stage, step: PlannedStep, host: str, error: Exception, *,
     outcome, code, message = classify(error)
     findings: tuple[Finding, ...] = error.findings if isinstance(error, StepFailed) else ()
     facts = error.facts if isinstance(error, StepFailed) else {}
-    stage.journal.append("failed", {
-        "outcome": outcome, "code": code, "message": printable(stage.redactor.text(message)),
-        "seconds": seconds, "attempts": attempts,
-        "findings": [one.model_dump(mode="json") | {"step": step.id, "host": host} for one in findings],
-        "facts": facts, "allowed": step.allow_failure}, step=step.id, host=host)
+    stage.journal.append(Failed(
+        outcome=outcome, code=code, message=printable(stage.redactor.text(message)), seconds=seconds, attempts=attempts,
+        findings=tuple(one.model_dump(mode="json") | {"step": step.id, "host": host} for one in findings),
+        facts=facts, allowed=step.allow_failure), step=step.id, host=host)
     return Outcome(outcome, facts)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from drillbook.errors import JournalError
+from drillbook.events.runs import SignalReceived, StopRequested
 from drillbook.findings import Finding
 from drillbook.journal import Journal
 
@@ -56,7 +57,7 @@ def by_signals(stop: Stop, journal: Journal) -> Iterator[None]:
         if not first:
             stop.hurry.set()
         with suppress(JournalError):
-            journal.append("signal", {"name": name, "again": not first})
+            journal.append(SignalReceived(name=name, again=not first))
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         del frame
@@ -84,7 +85,7 @@ def watching(stop: Stop, *folders: Path, journal: Journal) -> Iterator[None]:
                     said = _said(path)
                     with suppress(JournalError):
                         if stop.ask(f"the run was stopped by the file {path.name}: {said}"):
-                            journal.append("stop.requested", {"by": said, "from": f"file {path.name}"})
+                            journal.append(StopRequested(by=said, from_=f"file {path.name}"))
                     return
 
     thread = threading.Thread(target=look, name="stop-file", daemon=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from drillbook.journal import Event
+from drillbook.events.event import Event
 from drillbook.result import ProbeTrack, Span
 
 MOST_REASONS = 3

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from drillbook.answers import Answer
 from drillbook.errors import CouldNotVerify, DrillbookError, HostError, NotReady, StepFailed
+from drillbook.events.steps import TransferProgress
 from drillbook.host import Deadline, Host, Notes
 from drillbook.store import Store
 
@@ -147,7 +148,7 @@ class Carrier:
 
     def _note(self, what: str, done: int, total: int) -> None:
         if isinstance(self.host, Notes):
-            self.host.note("progress", {"what": what, "bytes": done, "total": total})
+            self.host.note(TransferProgress(what=what, bytes=done, total=total))
 
     def _carry_plan(self, mode: str, plan: dict[str, Any]) -> list[dict[str, Any]]:
         path = f"{self.scratch}/carry.{mode}"

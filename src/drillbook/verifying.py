@@ -24,7 +24,8 @@ from drillbook.attesting import statement, vouching
 from drillbook.attesting.format import Statement
 from drillbook.attesting.lines import Walk, walk
 from drillbook.attesting.vouching import Attested, State
-from drillbook.journal import FILE, Event, History
+from drillbook.events.event import Event
+from drillbook.journal import FILE, History
 from drillbook.judge import judge
 from drillbook.planned import digest_of
 from drillbook.report import html, junit, markdown, publish

@@ -15,7 +15,8 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from drillbook.console import console, stdout
-from drillbook.journal import Event, Observer
+from drillbook.events.event import Event
+from drillbook.journal import Observer
 from drillbook.report import closing, terminal
 from drillbook.report.figures import one_line
 from drillbook.report.live import LiveView

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from drillbook import template
 from drillbook.action import Action, Context, Facts
 from drillbook.errors import DrillbookError, StepFailed
+from drillbook.events.holds import GuardCondition, GuardTripped, OfCondition
 from drillbook.findings import Finding, finding
 from drillbook.host import Deadline, printable
 from drillbook.inventory import CONTROLLER
@@ -156,23 +157,23 @@ class Watch:
             why = eye.saw(reading, began, ended)
             measured = self._clean(why or reading.measured)
             if reading.state != (before or "good"):
-                self._note("guard.condition", eye, {"state": reading.state, "measured": measured})
+                self._note(GuardCondition(condition=eye.id, title=eye.title, state=reading.state, measured=measured), eye)
             if not why:
                 return False
             self._finding = finding(
                 "guard-tripped", title=eye.title, wanted=eye.wanted, measured=f"{measured}; at {_now()}", step=eye.id,
                 host=eye.host)
-        self._note("guard.tripped", eye, {"measured": measured, "wanted": eye.wanted,
-                                          "not_good_for_s": round(ended - (eye.since or began), 3)}, sync=True)
+        self._note(GuardTripped(condition=eye.id, title=eye.title, measured=measured, wanted=eye.wanted,
+                                not_good_for_s=round(ended - (eye.since or began), 3)), eye, sync=True)
         if self._on_trip:
             self._on_trip(self._finding)
         self._forward.set()
         return True
 
-    def _note(self, kind: str, eye: Eye, data: dict[str, Any], *, sync: bool = False) -> None:
+    def _note(self, what: OfCondition, eye: Eye, *, sync: bool = False) -> None:
         """Write it down; a journal that cannot be written must not keep a trip from ending the run."""
         try:
-            self.stage.journal.append(kind, {"condition": eye.id, "title": eye.title, **data}, host=eye.host, sync=sync)
+            self.stage.journal.append(what, host=eye.host, sync=sync)
         except DrillbookError:
             self._forward.set()
 

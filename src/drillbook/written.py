@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from drillbook.journal import Event
+from drillbook.events.event import Event
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from drillbook.journal import Journal
 from drillbook.project import Project
 from drillbook.redact import Redactor
 from drillbook.report import publish
+from tests.contents import content
 from tests.test_judge import ACKS, DRILL, SAMPLES, Story, grid
 from tests.test_plan import HOSTS
 
@@ -43,7 +44,7 @@ class Run(Story):
 
     def add(self, at, kind, step=None, host=None, /, **data):
         with clock(self.at, at):
-            self.journal.append(kind, data, step=step, host=host)
+            self.journal.append(content(kind, data), step=step, host=host)
         return self
 
     def resumed(self, at, operator="bob@ops"):

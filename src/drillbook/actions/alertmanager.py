@@ -9,6 +9,7 @@ from pydantic import Field
 
 from drillbook.action import Context, Facts, Place, Read
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.events.probes import AlertAbsent, AlertReceived
 from drillbook.findings import finding
 from drillbook.monitoring.alerts import quoted
 from drillbook.monitoring.client import Api
@@ -47,8 +48,8 @@ class Received(Read):
                     "error_s": None if before is None else round(answered - before, 6),
                     "receivers": sorted({str(to.get("name")) for one in on_its_way for to in one.get("receivers", [])}),
                     "alerts": [{"labels": one.get("labels"), "since": one.get("startsAt")} for one in on_its_way[:MOST]]}
-                ctx.note("alert.received", {"alert": self.alert, "ago_s": round(time.monotonic() - answered, 6),
-                                            "error_s": facts["error_s"], "receivers": facts["receivers"]})
+                ctx.note(AlertReceived(alert=self.alert, ago_s=round(time.monotonic() - answered, 6),
+                                       error_s=facts["error_s"], receivers=tuple(facts["receivers"])))
                 return facts
             if answered - begun >= self.within:
                 if found is None:
@@ -93,7 +94,7 @@ class Received(Read):
                 ("silenced", "silencedBy"), ("inhibited", "inhibitedBy")) if _status(one, key)})
             why = f"it arrived, and nobody is told: {'; '.join(by) or 'it is not processed yet'}"
         message = f"the alert {self.alert} was not received within {self.within}: {why}"
-        ctx.note("alert.absent", {"alert": self.alert, "message": message})
+        ctx.note(AlertAbsent(alert=self.alert, message=message))
         return StepFailed(message, findings=[finding("alert-missing", title=self.alert, measured=why,
                                                      wanted=f"received within {self.within}")])
 

@@ -14,6 +14,7 @@ from drillbook.diagnosing import scope
 from drillbook.diagnosing.diagnosis import Book, Diagnosis, examine
 from drillbook.diagnosing.ranking import UNKNOWN
 from drillbook.errors import PlanError, StepFailed
+from drillbook.events.steps import Diagnosed
 from drillbook.findings import finding
 from drillbook.host import printable
 from drillbook.values import Duration
@@ -44,7 +45,7 @@ class Finds(Read):
             raise PlanError(f"{ctx.step}: no diagnosis trees are known here")
         services = scope.around(ctx.book.inventory.services, self.service)
         facts = _facts(self.cause, self._known(ctx, ctx.book, services), ctx)
-        ctx.note("diagnosed", facts)
+        ctx.note(Diagnosed(**facts))
         if not facts["correct"]:
             said = "; ".join(facts["why"][:3]) or ", ".join(one["title"] for one in facts["ranked"][:2])
             raise StepFailed(f"diagnosed {facts['found']}, not {self.cause}: {said}"[:600], facts=facts, findings=[finding(

@@ -15,6 +15,7 @@ from pydantic import Field
 from drillbook import account
 from drillbook.action import Context, Facts, Place, Read
 from drillbook.errors import Cancelled, CouldNotVerify, NotReady, StepFailed
+from drillbook.events.steps import Waited
 from drillbook.findings import finding
 from drillbook.host import printable
 from drillbook.values import Duration
@@ -44,7 +45,7 @@ class Confirm(Read):
         finally:
             waited = round(time.monotonic() - begun, 3)
             if assumed is None:
-                ctx.note("waiting", {"seconds": waited, "why": printable(self.prompt, limit=200)})
+                ctx.note(Waited(seconds=waited, why=printable(self.prompt, limit=200)))
         by = f"assumed by {ASSUME}, {_person()}" if assumed else _person()
         facts: Facts = {"answer": answer, "by": by, "assumed": assumed is not None, "seconds": 0.0 if assumed else waited}
         if assumed:

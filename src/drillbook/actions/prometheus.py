@@ -11,6 +11,7 @@ from pydantic import Field
 
 from drillbook.action import Context, Facts, Place, Read
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.events.probes import AlertAbsent, AlertCleared, AlertFiring, AlertRemains
 from drillbook.findings import finding
 from drillbook.monitoring import alerts, series
 from drillbook.monitoring.alerts import Alert
@@ -200,7 +201,8 @@ class _OfAlert(Read):
                                   "is not known", hint="see whether Prometheus still evaluates its rules")
         code = "alert-missing" if wanted == "firing" else "alert-remains"
         message = f"the alert {self.alert} is {seen.state} after {self.within}, not {wanted}"
-        ctx.note("alert.absent" if wanted == "firing" else "alert.remains", {"alert": self.alert, "message": message})
+        missed = AlertAbsent if wanted == "firing" else AlertRemains
+        ctx.note(missed(alert=self.alert, message=message))
         return StepFailed(message, findings=[finding(code, title=self.alert, wanted=f"{wanted} within {self.within}",
                                                      measured=seen.state)])
 
@@ -217,7 +219,7 @@ class AlertFires(_OfAlert):
         at, grid = (found.at, found.error_s) if found else (answered, None if before is None else answered - before)
         times: Facts = {"ago_s": round(time.monotonic() - at, 6), "evaluation_s": seen.evaluation_s, "scrape_s": scrape,
                         "error_s": None if grid is None else round(grid + seen.evaluation_s + scrape, 6)}
-        ctx.note("alert.firing", {"alert": self.alert, **times})
+        ctx.note(AlertFiring(alert=self.alert, **times))
         return {**times, "alerts": [_told(one) for one in seen.active[:MOST_ALERTS]]}
 
 
@@ -228,5 +230,5 @@ class AlertClears(_OfAlert):
         """Facts: ``seconds`` that it took from the beginning of the step, ``evaluation_s``."""
         begun = time.monotonic()
         seen, _, answered = self._wait(ctx, "inactive")
-        ctx.note("alert.cleared", {"alert": self.alert})
+        ctx.note(AlertCleared(alert=self.alert))
         return {"seconds": round(answered - begun, 3), "evaluation_s": seen.evaluation_s}

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from drillbook.journal import Event
+from drillbook.events.event import Event
 from drillbook.values import canonical, digest
 
 

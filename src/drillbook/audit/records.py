@@ -14,8 +14,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from drillbook.errors import JournalError
+from drillbook.events.event import Event
 from drillbook.figures import session
-from drillbook.journal import FILE, Event, History, read
+from drillbook.journal import FILE, History, read
 from drillbook.judge import judge
 from drillbook.planned import digest_of
 from drillbook.report.rows import contradictions

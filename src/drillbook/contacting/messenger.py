@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from drillbook.attesting import anchors
 from drillbook.contacting import sending, wording
 from drillbook.contacting.sending import NotDelivered
 from drillbook.contacting.wording import Message
 from drillbook.errors import DrillbookError, JournalError
-from drillbook.journal import Event
+from drillbook.events.event import Event
+from drillbook.events.holds import ContactMissed, ContactTold
 from drillbook.plan import Plan
 from drillbook.result import Result
 from drillbook.values import Secret
@@ -22,7 +22,7 @@ from drillbook.values import Secret
 DEADLINE_S = 10.0
 """A message that has not arrived by then counts as not delivered."""
 
-Record = Callable[[str, dict[str, Any]], object]
+Record = Callable[[ContactMissed | ContactTold], object]
 """Writes down that a contact was told, or not: the journal's ``append``."""
 
 
@@ -38,9 +38,13 @@ class _Telling:
     over: bool = False
     done: threading.Event = field(default_factory=threading.Event)
 
-    def data(self) -> dict[str, Any]:
-        """What is written down of it; never the address."""
-        return {"contact": self.contact, "occasion": self.occasion, "way": self.number, "service": self.kind}
+    def told(self) -> ContactTold:
+        """Record of its arrival; never the address."""
+        return ContactTold(contact=self.contact, occasion=self.occasion, way=self.number, service=self.kind)
+
+    def missed(self, why: str) -> ContactMissed:
+        """Record that it did not arrive; never the address."""
+        return ContactMissed(contact=self.contact, occasion=self.occasion, way=self.number, service=self.kind, message=why)
 
 
 class Messenger:
@@ -122,10 +126,7 @@ class Messenger:
                 return
             telling.over = True
             with suppress(DrillbookError, OSError):  # a full disk is told elsewhere
-                if why:
-                    self._record("contact.missed", {**telling.data(), "message": why})
-                else:
-                    self._record("contact.told", telling.data())
+                self._record(telling.missed(why) if why else telling.told())
         telling.done.set()
 
     def _settle(self) -> None:

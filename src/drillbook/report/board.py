@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from drillbook.journal import Event
+from drillbook.events.event import Event
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from drillbook.journal import Event
+from drillbook.events.event import Event
 from drillbook.report.board import Board, OnHost, RunningStep
 from drillbook.report.figures import one_line, seconds, size, took
 from drillbook.report.progress import MARKS, Progress

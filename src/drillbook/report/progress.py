@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from drillbook import notes
-from drillbook.journal import Event
+from drillbook.events.event import Event
 from drillbook.report.figures import one_line, seconds, shown, size
 from drillbook.report.wording import STEP_SHAPES
 from drillbook.result import Verdict

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from drillbook.journal import Event
+from drillbook.events.event import Event
 from drillbook.tracing.ids import ROOT, step_key
 
 Value = str | bool | int | float
