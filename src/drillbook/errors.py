@@ -10,6 +10,7 @@
     │   └── SecretError                        a secret's source cannot be read
     ├── HostError                              something between here and a host
     │   ├── HostUnreachable
+    │   │   └── CommandLost                    it went away while a command ran: nobody knows how that ended
     │   ├── HostKeyUnknown
     │   ├── HostKeyChanged
     │   ├── AuthenticationFailed
@@ -144,6 +145,10 @@ class HostUnreachable(HostError):
     """No connection could be made, or it broke."""
 
     code = "host-unreachable"
+
+
+class CommandLost(HostUnreachable):
+    """The connection, or the channel of a command, ended before the command's status came."""
 
 
 class HostKeyUnknown(HostError):

@@ -6,15 +6,15 @@ import re
 import shlex
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Literal, Protocol, Self, runtime_checkable
+from typing import Any, BinaryIO, Literal, Protocol, Self, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from drillbook import redact
-from drillbook.errors import Cancelled, CommandFailed
+from drillbook.errors import Cancelled, CommandFailed, CommandLost
 from drillbook.events.content import Content
 from drillbook.values import Secret
 
@@ -209,6 +209,17 @@ class Deadline:
         """Wait ``seconds``, or less when the deadline or the flag comes first; then check both."""
         self.cancel.wait(min(seconds, self.remaining()))
         self.check()
+
+
+Answer = TypeVar("Answer")
+
+
+def once_more(look: Callable[[], Answer]) -> Answer:
+    """The answer of ``look``, which only reads; it is asked once more when it was lost on the way."""
+    try:
+        return look()
+    except CommandLost:
+        return look()
 
 
 @runtime_checkable

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from drillbook.action import Action, Context, Effect, Facts, find
 from drillbook.errors import Cancelled, StepFailed
 from drillbook.events.event import Event
 from drillbook.findings import finding
+from drillbook.host import once_more
 from drillbook.identity import Identity
 from drillbook.store import Reference
 
@@ -133,7 +135,7 @@ class Provenance:
 def measured(action: Action, context: Context) -> tuple[Identity | None, str]:
     """Identity of the thing that ``action`` works on now, or the reason why it is unknown. Raises Cancelled."""
     try:
-        found = action.subject(context)
+        found = once_more(partial(action.subject, context))
     except Cancelled:
         raise
     except Exception as error:  # noqa: BLE001  a driver may raise anything; what could not be asked is unknown

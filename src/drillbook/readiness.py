@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from drillbook import template
 from drillbook.errors import DrillbookError
 from drillbook.findings import Finding, finding
-from drillbook.host import Deadline
+from drillbook.host import Deadline, once_more
 from drillbook.inventory import CONTROLLER
 from drillbook.limits import under
 from drillbook.planned import PlannedProbe, PlannedStep
@@ -49,7 +51,7 @@ def _of_step(stage: Stage, step: PlannedStep, host: str) -> Finding | None:
     try:
         context = stage.context(step.id, host, stage.deadline(READY_S))
         with under(context.deadline):
-            for_ready(step, stage.names()).ready(context)
+            once_more(partial(for_ready(step, stage.names()).ready, context))
     except Exception as error:  # noqa: BLE001  whatever keeps a step from being ready refuses the drill
         hint = getattr(error, "hint", "")
         return finding("not-ready", title=step.action, measured=getattr(error, "message", str(error)), step=step.id,

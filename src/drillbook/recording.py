@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from drillbook.errors import CouldNotVerify, DrillbookError, Fenced
 from drillbook.events.content import Content
 from drillbook.events.steps import CommandRun
-from drillbook.host import Deadline, Host, Output, Piped, Target, printable
+from drillbook.host import Deadline, Host, Output, Piped, Target, once_more, printable
 from drillbook.journal import Journal
 from drillbook.leases import was_fenced
 from drillbook.redact import Redactor
@@ -78,6 +78,10 @@ class RecordingHost:
             raise Fenced(f"{self.name}: the run lost its lock or its lease there, so nothing more is changed",
                          hint="see who holds it: `invoke drill.list`; when that run has ended: `invoke drill.recover`")
 
+    def _look_at_fence(self, deadline: Deadline) -> None:
+        if (fence := self.fence) is not None:
+            self._unless_fenced(once_more(lambda: self.inner.run(fence(("true",)), deadline=deadline)))
+
     def _without_outcome(self, argv: Sequence[str], start: float, error: str | None) -> None:
         self.note(CommandRun(
             argv=self._shown(argv), exit=None, signal=None, seconds=time.monotonic() - start, stdout="", stderr="",
@@ -96,8 +100,7 @@ class RecordingHost:
         try:
             if not isinstance(inner, Piped):
                 raise CouldNotVerify(f"{self.name}: no protocol can be carried over it")
-            if self.fence:
-                self._unless_fenced(inner.run(self.fence(("true",)), deadline=deadline))
+            self._look_at_fence(deadline)
             return inner.pipe(self.fence(argv) if self.fence else argv, deadline=deadline)
         except DrillbookError as error:
             failed = error.message
@@ -107,8 +110,7 @@ class RecordingHost:
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
         """See Host. Raises Fenced as ``run`` does."""
-        if self.fence:
-            self._unless_fenced(self.inner.run(self.fence(("true",)), deadline=Deadline.after(PUT_S)))
+        self._look_at_fence(Deadline.after(PUT_S))
         self.inner.put(data, path, mode=mode)
 
     def get(self, path: str, *, limit: int = 1 << 20) -> bytes:

@@ -13,7 +13,7 @@ from drillbook.action import Effect, Fault, Write, find
 from drillbook.errors import DrillbookError
 from drillbook.events.event import Event
 from drillbook.events.steps import UndoFailed, Undone, UndoStarted
-from drillbook.host import Deadline
+from drillbook.host import Deadline, once_more
 from drillbook.intents import GONE, NEVER_HAPPENED, UNDONE, Intent, added, intents
 from drillbook.inventory import CONTROLLER
 from drillbook.limits import under
@@ -84,7 +84,7 @@ def never_happened(stage: Stage, intent: Intent) -> bool:
         action = intent.action()
         context = stage.context(intent.step.id, intent.host, stage.deadline(UNDO_S))
         with under(context.deadline):
-            return isinstance(action, Fault) and action.untouched(context) is True
+            return isinstance(action, Fault) and once_more(partial(action.untouched, context)) is True
     except Exception:  # noqa: BLE001  what cannot be looked at may have happened
         return False
 

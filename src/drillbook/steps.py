@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from drillbook.events.event import Event
 from drillbook.events.steps import Done, Failed, FaultActive, FaultGone, IntentRecorded, Skipped, StepStarted
 from drillbook.findings import Finding, finding
 from drillbook.holding import Hold
-from drillbook.host import Deadline, Host, excerpt, printable
+from drillbook.host import Deadline, Host, excerpt, once_more, printable
 from drillbook.journal import Journal
 from drillbook.limits import under
 from drillbook.plan import Plan, PlannedStep
@@ -203,7 +204,7 @@ def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outc
                 intended, named = True, action
             deadline.check()
             with traced(context.traceparent), under(deadline):
-                facts = stage.provenance.examine(action, context, action.run(context)) | doubt
+                facts = stage.provenance.examine(action, context, _carried_out(action, context)) | doubt
             _expect(stage, step, facts)
             if isinstance(action, Fault) and action.effect is Effect.FAULT:
                 _prove(stage, step, action, context, wanted=True)
@@ -216,6 +217,12 @@ def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outc
             if isinstance(error, Cancelled | PlanError) or not again or stage.cancel.is_set():
                 return _failed(stage, step, host, error, seconds=time.monotonic() - begun, attempts=attempts)
             stage.cancel.wait(float(step.every_s or 0))
+
+
+def _carried_out(action: Action, context: Context) -> Facts:
+    """Run the action; one that only reads is asked once more when it was lost on the way."""
+    run = partial(action.run, context)
+    return once_more(run) if action.effect is Effect.READ else run()
 
 
 def _vouched(stage: Stage, action: Action, context: Context) -> tuple[Action, Facts]:
@@ -273,7 +280,7 @@ def _prove(stage: Stage, step: PlannedStep, action: Action, context: Context, *,
         detail, lost = "", None
         try:
             with under(context.deadline):
-                active = action.active(context)
+                active = once_more(partial(action.active, context))
         except LOST as error:
             detail, lost = error.message, error
         except Exception as error:  # noqa: BLE001  a proof that breaks proves nothing and stops nothing

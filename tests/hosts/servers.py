@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -98,10 +99,61 @@ class AsyncSsh(Server):
     """The embedded lab's server."""
 
     user = USER
+    module = "tests.hosts.asyncssh_server"
 
     def command(self) -> list[str]:
-        return [sys.executable, "-m", "tests.hosts.asyncssh_server", str(self.port), str(self.host_key),
+        return [sys.executable, "-m", self.module, str(self.port), str(self.host_key),
                 str(self.client_key), str(self.folder)]
+
+
+class Cutting(AsyncSsh):
+    """The lab's server, which ends as many channels without a status as the file ``cut`` in its folder says."""
+
+    module = "tests.hosts.cutting_server"
+
+    def cut(self, times: int) -> None:
+        (self.folder / "cut").write_text(str(times))
+
+
+class Relay:
+    """A way to a port that can be cut, and opened again at the same place."""
+
+    def __init__(self, port):
+        self.far, self.server, self.pairs = port, None, []
+        self.port = free_port()
+
+    def open(self):
+        self.server = socket.create_server(("127.0.0.1", self.port), reuse_port=True)
+        threading.Thread(target=self._accept, args=(self.server,), daemon=True).start()
+
+    def _accept(self, server):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = server.accept()
+                pair = (near, socket.create_connection(("127.0.0.1", self.far)))
+                self.pairs.append(pair)
+                for one, other in (pair, pair[::-1]):
+                    threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+
+    def _carry(self, one, other):
+        with contextlib.suppress(OSError):
+            while data := one.recv(65536):
+                other.sendall(data)
+
+    def cut(self):
+        self._end(self.server)
+        self.drop()
+
+    def drop(self):
+        """End the connections; new ones may come."""
+        pairs, self.pairs = self.pairs, []
+        for sock in (sock for pair in pairs for sock in pair):
+            self._end(sock)
+
+    def _end(self, sock):
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+        sock.close()
 
 
 def descendants(pid: int, name: str) -> list[int]:

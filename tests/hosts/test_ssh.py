@@ -1,10 +1,8 @@
 """What only a host behind SSH can get wrong."""
 
-import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -31,7 +29,7 @@ from drillbook.hosts.capture import Capture, MarkedCapture
 from drillbook.hosts.channel import Exec
 from drillbook.hosts.session import Ending, open_session
 from drillbook.hosts.ssh import SshHost
-from tests.hosts.servers import AsyncSsh, OpenSsh, descendants, free_port, new_key
+from tests.hosts.servers import AsyncSsh, OpenSsh, Relay, descendants, new_key
 from tests.hosts.suite import Programs, soon, threads_left
 
 
@@ -324,39 +322,6 @@ def test_lost_in_flight_and_connected_again(own_server, opened):
     own_server.start()
     assert host.run(["true"], deadline=soon()).ok
     host.put(b"x", str(own_server.folder / "file"))
-
-
-class Relay:
-    """A way to a port that can be cut, and opened again at the same place."""
-
-    def __init__(self, port):
-        self.far, self.server, self.pairs = port, None, []
-        self.port = free_port()
-
-    def open(self):
-        self.server = socket.create_server(("127.0.0.1", self.port), reuse_port=True)
-        threading.Thread(target=self._accept, args=(self.server,), daemon=True).start()
-
-    def _accept(self, server):
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = server.accept()
-                pair = (near, socket.create_connection(("127.0.0.1", self.far)))
-                self.pairs.append(pair)
-                for one, other in (pair, pair[::-1]):
-                    threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
-
-    def _carry(self, one, other):
-        with contextlib.suppress(OSError):
-            while data := one.recv(65536):
-                other.sendall(data)
-
-    def cut(self):
-        for sock in [self.server, *(sock for pair in self.pairs for sock in pair)]:
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-            sock.close()
-        self.pairs.clear()
 
 
 def test_a_way_that_is_cut_and_opened_again(openssh, opened, tmp_path):

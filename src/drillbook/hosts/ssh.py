@@ -13,8 +13,8 @@ from typing import BinaryIO
 import paramiko
 
 from drillbook.answers import Answer
-from drillbook.errors import Cancelled, CommandTimedOut, HostError, HostUnreachable
-from drillbook.host import CAPTURE_LIMIT, Deadline, Output, Target, printable, shown
+from drillbook.errors import Cancelled, CommandLost, CommandTimedOut, HostError
+from drillbook.host import CAPTURE_LIMIT, Deadline, Output, Target, once_more, printable, shown
 from drillbook.hosts import files
 from drillbook.hosts.atomic import beside, unreadable
 from drillbook.hosts.capture import Capture, MarkedCapture
@@ -198,10 +198,10 @@ class SshHost:
             return Cancelled(f"{self.name}: `{shown(words)}` was stopped{tail}")
         return CommandTimedOut(f"{self.name}: `{shown(words)}` ran into its deadline{tail}", host=self.name)
 
-    def _lost(self, words: Sequence[str], error: Exception) -> HostUnreachable:
+    def _lost(self, words: Sequence[str], error: Exception) -> CommandLost:
         reason = printable(str(error) or "the connection was lost", limit=300)
-        return HostUnreachable(f"{self.name}: lost while `{shown(words)}` ran: {reason}", host=self.name,
-                               hint="whether the command ended there is not known")
+        return CommandLost(f"{self.name}: lost while `{shown(words)}` ran: {reason}", host=self.name,
+                           hint="whether the command ended there is not known")
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
         """Write ``data`` to ``path`` on the host, atomically. Raises HostError."""
@@ -223,6 +223,9 @@ class SshHost:
     def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
         """The first ``limit`` bytes of a file. Raises FileNotFoundError, HostError."""
         deadline = _of_step(files.SECONDS + limit / 1e6)
+        return once_more(lambda: self._get(path, limit, deadline))
+
+    def _get(self, path: str, limit: int, deadline: Deadline) -> bytes:
         link = self._keeper.get(deadline)
 
         def work() -> bytes:
@@ -249,7 +252,7 @@ class SshHost:
     def _file_error(self, link: Link, path: str, error: Exception, *, verb: str) -> HostError:
         if link.alive:
             return unreadable(self.name, path, error, verb=verb)
-        return HostUnreachable(f"{self.name}: lost while {path} was to be {verb}", host=self.name)
+        return CommandLost(f"{self.name}: lost while {path} was to be {verb}", host=self.name)
 
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
         """A port on the controller's loopback that leads to ``address:port`` as the host sees it, while open."""

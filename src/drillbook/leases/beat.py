@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from drillbook.host import Deadline, Host
+from drillbook.host import Deadline, Host, once_more
 from drillbook.leases.script import call, folder_name, plain_name, run_id_of, state_of
 from drillbook.scratch import root_of
 
@@ -42,6 +42,6 @@ def beat(host: Host, locks: Mapping[str, int], lease: str | None, *, deadline: D
 
 def listed(host: Host, *, deadline: Deadline) -> Listed:
     """The names of all locks and the run ids of all leases on ``host``. Raises HostError."""
-    lines = call(host, "lock_list", root_of(host), state_of(host), deadline=deadline).text.split("\n")
+    lines = once_more(lambda: call(host, "lock_list", root_of(host), state_of(host), deadline=deadline)).text.split("\n")
     return Listed(locks=tuple(plain_name(line[5:]) for line in lines if line.startswith("lock ")),
                   leases=tuple(line[6:] for line in lines if line.startswith("lease ")))

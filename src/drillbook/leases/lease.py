@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from drillbook.errors import Lapsed
-from drillbook.host import Deadline, Host, LeaseConfig, Output
+from drillbook.host import Deadline, Host, LeaseConfig, Output, once_more
 from drillbook.leases.script import call, one_line, run_id_of, source, state_of, unreadable
 from drillbook.scratch import root_of
 
@@ -69,7 +69,8 @@ class Lease:
         Changes nothing. Raises NotReady when the host cannot keep a lease, or cannot revert at boot and the inventory does
         not accept that; HostError.
         """
-        said = self._call("ready", self._config.kind, self._config.boot, self._manager, deadline=deadline)
+        words = (self._config.kind, self._config.boot, self._manager)
+        said = once_more(lambda: self._call("ready", *words, deadline=deadline))
         kind, _, boot = said.strip().partition(" ")
         if kind not in ("systemd", "watcher") or boot not in ("systemd", "cron", "none"):
             raise unreadable(self.host, "lease", said)
@@ -118,7 +119,7 @@ class Lease:
 
     def state(self, *, deadline: Deadline) -> LeaseState | None:
         """What the target holds; None when there is no lease of this run. Raises HostError."""
-        output = self._output("state", deadline=deadline)
+        output = once_more(lambda: self._output("state", deadline=deadline))
         head, found, log = output.stdout.partition(b"\nlog\n")
         try:
             return _state(self.run_id, head.decode("utf-8", "replace"), log) if found else None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from drillbook.errors import Fenced, Locked
-from drillbook.host import Deadline, Host, Output
+from drillbook.host import Deadline, Host, Output, once_more
 from drillbook.leases.script import call, folder_name, one_line, run_id_of, state_of, unreadable
 from drillbook.scratch import root_of
 
@@ -145,7 +145,7 @@ class Lock:
 
     def state(self, *, deadline: Deadline) -> LockState | None:
         """Who holds it, None when nobody does. Raises HostError."""
-        text = self._call("state", deadline=deadline).text
+        text = once_more(lambda: self._call("state", deadline=deadline)).text
         return _state(self.host, text.split("\n")) if text else None
 
     def _call(self, function: str, *words: str, deadline: Deadline) -> Output:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
-from drillbook.host import Deadline, Host
+from drillbook.host import Deadline, Host, once_more
 from drillbook.manager.unit import Argv, Manager, UnitState
 
 SETTLED_S = 1.0
@@ -60,7 +60,8 @@ class Docker(Manager):
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
         """See Manager: the engine removes a container made with ``--rm`` when it ends."""
         what = "{{.HostConfig.AutoRemove}}"
-        seen = host.run((*self._tool(), "inspect", "--type", "container", "--format", what, "--", unit), deadline=deadline)
+        look = (*self._tool(), "inspect", "--type", "container", "--format", what, "--", unit)
+        seen = once_more(lambda: host.run(look, deadline=deadline))
         return "the container was made with --rm, so it is gone once it ends" if seen.text.strip() != "false" else ""
 
     def query(self, unit: str) -> Argv:

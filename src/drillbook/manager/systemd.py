@@ -5,7 +5,7 @@ What its words mean is in systemctl(1), systemd.unit(5), and org.freedesktop.sys
 
 from __future__ import annotations
 
-from drillbook.host import Deadline, Host
+from drillbook.host import Deadline, Host, once_more
 from drillbook.manager.unit import Argv, Manager, UnitState
 
 SETTLED_S = 1.0
@@ -128,18 +128,24 @@ class Systemd(Manager):
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
         """See Manager: units of ``systemd-run`` are gone once they end, and masked ones are not started."""
-        seen = host.run((*self._tool(), "show", "-p", "CanStart,Transient", unit), deadline=deadline).text.split()
+        look = (*self._tool(), "show", "-p", "CanStart,Transient", unit)
+        seen = once_more(lambda: host.run(look, deadline=deadline)).text.split()
         if "Transient=yes" in seen:
             return "the unit was made by systemd-run or the like, so it is gone once it ends"
         return "" if "CanStart=yes" in seen else "systemd would not start it: it is masked, or has RefuseManualStart="
 
     def reviving(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
         """See Manager: its sockets, timers and paths."""
-        return tuple(host.run(("sh", "-c", _TRIGGERS, "sh", unit, *self._tool()), deadline=deadline).check().text.split())
+        return self._units(host, _TRIGGERS, unit, deadline)
 
     def together(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
         """See Manager: units that require it, are bound to it or part of it, and those of theirs."""
-        return tuple(host.run(("sh", "-c", _TOGETHER, "sh", unit, *self._tool()), deadline=deadline).check().text.split())
+        return self._units(host, _TOGETHER, unit, deadline)
+
+    def _units(self, host: Host, script: str, unit: str, deadline: Deadline) -> tuple[str, ...]:
+        """Units that ``script`` prints of ``unit``."""
+        look = ("sh", "-c", script, "sh", unit, *self._tool())
+        return tuple(once_more(lambda: host.run(look, deadline=deadline)).check().text.split())
 
 
 def _age(values: dict[str, str]) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
-from drillbook.host import Deadline, Host, ManagerConfig, shown
+from drillbook.host import Deadline, Host, ManagerConfig, once_more, shown
 
 Argv = tuple[str, ...]
 ENDED_S = 2.5
@@ -101,7 +101,7 @@ class Manager(ABC):
 
     def state(self, host: Host, unit: str, deadline: Deadline) -> UnitState:
         """The state of ``unit`` now. Raises CouldNotVerify when the manager does not know it or does not answer."""
-        output = host.run(self.query(unit), deadline=deadline)
+        output = once_more(lambda: host.run(self.query(unit), deadline=deadline))
         known = self.read(unit, output.text)
         if known is None:
             said = (output.text + " " + output.stderr.decode("utf-8", "replace")).strip()

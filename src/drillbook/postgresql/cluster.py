@@ -16,7 +16,7 @@ import psycopg
 from drillbook.action import Context
 from drillbook.errors import CouldNotVerify, HostError, StepFailed
 from drillbook.findings import finding
-from drillbook.host import Deadline
+from drillbook.host import Deadline, once_more
 from drillbook.manager import manager_of
 from drillbook.postgresql import ownership
 from drillbook.postgresql.connection import connected, one, reason
@@ -123,7 +123,7 @@ test ! -e "$data/$mark" || { "$@" && rm -f -- "$data/$mark"; }
 
 def state(tools: Tools) -> Literal["absent", "empty", "cluster", "other"]:
     """What lies where the data directory belongs. Raises CouldNotVerify, HostError."""
-    output = tools.owned(("sh", "-c", _STATE, "sh", tools.service.data_directory))
+    output = once_more(lambda: tools.owned(("sh", "-c", _STATE, "sh", tools.service.data_directory)))
     found = {"absent": "absent", "empty": "empty", "cluster": "cluster", "other": "other"}.get(output.text)
     if not output.ok or found is None:
         said = output.stderr.decode("utf-8", "replace").strip()[-300:]
@@ -160,7 +160,8 @@ def clear_own(tools: Tools, run_id: str) -> tuple[str, ...]:
 
 def left_aside(tools: Tools, run_id: str) -> bool:
     """Does something of this run lie beside the data directory? Raises HostError."""
-    return tools.owned(("sh", "-c", 'set -- "$1"-*; test -e "$1"', "sh", f"{_beside(tools)}-{run_id}")).ok
+    look = ("sh", "-c", 'set -- "$1"-*; test -e "$1"', "sh", f"{_beside(tools)}-{run_id}")
+    return once_more(lambda: tools.owned(look)).ok
 
 
 @contextmanager
@@ -294,7 +295,8 @@ def _must_run(ctx: Context, tools: Tools, last: str) -> None:
         unit = manager_of(tools.host).state(tools.host, tools.service.unit, ctx.deadline)
         ended, word = unit.state in ("stopped", "failed"), unit.word
     else:
-        asked = tools.owned((tools.path("pg_ctl"), "--pgdata", tools.service.data_directory, "status"), env={"LC_ALL": "C"})
+        look = (tools.path("pg_ctl"), "--pgdata", tools.service.data_directory, "status")
+        asked = once_more(lambda: tools.owned(look, env={"LC_ALL": "C"}))
         ended, word = asked.exit == NO_SERVER, "not running"
     if ended:
         found = finding("service-state", title=tools.service.name, wanted="running", measured=word, host=tools.host.name)

@@ -15,7 +15,7 @@ import psycopg
 from drillbook.action import Context
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
-from drillbook.host import printable
+from drillbook.host import once_more, printable
 from drillbook.manager import manager_of
 from drillbook.manager.lineage import SCRIPT, Lineage
 from drillbook.postgresql.connection import Connection, answers, connected, one, reason
@@ -55,7 +55,8 @@ class Cluster:
 
 def look(tools: Tools, main: int | None = None) -> Cluster | None:
     """The cluster in the data directory; ``main`` is the main process of its unit. None: there is none. Raises HostError."""
-    output = tools.owned(("sh", "-c", _LOOK, "sh", tools.service.data_directory, str(main or 0)), env={"LC_ALL": "C"})
+    argv = ("sh", "-c", _LOOK, "sh", tools.service.data_directory, str(main or 0))
+    output = once_more(lambda: tools.owned(argv, env={"LC_ALL": "C"}))
     found: dict[str, list[str]] = {}
     lines = output.check().text.splitlines()
     for line in lines:

@@ -13,7 +13,7 @@ from typing import Any
 from drillbook import scratch
 from drillbook.action import Context
 from drillbook.errors import CouldNotVerify, DrillbookError, NotReady
-from drillbook.host import Deadline, Host, Output
+from drillbook.host import Deadline, Host, Output, once_more
 from drillbook.postgresql.connection import conninfo
 from drillbook.services import Postgres
 
@@ -122,7 +122,8 @@ class Tools:
 
     def version(self, program: str) -> tuple[int, str]:
         """Major version of a program and the whole of what it says. Raises NotReady when it is not there."""
-        output = self.host.run((self.path(program), "--version"), deadline=self.deadline, env={"LC_ALL": "C"})
+        argv = (self.path(program), "--version")
+        output = once_more(lambda: self.host.run(argv, deadline=self.deadline, env={"LC_ALL": "C"}))
         match = re.search(r"\(PostgreSQL\) (\d+)", output.text)
         if not output.ok or match is None:
             raise NotReady(f"{self.host.name} has no {self.path(program)}",
@@ -151,6 +152,6 @@ class Tools:
         return self._free(self.as_owner("sh", "-c", _FREE, "sh", self.service.data_directory))
 
     def _free(self, argv: Sequence[str]) -> int | None:
-        output = self.host.run(argv, deadline=self.deadline, env={"LC_ALL": "C"})
+        output = once_more(lambda: self.host.run(argv, deadline=self.deadline, env={"LC_ALL": "C"}))
         match = re.search(r"\s(\d+)\s+\d+%\s", output.text)
         return int(match[1]) * 1024 if output.ok and match else None
