@@ -1,6 +1,7 @@
 """Steps on hosts of memory: several hosts, groups, attempts, deadlines, what is announced and what is saved."""
 
 import json
+import time
 
 import pytest
 
@@ -188,11 +189,12 @@ def test_a_step_for_which_nobody_waits_any_more_is_not_tried_again(small):
 
 
 def test_what_a_step_did_is_told_with_its_attempts(small):
+    begun = time.monotonic()
     small.hosts["a"].on("try", lambda call: Reply(0 if small.acts().count("try") == 3 else 1))
     small.run("restore:\n" + run("try", retries=5, every="1ms", timeout="5s"))
     done = next(event for event in small.events if event.kind == "done")
     assert (done.data["attempts"], small.acts().count("try")) == (3, 3)
-    assert 0 <= done.data["seconds"] < 60
+    assert 0 <= done.data["seconds"] <= time.monotonic() - begun
 
 
 def test_a_failure_that_is_allowed_lets_the_phase_go_on(small):

@@ -3,7 +3,6 @@
 import http.server
 import socket
 import threading
-import time
 
 import pytest
 
@@ -83,12 +82,11 @@ def test_responds(server, tmp_path):
 
 
 def test_available(server, drip):
+    """Also of a server that answers for ever, and never whole."""
     assert Available(url=f"{server}/x/200").check(None) is None
     assert "status 500" in Available(url=f"{server}/x/500").check(None)
     assert "refused" in Available(url="http://127.0.0.1:9/").check(None)
-    begun = time.monotonic()
     assert "no answer within" in Available(url=drip, timeout=Duration(0.5), every=Duration(0.1)).check(None)
-    assert time.monotonic() - begun < 30, "a drip does not hold the probe"
 
 
 def test_a_drip_ends_at_the_deadline(drip):

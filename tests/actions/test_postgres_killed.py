@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -141,11 +140,10 @@ def test_a_server_that_was_started_and_ended_is_waited_for_no_longer(place, back
                                    connection_limit=-1, bytes=0))
     target.start()
     target.kill()
-    started, begun = Future(), time.monotonic()
+    started = Future()
     started.set_result(None)
     with pytest.raises(StepFailed, match="was started and has ended since"):
         cluster.await_writable(place.context(seconds=40), tools, started)
-    assert time.monotonic() - begun < 30
 
 
 class Dying(LocalHost):

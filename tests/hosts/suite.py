@@ -94,6 +94,11 @@ class Programs:
     def floods_and_stays(self, tag):
         return ["sh", "-c", "head -c 1000000 /dev/zero; sleep 300.$0; :", tag]
 
+    def meets(self, count, folder):
+        """A command that ends when ``count`` of it run at once."""
+        script = 'touch "$1/here.$$"; until [ $(ls "$1" | grep -c ^here) -ge $2 ]; do sleep 0.1; done'
+        return ["sh", "-c", script, "sh", str(folder), str(count)]
+
     def leaves_behind(self, tag):
         return ["sh", "-c", "echo started; sleep 300.$0 & echo $!", tag]
 
@@ -137,6 +142,10 @@ class Functions(Programs):
     def floods_and_stays(self, tag):
         return self.floods(1_000_000)
 
+    def meets(self, count, folder):
+        meeting = threading.Barrier(count)
+        return self._on("meets", lambda call: Reply(0 if meeting.wait(60) >= 0 else 1))
+
     def there(self, tag):
         return any(tag in call.argv for call in self.host.running)
 
@@ -168,11 +177,12 @@ class HostContract:
 
     @pytest.mark.parametrize("status", [0, 1, 3, 255])
     def test_exit_status_and_streams_apart(self, carrier, status):
+        begun = time.monotonic()
         done = carrier.host.run(argv := carrier.does.prints(b"out\n", b"err\n", status), deadline=soon())
         assert (done.exit, done.signal, done.stdout, done.stderr) == (status, None, b"out\n", b"err\n")
         assert (done.host, done.argv, done.ok) == (carrier.host.name, tuple(argv), status == 0)
         assert (done.stdout_bytes, done.stderr_bytes, done.complete) == (4, 4, True)
-        assert 0 <= done.seconds < 20
+        assert 0 <= done.seconds <= time.monotonic() - begun
 
     def test_true_and_false(self, carrier):
         assert carrier.host.run(["true"], deadline=soon()).exit == 0
@@ -291,25 +301,24 @@ class HostContract:
         tag, started = carrier.tag(), time.monotonic()
         with pytest.raises(CommandTimedOut, match="it was ended"):
             carrier.host.run(getattr(carrier.does, what)(tag), deadline=soon(1))
-        assert 0.9 < time.monotonic() - started < 60
+        assert time.monotonic() - started > 0.9
         assert not carrier.does.there(tag)
         assert carrier.host.run(["true"], deadline=soon()).ok
 
     def test_what_a_command_leaves_behind_does_not_hold_it(self, carrier):
         if carrier.kind not in {"openssh", "local"}:
             return  # the lab's server tells of the end only when all output is in
-        done = carrier.host.run(carrier.does.leaves_behind(carrier.tag()), deadline=soon(20))
+        done = carrier.host.run(carrier.does.leaves_behind(carrier.tag()), deadline=soon(200))
         started, pid = done.text.split()
-        os.kill(int(pid), signal.SIGKILL)
+        os.kill(int(pid), signal.SIGKILL)  # it goes on
         assert (done.exit, started) == (0, "started")
-        assert done.seconds < 4
 
     def test_deadline_ends_a_command_that_goes_on(self, carrier):
         carrier.host.run(["true"], deadline=soon())
         started = time.monotonic()
         with pytest.raises(CommandTimedOut):
             carrier.host.run(carrier.does.sleeps(300), deadline=soon(0.5))
-        assert time.monotonic() - started < 100  # a watchdog, no measurement
+        assert time.monotonic() - started < 300, "before the command ends by itself"
 
     def test_deadline_that_is_over(self, carrier):
         with pytest.raises(CommandTimedOut):
@@ -332,13 +341,12 @@ class HostContract:
             carrier.host.run(["true"], deadline=deadline)
 
     def test_many_at_once(self, carrier):
-        started = time.monotonic()
+        meeting = carrier.does.meets(8, Path(carrier.folder))
         with ThreadPoolExecutor(8) as pool:
-            naps = list(pool.map(lambda _: carrier.host.run(carrier.does.sleeps(4), deadline=soon()), range(8)))
-            assert time.monotonic() - started < 30, "one after the other they take 32 s"
+            met = list(pool.map(lambda _: carrier.host.run(meeting, deadline=soon(60)), range(8)))
             texts = [os.urandom(2000) for _ in range(40)]
             echoes = list(pool.map(lambda t: carrier.host.run(carrier.does.echoes(), stdin=t, deadline=soon()), texts))
-        assert all(nap.ok for nap in naps)
+        assert all(one.ok for one in met), "each waits until all others are there"
         assert [echo.stdout for echo in echoes] == texts
 
     def test_more_than_a_server_allows(self, carrier):
