@@ -1,13 +1,45 @@
-"""What all tests share: a signing key and anchors of their own, and an order in which several workers end at about the same time."""
+"""Settings of all tests: a signing key and anchors of their own, their tiers, and an order in which workers end together."""
 
 import os
 
 import pytest
 
+from tests import tiers
+
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
+LEFT = pytest.StashKey[int]()
 
 
-def pytest_collection_modifyitems(items):
+def pytest_ignore_collect(collection_path, config):
+    """`-m fast` need not read the files that it takes nothing from."""
+    return None if tiers.may_hold(config, collection_path) else True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    tiers.mark(items)
+    config.stash[LEFT] = tiers.leave_to_the_night(config, items)
+    order(items)
+
+
+def pytest_sessionfinish(session):
+    """A worker tells the session that started it how many tests it left out."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["nightly"] = session.config.stash.get(LEFT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Each worker collects all tests, so that any of them knows."""
+    node.config.stash[LEFT] = getattr(node, "workeroutput", {}).get("nightly", 0)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if left := config.stash.get(LEFT, 0):
+        terminalreporter.write_line(f"left to `invoke test --all`: {left} tests marked nightly")
+
+
+def order(items):
     """With several workers, begin with the tests that are marked as long: those that are left at the end must be short.
 
     Each worker is given one part of the list and begins at its head; who is done takes from the tails of others. Tests of

@@ -5,7 +5,6 @@ import csv
 import html
 import io
 import json
-import os
 import re
 import shlex
 import time
@@ -20,6 +19,7 @@ from drillbook.host import CAPTURE_LIMIT, Deadline, excerpt, printable
 from drillbook.hosts.local import LocalHost
 from drillbook.recording import RecordingHost
 from drillbook.redact import Redactor
+from tests import tiers
 from tests.test_recording import Kept
 
 
@@ -92,7 +92,7 @@ ENCODERS = {
     "utf-16 of cat -v": lambda text: text.encode("utf-16-le").decode("utf-8", "replace").replace("\0", "^@"),
     "hex wrapped": lambda text: wrapped(text.encode().hex(), 60),
 }
-SETTINGS = settings(max_examples=int(os.environ.get("DRILLBOOK_EXAMPLES", "4")), deadline=None,
+SETTINGS = settings(max_examples=40 if tiers.ALL else 1, deadline=None,
                     phases=[Phase.explicit, Phase.generate])
 BEFORE, AFTER = "it said <", "> and went on"
 CHARACTERS = st.sampled_from("abcXYZ019" + "'\"\\/:&<>%$+=;@ !#-_.,~`|{}[]()*?^" + "\t\nüß生🔑")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from drillbook.journal import Event
+from drillbook.spec import PHASES
 
 PERIODIC = ("probe.samples", "canary.writes", "progress")
 """Kinds whose number differs from run to run; of these only the first are sure to come."""
@@ -22,6 +23,12 @@ class Point(NamedTuple):
     kind: str
     place: str
     nth: int
+
+    @property
+    def phase(self) -> str:
+        """The phase of the step or phase at which it is; empty at a probe, and between the phases."""
+        name = self.place.partition(".")[0]
+        return name if name in PHASES else ""
 
 
 def place_of(event: Event) -> str:
@@ -40,24 +47,34 @@ def points_of(events: Iterable[Event]) -> list[Point]:
     return found
 
 
-def sampled(points: Sequence[Point], drill: str, count: int) -> list[Point]:
-    """``count`` points, the same ones for the same run.
+def sampled(points: Sequence[Point], seed: str, count: int, kinds: Collection[str] = ()) -> list[Point]:
+    """``count`` points, and as many more as it takes for one of each of ``kinds``; the same ones for the same seed and run.
 
     First where most is at stake: between the intent and the proof of a fault, and in the middle of the restore. Then the
     kinds in turn, so that none is left out while there is room.
     """
     sure = [point for point in points if point.kind not in CHANCE and (point.kind not in PERIODIC or point.nth <= SURE)]
     by_kind: dict[str, list[Point]] = {}
-    for point in sorted(sure, key=lambda point: _chance(drill, *map(str, point))):
+    for point in sorted(sure, key=lambda point: _chance(seed, *map(str, point))):
         by_kind.setdefault(point.kind, []).append(point)
-    order = sorted(by_kind, key=lambda kind: _chance(drill, kind))
-    chosen = _critical(sure)[:count]
+    order = sorted(by_kind, key=lambda kind: _chance(seed, kind))
+    chosen = sorted(_critical(sure), key=lambda point: _chance(seed, *map(str, point)))[:count]
+    chosen += [by_kind[kind][0] for kind in order if kind in kinds and kind not in {point.kind for point in chosen}]
     while len(chosen) < min(count, len(sure)):
         for kind in order:
             left = [point for point in by_kind[kind] if point not in chosen]
             if left and len(chosen) < count:
                 chosen.append(left[0])
     return [point for point in points if point in chosen]
+
+
+def in_every_phase(points: Sequence[Point], chosen: Sequence[Point], seed: str) -> list[Point]:
+    """``chosen``, and a point drawn in each phase in which none of them is."""
+    found = {point.phase: point for point in sorted(points, key=lambda point: _chance(seed, *map(str, point)))
+             if point.phase and point.kind not in (*CHANCE, *PERIODIC)}
+    there = {point.phase for point in chosen}
+    wanted = [*chosen, *(point for phase, point in found.items() if phase not in there)]
+    return [point for point in points if point in wanted]
 
 
 def _critical(points: Sequence[Point]) -> list[Point]:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 KINDS = ("controller", "recovery", "server")
@@ -50,11 +46,3 @@ def drawn(seed: str, count: int, drills: Sequence[str], served: Sequence[str]) -
             chance.shuffle(targets[kind])
         found.append(Shot(number, targets[kind].pop(), kind))
     return found
-
-
-def seed(root: Path) -> str:
-    """DRILLBOOK_SEED, or else the commit of ``root``, so that every change draws others; without one, the day."""
-    if given := os.environ.get("DRILLBOOK_SEED"):
-        return given
-    done = subprocess.run(["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or time.strftime("%Y-%m-%d", time.gmtime())

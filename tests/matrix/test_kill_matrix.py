@@ -1,26 +1,39 @@
 """The controller is killed right after an event of the journal; one recovery, by a new process, mends everything.
 
-CI takes a fixed sample of the events of every drill, `invoke test --all` every single one.
+CI takes a sample that differs by commit, at least one event of every kind and in every phase; `invoke test --all` every
+single event of every drill. DRILLBOOK_SEED repeats the sample of another commit.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from tests import tiers
 from tests.matrix.ground import active_faults, again, drills, last_word, result, story
-from tests.matrix.points import PERIODIC, Point, points_of, sampled
+from tests.matrix.points import PERIODIC, Point, in_every_phase, points_of, sampled
 
 WANTED = os.environ.get("DRILLBOOK_MATRIX", "")
-"""``all``, or how many points of each drill; empty: the sample of the CI."""
-SAMPLE = {"api-down": 22, "reversible": 12}
-"""Points of the CI's sample, more of the fast drills."""
-AT_LEAST = 3
-LONG = {"reversible": 230, "api-down": 220, "objects-deleted": 150, "object-corrupted": 110}
+"""``all``, or how many points of each drill; empty: the sample of CI."""
+SEED = tiers.seed()
+WHOLE = "api-down"
+"""The quickest drill that has nearly every kind of event: its controller dies after each of them in every run of CI."""
+COMMON = {
+    "canary.survivors", "canary.writes", "command", "diagnosed", "done", "fault.active", "fault.gone", "intent",
+    "lease.armed", "lease.log", "lease.ready", "lock.released", "lock.taken", "phase.ended", "phase.started",
+    "probe.ended", "probe.prepared", "probe.samples", "probe.started", "run.finished", "run.started", "step.started",
+    "undo", "undone"}
+"""The kinds that it has."""
+BACKED = ("cache-lost", "files-lost", "postgres-lost", "table-dropped")
+"""Drills that have those which it lacks; one of them is drawn."""
+OTHERS, POINTS = 3, 2
+"""Of the others so many are drawn, and so many points of each."""
+LONG = {WHOLE: 150}
 """Seconds that a drill's test takes about, see the marker."""
 CARRIED = 3
 """Every third run is recovered on another machine, as far as its journal can tell."""
@@ -29,11 +42,23 @@ KILLED = -9
 DRILLS = sorted(path.stem for path in drills())
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.long(LONG.get(name, 60))) for name in DRILLS])
+def turn(seed: str) -> set[str]:
+    """The drills of a commit."""
+    chance = random.Random(seed)
+    first = {WHOLE, chance.choice(BACKED)}
+    return first | set(chance.sample([name for name in DRILLS if name not in first], OTHERS))
+
+
+TURN = set(DRILLS) if WANTED else turn(SEED)
+PARAMS = [pytest.param(name, marks=[pytest.mark.long(LONG.get(name, 40)), *([] if name in TURN else [pytest.mark.nightly])])
+          for name in DRILLS]
+
+
+@pytest.mark.parametrize("name", PARAMS)
 def test_recovery_mends_a_run_that_was_killed_after_any_event(ground, name):
     drill = ground.add(name)
     points = first_run(ground, drill)
-    chosen = points if WANTED == "all" else sampled(points, name, int(WANTED or SAMPLE.get(name, AT_LEAST)))
+    chosen = points if WANTED == "all" else sample(points, name)
     failures = []
     for number, point in enumerate(chosen):
         begun = time.monotonic()
@@ -42,7 +67,32 @@ def test_recovery_mends_a_run_that_was_killed_after_any_event(ground, name):
         if wrong:
             failures.append(f"{' '.join(map(str, point))}: {'; '.join(wrong)}")
             ground.rebuild()
-    assert not failures, f"{len(failures)} of {len(chosen)} points:\n" + "\n".join(failures)
+    assert not failures, f"DRILLBOOK_SEED={SEED}, {len(failures)} of {len(chosen)} points:\n" + "\n".join(failures)
+
+
+def sample(points: list[Point], name: str) -> list[Point]:
+    """The points of CI, or as many as are wanted."""
+    seed = f"{SEED}/{name}"
+    if WANTED:
+        return sampled(points, seed, int(WANTED))
+    kinds = {point.kind for point in points}
+    if name == WHOLE:
+        assert kinds >= COMMON, "each kind that is gone from here must be in a drill that every run of CI takes"
+        return in_every_phase(points, sampled(points, seed, POINTS, kinds), seed)
+    return sampled(points, seed, POINTS, kinds - COMMON)
+
+
+def test_every_run_of_ci_has_every_kind_and_phase_and_each_commit_draws_others():
+    points = [Point(kind, place, nth) for kind in COMMON for place in ("inject.1", "probe.1") for nth in (1, 2)]
+    points += [Point("only.here", "restore.2", 1), Point("run.started", "verify.1", 1), Point(PERIODIC[0], "verify.1", 9)]
+    chosen = sample(points, WHOLE)
+    assert {point.kind for point in chosen} == {*COMMON, "only.here"}
+    assert {point.phase for point in chosen} >= {"inject", "restore", "verify"}
+    assert "only.here" in {point.kind for point in sample(points, BACKED[0])}
+    assert {point.phase for point in in_every_phase(points, [], "x")} == {"inject", "restore", "verify"}
+    assert sampled(points, "a", 5) == sampled(points, "a", 5) != sampled(points, "b", 5)
+    assert turn("a") == turn("a") != turn("b")
+    assert set.union(*(turn(str(number)) for number in range(100))) == set(DRILLS)
 
 
 def first_run(ground, drill: Path) -> list[Point]:

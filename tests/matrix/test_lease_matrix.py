@@ -1,12 +1,13 @@
 """The controller is killed while a fault is active, and nobody recovers: the targets put it back by themselves.
 
 Within the lease and five seconds every fault that commands undo is gone. Afterwards a recovery finds nothing to mend and
-clears the rest away.
+clears the rest away. CI takes a sample that differs by commit, `invoke test --all` every event.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import statistics
 import time
 
@@ -14,6 +15,7 @@ import pytest
 
 from drillbook.host import Target
 from drillbook.spec import Drill, load
+from tests import tiers
 from tests.matrix.ground import again, drills, last_word, result, story, watching
 from tests.matrix.points import Point, points_of, sampled
 from tests.matrix.test_kill_matrix import KILLED, note
@@ -21,8 +23,11 @@ from tests.matrix.test_kill_matrix import KILLED, note
 pytestmark = pytest.mark.skipif("lease" not in Target.model_fields, reason="this version of Drillbook has no leases")
 
 WANTED = os.environ.get("DRILLBOOK_MATRIX", "")
-AT_LEAST = 3
+SEED = tiers.seed()
+POINTS = 3
 LEASE_S, GRACE_S = 5.0, 5.0
+OWN = "reversible"
+"""The drill with every fault that commands undo; CI takes it and one of the others, which differs by commit."""
 LIMIT_S = 60.0
 """A slow machine may take longer than the grace, now and then; the usual case must not."""
 
@@ -38,8 +43,12 @@ def reversible() -> list[str]:
     return found
 
 
-@pytest.mark.long(70)
-@pytest.mark.parametrize("name", reversible())
+NAMES = reversible()
+TURN = NAMES if WANTED else [OWN, random.Random(SEED).choice([name for name in NAMES if name != OWN])]
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long(70), *([] if name in TURN else [pytest.mark.nightly])])
+                                  for name in NAMES])
 def test_a_fault_is_gone_by_itself_when_its_controller_has_died(ground, name):
     drill = ground.add(name, lease=f"{LEASE_S:.0f}s")
     run, ended = ground.die(drill, None)
@@ -49,7 +58,7 @@ def test_a_fault_is_gone_by_itself_when_its_controller_has_died(ground, name):
     ground.forget(run)
     assert points, f"nothing that {name} breaks was armed"
     failures, times = [], []
-    chosen = points if WANTED == "all" else sampled(points, name, int(WANTED or AT_LEAST))
+    chosen = points if WANTED == "all" else sampled(points, f"{SEED}/{name}", int(WANTED or POINTS))
     for point in chosen:
         wrong, seconds = killed_and_left(ground, drill, point)
         note(f"{name} {' '.join(map(str, point))}: gone after {seconds:.1f} s {wrong or ''}")
@@ -57,8 +66,13 @@ def test_a_fault_is_gone_by_itself_when_its_controller_has_died(ground, name):
         if wrong:
             failures.append(f"{' '.join(map(str, point))}: {'; '.join(wrong)}")
             ground.rebuild()
-    assert not failures, f"{len(failures)} of {len(chosen)} points:\n" + "\n".join(failures)
-    assert statistics.median(times) <= LEASE_S + GRACE_S, times
+    assert not failures, f"DRILLBOOK_SEED={SEED}, {len(failures)} of {len(chosen)} points:\n" + "\n".join(failures)
+    assert statistics.median(times) <= LEASE_S + GRACE_S * crowded(), times
+
+
+def crowded() -> float:
+    """How many programs want each core, one at least: so much longer everything takes."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def armed(events) -> list[Point]:
