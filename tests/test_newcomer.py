@@ -44,7 +44,7 @@ class Newcomer:
         self.options = {"user": "nobody", "group": "nogroup", "extra_groups": []} if ordinary else {}
         path = "/usr/local/bin:/usr/bin:/bin" if ordinary else os.environ["PATH"]
         self.environment = {"HOME": str(home), "PATH": path, **{k: v for k, v in os.environ.items() if KEPT.match(k)}}
-        subprocess.run(["git", "clone", "-q", str(ROOT), str(self.clone)], check=True, stdin=subprocess.DEVNULL)
+        subprocess.run(["git", "clone", "-q", "--no-hardlinks", str(ROOT), str(self.clone)], check=True, stdin=subprocess.DEVNULL)
         for path in [home, *home.rglob("*")] if ordinary else ():
             shutil.chown(path, "nobody", "nogroup")
 

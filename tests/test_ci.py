@@ -1,0 +1,61 @@
+"""What CI runs beside pytest: the second try, which names flaky tests and fails on three, and the lowest versions."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CI = Path(__file__).parents[1] / ".ci"
+TESTS = """
+import pathlib, pytest
+
+@pytest.mark.parametrize("number", range({flaky}))
+def test_flaky(number):
+    seen = pathlib.Path(f"seen-{{number}}")
+    first = not seen.exists()
+    seen.touch()
+    assert not first
+
+@pytest.mark.parametrize("number", range({broken}))
+def test_broken(number):
+    assert False
+
+def test_well():
+    pass
+"""
+
+
+@pytest.mark.parametrize(("flaky", "broken", "status"), [(0, 0, 0), (2, 0, 0), (3, 0, 1), (1, 1, 1)])
+def test_a_test_that_passes_alone_is_named_and_three_of_them_fail(tmp_path, flaky, broken, status):
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "test_it.py").write_text(TESTS.format(flaky=flaky, broken=broken))
+    first = run(tmp_path, "-m", "pytest", "-q")
+    assert first.returncode == (1 if flaky + broken else 0), first.stdout
+    second = run(tmp_path, str(CI / "flaky.py"))
+    assert second.returncode == status, second.stdout + second.stderr
+    named = [line for line in second.stdout.splitlines() if line.startswith("FLAKY ")]
+    assert named == [f"FLAKY test_it.py::test_flaky[{number}]" for number in range(flaky)]
+    if named:
+        assert second.stdout.splitlines()[-len(named):] == named, "they are the last lines"
+    assert "test_well" not in second.stdout
+
+
+def run(folder, *argv):
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "DRILLBOOK_"))}
+    return subprocess.run([sys.executable, *argv], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_lowest_versions_are_those_of_the_project(tmp_path):
+    done = run(tmp_path, str(CI / "lowest.py"))
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    project = (CI.parent / "pyproject.toml").read_text()
+    assert len(lines) > 30
+    assert "psycopg==3.2.3" in lines
+    for line in lines:
+        name, _, version = line.partition("==")
+        assert f'"{name}>={version}"' in project or f'"{name}[binary]>={version}"' in project
