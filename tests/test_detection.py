@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from drillbook.detection import by_alert, expected
+from drillbook.events.event import Event
 
 FIRES, RECEIVED = "prometheus.alert_fires", "alertmanager.received"
 
@@ -15,7 +16,7 @@ def plan(*actions):
 
 
 def event(kind, clock, step="detect.1", **data):
-    return SimpleNamespace(kind=kind, clock=clock, step=step, data={"alert": "A", **data})
+    return Event(seq=0, at="", clock=clock, kind=kind, step=step, data={"alert": "A", **data}, prev=None, hash="")
 
 
 def test_no_alert_is_expected():

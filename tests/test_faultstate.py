@@ -140,5 +140,5 @@ def test_only_what_a_restore_brings_back_is_told_as_restored(tmp_path):
     story = broken_off(Story(tmp_path))
     intent = next(event for event in story.events if event.kind == "intent")
     last = story.add(11.0, "undone", "inject.1", "app-1", intent=intent.seq, message=GONE).events[-1]
-    assert ending(intent, last) == f"put back: {GONE}"
-    assert ending(intent.model_copy(update={"data": intent.data | {"undo": RESTORE}}), last) == "put back: restored"
+    assert ending(intent.what, last.what) == f"put back: {GONE}"
+    assert ending(intent.what.model_copy(update={"undo": RESTORE}), last.what) == "put back: restored"

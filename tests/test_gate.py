@@ -7,9 +7,10 @@ import pytest
 from drillbook import inventory
 from drillbook.action import Context
 from drillbook.errors import StepFailed
+from drillbook.events.steps import BackupProven
 from drillbook.host import Deadline
 from drillbook.journal import read
-from drillbook.provenance import PROVEN, Provenance
+from drillbook.provenance import Provenance
 from drillbook.steps import build
 from tests.machine.world import HOSTS, Controller, World
 from tests.test_recovery_machine import planned, pretended, step  # noqa: F401  the fixture adds the pretended actions
@@ -56,7 +57,7 @@ def refused(controller, wanted, measured):
 def test_what_is_proven_is_destroyed_and_restored_from_just_that(run):
     made = run()
     assert events(made, "ended.early") == []
-    assert [(one.step, one.host, one.data["location"], one.data["identity"]["of"]) for one in events(made, PROVEN)] == [
+    assert [(one.step, one.host, one.data["location"], one.data["identity"]["of"]) for one in events(made, BackupProven.KIND)] == [
         ("inject.1", host, ORIGIN["from"], {"at": host}) for host in HOSTS]
     assert sorted(event.data["facts"]["made"]["of"]["at"] for event in events(made, "done") if event.step == "restore.1") == [
         *HOSTS]

@@ -38,6 +38,11 @@ class Story:
                                  step=step, host=host, data=filled(kind, data), prev=None, hash=f"sha256:{len(self.events)}"))
         return self
 
+    def change(self, index, **data):
+        """Give the event ``index`` other ``data``."""
+        event = self.events[index].model_dump()
+        self.events[index] = Event.model_validate({**event, "data": event["data"] | data})
+
     def step(self, start, end, step, host, outcome="done", effect="read", undo=None, **data):
         action = next(one.action for one in self.plan.steps if one.id == step)
         self.add(start, "step.started", step, host, action=action, phase=step.split(".")[0], name="", effect=effect, params={})
@@ -512,8 +517,7 @@ def test_a_hole_until_after_the_verification_leaves_the_recovery_unmeasured(tmp_
 def slept(story, *told):
     """Add to the events of these indexes for how long the controller was suspended until then."""
     for index, seconds in told:
-        event = story.events[index]
-        story.events[index] = event.model_copy(update={"data": {**event.data, "slept_s": seconds}})
+        story.change(index, slept_s=seconds)
     return story.judge().result
 
 

@@ -166,7 +166,7 @@ def test_what_was_restored_from_a_backup_that_nobody_vouches_for_is_not_verified
     story = Story(tmp_path, DRILL.replace("{rto: 5s, rpo: 1s, detect: 1s}", objectives)).good()
     assert story.judge().result.verdict is Verdict.PASSED
     done = next(event for event in story.events if (event.kind, event.step) == ("done", "restore.1"))
-    story.events[done.seq] = done.model_copy(update={"data": done.data | {"facts": {"unvouched": "it is not signed"}}})
+    story.change(done.seq, facts={"unvouched": "it is not signed"})
     result = story.judge().result
     assert result.verdict is Verdict.INCONCLUSIVE
     assert "restore.1 read a backup that nobody vouches for" in result.reason
@@ -285,9 +285,9 @@ def test_what_a_failure_found_is_told_instead_of_the_failure_itself(tmp_path):
     story = started(tmp_path).step(11.0, 12.0, "restore.1", "app-1", "failed")
     plain, = [one for one in story.judge().result.findings if one.code in ("step-failed", "expectation")]
     assert (plain.code, plain.measured, plain.step, plain.host) == ("step-failed", "it broke", "restore.1", "app-1")
-    story.events[-1].data["findings"].append(known)
+    story.change(-1, findings=[known])
     assert [one.title for one in story.judge().result.findings if one.code in ("step-failed", "expectation")] == ["An expectation"]
-    story.events[-1].data["allowed"] = "never mind"
+    story.change(-1, allowed="never mind")
     allowed, = [one for one in story.judge().result.findings if one.step == "restore.1"]
     assert (allowed.code, allowed.wanted, allowed.measured) == ("allowed-failure", "never mind", "it broke")
 
@@ -313,7 +313,7 @@ def test_the_reason_names_the_step_that_decided(tmp_path, step, outcome, message
     drill = DRILL.replace("inject:\n", f"backup:\n{run}inject:\n").replace("restore:\n", f"detect:\n{run}restore:\n")
     story = Story(tmp_path, drill)
     story.fault().availability(*SAMPLES).canary(ACKS, [[1, 400]]).recovery().step(15.0, 15.5, step, "app-1", outcome)
-    story.events[-1].data["message"] = message
+    story.change(-1, message=message)
     result = story.end().judge().result
     assert (result.verdict, result.reason) == (verdict, reason)
 

@@ -9,9 +9,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
-from drillbook.events.event import Event
+from drillbook.events.event import Event, contents, each
+from drillbook.events.probes import ProbeEnded, ProbeStarted, SettleEnded
+from drillbook.events.runs import PhaseEnded, RunEndedEarly, RunFinished
+from drillbook.events.steps import IntentRecorded, StepStarted, Undone, UndoStarted
 from drillbook.figures import Figure, Figures, phase_spans, session
 from drillbook.findings import Finding, finding
 from drillbook.tracks import Sample, Stalls, canaries, enough_s, hole_s, samples_of, silent_s, unheard_of
@@ -125,32 +127,32 @@ def _not_recovered(outage: _Outage, events: Sequence[Event]) -> Finding:
                    wanted="good without a break before the verification ended", measured=measured)
 
 
-def _not_good_again(settling: Mapping[str, Any], probe: str | None, measured: str) -> Finding:
+def _not_good_again(settling: SettleEnded, probe: str | None, measured: str) -> Finding:
     """A finding for a service that was not good at the end of a run: what was broken had been put back before.
 
     It failed to recover where it was waited for in vain. Where nobody waited, nobody knows.
     """
     wanted = "good again once what the drill broke, or interrupted, was put back"
-    if settling["interrupted"]:
+    if settling.interrupted:
         return finding("recovery-not-awaited", step=probe, wanted=wanted, measured=measured)
     one = finding("not-recovered", step=probe, wanted=wanted, measured=f"{measured}; it was waited for "
-                  f"{settling['seconds']:.3f} s", remedy="Bring the service back by hand now; then find out why it did not "
+                  f"{settling.seconds:.3f} s", remedy="Bring the service back by hand now; then find out why it did not "
                                                          "come back when what the drill broke was put back.")
     return one.model_copy(update={"title": "The service was not good again by the end of the run"})
 
 
-def _settling(events: Sequence[Event]) -> Mapping[str, Any] | None:
+def _settling(events: Sequence[Event]) -> SettleEnded | None:
     """How the wait at the end of the run ended; a run that ended early and put everything back without it did not wait.
 
     ``None``: nothing tells, as when something could not be put back.
     """
-    early = next((event.seq for event in events if event.kind == "ended.early"), None)
-    waits = [event.data for event in events if event.kind == "settle.ended" and event.seq > (early or 0)]
+    early = next((event.seq for event, _ in each(events, RunEndedEarly)), None)
+    waits = [what for event, what in each(events, SettleEnded) if event.seq > (early or 0)]
     if waits:
         return waits[-1]
-    clean = any(event.kind == "run.finished" and not event.data["residue"] for event in events)
+    clean = any(not what.residue for what in contents(events, RunFinished))
     put_back = clean and early is not None and _put_back(events) is not None
-    return {"interrupted": True, "seconds": 0.0} if put_back else None
+    return SettleEnded(after="early end", good=False, interrupted=True, seconds=0.0) if put_back else None
 
 
 def _open_end(events: Sequence[Event]) -> str:
@@ -162,13 +164,13 @@ def _open_end(events: Sequence[Event]) -> str:
 
 def _cut_off(events: Sequence[Event]) -> bool:
     """Did the controller die? What its probes had seen and not yet written is then lost."""
-    return not any(event.kind == "run.finished" for event in events)
+    return not any(isinstance(event.what, RunFinished) for event in events)
 
 
 def _put_back(events: Sequence[Event]) -> float | None:
     """When the run itself had put back every fault, by its undo; None where it has not."""
-    faults = {event.seq for event in events if event.kind == "intent" and event.data["effect"] == "fault"}
-    undone = {event.data["intent"]: event.clock for event in events if event.kind == "undone"}
+    faults = {event.seq for event, what in each(events, IntentRecorded) if what.effect == "fault"}
+    undone = {what.intent: event.clock for event, what in each(events, Undone)}
     return max(undone[seq] for seq in faults) if faults and faults <= undone.keys() else None
 
 
@@ -182,16 +184,15 @@ def _limit(events: Sequence[Event], end: float) -> float:
     verified = _verification(events)
     if verified is not None:
         return verified
-    looking = {event.data["probe"] for event in events if event.kind == "probe.started"
-               and event.data["kind"] == "availability"}
-    ended = {event.data["probe"]: event.clock for event in events if event.kind == "probe.ended"}
+    looking = {what.probe for what in contents(events, ProbeStarted) if what.kind == "availability"}
+    ended = {what.probe: event.clock for event, what in each(events, ProbeEnded)}
     return max(ended[probe] for probe in looking) if looking and looking <= ended.keys() else end
 
 
 def _verification(events: Sequence[Event]) -> float | None:
     """When the verification ended; None where there was none, or one that was interrupted."""
     verify = next((span for span in phase_spans(events) if span.label == "verify"), None)
-    status = [event.data["status"] for event in events if event.kind == "phase.ended" and event.data["phase"] == "verify"]
+    status = [what.status for what in contents(events, PhaseEnded) if what.phase == "verify"]
     return verify.end if verify and status[-1:] != ["interrupted"] else None
 
 
@@ -202,26 +203,26 @@ def _cleaned(events: Sequence[Event]) -> float:
     """
     verified = False
     for event in session(events):
-        if event.kind == "phase.ended" and event.data["phase"] == "verify":
-            verified = event.data["status"] == "done"
-        if event.kind == "undo" and verified:
-            return event.clock
-        if event.kind == "step.started" and event.data["phase"] == "cleanup" and event.data["effect"] != "read":
-            return event.clock
+        match event.what:
+            case PhaseEnded(phase="verify", status=status):
+                verified = status == "done"
+            case UndoStarted() if verified:
+                return event.clock
+            case StepStarted(phase="cleanup", effect=effect) if effect != "read":
+                return event.clock
     return math.inf
 
 
 def _looks(events: Sequence[Event], end: float) -> dict[str, _Look]:
     limit, cleaned = _limit(events, end), _cleaned(events)
     missed = unheard_of(events) | {record.probe: list(record.unheard) for record in canaries(events)}
-    started = [event.data for event in events if event.kind == "probe.started"]
-    return {data["probe"]: _Look(data["probe"], float(data["every_s"]), float(data.get("timeout_s") or 0.0), limit, cleaned,
-                                 missed[data["probe"]]) for data in started}
+    return {what.probe: _Look(what.probe, what.every_s, what.timeout_s, limit, cleaned, missed[what.probe])
+            for what in contents(events, ProbeStarted)}
 
 
 def _relapsed(left: Sequence[Sample | None], events: Sequence[Event]) -> list[Finding]:
     """A finding when a service that was good before the cleanup or the undo was not after it."""
-    if (waited := _settling(events)) and waited["interrupted"]:
+    if (waited := _settling(events)) and waited.interrupted:
         return [_not_good_again(waited, None, f"the last bad sample began at {one.start:.3f} s") for one in left if one][:1]
     return [finding("not-recovered", wanted="good again after the drill's own cleanup and undo",
                     measured=f"the last bad sample began at {one.start:.3f} s") for one in left if one][:1]

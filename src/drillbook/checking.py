@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from drillbook import conduct, readiness, template
-from drillbook.events.runs import CheckStarted
+from drillbook.events.event import contents
+from drillbook.events.runs import CheckStarted, RunEndedEarly
+from drillbook.events.steps import Failed
 from drillbook.findings import Finding, finding
 from drillbook.holding import Hold
 from drillbook.hosting import Hosts
@@ -118,13 +120,13 @@ def _told(path: Path, left_out: Sequence[Item], beside: tuple[str, ...]) -> Chec
     """The check whose journal is ``path``."""
     events = read(path).events
     least = EXIT[Verdict.INCONCLUSIVE] if left_out else 0
-    ended = [event.data for event in events if event.kind == "ended.early"]
+    ended = contents(events, RunEndedEarly)
     if not ended:
         return Check("", (), least, beside)
-    failed = [found for event in events if event.kind == "failed" for found in event.data["findings"]]
-    unrun = ended[0]["why"] == Verdict.NOT_RUN or ended[0]["message"] == UNREDACTED
+    failed = [found for what in contents(events, Failed) for found in what.findings]
+    unrun = ended[0].why == Verdict.NOT_RUN or ended[0].message == UNREDACTED
     status = EXIT[Verdict.NOT_RUN if unrun else Verdict.REFUSED]
-    return Check(ended[0]["message"], (*failed, *ended[0]["findings"]), max(status, least), beside)
+    return Check(ended[0].message, (*failed, *ended[0].findings), max(status, least), beside)
 
 
 def without(plan: Plan, ids: Collection[str]) -> tuple[Plan, tuple[str, ...]]:

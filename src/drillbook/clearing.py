@@ -9,6 +9,7 @@ from pathlib import Path
 from drillbook.departed import lab_gone
 from drillbook.errors import JournalError, PlanError
 from drillbook.events.event import Event
+from drillbook.events.runs import opening
 from drillbook.intents import intents
 from drillbook.journal import FILE, legible, salvage
 from drillbook.leases import lease_folders
@@ -24,8 +25,8 @@ def steps(folder: Path, wrong: str) -> list[str]:
     events = _whole(folder)
     lines = [wrong]
     try:
-        plan = checked(events[0].data["plan"]) if events else None
-    except (PlanError, KeyError):
+        plan = checked(opening(events).plan) if events else None
+    except (PlanError, JournalError):
         plan = None
     if plan is None:
         lines.append("its first line, which names its hosts and what it would do, is not whole: look at every host that a "

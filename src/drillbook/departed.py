@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.events.event import Event
-from drillbook.events.runs import RecoveryFinished, RecoveryStarted, Session
+from drillbook.events.runs import RecoveryFinished, RecoveryStarted, Session, opening
 from drillbook.events.steps import Undone
 from drillbook.intents import intents
 from drillbook.journal import Journal, Observer, read
@@ -75,5 +75,5 @@ def settle(folder: Path, why: str, header: Session, observer: Observer, written:
 
 
 def _open(events: tuple[Event, ...]) -> list[tuple[int, str, str]]:
-    found = intents(events, checked(events[0].data["plan"]).steps)
+    found = intents(events, checked(opening(events).plan).steps)
     return [(intent.seq, intent.step.id, intent.host) for intent in reversed(found) if not intent.settled]

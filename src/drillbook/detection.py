@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from drillbook.events.event import Event
+from drillbook.events.event import Event, contents
+from drillbook.events.probes import AlertAbsent, AlertFiring, AlertReceived, AlertRemains
 from drillbook.plan import Plan, PlannedStep
 
 FIRES, RECEIVED = "prometheus.alert_fires", "alertmanager.received"
-SEEN, ABSENT, REMAINS = ("alert.firing", "alert.received"), "alert.absent", "alert.remains"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +42,20 @@ def by_alert(events: Sequence[Event], plan: Plan, disruption: float) -> Detected
 
 
 def _of(events: Sequence[Event], step: PlannedStep, disruption: float) -> Detected:
-    last = next((event for event in reversed(events) if event.step == step.id and event.kind in (*SEEN, ABSENT)), None)
-    if last is None:
-        return Detected(None, None, f"{step.id} {step.action} did not see whether the alert fired")
-    if last.kind == ABSENT:
-        return Detected(None, None, str(last.data["message"]), missed=True)
-    seconds = last.clock - float(last.data["ago_s"]) - disruption
-    error = seconds if last.data["error_s"] is None else float(last.data["error_s"])
+    for event in reversed(events):
+        match event.what if event.step == step.id else None:
+            case AlertAbsent(message=message):
+                return Detected(None, None, message, missed=True)
+            case AlertFiring() | AlertReceived() as what:
+                return _seen(events, what, event.clock, disruption)
+    return Detected(None, None, f"{step.id} {step.action} did not see whether the alert fired")
+
+
+def _seen(events: Sequence[Event], what: AlertFiring | AlertReceived, clock: float, disruption: float) -> Detected:
+    """When the alert that ``what`` tells of at ``clock`` began."""
+    seconds = clock - what.ago_s - disruption
+    error = seconds if what.error_s is None else what.error_s
     if seconds + error < 0:
-        return Detected(None, None, f"the alert {last.data['alert']} fired {-seconds:.3f} s before the disruption")
-    alert = last.data["alert"]
-    left = next((event for event in events if event.kind == REMAINS and event.data["alert"] == alert), None)
-    return Detected(max(0.0, seconds), error, str(left.data["message"]) if left else None, missed=left is not None)
+        return Detected(None, None, f"the alert {what.alert} fired {-seconds:.3f} s before the disruption")
+    left = next((one for one in contents(events, AlertRemains) if one.alert == what.alert), None)
+    return Detected(max(0.0, seconds), error, left.message if left else None, missed=left is not None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drillbook.events.event import Event
+from drillbook.events.event import Event, last
+from drillbook.events.steps import Diagnosed
 from drillbook.planned import Plan
 from drillbook.result import DiagnosisResult
 from drillbook.spec import DIAGNOSIS
@@ -16,10 +17,9 @@ def diagnosis(events: Sequence[Event], plan: Plan) -> DiagnosisResult | None:
     if planned is None:
         return None
     expected, service = str(planned.params.get("cause", "")), str(planned.params.get("service", ""))
-    event = next((event for event in reversed(events) if event.kind == "diagnosed" and event.step == planned.id), None)
-    if event is None:
+    found = last((event for event in events if event.step == planned.id), Diagnosed)
+    if found is None:
         return DiagnosisResult(service=service, expected=expected, found=None, correct=False, seconds=None, error_s=None)
-    data = event.data
-    return DiagnosisResult(service=service, expected=data["expected"], found=data["found"], correct=data["correct"],
-                           seconds=data["seconds"], error_s=data["error_s"], ranked=tuple(data["ranked"]),
-                           why=tuple(data["why"]))
+    what = found[1]
+    return DiagnosisResult(service=service, expected=what.expected, found=what.found, correct=what.correct,
+                           seconds=what.seconds, error_s=what.error_s, ranked=what.ranked, why=what.why)

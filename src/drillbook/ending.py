@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from drillbook.errors import DrillbookError
-from drillbook.events.event import Event
+from drillbook.events.event import Event, each
 from drillbook.events.holds import LeaseLog
+from drillbook.events.steps import StepStarted, UndoStarted
 from drillbook.host import Deadline
 from drillbook.intents import intents
 from drillbook.inventory import CONTROLLER
@@ -90,7 +91,7 @@ class Ending:
 
     def _settle(self, begun: float) -> list[Residue]:
         """After an undo that was carried out since ``begun``, or an early end; not where something could not be put back."""
-        undone = any(event.kind == "undo" and event.clock >= begun for event in self._events())
+        undone = any(event.clock >= begun for event, _ in each(self._events(), UndoStarted))
         if self.settle is not None and not self.residue and (undone or self.early):
             self.settle()
         return []
@@ -129,7 +130,7 @@ class Ending:
 
     def _touched(self) -> list[str]:
         """Hosts on which a step began: each may hold temporary files."""
-        return sorted({str(event.host) for event in self._events() if event.kind == "step.started" and event.host})
+        return sorted({event.host for event, _ in each(self._events(), StepStarted) if event.host})
 
     def _events(self) -> Sequence[Event]:
         return self.stage.journal.decisive()

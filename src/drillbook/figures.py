@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from drillbook.events.event import Event
+from drillbook.events.event import Event, each
+from drillbook.events.runs import PhaseEnded, PhaseStarted, RecoveryStarted, Stamped
 from drillbook.findings import Finding
 from drillbook.result import FaultResult, ProbeTrack, Span
 
@@ -76,14 +77,14 @@ def _round(value: float | None) -> float | None:
 
 def sleeps(events: Sequence[Event]) -> tuple[Sleep, ...]:
     """When the controller was suspended: its clock stood still meanwhile. Older journals do not tell."""
-    told = [(event.clock, float(event.data["slept_s"])) for event in events if "slept_s" in event.data]
+    told = [(event.clock, what.slept_s) for event, what in each(events, Stamped) if what.slept_s is not None]
     return tuple(Sleep(one[0], following[0], following[1] - one[1]) for one, following in pairwise(told)
                  if following[1] - one[1] > SLEEP_S)
 
 
 def session(events: Sequence[Event]) -> list[Event]:
     """Events of the run itself: those of a later recovery tick on another clock."""
-    later = next((index for index, event in enumerate(events) if event.kind == "recovery.started"), len(events))
+    later = next((index for index, event in enumerate(events) if isinstance(event.what, RecoveryStarted)), len(events))
     return list(events[:later])
 
 
@@ -91,8 +92,9 @@ def phase_spans(events: Sequence[Event]) -> tuple[Span, ...]:
     """When each phase began and ended."""
     spans: dict[str, Span] = {}
     for event in session(events):
-        if event.kind == "phase.started":
-            spans[event.data["phase"]] = Span(start=event.clock, end=None, label=event.data["phase"])
-        elif event.kind == "phase.ended" and event.data["phase"] in spans:
-            spans[event.data["phase"]] = spans[event.data["phase"]].model_copy(update={"end": event.clock})
+        match event.what:
+            case PhaseStarted(phase=phase):
+                spans[phase] = Span(start=event.clock, end=None, label=phase)
+            case PhaseEnded(phase=phase) if phase in spans:
+                spans[phase] = spans[phase].model_copy(update={"end": event.clock})
     return tuple(spans.values())

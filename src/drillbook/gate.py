@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from drillbook import template
 from drillbook.action import Action
 from drillbook.errors import PlanError
-from drillbook.events.event import Event
-from drillbook.events.steps import BackupProven
+from drillbook.events.event import Event, each
+from drillbook.events.steps import BackupProven, Done
 from drillbook.findings import Finding, finding
 from drillbook.identity import Identity
 from drillbook.planned import PlannedStep
@@ -91,10 +91,10 @@ class Gate:
 
     def _proofs(self) -> Iterator[_Proof]:
         backup = {step.id: step for step in self.stage.plan.phase("backup") if step.proves_backup}
-        for event in self.events:
-            if event.kind == "done" and event.step in backup:
+        for event, done in each(self.events, Done):
+            if event.step in backup:
                 step = backup[event.step]
-                yield _Proof(step, str(event.host), self._built(step), Identity.read(event.data["facts"].get("identity")))
+                yield _Proof(step, str(event.host), self._built(step), Identity.read(done.facts.get("identity")))
 
     def _built(self, step: PlannedStep) -> Action:
         try:

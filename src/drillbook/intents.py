@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from drillbook.action import Action, Effect, Undo, find
-from drillbook.events.event import Event
+from drillbook.events.event import Event, contents, each
+from drillbook.events.runs import ResidueSettled, StepAdded
+from drillbook.events.steps import IntentRecorded, Undone
 from drillbook.plan import PlannedStep
 
 NEVER_HAPPENED = "it never happened"
@@ -36,14 +38,14 @@ class Intent:
 
 def added(events: Sequence[Event]) -> list[PlannedStep]:
     """Steps that recoveries carried out beside those of the plan."""
-    return [PlannedStep.model_validate(event.data["step"]) for event in events if event.kind == "step.added"]
+    return [PlannedStep.model_validate(what.step) for what in contents(events, StepAdded)]
 
 
 def intents(events: Sequence[Event], steps: Sequence[PlannedStep]) -> list[Intent]:
     """Every intent of a journal, oldest first. An intent without an outcome counts as if it had happened."""
     by_id = {step.id: step for step in (*steps, *added(events))}
-    settled = {event.data["intent"] for event in events if event.kind == "undone"}
-    settled |= {seq for event in events if event.kind == "residue.settled" for seq in event.data["intents"]}
-    return [Intent(event.seq, by_id[str(event.step)], str(event.host), event.data["params"],
-                   Effect(event.data["effect"]), Undo.model_validate(event.data["undo"]), event.seq in settled)
-            for event in events if event.kind == "intent"]
+    settled = {what.intent for what in contents(events, Undone)}
+    settled |= {seq for what in contents(events, ResidueSettled) for seq in what.intents}
+    return [Intent(event.seq, by_id[str(event.step)], str(event.host), what.params, Effect(what.effect),
+                   Undo.model_validate(what.undo), event.seq in settled)
+            for event, what in each(events, IntentRecorded)]

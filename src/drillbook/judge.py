@@ -11,8 +11,18 @@ from typing import Any
 from drillbook import detection, diagnosed, faultstate, left, measure, notes
 from drillbook.capacity.outlook import Outlook, outlooks
 from drillbook.capacity.points import Point, of_run
-from drillbook.errors import JournalError
-from drillbook.events.event import Event
+from drillbook.events.event import Event, contents, each
+from drillbook.events.runs import (
+    CapacityHistory,
+    Ended,
+    PhaseEnded,
+    PhaseStarted,
+    RecoveryFinished,
+    RunEndedEarly,
+    RunFinished,
+    opening,
+)
+from drillbook.events.steps import CommandRun, Done, Failed, IntentRecorded, OfUndo, Skipped, StepStarted
 from drillbook.figures import Figures, phase_spans, session
 from drillbook.findings import Finding, finding
 from drillbook.inventory import Inventory
@@ -40,10 +50,8 @@ from drillbook.tracks import last_reasons
 def judge(history: History) -> RunView:
     """The whole view of one run. Raises JournalError when the journal is not that of a run."""
     events = history.events
-    first = events[0]
-    if first.kind != "run.started":
-        raise JournalError(f"the journal begins with {first.kind!r}, not with run.started")
-    plan = checked(first.data["plan"])
+    first = opening(events)
+    plan = checked(first.plan)
     own = session(events)  # a later recovery changes what is left, never what the run showed
     residue, closed = left.residue(events, plan), left.settled(events)
     faults = faultstate.faults(own, events, plan, residue)
@@ -53,19 +61,19 @@ def judge(history: History) -> RunView:
     findings = [_mended(one, events) for one in _findings(own, plan, figures, objectives, residue)]
     verdict, reason = _verdict(own, steps, objectives, findings)
     result = Result(
-        run=first.data["run"], drill=plan.drill, title=plan.title, service=plan.service,
-        environment=plan.inventory.environment, operator=first.data["operator"], tool=first.data["tool"], verdict=verdict,
-        reason=reason, residue=tuple(residue), exit=EXIT_RESIDUE if residue else EXIT[verdict], started=first.at,
-        finished=next((event.at for event in reversed(events) if event.kind in left.ENDS), None),
-        plan_digest=first.data["plan_digest"], objectives=objectives, clocks=figures.clocks, unmeasured=figures.unmeasured,
+        run=first.run, drill=plan.drill, title=plan.title, service=plan.service,
+        environment=plan.inventory.environment, operator=first.operator, tool=first.tool, verdict=verdict,
+        reason=reason, residue=tuple(residue), exit=EXIT_RESIDUE if residue else EXIT[verdict], started=events[0].at,
+        finished=next((event.at for event in reversed(events) if isinstance(event.what, Ended)), None),
+        plan_digest=first.plan_digest, objectives=objectives, clocks=figures.clocks, unmeasured=figures.unmeasured,
         phases=_phases(own), steps=tuple(view.result for view in steps), faults=faults, findings=tuple(findings),
         diagnosis=diagnosed.diagnosis(own, plan), settled=closed)
     result = result.model_copy(update={"capacity": _capacity(result, own, plan)})
     timeline = Timeline(seconds=figures.end, phases=phase_spans(own), probes=figures.tracks,
                         marks={**figures.marks, **notes.marks(own)})
-    return RunView(result=result, plan=first.data["plan"], contacts=_contacts(plan.inventory), owner=plan.owner,
+    return RunView(result=result, plan=first.plan, contacts=_contacts(plan.inventory), owner=plan.owner,
                    timeline=timeline, steps=tuple(steps), journal_events=len(events), journal_head=history.head,
-                   torn=history.torn, controller=first.data["controller"], notes=notes.notes(own))
+                   torn=history.torn, controller=first.controller, notes=notes.notes(own))
 
 
 CLOCK_OF = {"rto": "disruption to sustained recovery", "rpo": "acknowledged writes",
@@ -87,8 +95,7 @@ def points(result: Result) -> list[Point]:
 
 def _capacity(result: Result, events: Sequence[Event], plan: Plan) -> tuple[Outlook, ...]:
     """How the measured services grow, by this run and by the earlier ones that its journal holds."""
-    kept = [event.data["points"] for event in events if event.kind == "capacity.history"]
-    earlier = [Point.model_validate(one) for some in kept for one in some]
+    earlier = [Point.model_validate(one) for what in contents(events, CapacityHistory) for one in what.points]
     return outlooks(points(result), earlier, plan.objectives.get("rto"))
 
 
@@ -101,12 +108,13 @@ def _phases(events: Sequence[Event]) -> tuple[PhaseResult, ...]:
     spans: dict[str, PhaseResult] = {}
     begun: dict[str, float] = {}
     for event in events:
-        if event.kind == "phase.started":
-            begun[event.data["phase"]] = event.clock
-            spans[event.data["phase"]] = PhaseResult(phase=event.data["phase"], status="interrupted", seconds=0.0)
-        elif event.kind == "phase.ended":
-            phase = event.data["phase"]
-            spans[phase] = PhaseResult(phase=phase, status=event.data["status"], seconds=event.clock - begun[phase])
+        match event.what:
+            case PhaseStarted(phase=phase):
+                begun[phase] = event.clock
+                spans[phase] = PhaseResult(phase=phase, status="interrupted", seconds=0.0)
+            case PhaseEnded(phase=phase) as what:
+                status: Any = what.status
+                spans[phase] = PhaseResult(phase=phase, status=status, seconds=event.clock - begun[phase])
     return tuple(spans.values())
 
 
@@ -115,39 +123,40 @@ def _steps(own: Sequence[Event], events: Sequence[Event], plan: Plan) -> list[St
     views: list[StepView] = []
     for step in plan.steps:
         mine = [event for event in own if event.step == step.id]
-        later = [event for event in events if event.step == step.id and event.kind in ("undone", "undo.failed")]
-        skipped = next((event for event in mine if event.kind == "skipped"), None)
+        later = [(event.host, what) for event, what in each(events, OfUndo) if event.step == step.id]
+        skipped = next(iter(contents(mine, Skipped)), None)
         hosts = [host for host in step.hosts if any(event.host == host for event in mine)] or list(step.hosts)
         for host in hosts:
-            settled = next((event for event in reversed(later) if event.host == host), None)
+            settled = next((what for where, what in reversed(later) if where == host), None)
             views.append(_view(step, host, [e for e in mine if e.host in (host, None)], skipped, settled))
     return views
 
 
-def _view(step: PlannedStep, host: str, events: Sequence[Event], skipped: Event | None,
-          settled: Event | None) -> StepView:
-    last = next((event for event in reversed(events) if event.kind in ("done", "failed")), None)
-    started = next((event for event in events if event.kind == "step.started"), None)
-    intent = next((event for event in events if event.kind == "intent"), None)
-    data = last.data if last else {}
-    status: Any = "unknown" if started else "skipped"
-    if last:
-        status = "done" if last.kind == "done" else data["outcome"]
-        status = "allowed" if last.kind == "failed" and data["allowed"] else status
-    message = data.get("message", "") or (skipped.data["why"] if skipped and not last else "")
-    result = StepResult(id=step.id, action=step.action, host=host, status=status, seconds=data.get("seconds"),
-                        facts=data.get("facts", {}))
+def _view(step: PlannedStep, host: str, events: Sequence[Event], skipped: Skipped | None,
+          settled: OfUndo | None) -> StepView:
+    outcome = next((event.what for event in reversed(events) if isinstance(event.what, Done | Failed)), None)
+    started = next((event.clock for event, _ in each(events, StepStarted)), None)
+    intent = next(iter(contents(events, IntentRecorded)), None)
+    status: Any = "skipped" if started is None else "unknown"
+    message = skipped.why if skipped and outcome is None else ""
+    match outcome:
+        case Done():
+            status = "done"
+        case Failed(outcome=how, allowed=allowed):
+            status, message = "allowed" if allowed else how, outcome.message
+    result = StepResult(id=step.id, action=step.action, host=host, status=status,
+                        seconds=outcome.seconds if outcome else None, facts=outcome.facts if outcome else {})
     return StepView(
-        result=result, name=step.name, phase=step.phase, effect=step.effect, start=started.clock if started else None,
+        result=result, name=step.name, phase=step.phase, effect=step.effect, start=started,
         params=step.params, undo=_undo_text(intent), message=message,
         undone=faultstate.ending(intent, settled),
-        commands=tuple(CommandView.model_validate(event.data) for event in events if event.kind == "command"))
+        commands=tuple(CommandView.model_validate(what.data()) for what in contents(events, CommandRun)))
 
 
-def _undo_text(intent: Event | None) -> str:
+def _undo_text(intent: IntentRecorded | None) -> str:
     if intent is None:
         return ""
-    undo = intent.data["undo"]
+    undo = intent.undo
     return {"commands": "; ".join(" ".join(argv) for argv in undo["commands"]),
             "action": f"{undo['action']} {undo['params']}",
             "restore": f"only by a restore: {undo['why']}", "nothing": f"nothing: {undo['why']}"}[undo["kind"]]
@@ -158,7 +167,7 @@ def _verified(steps: Sequence[StepView], events: Sequence[Event]) -> str | None:
     checks = [view for view in steps if view.phase == "verify"]
     if not checks:
         return "the drill has no verify steps"
-    ended = [event.data["status"] for event in events if event.kind == "phase.ended" and event.data["phase"] == "verify"]
+    ended = [what.status for what in contents(events, PhaseEnded) if what.phase == "verify"]
     if not ended:
         return "the verification did not take place"
     if ended[-1] == "interrupted":
@@ -197,7 +206,7 @@ def _mended(one: Finding, events: Sequence[Event]) -> Finding:
     """A service that a later recovery brought back is not to be brought back by hand."""
     last = events[-1]
     gone = ("not-recovered", "recovery-not-awaited")
-    if one.code not in gone or last.kind != "recovery.finished" or last.data["residue"] or left.settled(events):
+    if one.code not in gone or not isinstance(last.what, RecoveryFinished) or last.what.residue or left.settled(events):
         return one
     return one.model_copy(update={"remedy": f"Put back since, by `invoke drill.recover` at {last.at[:19]}Z; "
                                             "look at why the run itself did not."})
@@ -208,19 +217,21 @@ def _findings(events: Sequence[Event], plan: Plan, figures: Figures, objectives:
     found: list[Finding] = _unproven(events, figures.faults)
     left_out = {step.id for step in plan.phase("verify")}
     for event in events:
-        if event.kind == "skipped" and event.step in left_out and event.data["why"].startswith("when: "):
-            found.append(finding("verification-skipped", step=event.step, measured=event.data["why"]))
-        if event.kind in ("failed", "ended.early"):
-            found += _of_event(event)
-        elif event.kind == "done":
-            place = {"step": event.step, "host": event.host}
-            noted = event.data["facts"].get("findings", [])
-            found += [Finding.model_validate(one).model_copy(update=place) for one in noted]
+        match event.what:
+            case Skipped(why=why) if event.step in left_out and why.startswith("when: "):
+                found.append(finding("verification-skipped", step=event.step, measured=why))
+            case Failed() as what:
+                found += _of_failure(event, what)
+            case RunEndedEarly() as what:
+                found += _of_early_end(what)
+            case Done(facts=facts):
+                place = {"step": event.step, "host": event.host}
+                found += [Finding.model_validate(one).model_copy(update=place) for one in facts.get("findings", [])]
     found += figures.findings
     found += notes.findings(events, found)
     found = [_with_cause(one, events) for one in found]
     # A run that ended before anything was broken says why once, not once more for every objective.
-    told = "disruption" not in figures.marks and any(event.kind == "ended.early" for event in events)
+    told = "disruption" not in figures.marks and bool(contents(events, RunEndedEarly))
     for key, objective in () if told else objectives.items():
         unit = f"{objective.measured_s:.3f} s" if objective.measured_s is not None else "not measured"
         if objective.met is False and objective.measured_s is None:
@@ -248,39 +259,39 @@ def _with_cause(one: Finding, events: Sequence[Event]) -> Finding:
 
 def _unproven(events: Sequence[Event], faults: Sequence[FaultResult]) -> list[Finding]:
     """A finding for each planned fault that was not proven active, once the drill came as far as injecting."""
-    if not any(event.kind == "phase.started" and event.data["phase"] == "inject" for event in events):
+    if not any(what.phase == "inject" for what in contents(events, PhaseStarted)):
         return []
     return [finding("fault-unproven", step=one.step, host=one.host, measured=one.why,
                     wanted="proof that the fault is active") for one in faults if one.injection is not Injection.INJECTED]
 
 
-def _of_event(event: Event) -> list[Finding]:
-    data = event.data
-    found = [Finding.model_validate(one) for one in data["findings"]]
-    if event.kind == "ended.early":
-        aborted = data["why"] == "aborted"
-        return [*found, finding("aborted", measured=data["message"])] if aborted else found
-    if data["allowed"]:
-        return [finding("allowed-failure", wanted=data["allowed"], measured=data["message"], step=event.step,
-                        host=event.host)]
-    if not found and data["outcome"] != "cancelled":
-        found = [finding("step-failed", measured=data["message"], step=event.step, host=event.host)]
+def _of_early_end(what: RunEndedEarly) -> list[Finding]:
+    found = [Finding.model_validate(one) for one in what.findings]
+    return [*found, finding("aborted", measured=what.message)] if what.why == "aborted" else found
+
+
+def _of_failure(event: Event, what: Failed) -> list[Finding]:
+    found = [Finding.model_validate(one) for one in what.findings]
+    if what.allowed:
+        return [finding("allowed-failure", wanted=what.allowed, measured=what.message, step=event.step, host=event.host)]
+    if not found and what.outcome != "cancelled":
+        found = [finding("step-failed", measured=what.message, step=event.step, host=event.host)]
     return found
 
 
 def _verdict(events: Sequence[Event], steps: Sequence[StepView], objectives: dict[str, Objective],
              findings: Sequence[Finding]) -> tuple[Verdict, str]:
     """The verdict and its reason in one sentence."""
-    early = [event.data for event in events if event.kind == "ended.early"]
+    early = contents(events, RunEndedEarly)
     for why, verdict in (("aborted", Verdict.ABORTED), ("refused", Verdict.REFUSED), (Verdict.NOT_RUN, Verdict.NOT_RUN)):
-        if stopped := next((data for data in early if data["why"] == why), None):
-            return verdict, stopped["message"]
-    if not any(event.kind == "run.finished" for event in events):
+        if stopped := next((what for what in early if what.why == why), None):
+            return verdict, stopped.message
+    if not contents(events, RunFinished):
         return Verdict.ABORTED, "the run ended without its last word: its controller died"
-    failed = next((data["message"] for data in early if data["why"] == "failed"), "")
+    failed = next((what.message for what in early if what.why == "failed"), "")
     if reason := _why_failed(steps, objectives, findings) or failed:
         return Verdict.FAILED, reason
-    unknown = early[0]["message"] if early else _why_unknown(steps, objectives, findings, _verified(steps, events))
+    unknown = early[0].message if early else _why_unknown(steps, objectives, findings, _verified(steps, events))
     unknown = unknown or _unwritten(events)
     if unknown:
         return Verdict.INCONCLUSIVE, unknown
@@ -289,7 +300,7 @@ def _verdict(events: Sequence[Event], steps: Sequence[StepView], objectives: dic
 
 def _unwritten(events: Sequence[Event]) -> str:
     """Why the record of the run may have holes; empty when it has none."""
-    why = next((event.data.get("unwritten") for event in events if event.kind == "run.finished"), "")
+    why = next((what.unwritten for what in contents(events, RunFinished)), "")
     return f"not all of the run could be recorded in time: {why}" if why else ""
 
 

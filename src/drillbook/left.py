@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drillbook.events.event import Event
+from drillbook.events.event import Event, each, last
+from drillbook.events.runs import Ended, RecoveryFinished, ResidueSettled
 from drillbook.intents import Intent, intents
 from drillbook.plan import Plan
 from drillbook.remedy import by_hand
-from drillbook.result import Residue, Settled
-
-ENDS = ("run.finished", "recovery.finished")
-"""Kinds of events by which a run or its recovery ended."""
+from drillbook.result import Residue, Settled, SettledChange
 
 
 def residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
@@ -20,8 +18,8 @@ def residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
     What was closed is left all the same: nobody put it back.
     """
     for event in reversed(events):
-        if event.kind in (*ENDS, "residue.settled") and not _closes(event):
-            return [Residue.model_validate(one) for one in event.data["residue"]]
+        if isinstance(event.what, Ended | ResidueSettled) and not _closes(event):
+            return [Residue.model_validate(one) for one in event.what.residue]
     return [Residue(step=intent.step.id, host=intent.host, what=intent.step.action,
                     why="the run ended without putting it back", by_hand=by_hand(intent))
             for intent in unsettled(events, plan)]
@@ -29,7 +27,7 @@ def residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
 
 def _closes(event: Event) -> bool:
     """Is it the end of the session that closed the run? What was left stands in the event before it."""
-    return event.kind == "recovery.finished" and "kept" in event.data
+    return isinstance(event.what, RecoveryFinished) and event.what.kept is not None
 
 
 def unsettled(events: Sequence[Event], plan: Plan) -> list[Intent]:
@@ -40,9 +38,11 @@ def unsettled(events: Sequence[Event], plan: Plan) -> list[Intent]:
 
 def settled(events: Sequence[Event]) -> Settled | None:
     """Closing of the run's residue: person, time and reason; None when nobody closed it."""
-    event = next((event for event in reversed(events) if event.kind == "residue.settled"), None)
-    if event is None:
+    found = last(events, ResidueSettled)
+    if found is None:
         return None
-    kept = next((end.data["kept"] for end in events if end.seq > event.seq and _closes(end)), ())
-    said = {key: event.data[key] for key in ("by", "reason", "changes", "approval")}
-    return Settled(at=event.at, kept=tuple(kept), **said)
+    event, what = found
+    kept = next((end.kept for later, end in each(events, RecoveryFinished)
+                 if later.seq > event.seq and end.kept is not None), ())
+    changes = tuple(SettledChange.model_validate(one) for one in what.changes)
+    return Settled(at=event.at, by=what.by, reason=what.reason, changes=changes, approval=what.approval, kept=kept)

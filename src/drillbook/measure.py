@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 from drillbook import detection, faultstate
 from drillbook.availability import availability
-from drillbook.events.event import Event
+from drillbook.events.event import Event, contents, each
+from drillbook.events.probes import AlertFiring, AlertReceived, CanarySurvivors, ProbeEnded
+from drillbook.events.runs import PhaseEnded, RunFinished
+from drillbook.events.steps import Waited
 from drillbook.figures import Figure, Figures, phase_spans, session, sleeps
 from drillbook.findings import finding
 from drillbook.plan import Plan
@@ -41,15 +44,15 @@ def figures(events: Sequence[Event], plan: Plan, faults: tuple[FaultResult, ...]
         result.findings.append(finding("controller-suspended", wanted="a clock that goes on all the time",
                                        measured=f"it was suspended for {result.slept:.3f} s"))
     result.tracks = probe_tracks(own)
-    for event in own:
-        if event.kind == "probe.ended" and event.data["error"]:
-            result.findings.append(finding("probe-failed", measured=event.data["error"], step=event.data["probe"]))
+    for ended in contents(own, ProbeEnded):
+        if ended.error:
+            result.findings.append(finding("probe-failed", measured=ended.error, step=ended.probe))
     return result
 
 
 def _end(own: Sequence[Event]) -> float:
     """When the run ended; what is written down after that, such as who was told of it, is no part of it."""
-    return next((event.clock for event in own if event.kind == "run.finished"), max(event.clock for event in own))
+    return next((event.clock for event, _ in each(own, RunFinished)), max(event.clock for event in own))
 
 
 def _alerts(result: Figures, own: Sequence[Event], plan: Plan, disruption: float | None) -> None:
@@ -59,7 +62,7 @@ def _alerts(result: Figures, own: Sequence[Event], plan: Plan, disruption: float
         return
     result.unmeasured.pop("detection_s", None)
     figure = Figure(found.seconds, found.error, found.reason, found.missed)
-    asked = max((event.clock for event in own if event.kind in detection.SEEN), default=result.end)
+    asked = max((event.clock for event in own if isinstance(event.what, AlertFiring | AlertReceived)), default=result.end)
     result.objectives["detect"] = figure = result.keep("detection_s", figure, (disruption, asked))
     if figure.seconds is not None and found.seconds is not None:
         result.marks["alerted"] = disruption + found.seconds
@@ -67,9 +70,9 @@ def _alerts(result: Figures, own: Sequence[Event], plan: Plan, disruption: float
 
 def _read_back_later(events: Sequence[Event], own: Sequence[Event]) -> list[Event]:
     """What a recovery read back of the canaries, where the run itself died before it could: numbers, no clock."""
-    seen = {event.data["probe"] for event in own if event.kind == "canary.survivors"}
-    later = [event for event in events[len(own):] if event.kind == "canary.survivors" and event.data["probe"] not in seen]
-    return list({event.data["probe"]: event for event in later}.values())
+    seen = {what.probe for what in contents(own, CanarySurvivors)}
+    later = {what.probe: event for event, what in each(events[len(own):], CanarySurvivors) if what.probe not in seen}
+    return list(later.values())
 
 
 def _by_state(result: Figures) -> None:
@@ -89,7 +92,7 @@ def _by_state(result: Figures) -> None:
 
 def _phases(result: Figures, events: Sequence[Event], disruption: float | None) -> None:
     spans = {span.label: span for span in phase_spans(events)}
-    status = {event.data["phase"]: event.data["status"] for event in events if event.kind == "phase.ended"}
+    status = {what.phase: what.status for what in contents(events, PhaseEnded)}
     restore, verify = spans.get("restore"), spans.get("verify")
     if restore is None or restore.end is None:
         figure = Figure(None, None, "there was no restore phase that ended")
@@ -105,9 +108,9 @@ def _phases(result: Figures, events: Sequence[Event], disruption: float | None) 
     else:
         result.keep("verified_s", Figure(verify.end - disruption, 0.0), (disruption, verify.end))
         result.marks["verified"] = verify.end
-    waited = [event for event in events if event.kind == "waiting"]
-    span = (min(one.clock - one.data["seconds"] for one in waited), max(one.clock for one in waited)) if waited else None
-    result.keep("waiting_s", Figure(sum(one.data["seconds"] for one in waited), 0.0), span)
+    waited = [(event.clock, what.seconds) for event, what in each(events, Waited)]
+    span = (min(clock - took for clock, took in waited), max(clock for clock, _ in waited)) if waited else None
+    result.keep("waiting_s", Figure(sum(took for _, took in waited), 0.0), span)
 
 
 def _loss(result: Figures, events: Sequence[Event], plan: Plan, disruption: float | None) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 
 from drillbook.action import Fault, find
 from drillbook.errors import JournalError, PlanError
-from drillbook.events.event import Event
+from drillbook.events.event import Event, contents, last
+from drillbook.events.runs import PhaseEnded, RunFinished, opening
+from drillbook.events.steps import Done, IntentRecorded, StepStarted, UndoStarted
 from drillbook.intents import Intent, intents
 from drillbook.journal import FILE, alive, read
 from drillbook.plan import Plan, PlannedStep, checked
@@ -32,9 +34,10 @@ class _Run:
     plan: Plan
     events: Sequence[Event]
 
-    def done(self, step: PlannedStep) -> Event | None:
+    def done(self, step: PlannedStep) -> Done | None:
         """The event by which ``step`` ended well."""
-        return next((event for event in reversed(self.events) if event.kind == "done" and event.step == step.id), None)
+        found = last((event for event in self.events if event.step == step.id), Done)
+        return found and found[1]
 
 
 def restored_since(plan: Plan, events: Sequence[Event], intent: Intent, folders: Iterable[Path]) -> Restored | None:
@@ -43,8 +46,8 @@ def restored_since(plan: Plan, events: Sequence[Event], intent: Intent, folders:
     It began after the last change that this run made, restored with an action that belongs to the fault, and a comparison
     of the content with the backup's manifest ended well in it. That the fault is gone must be proven besides.
     """
-    since = max(event.at for event in events if event.kind in ("intent", "step.started", "undo"))
-    own = str(events[0].data["run"])
+    since = max(event.at for event in events if isinstance(event.what, IntentRecorded | StepStarted | UndoStarted))
+    own = opening(events).run
     for folder in sorted((folder for folder in folders if folder.name > own), key=lambda folder: folder.name, reverse=True):
         run = _whole(folder, since)
         if run is not None and (source := _source(run, plan, intent)):
@@ -59,14 +62,14 @@ def _whole(folder: Path, since: str) -> _Run | None:
             return None
         events = read(folder / FILE).events
         first = events[0]
-        plan = checked(first.data["plan"])
-    except (JournalError, PlanError, KeyError):
+        plan = checked(opening(events).plan)
+    except (JournalError, PlanError):
         return None
-    ended = {event.data["phase"]: event.data["status"] for event in events if event.kind == "phase.ended"}
-    last = next((event for event in reversed(events) if event.kind == "run.finished"), None)
-    good = (first.at > since and plan.only_restores() and last is not None and not last.data["residue"]
+    ended = {what.phase: what.status for what in contents(events, PhaseEnded)}
+    end = last(events, RunFinished)
+    good = (first.at > since and plan.only_restores() and end is not None and not end[1].residue
             and all(ended.get(phase) == "done" for phase in ("restore", "verify")))
-    return _Run(str(first.data["run"]), plan, events) if good else None
+    return _Run(opening(events).run, plan, events) if good else None
 
 
 def _source(run: _Run, plan: Plan, intent: Intent) -> str:
@@ -79,7 +82,7 @@ def _source(run: _Run, plan: Plan, intent: Intent) -> str:
     for restored in intents(run.events, run.plan.steps) if compared else ():
         done, source = run.done(restored.step), source_of(restored.step.model_copy(update={"params": restored.params}))
         if (source and done and same_service(inventory, source.service, service) and (source.free or (
-                restored.step.action in wanted and _covers({**restored.params, **done.data["facts"]}, intent)))):
+                restored.step.action in wanted and _covers({**restored.params, **done.facts}, intent)))):
             return str(source.origin)
     return ""
 

@@ -14,13 +14,11 @@ from typing import Any
 from drillbook.action import Action, Context, Effect, Facts, find
 from drillbook.errors import Cancelled, StepFailed
 from drillbook.events.event import Event
+from drillbook.events.steps import BackupProven, Done
 from drillbook.findings import finding
 from drillbook.host import once_more
 from drillbook.identity import Identity
 from drillbook.store import Reference
-
-PROVEN = "backup.proven"
-"""Kind of the event by which the gate says which backup it found proven for what a fault is about to destroy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +46,11 @@ class Provenance:
         """As a journal tells it; of a run of before it tells nothing."""
         found = cls()
         for event in events:
-            if event.kind == PROVEN:
-                found.proven.append(Proven(event.data["service"], Reference.parse(event.data["location"]),
-                                           event.data["proof"], str(event.step)))
-            elif event.kind == "done":
-                found.remember(event.data["facts"])
+            match event.what:
+                case BackupProven(service=service, location=location, proof=proof):
+                    found.proven.append(Proven(service, Reference.parse(location), proof, str(event.step)))
+                case Done(facts=facts):
+                    found.remember(facts)
         return found
 
     def remember(self, facts: Facts) -> None:

@@ -15,7 +15,11 @@ from drillbook.action import find
 from drillbook.departed import lab_gone
 from drillbook.ending import ANSWER_S, release
 from drillbook.errors import DrillbookError, JournalError, PlanError
-from drillbook.events.runs import RecoveryFinished, RecoveryStarted, Session
+from drillbook.events.event import contents, each, last
+from drillbook.events.holds import LockTaken
+from drillbook.events.probes import CanarySurvivors, ProbePrepared
+from drillbook.events.runs import Ended, PhaseEnded, RecoveryFinished, RecoveryStarted, Session, opening
+from drillbook.events.steps import StepStarted
 from drillbook.findings import Finding, finding
 from drillbook.holding import Hold
 from drillbook.host import Deadline, Host
@@ -25,7 +29,7 @@ from drillbook.intents import intents
 from drillbook.inventory import CONTROLLER
 from drillbook.journal import FILE, History, Journal, Observer, alive, read, salvage
 from drillbook.leases import Owner
-from drillbook.left import ENDS, settled
+from drillbook.left import settled
 from drillbook.liveness import controller
 from drillbook.mended import restored_since
 from drillbook.plan import Plan, PlannedProbe, PlannedStep, checked
@@ -59,8 +63,8 @@ Place = tuple[str, int | None, str]
 
 def needs_recovery(history: History) -> bool:
     """True for a run that ended without its last word, or said that something is left."""
-    last = next((event for event in reversed(history.events) if event.kind in ENDS), None)
-    return last is None or bool(last.data["residue"])
+    end = last(history.events, Ended)
+    return end is None or bool(end[1].residue)
 
 
 def in_the_way(plan: Plan, folders: Iterable[Path]) -> list[Finding]:
@@ -91,8 +95,8 @@ def _in_the_way(targets: set[Place], folder: Path, *, mends: bool) -> Finding | 
     if not needs_recovery(History(events, torn=False)) or lab_gone(events[0].model_dump()):
         return None
     try:
-        other = checked(events[0].data["plan"])
-    except (PlanError, KeyError):
+        other = checked(opening(events).plan)
+    except (PlanError, JournalError):
         return None
     if not targets & {_place(other, name) for name in other.hosts()} or (mends and not wrong):
         return None
@@ -159,15 +163,15 @@ class Recovery:
     @contextmanager
     def resumed(self) -> Iterator[tuple[Stage, History]]:
         """The run as its journal tells it, with its journal locked and its hosts at hand. Raises JournalError."""
-        plan = checked(read(self.folder / FILE).events[0].data["plan"])
+        plan = checked(opening(read(self.folder / FILE).events).plan)
         journal = Journal.resume(self.folder, self.redactor_for(plan), origin=time.monotonic(), observer=self.observer)
         journal.also(self.written)
         hosts = Hosts(lambda name: self.open_host(plan, name))
         stage: Stage | None = None
         try:
             history = read(journal.path)
-            first = history.events[0]
-            run = {"id": first.data["run"], "started": first.at, "operator": first.data["operator"]}
+            first = opening(history.events)
+            run = {"id": first.run, "started": history.events[0].at, "operator": first.operator}
             journal.patient = True  # something is broken: it is put back, whatever can be recorded of it
             stage = Stage(plan, journal, hosts.get, self.folder, run, journal.redactor,
                           saved=saved_facts(plan, history.events), provenance=Provenance.of(history.events),
@@ -230,7 +234,7 @@ class Recovery:
         residue: list[Residue] = []
         for planned in _canaries(stage.plan, history):
             probe = find_probe(planned.name).model_validate(template.evaluate(planned.params, stage.names()))
-            if not any(event.kind == "canary.survivors" and event.data["probe"] == planned.id for event in history.events):
+            if not any(what.probe == planned.id for what in contents(history.events, CanarySurvivors)):
                 context = stage.context(planned.id, CONTROLLER, Deadline.after(READ_BACK_S))
                 read_back(stage.journal, planned.id, probe, context)
             residue += clean_canary(stage, planned.id, probe)
@@ -239,12 +243,12 @@ class Recovery:
 
 def _touched(history: History) -> list[str]:
     """Hosts on which a step began: each may hold temporary files."""
-    return sorted({str(event.host) for event in history.events if event.kind == "step.started"})
+    return sorted({str(event.host) for event, _ in each(history.events, StepStarted)})
 
 
 def _former(stage: Stage, history: History) -> frozenset[str]:
     """Hosts on which the run has its temporary files where a version before this one had them."""
-    hosts = history.events[0].data["plan"]["inventory"]["hosts"].values()
+    hosts = opening(history.events).plan["inventory"]["hosts"].values()
     if hosts and all("state" in target for target in hosts):  # this version, or a newer one, made the plan
         return frozenset()
     touched = _touched(history)
@@ -268,9 +272,9 @@ def _restore(stage: Stage, steps: Sequence[PlannedStep]) -> None:
         restoring.carry_out(stage, steps)
         return
     events = stage.journal.decisive()
-    ended = [event.data["status"] for event in events if event.kind == "phase.ended" and event.data["phase"] == "restore"]
-    died = not any(event.kind == "phase.ended" and event.data["phase"] == "verify" for event in events)
-    if ended[-1:] == ["done"] and died and restoring.replay(stage, "verify") and not uncompared(
+    ended = {what.phase: what.status for what in contents(events, PhaseEnded)}
+    died = "verify" not in ended
+    if ended.get("restore") == "done" and died and restoring.replay(stage, "verify") and not uncompared(
             stage.journal.decisive(), stage.plan):
         return
     if restoring.replay(stage, "restore"):
@@ -280,11 +284,11 @@ def _restore(stage: Stage, steps: Sequence[PlannedStep]) -> None:
 def _older_locks(plan: Plan, history: History) -> tuple[LockName, ...]:
     """Locks that the run took by names which this version of Drillbook does not give: it may still be alive elsewhere."""
     names = {(one.name, one.host) for one in plan.locks()}
-    taken = {(str(event.data["name"]), str(event.host)) for event in history.events if event.kind == "lock.taken"}
+    taken = {(what.name, str(event.host)) for event, what in each(history.events, LockTaken)}
     return tuple(LockName(name, host) for name, host in sorted(taken - names))
 
 
 def _canaries(plan: Plan, history: History) -> list[PlannedProbe]:
     """The canaries that may have made their table."""
-    prepared = {event.data["probe"] for event in history.events if event.kind == "probe.prepared"}
+    prepared = {what.probe for what in contents(history.events, ProbePrepared)}
     return [planned for planned in plan.probes if planned.id in prepared]

@@ -10,6 +10,7 @@ from rich.text import Text
 from drillbook import scaffold, showing
 from drillbook.console import console
 from drillbook.errors import DrillbookError
+from drillbook.events.runs import opening
 from drillbook.intents import Intent, intents
 from drillbook.journal import FILE, alive, read
 from drillbook.plan import checked
@@ -57,7 +58,7 @@ def _left(folder: Path, *, closes: bool, from_backup: bool) -> Iterable[str]:
         history = read(folder / FILE) if (folder / FILE).stat().st_size else None
         if history is None or not needs_recovery(history):
             return []
-        plan = checked(history.events[0].data["plan"])
+        plan = checked(opening(history.events).plan)
         unsettled = [one for one in reversed(intents(history.events, plan.steps)) if not one.settled]
     except DrillbookError as error:
         return [f"{folder.name}: {error.message}"]

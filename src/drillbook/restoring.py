@@ -8,8 +8,9 @@ from typing import Any
 from drillbook import template
 from drillbook.action import Action, Effect, Place, find
 from drillbook.errors import PlanError, UsageError
-from drillbook.events.event import Event
+from drillbook.events.event import Event, each
 from drillbook.events.runs import PhaseEnded, PhaseStarted, StepAdded
+from drillbook.events.steps import Done
 from drillbook.intents import Intent, added, intents
 from drillbook.inventory import CONTROLLER
 from drillbook.planned import PlannedStep
@@ -53,7 +54,7 @@ def _step(stage: Stage, events: Sequence[Event], intent: Intent, number: int) ->
 
 def _proven(stage: Stage, events: Sequence[Event], intent: Intent) -> tuple[PlannedStep, str]:
     """The newest step that proved a backup of what ``intent`` destroyed, and where that backup lies. Raises UsageError."""
-    done = {str(event.step) for event in events if event.kind == "done"}
+    done = {str(event.step) for event, _ in each(events, Done)}
     for proof in reversed(stage.plan.phase("backup")):
         if proof.id in done and proves(stage.plan.inventory, proof, intent.step) and restorers(proof, intent.step):
             try:
@@ -73,10 +74,10 @@ def _taken(stage: Stage, events: Sequence[Event], action: type[Action], service:
     by_id = {step.id: step for step in stage.plan.steps}
     found: dict[str, Any] = {}
     for key, (name, fact) in action.TAKES.items():
-        for event in events:
-            step = by_id.get(str(event.step)) if event.kind == "done" else None
-            if step and step.action == name and step.params.get("service") == service and fact in event.data["facts"]:
-                found[key] = event.data["facts"][fact]
+        for event, what in each(events, Done):
+            step = by_id.get(str(event.step))
+            if step and step.action == name and step.params.get("service") == service and fact in what.facts:
+                found[key] = what.facts[fact]
     return found
 
 

@@ -11,8 +11,9 @@ from functools import partial
 from drillbook import scratch
 from drillbook.action import Effect, Fault, Write, find
 from drillbook.errors import DrillbookError
-from drillbook.events.event import Event
-from drillbook.events.steps import UndoFailed, Undone, UndoStarted
+from drillbook.events.event import Event, contents, each
+from drillbook.events.runs import PhaseEnded, PhaseStarted
+from drillbook.events.steps import Done, Failed, StepStarted, UndoFailed, Undone, UndoStarted
 from drillbook.host import Deadline, once_more
 from drillbook.intents import GONE, NEVER_HAPPENED, UNDONE, Intent, added, intents
 from drillbook.inventory import CONTROLLER
@@ -46,7 +47,7 @@ def put_back(stage: Stage, events: Sequence[Event], *, restores: bool = True,
     done, why = restored(events, stage.plan)
     todo = [intent for intent in reversed(intents(events, stage.plan.steps)) if not intent.settled
             and (restores or (intent.effect is Effect.FAULT and intent.undo.kind != "restore"))]
-    ended = {(event.step, event.host) for event in events if event.kind in ("done", "failed")}
+    ended = {(event.step, event.host) for event in events if isinstance(event.what, Done | Failed)}
     one = partial(_one, reach=reach, restored=done, why=why, ended=ended)
     turns: list[tuple[Intent, Future[Residue | None]]] = []
     with ExitStack() as stack:
@@ -65,8 +66,8 @@ def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
     that is written down. That it is not active proves nothing here: it may have done half of its damage.
     """
     steps = {step.id for step in (*stage.plan.phase("restore"), *added(events))}
-    happened = {(event.step, event.host) for event in events if event.kind == "done"}
-    begun = any(event.kind == "step.started" and event.step in steps for event in events)
+    happened = {(event.step, event.host) for event, _ in each(events, Done)}
+    begun = any(event.step in steps for event, _ in each(events, StepStarted))
     needed = False
     for intent in intents(events, stage.plan.steps):
         if intent.undo.kind != "restore" or intent.settled:
@@ -101,23 +102,23 @@ def _in_turn(stage: Stage, intent: Intent, newer: Sequence[Future[Residue | None
 
 def restored(events: Sequence[Event], plan: Plan) -> tuple[bool, str]:
     """Did the last restore phase end well, and if not, why? What a free step restored is compared besides."""
-    ended = [event for event in events if event.kind == "phase.ended" and event.data["phase"] == "restore"]
-    if ended and ended[-1].data["status"] == "done":
+    ended = [what.status for what in contents(events, PhaseEnded) if what.phase == "restore"]
+    if ended[-1:] == ["done"]:
         wrong = uncompared(events, plan)
         return not wrong, wrong
     phases = {step.id: step.phase for step in (*plan.phase("restore"), *plan.phase("verify"), *added(events))}
-    failed = [event for event in events if event.kind == "failed" and event.step in phases]
+    failed = [(str(event.step), what.message) for event, what in each(events, Failed) if event.step in phases]
     if not failed:
         return False, "no restore was carried out"
-    what = "the verification after the restore" if phases[str(failed[-1].step)] == "verify" else "the restore"
-    return False, f"{what} failed: {failed[-1].data['message']}"
+    step, message = failed[-1]
+    what = "the verification after the restore" if phases[step] == "verify" else "the restore"
+    return False, f"{what} failed: {message}"
 
 
 def uncompared(events: Sequence[Event], plan: Plan) -> str:
     """Say what a free step restored last that no comparison of the content has confirmed since; empty when there is none."""
-    begun = max((event.seq for event in events
-                 if event.kind == "phase.started" and event.data["phase"] == "restore"), default=0)
-    done = {(event.step, event.host) for event in events if event.kind == "done" and event.seq > begun}
+    begun = max((event.seq for event, what in each(events, PhaseStarted) if what.phase == "restore"), default=0)
+    done = {(event.step, event.host) for event, _ in each(events, Done) if event.seq > begun}
     for step in plan.phase("restore"):
         source = source_of(step)
         if source is None or not source.free or not any((step.id, host) in done for host in step.hosts):

@@ -16,6 +16,7 @@ from drillbook import guard, readiness
 from drillbook.action import Effect
 from drillbook.ending import Ending
 from drillbook.errors import CouldNotVerify, DrillbookError, HostError, HostUnreachable, JournalError, Locked
+from drillbook.events.event import contents, each
 from drillbook.events.runs import (
     CapacityHistory,
     PhaseEnded,
@@ -26,7 +27,7 @@ from drillbook.events.runs import (
     RunStarted,
     Session,
 )
-from drillbook.events.steps import Skipped
+from drillbook.events.steps import Failed, IntentRecorded, Skipped
 from drillbook.findings import Finding, finding
 from drillbook.gate import Gate
 from drillbook.host import Deadline
@@ -130,8 +131,8 @@ class Runner:
 
     def _unforeseen(self, error: Exception) -> None:
         self.stage.journal.patient = True
-        self.replays = self.replays or not any(event.kind == "phase.ended" and event.data["phase"] == "restore"
-                                               for event in self.stage.journal.decisive())
+        self.replays = self.replays or not any(
+            what.phase == "restore" for what in contents(self.stage.journal.decisive(), PhaseEnded))
         message = str(error) if isinstance(error, DrillbookError) else f"{type(error).__name__}: {error}"
         self._note_early("inconclusive" if isinstance(error, JournalError) else "failed", message)
 
@@ -282,8 +283,8 @@ class Runner:
         if not self._phase("restore"):
             self._stopped()
             steps = {step.id for step in self.plan.phase("restore")}
-            self.replays = any(event.kind == "failed" and event.step in steps and event.data["code"] == HostUnreachable.code
-                               for event in self.stage.journal.decisive())
+            self.replays = any(event.step in steps and what.code == HostUnreachable.code
+                               for event, what in each(self.stage.journal.decisive(), Failed))
             self._end("failed", "the restore failed")
         self._stopped()
 
@@ -329,8 +330,8 @@ class Runner:
 
     def _broken_off(self) -> bool:
         """Did the run end early after a fault was announced? Its probes may then still see what is being put back."""
-        return self.early and any(event.kind == "intent" and event.data["effect"] == Effect.FAULT
-                                  for event in self.stage.journal.decisive())
+        return self.early and any(what.effect == Effect.FAULT
+                                  for what in contents(self.stage.journal.decisive(), IntentRecorded))
 
     def _look_on(self, steps: Sequence[PlannedStep]) -> bool:
         """Verify: after a failure the steps that only read go on, to see all that is wrong; the first other one ends it."""

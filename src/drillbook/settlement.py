@@ -12,8 +12,9 @@ from typing import Literal
 
 from drillbook import left
 from drillbook.ending import release
-from drillbook.events.event import Event
+from drillbook.events.event import Event, each
 from drillbook.events.runs import ResidueSettled, Session, SettlementRefused
+from drillbook.events.steps import FaultGone
 from drillbook.findings import Finding, finding
 from drillbook.intents import NEVER_HAPPENED, Intent, intents
 from drillbook.journal import read
@@ -87,9 +88,9 @@ def _asked(stage: Stage, intent: Intent) -> SettledChange:
             return found.model_copy(update={"proof": GONE, "detail": NEVER_HAPPENED})
     except Exception as error:  # noqa: BLE001  what cannot be asked is unknown, whatever the reason
         return found.model_copy(update={"detail": getattr(error, "message", "") or f"{type(error).__name__}: {error}"})
-    said = next(event for event in reversed(_events(stage)) if event.kind == "fault.gone" and event.step == intent.step.id
-                and event.host == intent.host)
-    detail = str(said.data["detail"]) or ("" if gone is not None else f"{intent.step.action} has no proof")
+    said = next(what for event, what in reversed(list(each(_events(stage), FaultGone)))
+                if (event.step, event.host) == (intent.step.id, intent.host))
+    detail = said.detail or ("" if gone is not None else f"{intent.step.action} has no proof")
     return found.model_copy(update={"proof": UNKNOWN if gone is None else GONE if gone else ACTIVE, "detail": detail})
 
 

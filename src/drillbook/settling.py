@@ -16,6 +16,8 @@ from drillbook.attesting import keys, standing
 from drillbook.closing import Closing
 from drillbook.console import console
 from drillbook.errors import DrillbookError, UsageError
+from drillbook.events.event import last
+from drillbook.events.runs import SettlementRefused, opening
 from drillbook.findings import Finding
 from drillbook.journal import FILE, History, read
 from drillbook.plan import Plan, checked
@@ -42,7 +44,7 @@ def settle(project: Project, run: str, reason: str) -> int:
     history = _closable(folder, before.doubt)
     out = console()
     out.print(f"{folder.name}", style="bold")
-    plan, who = checked(history.events[0].data["plan"]), conduct.operator()
+    plan, who = checked(opening(history.events).plan), conduct.operator()
     first = history.events[0].data
     operators = (who, str(first["operator"]), *account.of(str(first.get("account", ""))))
 
@@ -70,7 +72,7 @@ def approve(project: Project, run: str, reason: str, until: str, key: str) -> in
         raise UsageError(f"--until: {error}", hint="such as --until 24h") from None
     folder = desk.single(project, run, "--reason")
     history = _closable(folder, standing.of_run(folder, project.root).doubt)
-    plan, out = checked(history.events[0].data["plan"]), console()
+    plan, out = checked(opening(history.events).plan), console()
     out.print(terminal.short_summary(conduct.judged(folder)))
     _show_proofs(history, out)
     wanted = _closing(project, plan, folder.name, history.head, reason.strip())
@@ -132,8 +134,8 @@ def _show_refusals(found: Sequence[Finding], out: Console) -> None:
 
 def _show_proofs(history: History, out: Console) -> None:
     """Show the answer of each proof at the last attempt to close it."""
-    last = next((event for event in reversed(history.events) if event.kind == "settlement.refused"), None)
-    for one in last.data["changes"] if last else ():
+    refused = last(history.events, SettlementRefused)
+    for one in refused[1].changes if refused else ():
         text = f"{one['what']} on {one['host']} (step {one['step']}): {one['proof']}" + (
             f", {one['detail']}" if one["detail"] else "")
         out.print(Padding(Text(shown(text)), (0, 0, 0, 2), expand=False))

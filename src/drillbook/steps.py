@@ -18,7 +18,7 @@ from drillbook.action import Action, Context, Effect, Facts, Fault, find
 from drillbook.diagnosing.diagnosis import Book
 from drillbook.errors import Cancelled, CouldNotVerify, DrillbookError, HostError, NotReady, PlanError, StepFailed
 from drillbook.events.content import Content
-from drillbook.events.event import Event
+from drillbook.events.event import Event, each
 from drillbook.events.steps import Done, Failed, FaultActive, FaultGone, IntentRecorded, Skipped, StepStarted
 from drillbook.findings import Finding, finding
 from drillbook.holding import Hold
@@ -348,11 +348,11 @@ def saved_facts(plan: Plan, events: Sequence[Event]) -> dict[str, Any]:
     """What steps saved, as a journal tells it."""
     by_step = {step.id: step for step in plan.steps if step.save}
     saved: dict[str, Any] = {}
-    for event in events:
-        if event.kind == "done" and event.step in by_step:
+    for event, done in each(events, Done):
+        if event.step in by_step:
             step = by_step[event.step]
             if len(step.hosts) > 1:
-                saved.setdefault(str(step.save), {})[event.host] = event.data["facts"]
+                saved.setdefault(str(step.save), {})[event.host] = done.facts
             else:
-                saved[str(step.save)] = event.data["facts"]
+                saved[str(step.save)] = done.facts
     return saved

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from drillbook.events.event import Event
+from drillbook.events.event import Event, contents
+from drillbook.events.probes import CanarySurvivors, CanaryWrites, ProbeEnded, ProbeSamples, ProbeStarted
+from drillbook.events.runs import ControllerStalled
 from drillbook.result import ProbeTrack, Span
 
 MOST_REASONS = 3
@@ -60,8 +61,7 @@ class Stalls:
     @classmethod
     def of(cls, events: Sequence[Event]) -> Stalls:
         """Those of a run; older journals do not tell."""
-        return cls(tuple((float(first), float(last)) for event in events if event.kind == "controller.stalled"
-                         for first, last in event.data["spans"]))
+        return cls(tuple(span for what in contents(events, ControllerStalled) for span in what.spans))
 
     def during(self, start: float, end: float) -> float:
         """Seconds between ``start`` and ``end`` in which it stood still."""
@@ -120,9 +120,8 @@ class CanaryRecord:
         return sorted([*good, *self.refused], key=lambda one: one.start)
 
 
-def _started(events: Sequence[Event], kind: str) -> dict[str, dict[str, Any]]:
-    return {event.data["probe"]: event.data for event in events
-            if event.kind == "probe.started" and event.data["kind"] == kind}
+def _started(events: Sequence[Event], kind: str) -> dict[str, ProbeStarted]:
+    return {what.probe: what for what in contents(events, ProbeStarted) if what.kind == kind}
 
 
 def samples_of(events: Sequence[Event]) -> dict[str, list[Sample]]:
@@ -137,44 +136,41 @@ def unheard_of(events: Sequence[Event]) -> dict[str, list[Sample]]:
     return {probe: _unheard(samples, started[probe], stalls) for probe, samples in _asked(events).items()}
 
 
-def _unheard(samples: Iterable[Sample], started: Mapping[str, Any], stalls: Stalls) -> list[Sample]:
-    timeout_s = float(started.get("timeout_s") or 0.0)
+def _unheard(samples: Iterable[Sample], started: ProbeStarted, stalls: Stalls) -> list[Sample]:
     return [one for one in samples
-            if stalls.spans and not one.ok and unheard(one, timeout_s, stalls.during(one.start, one.end))]
+            if stalls.spans and not one.ok and unheard(one, started.timeout_s, stalls.during(one.start, one.end))]
 
 
 def _asked(events: Sequence[Event]) -> dict[str, list[Sample]]:
     """All samples of every availability probe, in the order of their start."""
     found: dict[str, list[Sample]] = {probe: [] for probe in _started(events, "availability")}
-    for event in events:
-        if event.kind == "probe.samples":
-            found[event.data["probe"]] += [Sample(*sample) for sample in event.data["samples"]]
+    for what in contents(events, ProbeSamples):
+        found[what.probe] += [Sample(*sample) for sample in what.samples]
     return {probe: sorted(samples, key=lambda s: s.start) for probe, samples in found.items()}
 
 
 def canaries(events: Sequence[Event]) -> list[CanaryRecord]:
     """The record of every canary."""
-    return [_canary(probe, data, events) for probe, data in _started(events, "canary").items()]
+    return [_canary(probe, started, events) for probe, started in _started(events, "canary").items()]
 
 
-def _canary(probe: str, started: Mapping[str, Any], events: Sequence[Event]) -> CanaryRecord:
+def _canary(probe: str, started: ProbeStarted, events: Sequence[Event]) -> CanaryRecord:
     acknowledged: list[Write] = []
     refused: list[Sample] = []
     survivors, error = None, None
     for event in events:
-        if event.data.get("probe") != probe:
-            continue
-        if event.kind == "canary.writes":
-            acknowledged += [Write(*write) for write in event.data["acknowledged"]]
-            refused += [Sample(write[1], write[3] if len(write) > 3 else write[1], ok=False, why=write[2])
-                        for write in (*event.data["in_doubt"], *event.data["lost"])]
-        elif event.kind == "canary.survivors":
-            error = event.data.get("error")
-            survivors = None if error else Numbers(event.data["ranges"])
+        match event.what:
+            case CanaryWrites(probe=found) as what if found == probe:
+                acknowledged += [Write(*write) for write in what.acknowledged]
+                refused += [Sample(write[1], write[3] if len(write) > 3 else write[1], ok=False, why=write[2])
+                            for write in (*what.in_doubt, *what.lost)]
+            case CanarySurvivors(probe=found) as what if found == probe:
+                error = what.error or None
+                survivors = None if error else Numbers(what.ranges or ())
     acknowledged.sort(key=lambda write: write.number)
     refused.sort(key=lambda one: one.start)
     missed = _unheard(refused, started, Stalls.of(events))
-    return CanaryRecord(probe, started["every_s"], tuple(acknowledged), tuple(one for one in refused if one not in missed),
+    return CanaryRecord(probe, started.every_s, tuple(acknowledged), tuple(one for one in refused if one not in missed),
                         tuple(missed), survivors, error)
 
 
@@ -183,15 +179,14 @@ def last_reasons(events: Sequence[Event], probe: str) -> str:
     bad: list[tuple[float, str]] = []
     total = 0
     for event in events:
-        if event.data.get("probe") != probe:
-            continue
-        if event.kind == "probe.samples":
-            total += len(event.data["samples"])
-            bad += [(sample[1], str(sample[3] or "no reason given")) for sample in event.data["samples"] if not sample[2]]
-        elif event.kind == "canary.writes":
-            refused = [*event.data["in_doubt"], *event.data["lost"]]
-            total += len(refused) + len(event.data["acknowledged"])
-            bad += [(write[1], str(write[2] or "no reason given")) for write in refused]
+        match event.what:
+            case ProbeSamples(probe=found) as what if found == probe:
+                total += len(what.samples)
+                bad += [(sample[1], sample[3] or "no reason given") for sample in what.samples if not sample[2]]
+            case CanaryWrites(probe=found) as what if found == probe:
+                refused = [*what.in_doubt, *what.lost]
+                total += len(refused) + len(what.acknowledged)
+                bad += [(write[1], write[2] or "no reason given") for write in refused]
     reasons = list(dict.fromkeys(why for _, why in sorted(bad, reverse=True)))[:MOST_REASONS]
     if not total:
         return "it took no sample"
@@ -200,30 +195,29 @@ def last_reasons(events: Sequence[Event], probe: str) -> str:
 
 def probe_tracks(events: Sequence[Event]) -> tuple[ProbeTrack, ...]:
     """Every probe as the timeline draws it."""
-    ended = {event.data["probe"]: event.data["error"] for event in events if event.kind == "probe.ended"}
+    ended = {what.probe: what.error for what in contents(events, ProbeEnded)}
     late: dict[str, int] = {}
-    for event in events:
-        if event.kind == "probe.samples":
-            late[event.data["probe"]] = late.get(event.data["probe"], 0) + event.data["late"]
+    for what in contents(events, ProbeSamples):
+        late[what.probe] = late.get(what.probe, 0) + what.late
     heard, missed = samples_of(events), unheard_of(events)
-    tracks = [_availability_track(data, heard[probe], missed[probe], late.get(probe, 0), ended.get(probe))
-              for probe, data in _started(events, "availability").items()]
+    tracks = [_availability_track(begun, heard[probe], missed[probe], late.get(probe, 0), ended.get(probe))
+              for probe, begun in _started(events, "availability").items()]
     started = _started(events, "canary")
     return (*tracks, *(_canary_track(started[record.probe], record, ended.get(record.probe)) for record in canaries(events)))
 
 
-def _availability_track(data: Mapping[str, Any], samples: Sequence[Sample], missed: Sequence[Sample], late: int,
+def _availability_track(begun: ProbeStarted, samples: Sequence[Sample], missed: Sequence[Sample], late: int,
                         error: str | None) -> ProbeTrack:
     points = sorted([*((sample.start, sample.end, "good" if sample.ok else "bad") for sample in samples),
                      *((sample.start, sample.end, "unheard") for sample in missed)])
     latencies = sorted(sample.end - sample.start for sample in samples if sample.ok)
     return ProbeTrack(
-        probe=data["probe"], name=data["name"], kind="availability", every_s=data["every_s"], timeout_s=data["timeout_s"],
+        probe=begun.probe, name=begun.name, kind="availability", every_s=begun.every_s, timeout_s=begun.timeout_s,
         samples=len(points), bad=sum(not sample.ok for sample in samples), late=late, stretches=_stretches(points),
         latency_p50_s=_quantile(latencies, 0.5), latency_p99_s=_quantile(latencies, 0.99), error=error)
 
 
-def _canary_track(data: Mapping[str, Any], record: CanaryRecord, error: str | None) -> ProbeTrack:
+def _canary_track(begun: ProbeStarted, record: CanaryRecord, error: str | None) -> ProbeTrack:
     known = record.survivors
     points = [(write.sent, write.acknowledged, "unproven" if known is None else "kept" if write.number in known else "lost")
               for write in record.acknowledged]
@@ -231,7 +225,7 @@ def _canary_track(data: Mapping[str, Any], record: CanaryRecord, error: str | No
     points += [(one.start, one.start, "unheard") for one in record.unheard]
     latencies = sorted(write.acknowledged - write.sent for write in record.acknowledged)
     return ProbeTrack(
-        probe=data["probe"], name=data["name"], kind="canary", every_s=data["every_s"], timeout_s=data["timeout_s"],
+        probe=begun.probe, name=begun.name, kind="canary", every_s=begun.every_s, timeout_s=begun.timeout_s,
         samples=len(points), bad=len(record.refused), late=0, stretches=_stretches(sorted(points)),
         latency_p50_s=_quantile(latencies, 0.5), latency_p99_s=_quantile(latencies, 0.99), error=error or record.error)
 

@@ -24,13 +24,15 @@ from drillbook.attesting import statement, vouching
 from drillbook.attesting.format import Statement
 from drillbook.attesting.lines import Walk, walk
 from drillbook.attesting.vouching import Attested, State
-from drillbook.events.event import Event
+from drillbook.events.event import readable
+from drillbook.events.holds import LeaseLog
+from drillbook.events.runs import Ended, RecoveryStarted, RunStarted
 from drillbook.journal import FILE, History
 from drillbook.judge import judge
 from drillbook.planned import digest_of
 from drillbook.report import html, junit, markdown, publish
 from drillbook.report.figures import count, one_line
-from drillbook.report.folders import ENDS, alive
+from drillbook.report.folders import alive
 from drillbook.result import RunView, SuiteResult
 
 MOST_NAMES = 3
@@ -120,7 +122,7 @@ def _journal(found: Walk, folder: Path) -> Check:
 
 
 def _ending(found: Walk, folder: Path) -> Check:
-    if any(event.kind in ENDS for event in found.events):
+    if any(isinstance(readable(event), Ended) for event in found.events):
         return Check("ending", Mark.GOOD, "the run wrote its last word")
     if found.line:
         return Check("ending", Mark.UNKNOWN, "not known, since the journal is damaged")
@@ -169,7 +171,7 @@ def _behind(found: Walk, events: int, sealed: Statement) -> Check:
     if sealed.get("occasion") in form.CHECKPOINTS:
         return Check("end", Mark.UNKNOWN, f"the run signed itself up to event {events - 1} while it went on; {more}, for "
                                           "which nobody vouches")
-    if len(found.events) > events and found.events[events].kind == "recovery.started":
+    if len(found.events) > events and isinstance(readable(found.events[events]), RecoveryStarted):
         return Check("end", Mark.UNKNOWN, f"{more}: a recovery went on, and what it wrote is not signed")
     return Check("end", Mark.WRONG, f"{more}: they were added")
 
@@ -207,7 +209,8 @@ def _attested_files(folder: Path, sealed: Statement, view: RunView | str = "") -
 
 def _evidence(folder: Path, found: Walk) -> Check:
     """Every file that the journal itself holds the digest of."""
-    facts = [event.data if event.kind == "lease.log" else event.data.get("facts") for event in found.events]
+    told = map(readable, found.events)
+    facts = [what.data() if isinstance(what, LeaseLog) else what.data().get("facts") for what in told]
     named = {(name, f"sha256:{wanted.removeprefix('sha256:')}") for one in facts for name, wanted in _kept(one)}
     wrong = sorted(name for name, wanted in named if not _inside(folder, name) or _digest(folder / name) != wanted)
     if wrong:
@@ -245,17 +248,19 @@ def _digest(path: Path) -> str:
 
 def _says(folder: Path, found: Walk, sealed: Statement | None) -> Check:
     """Do the folder, the plan's digest and the attestation say the same as the journal's first event?"""
-    first: Event = found.events[0]
-    run = first.data.get("run")
+    first = readable(found.events[0])
+    if not isinstance(first, RunStarted):
+        return Check("identity", Mark.WRONG, "its first event does not say which run it is of, and what was planned")
+    run = first.run
     if run != folder.name:
         return Check("identity", Mark.WRONG, f"the folder {folder.name} holds the journal of the run {run}")
-    if digest_of(first.data.get("plan") or {}) != first.data.get("plan_digest"):
+    if digest_of(first.plan) != first.plan_digest:
         return Check("identity", Mark.WRONG, "the digest of the plan does not fit the plan")
-    wanted = {"run": run, "plan_digest": first.data.get("plan_digest"), "previous_head": first.prev}
+    wanted = {"run": run, "plan_digest": first.plan_digest, "previous_head": found.events[0].prev}
     odd = [key for key, value in wanted.items() if sealed is not None and sealed.get(key) != value]
     if odd:
         return Check("identity", Mark.WRONG, f"the attestation says something else: {', '.join(odd)}")
-    return Check("identity", Mark.GOOD, f"run {run}, plan {str(first.data.get('plan_digest'))[:19]}...")
+    return Check("identity", Mark.GOOD, f"run {run}, plan {first.plan_digest[:19]}...")
 
 
 def _judged(found: Walk) -> RunView | str:

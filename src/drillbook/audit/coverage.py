@@ -314,7 +314,7 @@ def plan_changes(runs: Sequence[Record], earlier: Sequence[Record]) -> list[Plan
     for drill, mine in by_drill([*earlier, *runs]).items():
         known = [one for one in mine if one.plan]
         for before, after in pairwise(known):
-            old, new = (str(one.first.data.get("plan_digest", "")) if one.first else "" for one in (before, after))
+            old, new = (one.opening.plan_digest if one.opening else "" for one in (before, after))
             if old != new and after.folder in inside:
                 changed = tuple(key for key in sorted({*before.plan, *after.plan})
                                 if before.plan.get(key) != after.plan.get(key))

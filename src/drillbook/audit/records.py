@@ -14,7 +14,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from drillbook.errors import JournalError
-from drillbook.events.event import Event
+from drillbook.events.event import Event, each, readable
+from drillbook.events.runs import RecoveryStarted, RunFinished, RunStarted
 from drillbook.figures import session
 from drillbook.journal import FILE, History, read
 from drillbook.judge import judge
@@ -65,9 +66,15 @@ class Record:
     copy_of: str = ""
 
     @property
+    def opening(self) -> RunStarted | None:
+        """The content of its first event; None when that does not begin a run."""
+        what = readable(self.first) if self.first else None
+        return what if isinstance(what, RunStarted) else None
+
+    @property
     def run(self) -> str:
         """The run that the journal says it is of; without a word of it, the name of the folder."""
-        return str(self.first.data.get("run", UNKNOWN)) if self.first else self.name
+        return self.opening.run if self.opening else UNKNOWN if self.first else self.name
 
     @property
     def name(self) -> str:
@@ -102,8 +109,7 @@ class Record:
     @property
     def plan(self) -> dict[str, Any]:
         """The plan that the first event holds."""
-        found = self.first.data.get("plan") if self.first else None
-        return found if isinstance(found, dict) else {}
+        return self.opening.plan if self.opening else {}
 
     @property
     def environment(self) -> str:
@@ -125,7 +131,7 @@ class Record:
     @property
     def operator(self) -> str:
         """Who ran it."""
-        return str(self.first.data.get("operator", UNKNOWN)) if self.first else UNKNOWN
+        return self.opening.operator if self.opening else UNKNOWN
 
     @property
     def residue(self) -> bool:
@@ -183,7 +189,7 @@ def _damaged(known: Record, data: bytes, message: str) -> Record:
     try:
         content = {key: value for key, value in lines[0].items() if key != "hash"}
         event = Event.model_validate(lines[0])
-        if digest(canonical(content)) == event.hash and event.kind == "run.started" and event.seq == 0:
+        if digest(canonical(content)) == event.hash and isinstance(event.what, RunStarted) and event.seq == 0:
             first = event
     except (ValueError, ValidationError):
         pass
@@ -204,9 +210,8 @@ def _whole(known: Record, history: History) -> Record:
     found = replace(
         known, torn=history.torn, first=events[0], hashes=tuple(event.hash for event in events),
         times=tuple(event.at for event in events), ended=own[-1].at if own else "",
-        end=next((event.seq for event in own if event.kind == "run.finished"), -1),
-        recoveries=tuple(Resumed(event.seq, event.at, str(event.data.get("operator", UNKNOWN)))
-                         for event in events if event.kind == "recovery.started"))
+        end=next((event.seq for event, _ in each(own, RunFinished)), -1),
+        recoveries=tuple(Resumed(event.seq, event.at, what.operator) for event, what in each(events, RecoveryStarted)))
     try:
         view = judge(history)
     except Exception as error:  # noqa: BLE001  written by another version, or not a journal of a run: never a verdict
@@ -217,7 +222,7 @@ def _whole(known: Record, history: History) -> Record:
 def _doubts(found: Record) -> Iterator[str]:
     if found.run != found.name:
         yield f"the folder {found.name} holds the journal of the run {found.run}"
-    if found.first and digest_of(found.plan) != found.first.data.get("plan_digest"):
+    if found.opening and digest_of(found.plan) != found.opening.plan_digest:
         yield "the digest of the plan does not fit the plan"
 
 

@@ -15,6 +15,7 @@ from drillbook.contacting.wording import Message
 from drillbook.errors import DrillbookError, JournalError
 from drillbook.events.event import Event
 from drillbook.events.holds import ContactMissed, ContactTold
+from drillbook.events.runs import RunEndedEarly, RunFinished, RunStarted
 from drillbook.plan import Plan
 from drillbook.result import Result
 from drillbook.values import Secret
@@ -74,12 +75,13 @@ class Messenger:
     def saw(self, event: Event) -> None:
         """Send what ``event`` is the occasion for; returns at once, and raises nothing."""
         self._last = event
-        if event.kind == "run.started" and self.wanted("start"):
-            self._tell("start", wording.start(self.plan, self.run, str(event.data["operator"])))
-        elif event.kind == "ended.early" and event.data["why"] == "aborted" and self.wanted("abort"):
-            self._tell("abort", wording.abort(self.plan, self.run, str(event.data["message"])))
-        elif event.kind == "run.finished" and event.data["residue"] and self.wanted("residue"):
-            self._tell("residue", wording.residue(self.plan, self.run, event.data["residue"]))
+        match event.what:
+            case RunStarted(operator=operator) if self.wanted("start"):
+                self._tell("start", wording.start(self.plan, self.run, operator))
+            case RunEndedEarly(why="aborted", message=message) if self.wanted("abort"):
+                self._tell("abort", wording.abort(self.plan, self.run, message))
+            case RunFinished(residue=residue) if residue and self.wanted("residue"):
+                self._tell("residue", wording.residue(self.plan, self.run, residue))
 
     def ended(self, result: Callable[[], Result]) -> None:
         """Tell how the run ended, and wait for all messages, each until its deadline; nothing is left to be put back."""

@@ -6,6 +6,9 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+RUN_FINISHED, RECOVERY_FINISHED = "run.finished", "recovery.finished"
+ENDS = (RUN_FINISHED, RECOVERY_FINISHED)
+"""Kinds by which a run or its recovery ended; their names are here for those who look for them without the models."""
 Json = dict[str, Any]
 """A JSON object whose own form is described elsewhere, such as a plan, a finding or the facts of an action."""
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from drillbook.events.content import Content
+from drillbook.events.content import Content, Unknown
 
 Kind = TypeVar("Kind", bound=Content)
 
@@ -34,6 +34,14 @@ class Event(BaseModel):
         from drillbook.events.kinds import parse  # noqa: PLC0415  the models take time to load; most commands read none
 
         return parse(self.kind, self.data)
+
+
+def readable(event: Event) -> Content:
+    """The content of ``event``; as of an unknown kind where a field has a wrong type, which only another version wrote."""
+    try:
+        return event.what
+    except ValueError:
+        return Unknown(name=event.kind, content=event.data)
 
 
 def each(events: Iterable[Event], kind: type[Kind]) -> Iterator[tuple[Event, Kind]]:

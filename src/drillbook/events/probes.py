@@ -19,45 +19,45 @@ AlertError = Annotated[float | None, Field(description=(
     "Error of that time, in seconds; null: it may have been so for any time."))]
 
 
-class ProbePrepared(Content):
+class OfProbe(Content):
+    """Base of the events of a probe."""
+
+    probe: Probe
+
+
+class ProbePrepared(OfProbe):
     """A canary is about to prepare its table: from now on it may be there."""
 
     KIND: ClassVar[str] = "probe.prepared"
 
-    probe: Probe
 
-
-class ProbeStarted(Content):
+class ProbeStarted(OfProbe):
     """A probe began to sample."""
 
     KIND: ClassVar[str] = "probe.started"
 
-    probe: Probe
     name: Annotated[str, Field(description="Name of the kind of probe, as in [probes](probes.md).")]
     kind: Annotated[str, Field(description="`availability` or `canary`.")]
     every_s: Annotated[float, Field(description="Seconds from one sample to the next.")]
-    timeout_s: Annotated[float | None, Field(description=(
-        "Seconds after which a sample without an answer is bad; absent in older journals."))] = None
+    timeout_s: Annotated[float, Field(description="Seconds after which a sample without an answer is bad.")]
 
 
-class ProbeSamples(Stamped):
+class ProbeSamples(OfProbe, Stamped):
     """Samples that an availability probe took since the last such event."""
 
     KIND: ClassVar[str] = "probe.samples"
     BULK: ClassVar[bool] = True
 
-    probe: Probe
     samples: Annotated[tuple[Sample, ...], Field(description="`[start, end, ok, why]`, in seconds on the run's clock.")]
     late: Annotated[int, Field(description="How many were started more than one interval late.")] = 0
 
 
-class CanaryWrites(Stamped):
+class CanaryWrites(OfProbe, Stamped):
     """Numbers that a canary wrote since the last such event."""
 
     KIND: ClassVar[str] = "canary.writes"
     BULK: ClassVar[bool] = True
 
-    probe: Probe
     acknowledged: Annotated[tuple[Write, ...], Field(description=(
         "`[number, sent, acknowledged]`, times in seconds on the run's clock."))] = ()
     in_doubt: Annotated[tuple[Lost, ...], Field(description=(
@@ -65,23 +65,21 @@ class CanaryWrites(Stamped):
     lost: Annotated[tuple[Lost, ...], Field(description="Not written: the same."), ] = ()
 
 
-class CanarySurvivors(Content):
+class CanarySurvivors(OfProbe):
     """Numbers of a canary that were there when it was read back."""
 
     KIND: ClassVar[str] = "canary.survivors"
 
-    probe: Probe
     ranges: Annotated[tuple[tuple[int, int], ...] | None, Field(description="`[first, last]` of what is there.")] = None
     count: Annotated[int | None, Field(description="How many are there.")] = None
     error: Annotated[str, Field(description="Why it could not be read back; absent when it was.")] = ""
 
 
-class ProbeEnded(Content):
+class ProbeEnded(OfProbe):
     """A probe ended."""
 
     KIND: ClassVar[str] = "probe.ended"
 
-    probe: Probe
     error: Annotated[str | None, Field(description="What broke it, or null.")]
 
 
@@ -110,7 +108,7 @@ class SettleEnded(Content):
 class OfAlert(Content):
     """Base of the events of an alert that a step waits for."""
 
-    PLACE: ClassVar[str] = "both"
+    PLACE: ClassVar[str] = "step and host"
 
     alert: Alert
 

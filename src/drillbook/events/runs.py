@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, NotRequired, TypedDict
 
 from pydantic import Field
 
-from drillbook.events.content import Content, Json
+from drillbook.errors import JournalError
+from drillbook.events.content import RECOVERY_FINISHED, RUN_FINISHED, Content, Json
+from drillbook.events.event import Event
 
 Slept = Annotated[float | None, Field(description=(
     "Seconds for which the controller was suspended since the journal was opened, by its own clocks; "
@@ -146,13 +149,17 @@ class CapacityHistory(Content):
     message: Annotated[str, Field(description="Why earlier runs could not be read; absent when they were.")] = ""
 
 
-class RunFinished(Content):
-    """The run ended, and put back what it could: its last word but for what stands behind it about messages and traces."""
-
-    KIND: ClassVar[str] = "run.finished"
+class Ended(Content):
+    """Base of the events by which a run or its recovery ended."""
 
     residue: Residue
     unwritten: Unwritten = ""
+
+
+class RunFinished(Ended):
+    """The run ended, and put back what it could: its last word but for what stands behind it about messages and traces."""
+
+    KIND: ClassVar[str] = RUN_FINISHED
 
 
 class RecoveryStarted(Begun):
@@ -161,13 +168,11 @@ class RecoveryStarted(Begun):
     KIND: ClassVar[str] = "recovery.started"
 
 
-class RecoveryFinished(Content):
+class RecoveryFinished(Ended):
     """The recovery ended."""
 
-    KIND: ClassVar[str] = "recovery.finished"
+    KIND: ClassVar[str] = RECOVERY_FINISHED
 
-    residue: Residue
-    unwritten: Unwritten = ""
     gone: Annotated[str, Field(description="Why nothing is left to put back: the lab of the run is gone.")] = ""
     kept: Annotated[tuple[str, ...] | None, Field(description=(
         "Only where the run was closed: what could not be given back on hosts that did not answer."))] = None
@@ -209,3 +214,11 @@ class SettlementRefused(Content):
     changes: Annotated[tuple[Json, ...], Field(description=(
         "Each change: `step`, `host`, `what`, `proof` (`gone`, `active` or `unknown`), `detail`."))]
     findings: Annotated[tuple[Json, ...], Field(description="What speaks against it, as [findings](findings.md).")]
+
+
+def opening(events: Sequence[Event]) -> RunStarted:
+    """The content of the first event. Raises JournalError when the journal is not that of a run."""
+    first = events[0]
+    if not isinstance(first.what, RunStarted):
+        raise JournalError(f"the journal begins with {first.kind!r}, not with {RunStarted.KIND}")
+    return first.what

@@ -17,7 +17,7 @@ OfIntent = Annotated[int, Field(description="`seq` of the intent.")]
 class OnStep(Content):
     """Base of the events of one step on one host."""
 
-    PLACE: ClassVar[str] = "both"
+    PLACE: ClassVar[str] = "step and host"
 
 
 class StepStarted(OnStep):
@@ -159,7 +159,7 @@ class BackupProven(OnStep):
     """A backup of what a fault will destroy was proven whole in this run."""
 
     KIND: ClassVar[str] = "backup.proven"
-    PLACE: ClassVar[str] = "both, of the fault"
+    PLACE: ClassVar[str] = "step and host of the fault"
 
     service: Annotated[str, Field(description="Service that it is a backup of.")]
     location: Annotated[str, Field(description="Where it lies, with the digest of its manifest.")]
@@ -182,7 +182,7 @@ class Waited(Content):
     """Time was spent waiting for a person."""
 
     KIND: ClassVar[str] = "waiting"
-    PLACE: ClassVar[str] = "both"
+    PLACE: ClassVar[str] = "step and host"
 
     seconds: Annotated[float, Field(description="How long, in seconds on the controller's monotonic clock.")]
     why: Annotated[str, Field(description="What the person was asked.")] = ""

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from drillbook.events.content import Content
 from drillbook.events.event import Event
+from drillbook.events.probes import CanaryWrites, ProbeSamples, ProbeStarted, Sample
+from drillbook.events.runs import Begun, PhaseStarted, RecoveryStarted, RunStarted
+from drillbook.events.steps import Done, Failed, IntentRecorded, StepStarted, TransferProgress
 
 
 @dataclass(slots=True)
@@ -57,6 +62,23 @@ class Watched:
     kept: int = 0
     lost: int = 0
 
+    def sampled(self, samples: Sequence[Sample]) -> None:
+        """Take in samples of an availability probe."""
+        for start, end, good, _ in samples:
+            self.good = good
+            if not good:
+                self.last_bad, self.again = max(self.last_bad, end), None
+            elif self.again is None and start > self.last_bad:
+                self.again = end
+
+    def wrote(self, what: CanaryWrites) -> None:
+        """Take in writes of a canary."""
+        self.kept += len(what.acknowledged)
+        self.lost += len(what.lost) + len(what.in_doubt)
+        newest = [(rows[-1][0], good) for rows, good in (
+            (what.acknowledged, True), (what.in_doubt, False), (what.lost, False)) if rows]
+        self.good = max(newest)[1] if newest else self.good
+
 
 @dataclass(slots=True)
 class Board:
@@ -75,12 +97,38 @@ class Board:
 
     def see(self, event: Event) -> None:
         """Take in one event."""
-        if event.kind in ("run.started", "recovery.started"):
+        if isinstance(event.what, Begun):
             self._zero = math.inf
         self._zero = min(self._zero, time.monotonic() - event.clock)
-        take = getattr(self, "_on_" + event.kind.replace(".", "_"), None)
-        if take is not None:
-            take(event)
+        match event.what:
+            case RunStarted() as what:
+                self._on_run_started(what)
+            case PhaseStarted(phase=phase):
+                self.phase, self.phase_started = phase, event.clock
+                self.steps.clear()
+            case RecoveryStarted():
+                self.phase, self.phase_started = "recovery", event.clock
+            case StepStarted() as what:
+                self._on_step_started(event, what)
+            case IntentRecorded(effect="fault") if self.disruption is None:
+                self.disruption = event.clock
+            case Done():
+                self._end(event, "done")
+            case Failed(allowed=allowed, outcome=outcome):
+                self._end(event, "allowed" if allowed else outcome)
+            case TransferProgress() as what:
+                self._on_progress(event, what)
+            case _:
+                self._see_probe(event.what)
+
+    def _see_probe(self, what: Content) -> None:
+        match what:
+            case ProbeStarted(probe=probe, name=name, kind=kind):
+                self.probes[probe] = Watched(name, kind)
+            case ProbeSamples(probe=probe, samples=samples) if probe in self.probes:
+                self.probes[probe].sampled(samples)
+            case CanaryWrites(probe=probe) if probe in self.probes:
+                self.probes[probe].wrote(what)
 
     def now(self) -> float:
         """The run's clock now."""
@@ -99,37 +147,19 @@ class Board:
             return self.now() - self.disruption, True
         return max(probe.again or 0.0 for probe in seen) - self.disruption, False
 
-    def _on_run_started(self, event: Event) -> None:
-        plan = event.data["plan"]
-        self.drill, self.run, self.targets = plan["drill"], event.data["run"], dict(plan["objectives"])
+    def _on_run_started(self, what: RunStarted) -> None:
+        plan = what.plan
+        self.drill, self.run, self.targets = plan["drill"], what.run, dict(plan["objectives"])
         self._planned = {step["id"]: step for step in plan["steps"]}
         self.phase, self.disruption = "", None
         self.steps.clear()
         self.probes.clear()
 
-    def _on_phase_started(self, event: Event) -> None:
-        self.phase, self.phase_started = event.data["phase"], event.clock
-        self.steps.clear()
-
-    def _on_recovery_started(self, event: Event) -> None:
-        self.phase, self.phase_started = "recovery", event.clock
-
-    def _on_step_started(self, event: Event) -> None:
+    def _on_step_started(self, event: Event, what: StepStarted) -> None:
         planned = self._planned.get(str(event.step), {})
         hosts = tuple(planned.get("hosts") or (event.host,))
-        name = event.data["name"] or event.data["action"]
-        step = self.steps.setdefault(str(event.step), RunningStep(name, hosts))
+        step = self.steps.setdefault(str(event.step), RunningStep(what.name or what.action, hosts))
         step.on[str(event.host)] = OnHost(event.clock)
-
-    def _on_intent(self, event: Event) -> None:
-        if event.data["effect"] == "fault" and self.disruption is None:
-            self.disruption = event.clock
-
-    def _on_done(self, event: Event) -> None:
-        self._end(event, "done")
-
-    def _on_failed(self, event: Event) -> None:
-        self._end(event, "allowed" if event.data["allowed"] else event.data["outcome"])
 
     def _end(self, event: Event, outcome: str) -> None:
         step = self.steps.get(str(event.step))
@@ -140,32 +170,10 @@ class Board:
         if step.over():
             del self.steps[str(event.step)]
 
-    def _on_progress(self, event: Event) -> None:
+    def _on_progress(self, event: Event, what: TransferProgress) -> None:
         step = self.steps.get(str(event.step))
         here = step.on.get(str(event.host)) if step else None
         if here is not None:
-            if not event.data["bytes"]:
+            if not what.bytes:
                 here.moving_since = event.clock
-            here.moved, here.total, here.moved_at = event.data["bytes"], event.data["total"], event.clock
-
-    def _on_probe_started(self, event: Event) -> None:
-        self.probes[event.data["probe"]] = Watched(event.data["name"], event.data["kind"])
-
-    def _on_probe_samples(self, event: Event) -> None:
-        probe = self.probes.get(event.data["probe"])
-        for start, end, good, _ in event.data["samples"] if probe else ():
-            assert probe is not None  # noqa: S101
-            probe.good = good
-            if not good:
-                probe.last_bad, probe.again = max(probe.last_bad, end), None
-            elif probe.again is None and start > probe.last_bad:
-                probe.again = end
-
-    def _on_canary_writes(self, event: Event) -> None:
-        probe = self.probes.get(event.data["probe"])
-        if probe is not None:
-            bad = len(event.data["lost"]) + len(event.data["in_doubt"])
-            probe.kept += len(event.data["acknowledged"])
-            probe.lost += bad
-            newest = [(rows[-1][0], kind) for kind, rows in event.data.items() if kind != "probe" and rows]
-            probe.good = max(newest)[1] == "acknowledged" if newest else probe.good
+            here.moved, here.total, here.moved_at = what.bytes, what.total, event.clock

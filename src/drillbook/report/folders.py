@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from drillbook.events.content import ENDS
 from drillbook.journal import FILE
 from drillbook.remains import RUN_ID
 
-ENDS = ("run.finished", "recovery.finished")
 TAIL = 8192
 """Bytes at the end of a journal that nearly always hold its last word."""
 

@@ -18,6 +18,7 @@ from rich.live import Live
 from rich.text import Text
 
 from drillbook.events.event import Event
+from drillbook.events.steps import Done, Failed, StepStarted
 from drillbook.report.board import Board, OnHost, RunningStep
 from drillbook.report.figures import one_line, seconds, size, took
 from drillbook.report.progress import MARKS, Progress
@@ -60,13 +61,14 @@ class LiveView:
             self.board.see(event)
         self.progress(event)
         who = (event.step, event.host)
-        if event.kind == "step.started" and str(event.data["action"]).startswith("manual."):
-            self._asked.add(who)
-            with self._screen:
-                self._close()
-                self._drain()
-        elif event.kind in ("done", "failed"):
-            self._asked.discard(who)
+        match event.what:
+            case StepStarted(action=action) if action.startswith("manual."):
+                self._asked.add(who)
+                with self._screen:
+                    self._close()
+                    self._drain()
+            case Done() | Failed():
+                self._asked.discard(who)
 
     def say(self, line: RenderableType) -> None:
         """Show ``line`` above what is going on."""

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from drillbook.events.runs import StopRequested
 from drillbook.report import rows, wording
 from drillbook.report.figures import one_line, shown, took
 from drillbook.report.rows import ObjectiveRow
@@ -131,7 +132,7 @@ def _notes(view: RunView) -> list[RenderableType]:
     """Only what must not be overlooked and is no finding below; the report has the rest."""
     pairs = zip(view.notes, rows.note_rows(view), strict=True)
     lines = [Text(f"! {at}  {text}", style="yellow") for one, (at, text, _) in pairs
-             if one.kind in ("stop.requested", "fenced")]
+             if one.kind == StopRequested.KIND]
     return [Padding(Group(*lines), (0, 0, 1, 2))] if lines else []
 
 

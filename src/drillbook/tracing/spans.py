@@ -11,6 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from drillbook.events.event import Event
+from drillbook.events.probes import OfProbe, ProbeEnded, ProbeStarted
+from drillbook.events.runs import PhaseEnded, PhaseStarted, RecoveryStarted, RunStarted, opening
+from drillbook.events.steps import Done, Failed, StepStarted
 from drillbook.tracing.ids import ROOT, step_key
 
 Value = str | bool | int | float
@@ -48,7 +51,7 @@ def of_run(events: Sequence[Event], verdict: str = "") -> list[Span]:
     """The spans of a run, the drill's first; what a later recovery did is no part of it."""
     maker = _Maker(events[0])
     for event in events:
-        if event.kind == "recovery.started":
+        if isinstance(event.what, RecoveryStarted):
             break
         maker.take(event)
     return maker.finish(verdict)
@@ -67,33 +70,35 @@ class _Maker:
     def __init__(self, first: Event) -> None:
         self._begun, self._origin = round(datetime.fromisoformat(first.at).timestamp() * 1e9), first.clock
         self._now, self._phase = self._begun, ""
-        data, plan = first.data, first.data.get("plan", {})
+        begun = opening((first,))
+        plan = begun.plan
         self._root = Span(ROOT, "", f"drill {plan.get('drill', '')}".strip(), self._begun, attributes={
-            "drillbook.run": str(data.get("run")), "drillbook.drill": str(plan.get("drill")),
-            "drillbook.service": str(plan.get("service")), "drillbook.plan_digest": str(data.get("plan_digest")),
+            "drillbook.run": begun.run, "drillbook.drill": str(plan.get("drill")),
+            "drillbook.service": str(plan.get("service")), "drillbook.plan_digest": begun.plan_digest,
             "drillbook.environment": str(plan.get("inventory", {}).get("environment"))})
         self._spans = {ROOT: self._root}
 
     def take(self, event: Event) -> None:
         self._now = self._begun + round((event.clock - self._origin) * 1e9)
-        data = event.data
-        if event.kind == "phase.started":
-            self._phase = f"phase {data['phase']}"
-            self._open(Span(self._phase, ROOT, str(data["phase"]), self._now))
-        elif event.kind == "phase.ended":
-            self._close(f"phase {data['phase']}", "" if data["status"] not in _BAD else f"the phase {data['status']}")
-            self._phase = ""
-        elif event.kind == "step.started":
-            self._begin(event)
-        elif event.kind in ("done", "failed") and event.step and event.host:
-            self._end(event)
-        elif event.kind == "probe.started":
-            key = step_key(data["probe"])
-            self._open(Span(key, ROOT, f"probe {data['name']}", self._now, attributes={"drillbook.step": data["probe"]}))
-        elif event.kind == "probe.ended":
-            self._close(step_key(data["probe"]), str(data.get("error") or ""))
-        elif event.kind != "run.started":
-            self._place(event).moments.append(Moment(event.kind, self._now, _attributes(data)))
+        match event.what:
+            case PhaseStarted(phase=phase):
+                self._phase = f"phase {phase}"
+                self._open(Span(self._phase, ROOT, phase, self._now))
+            case PhaseEnded(phase=phase, status=status):
+                self._close(f"phase {phase}", "" if status not in _BAD else f"the phase {status}")
+                self._phase = ""
+            case StepStarted() as what:
+                self._begin(event, what)
+            case Done() | Failed() as what if event.step and event.host:
+                self._end(event, what)
+            case ProbeStarted(probe=probe, name=name):
+                self._open(Span(step_key(probe), ROOT, f"probe {name}", self._now, attributes={"drillbook.step": probe}))
+            case ProbeEnded(probe=probe, error=error):
+                self._close(step_key(probe), error or "")
+            case RunStarted():
+                pass  # it is the span of the drill
+            case _:
+                self._place(event).moments.append(Moment(event.kind, self._now, _attributes(event.data)))
 
     def _open(self, span: Span) -> None:
         self._spans.setdefault(span.key, span)
@@ -102,28 +107,26 @@ class _Maker:
         if span := self._spans.get(key):
             span.end, span.error = self._now, error or span.error
 
-    def _begin(self, event: Event) -> None:
-        step, host, data = str(event.step), str(event.host), event.data
-        what = str(data.get("name") or data["action"])
-        known: dict[str, Value] = {"drillbook.step": step, "drillbook.action": data["action"],
-                                   "drillbook.effect": data["effect"]}
+    def _begin(self, event: Event, what: StepStarted) -> None:
+        step, host = str(event.step), str(event.host)
+        known: dict[str, Value] = {"drillbook.step": step, "drillbook.action": what.action, "drillbook.effect": what.effect}
         parent = self._phase or ROOT
-        self._open(Span(step_key(step), parent, what, self._now, attributes=dict(known)))
-        self._open(Span(step_key(step, host), step_key(step), f"{data['action']} on {host}", self._now,
+        self._open(Span(step_key(step), parent, what.name or what.action, self._now, attributes=dict(known)))
+        self._open(Span(step_key(step, host), step_key(step), f"{what.action} on {host}", self._now,
                         attributes={**known, "drillbook.host": host}))
 
-    def _end(self, event: Event) -> None:
+    def _end(self, event: Event, what: Done | Failed) -> None:
         step, host = str(event.step), str(event.host)
-        error = _short(event.data["message"]) if event.kind == "failed" else ""
+        error = _short(what.message) if isinstance(what, Failed) else ""
         self._close(step_key(step, host), error)
         self._close(step_key(step), error)
         if span := self._spans.get(step_key(step, host)):
-            span.attributes["drillbook.outcome"] = str(event.data.get("outcome", "done"))
-            span.attributes["drillbook.attempts"] = int(event.data.get("attempts", 1))
+            span.attributes["drillbook.outcome"] = what.outcome if isinstance(what, Failed) else "done"
+            span.attributes["drillbook.attempts"] = what.attempts
 
     def _place(self, event: Event) -> Span:
         """The narrowest span that an event belongs to."""
-        step = event.step or str(event.data.get("probe") or "")
+        step = event.step or (event.what.probe if isinstance(event.what, OfProbe) else "")
         keys = [step_key(step, event.host or ""), step_key(step)] if step else []
         return next((self._spans[key] for key in (*keys, self._phase) if key in self._spans), self._root)
 
