@@ -19,7 +19,7 @@ ALL = os.environ.get("DRILLBOOK_MATRIX") == "all"
 CI = os.environ.get("DRILLBOOK_REQUIRE") == "all"
 PURE = """
 agreement approval_cases corpus detection ending ending_cases faultstate figures gate guard holding html journal
-journal_cases judge judge_stalls judge_views junit layers line markdown mending outlook plan plan_cases quantiles record_lost recording
+journal_cases journals kinds judge judge_stalls judge_views junit layers line markdown mending outlook plan plan_cases quantiles record_lost recording
 redact restorable results revert revert_cases shipped spec steps steps_cases strict timeline trees values verify_cases
 """
 REAL = (

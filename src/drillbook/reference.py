@@ -1,4 +1,6 @@
-"""The reference pages, made from the code, so that they cannot drift from it: actions, probes, findings, errors, files."""
+"""The reference pages, made from the code, so that they cannot drift from it: actions, probes, findings, errors, files,
+the journal.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from pydantic import BaseModel
 
 from drillbook import errors, findings, result, spec
 from drillbook.action import Action, Fault, find, known_names
+from drillbook.events import page as journal
 from drillbook.host import LeaseConfig, ManagerConfig, Target
 from drillbook.inventory import Contact, Inventory
 from drillbook.probe import Probe
@@ -163,7 +166,7 @@ later that a run was removed or changed.
 def pages() -> dict[str, str]:
     """Every generated page by its file name below ``docs/``."""
     made = {"actions.md": _actions(), "probes.md": _probes(), "findings.md": _findings(), "errors.md": _errors(),
-            "drills.md": _drills(), "inventories.md": _inventories()}
+            "drills.md": _drills(), "inventories.md": _inventories(), "journal.md": journal.page()}
     return {name: HEAD + text.rstrip() + "\n" for name, text in made.items()}
 
 
