@@ -137,7 +137,7 @@ class Journal:
         Raises JournalError when it cannot be; while ``patient`` is set it then waits for room instead, unless it is
         ``required``.
         """
-        clean = self.redactor.value(_jsonable({**what.data(), **self._slept(what)}))
+        clean = self._redacted(what)
         before = self.failure
         with self._lock:
             content: dict[str, Any] = {
@@ -155,6 +155,14 @@ class Journal:
         self._raise_alarm(before)
         self._tell(event)
         return event
+
+    def _redacted(self, what: Content) -> dict[str, Any]:
+        """The data of an event without secrets. Names of fields are none: whoever reads the journal needs them."""
+        fields = type(what).model_fields
+        names = {info.serialization_alias or name for name, info in fields.items()} if what.KIND else set()
+        data = _jsonable({**what.data(), **self._slept(what)})
+        rest: dict[str, Any] = self.redactor.value({key: value for key, value in data.items() if key not in names})
+        return rest | {key: self.redactor.value(value) for key, value in data.items() if key in names}
 
     def _show(self) -> None:
         if self._place is not None:

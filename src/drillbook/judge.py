@@ -150,7 +150,12 @@ def _view(step: PlannedStep, host: str, events: Sequence[Event], skipped: Skippe
         result=result, name=step.name, phase=step.phase, effect=step.effect, start=started,
         params=step.params, undo=_undo_text(intent), message=message,
         undone=faultstate.ending(intent, settled),
-        commands=tuple(CommandView.model_validate(what.data()) for what in contents(events, CommandRun)))
+        commands=tuple(_command(what) for what in contents(events, CommandRun)))
+
+
+def _command(what: CommandRun) -> CommandView:
+    return CommandView(argv=what.argv, exit=what.exit, signal=what.signal, seconds=what.seconds, stdout=what.stdout,
+                       stderr=what.stderr, stdout_bytes=what.stdout_bytes, stderr_bytes=what.stderr_bytes, error=what.error)
 
 
 def _undo_text(intent: IntentRecorded | None) -> str:

@@ -16,6 +16,7 @@ from drillbook.journal import FILE, Journal, read, salvage
 from drillbook.redact import Redactor
 from drillbook.values import canonical, digest
 from tests.contents import content
+from tests.test_judge import Story
 
 GOLDEN = sorted((Path(__file__).parent.parent / "golden").rglob("*.jsonl"))
 
@@ -71,6 +72,17 @@ def test_a_kind_of_a_newer_version_is_kept_as_it_is(journal, tmp_path):
         "moon.rose", Unknown(name="moon.rose", content={"over": ["here", 1.5, None]}), {"over": ["here", 1.5, None]})
 
 
+@pytest.mark.parametrize("secret", ["message", "intent", "sidu", "samples"])
+def test_a_secret_that_is_a_word_of_the_journal_leaves_it_readable(tmp_path, secret):
+    journal = Journal(tmp_path, Redactor([secret]), origin=0.0)
+    for kind in ("undone", "run.finished", "probe.samples"):
+        journal.append(content(kind, {"why": f"because of {secret}"}))
+    journal.close()
+    events = read(tmp_path / FILE).events
+    assert [event.kind for event in events] == ["undone", "run.finished", "probe.samples"]
+    assert [event.data["why"] for event in events] == ["because of ***"] * 3
+
+
 def test_a_field_of_a_newer_version_is_kept_beside_the_others():
     data = {"phase": "restore", "status": "done", "energy_kwh": 0.25}
     what = parse("phase.ended", data)
@@ -101,6 +113,14 @@ def test_a_field_of_a_wrong_type_is_an_error_that_names_the_line(journal, tmp_pa
     assert [event.kind for event in history.events] == ["run.started"]
     assert wrong == caught.value.message
     assert remains.damage(tmp_path) == wrong, "what the run left is not known, so nothing is broken on its hosts"
+
+
+def test_a_newer_field_of_a_command_keeps_nobody_from_judging_the_run(tmp_path):
+    story = Story(tmp_path).good()
+    story.add(19.0, "command", "restore.1", "app-1", energy_kwh=0.25)
+    story.events.insert(-1, story.events.pop())
+    result = story.judge()
+    assert [len(step.commands) for step in result.steps if step.result.id == "restore.1"] == [1]
 
 
 def test_a_field_that_is_missing_is_an_error_too(journal, tmp_path):
