@@ -36,7 +36,7 @@ def pytest_testnodedown(node):
 
 def pytest_terminal_summary(terminalreporter, config):
     if left := config.stash.get(LEFT, 0):
-        terminalreporter.write_line(f"left to `invoke test --all`: {left} tests marked nightly")
+        terminalreporter.write_line(f"left to `invoke test --all`: {left} tests that are marked nightly, or whose turn is at another commit")
 
 
 def order(items):

@@ -33,3 +33,33 @@ def test_what_the_safety_page_names_is_left_to_no_night():
     nightly = {name for path in FILES for name in re.findall(
         r"^@pytest\.mark\.nightly\n(?:@.*\n)*def (test_\w+)\(", path.read_text(), re.MULTILINE)}
     assert not named & nightly
+
+
+class Item:
+    """A test as pytest has collected it, as far as the tiers look."""
+
+    def __init__(self, nodeid):
+        self.nodeid = nodeid
+        self.name = nodeid.rpartition("::")[2]
+
+    def get_closest_marker(self, name):
+        return None
+
+
+NAMED = [Item(f"tests/e2e/test_hold.py::test_recovery_is_complete_and_idempotent[{number}]") for number in range(9)]
+OTHERS = [Item(f"tests/e2e/test_x.py::test_nobody_names_me[{number}]") for number in range(500)]
+ELSEWHERE = [Item(f"{file}::test_nobody_names_me_either[{number}]")
+             for file in ("tests/test_judge.py", "tests/e2e/test_not_run_here.py", "tests/e2e/test_plan.py") for number in range(9)]
+"""One in no folder that takes turns, one in a file that the page names as a whole, one that is fast."""
+
+
+def test_ci_takes_other_tests_at_each_commit_and_always_what_the_safety_page_names(monkeypatch):
+    taken = []
+    for seed in ("a", "b", "a"):
+        monkeypatch.setattr(tiers, "seed", lambda seed=seed: seed)
+        left = set(tiers.for_others([*NAMED, *OTHERS, *ELSEWHERE]))
+        assert len(set(NAMED) - left) == 2, "a fifth of nine"
+        assert not left & set(ELSEWHERE)
+        assert 60 < len(set(OTHERS) - left) < 140, "a fifth of 500"
+        taken.append({*NAMED, *OTHERS} - left)
+    assert taken[0] == taken[2] != taken[1]

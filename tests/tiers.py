@@ -6,9 +6,13 @@ the last one alone; how many tests that leaves out is printed at the end.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import random
+import re
 import subprocess
 import time
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -31,16 +35,27 @@ REAL = (
     "test_runner.py::test_a_fault_is_proven_undone_and_proven_gone",
 )
 """Tests that start what they are about: SSH servers, a PostgreSQL, the program."""
+TURNS = {"e2e": 5, "docker": 3, "lab": 2, "actions": 2}
+"""Folders of costly tests of which CI takes one part in so many at each commit, see ``for_others``."""
 FAST = (*(f"test_{name}.py" for name in PURE.split()), *REAL)
 """The fast tier: names of files, whatever folder they are in, or of tests in them."""
 
 
+@cache
 def seed() -> str:
     """DRILLBOOK_SEED, or else the commit, so that every change draws others; without one, the day."""
     if given := os.environ.get("DRILLBOOK_SEED"):
         return given
     done = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False)
     return done.stdout.strip() or time.strftime("%Y-%m-%d", time.gmtime())
+
+
+def drawn(names: Sequence[str], count: int, what: str) -> list[str]:
+    """``count`` of ``names`` in their order, other ones for each commit; all of them where everything is wanted."""
+    if ALL:
+        return list(names)
+    chosen = random.Random(f"{seed()}/{what}").sample(sorted(names), min(count, len(names)))
+    return [name for name in names if name in chosen]
 
 
 def only_fast(config: pytest.Config) -> bool:
@@ -75,9 +90,36 @@ def mark(items: list[pytest.Item]) -> None:
 
 
 def leave_to_the_night(config: pytest.Config, items: list[pytest.Item]) -> int:
-    """Take out what is marked `nightly`, where not everything is wanted; how many tests these are."""
-    left = [] if ALL else [item for item in items if item.get_closest_marker("nightly")]
+    """Take out what is marked `nightly` or drawn for another commit, where not everything is wanted; how many tests these are."""
+    if ALL:
+        return 0
+    left = {item for item in items if item.get_closest_marker("nightly")} | set(for_others(items) if CI else ())
     if left:
-        items[:] = [item for item in items if not item.get_closest_marker("nightly")]
-        config.hook.pytest_deselected(items=left)
+        config.hook.pytest_deselected(items=[item for item in items if item in left])
+        items[:] = [item for item in items if item not in left]
     return len(left)
+
+
+def for_others(items: list[pytest.Item]) -> Iterator[pytest.Item]:
+    """Tests of the folders ``TURNS`` that CI leaves out at this commit.
+
+    Of a test that docs/safety.md names some parameters stay, one at least; others have their turn one by one. What is fast
+    is always taken.
+    """
+    page = (ROOT / "docs" / "safety.md").read_text(encoding="utf-8")
+    named, files = set(re.findall(r"`(test_\w+)`", page)), set(re.findall(r"`(tests/[\w/]+\.py)`(?!:)", page))
+    tests: dict[tuple[str, str], list[pytest.Item]] = {}
+    for item in items:
+        function = item.name.partition("[")[0]
+        whole = function if function in named else item.name
+        tests.setdefault((item.nodeid.partition("::")[0], whole), []).append(item)
+    for (file, whole), found in tests.items():
+        turns = 1 if file in files or is_fast(found[0].nodeid) else TURNS.get(file.split("/")[1], 1)
+        order = sorted(found, key=lambda item: turn_of(item.nodeid))
+        keep = -(-len(found) // turns) if whole in named else int(turn_of(found[0].nodeid) % turns == 0)
+        yield from order[keep:]
+
+
+def turn_of(nodeid: str) -> int:
+    """A number for each test, another one at each commit."""
+    return int.from_bytes(hashlib.sha256(f"{seed()}/{nodeid}".encode()).digest()[:8])

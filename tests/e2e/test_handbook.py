@@ -1,7 +1,6 @@
 """Drills of the handbook pass; that they do not without any one step of their remedies is tried in test_remedies.py."""
 
 import contextlib
-import os
 import shutil
 import time
 
@@ -11,6 +10,7 @@ from drillbook.plan import make
 from drillbook.result import Verdict
 from drillbook.spec import load
 from drillbook.web import ask
+from tests import tiers
 from tests.needs import need
 
 pytestmark = pytest.mark.long(12)
@@ -19,8 +19,8 @@ NAMES = ["port-taken", "env-missing", "dependency-down", "connections-exhausted"
          "memory-leak", "api-slow", "data-orphans", "database-lost", "full-drill"]
 """`api-down`, `network-cut` and `cache-lost` are tried where their controller dies, in tests/matrix; `vectors-diverged` in
 test_vectors.py."""
-SAMPLE = ["env-missing", "connections-exhausted", "memory-leak", "data-orphans", "database-lost"]
-"""Those whose passing CI tries here too; `invoke test --all` tries all, and the Docker lab's tests run the whole suite."""
+SAMPLE = tiers.drawn(NAMES, 3, "handbook on the embedded lab")
+"""Those whose passing CI tries; `invoke test --all` tries all."""
 ALERTED = ["dependency-down", "connections-exhausted"]
 """They wait for the alert of the lab's Prometheus."""
 
@@ -46,7 +46,7 @@ def well(bench):
         time.sleep(0.2)
 
 
-@pytest.mark.parametrize("name", NAMES if os.environ.get("DRILLBOOK_MATRIX") == "all" else SAMPLE)
+@pytest.mark.parametrize("name", [name if name in SAMPLE else pytest.param(name, marks=pytest.mark.nightly) for name in NAMES])
 def test_it_passes(bench, name):
     well(bench)
     _, view = bench.run(planned(bench, name))

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -409,14 +409,14 @@ class Row:
     healed: bool
 
 
-def rows(site: Site, forgery: Forgery) -> Iterator[Row]:
+def rows(site: Site, forgery: Forgery, commands: Sequence[tuple[str, ...]] = COMMANDS) -> Iterator[Row]:
     """Forge, then type each command, and ask after each."""
     site.restored()
     run = getattr(site, forgery.on)
     forgery.do(site)
     project = Project(run.parents[1])
     with site.operator():
-        for command in ((), *COMMANDS):
+        for command in ((), *commands):
             argv = [run.name if word == "RUN" else word for word in command]
             done = typed(project, *argv) if argv else None
             asked = {name: typed(project, "report.verify", name) for name in forgery.asked or (run.name,)}

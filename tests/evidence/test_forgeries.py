@@ -1,8 +1,12 @@
-"""No forgery of the table ends in a verified run or a green audit, whatever the operator types after it."""
+"""No forgery of the table ends in a verified run or a green audit, whatever the operator types after it.
+
+CI types one of the commands after each, which differs by commit; `invoke test --all` all of them.
+"""
 
 import pytest
 
-from tests.evidence.forgeries import FORGERIES, Site, rows
+from tests import tiers
+from tests.evidence.forgeries import COMMANDS, FORGERIES, Site, rows
 from tests.needs import need
 
 pytestmark = pytest.mark.long(60)
@@ -16,7 +20,8 @@ def site(tmp_path_factory):
 
 @pytest.mark.parametrize("forgery", FORGERIES, ids=lambda forgery: forgery.name)
 def test_a_forgery_is_never_verified_and_never_signed(site, forgery):
-    for row in rows(site, forgery):
+    commands = dict(zip(map(" ".join, COMMANDS), COMMANDS, strict=True))
+    for row in rows(site, forgery, [commands[name] for name in tiers.drawn(list(commands), 1, forgery.name)]):
         if row.healed:
             continue
         verified = {name: told for name, told in row.verified.items() if not told.status}

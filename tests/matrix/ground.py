@@ -32,7 +32,7 @@ from tests.matrix.programs import Ended, started
 
 ROOT = Path(__file__).parents[2]
 OWN = Path(__file__).parent / "drills"
-DEATH_S, RECOVERY_S, SETTLE_S = 120.0, 180.0, 20.0
+DEATH_S, RECOVERY_S, SETTLE_S = 600.0, 600.0, 20.0
 
 
 HANDBOOK = ("api-down", "cache-lost", "network-cut")

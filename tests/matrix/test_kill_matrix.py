@@ -31,7 +31,7 @@ COMMON = {
 """The kinds that it has."""
 BACKED = ("cache-lost", "files-lost", "postgres-lost", "table-dropped")
 """Drills that have those which it lacks; one of them is drawn."""
-OTHERS, POINTS = 3, 2
+OTHERS, POINTS = 2, 2
 """Of the others so many are drawn, and so many points of each."""
 LONG = {WHOLE: 150}
 """Seconds that a drill's test takes about, see the marker."""
