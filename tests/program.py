@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests import forked
+
 PROGRAM = [sys.executable, "-c", "import sys; sys.argv[0] = 'drillbook'; from drillbook.tasks import main; main()"]
 HEAD = "drill: sample\ntitle: A sample\nservice: app\n"
 VERIFY = "verify:\n  - command.run: {argv: ['true'], effect: read}\n    hosts: controller\n"
@@ -36,9 +38,12 @@ class Folder:
         (self.root / "drills" / f"{name}.yml").write_text(HEAD.replace("sample", name) + text.replace("DIR", str(self.root)))
 
     def run(self, *argv: str, **options):
-        options = {"timeout": 60, **options}
+        """Run the program to its end: a fork, unless ``options`` or the environment are for a real start."""
+        timeout = options.pop("timeout", 60)
+        if not options and forked.fits(self.environment):
+            return forked.run(argv, self.root, self.environment, timeout)
         return subprocess.run([*PROGRAM, *argv], cwd=self.root, env=self.environment, stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, check=False, **options)
+                              capture_output=True, text=True, check=False, timeout=timeout, **options)
 
     def start(self, *argv: str, **options):
         return subprocess.Popen([*PROGRAM, *argv], cwd=self.root, env=self.environment, **options)

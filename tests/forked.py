@@ -1,0 +1,64 @@
+"""The program in a process of its own that need not import everything again: a fork of one that has.
+
+Tests start it hundreds of times, and most of what it computes then would be importing. What is about the start itself, about
+terminals or about pipes uses a real one: ``tests.program.Folder.start``.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_FORKING = multiprocessing.get_context("forkserver")
+PRELOADED = ("drillbook.tasks", "drillbook.desk", "drillbook.conduct", "drillbook.overview", "drillbook.report.publish", "drillbook.schema",
+             "drillbook.actions.command", "drillbook.rehearsal", "rich.console", "fabric", "boto3", "psycopg", "redis")
+_FORKING.set_forkserver_preload(["tests.forked", "tests.matrix.dying", *PRELOADED])
+BEFORE_IMPORT = ("PYTHON", "LC_", "LANG", "LD_", "COVERAGE")
+"""Variables that a process only heeds when it starts."""
+
+
+def fits(environment: Mapping[str, str]) -> bool:
+    """May a fork have this environment, or does it differ in what only a start heeds?"""
+    def heeded(values: Mapping[str, str]) -> dict[str, str]:
+        return {name: value for name, value in values.items() if name.startswith(BEFORE_IMPORT) and name != "PYTHONWARNINGS"}
+
+    return heeded(environment) == heeded(os.environ) and environment.get("PYTHONWARNINGS", "error") == "error"
+
+
+def run(argv: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float) -> subprocess.CompletedProcess[str]:
+    """Run ``drillbook`` with ``argv`` as `subprocess.run` does, with nothing to read. Raises TimeoutExpired."""
+    with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as err:
+        process = _FORKING.Process(target=_program, args=(list(argv), folder, dict(environment), out.name, err.name))
+        process.start()
+        process.join(timeout)
+        status = process.exitcode
+        if status is None:
+            process.kill()
+            process.join()
+            raise subprocess.TimeoutExpired(list(argv), timeout, out.read(), err.read())
+        process.close()
+        return subprocess.CompletedProcess(["drillbook", *argv], status, out.read().decode(), err.read().decode())
+
+
+def _program(argv: Sequence[str], folder: Path, environment: Mapping[str, str], *outputs: str) -> None:
+    opened = [os.open(os.devnull, os.O_RDONLY), *(os.open(path, os.O_WRONLY | os.O_APPEND) for path in outputs)]
+    for number, descriptor in enumerate(opened):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    sys.stdin, sys.stdout, sys.stderr = (os.fdopen(number, mode, encoding="utf-8", closefd=False)
+                                         for number, mode in enumerate(("r", "w", "w")))
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    if environment.get("PYTHONWARNINGS") == "error":
+        warnings.simplefilter("error")
+    sys.argv = ["drillbook", *argv]
+    from drillbook.tasks import main
+
+    main()
