@@ -9,12 +9,25 @@ from invoke.tasks import task
 from drillbook import tasks
 
 
-@task(help={"seed": "draws other mutants; default: the version", "count": "how many; default: as in pyproject.toml",
-            "workers": "sessions of pytest at once", "options": "more options of `python -m bench.mutants`"})
+@task(
+    help={
+        "seed": "draws other mutants; default: the version",
+        "count": "how many; default: as in pyproject.toml",
+        "workers": "sessions of pytest at once",
+        "options": "more options of `python -m bench.mutants`",
+    }
+)
 def mutants(context: Context, seed: str = "", count: int = 0, workers: int = 2, options: str = "") -> None:
     """Draw mutants of the modules that decide and tell which of them no test notices (for people who work on Drillbook)."""
-    argv = [sys.executable, "-m", "bench.mutants", "--workers", str(workers), *(["--seed", seed] if seed else []),
-            *(["--count", str(count)] if count else [])]
+    argv = [
+        sys.executable,
+        "-m",
+        "bench.mutants",
+        "--workers",
+        str(workers),
+        *(["--seed", seed] if seed else []),
+        *(["--count", str(count)] if count else []),
+    ]
     context.run(f"{shlex.join(argv)} {options}", pty=sys.stdout.isatty())
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from tests.hosts.servers import OpenSsh
 
-from drillbook.host import Deadline
-from drillbook.hosts.link import open_link
 from drillbook.hosts.open import open_host
+from drillbook.hosts.ssh.connecting import open_link
+from drillbook.sdk.host import Deadline
 
 STEPS = 20
 
@@ -35,10 +35,30 @@ def on_all(work, servers):
 def multiplexed(server):
     """``ssh`` with ControlMaster: what a careful shell script does."""
     control = server.folder / "control"
-    ssh = ["ssh", "-F", "none", "-S", control, "-i", server.client_key, "-p", str(server.port), "-l", server.user, "-o",
-           f"UserKnownHostsFile={server.known_hosts}", "-o", "BatchMode=yes"]
-    subprocess.run([*ssh, "-M", "-N", "-f", "127.0.0.1"], check=True, stdin=subprocess.DEVNULL,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    ssh = [
+        "ssh",
+        "-F",
+        "none",
+        "-S",
+        control,
+        "-i",
+        server.client_key,
+        "-p",
+        str(server.port),
+        "-l",
+        server.user,
+        "-o",
+        f"UserKnownHostsFile={server.known_hosts}",
+        "-o",
+        "BatchMode=yes",
+    ]
+    subprocess.run(
+        [*ssh, "-M", "-N", "-f", "127.0.0.1"],
+        check=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     for _ in range(STEPS):
         subprocess.run([*ssh, "127.0.0.1", "true"], check=True, stdin=subprocess.DEVNULL)
     subprocess.run([*ssh, "-O", "exit", "127.0.0.1"], check=True, capture_output=True)
@@ -104,8 +124,10 @@ def single(server):
     link.close()
     host.close()
     ratio = statistics.median(mine) / statistics.median(bare)
-    print(f"one command: drillbook {1e3 * statistics.median(mine):.2f} ms, thin {1e3 * statistics.median(bare):.2f} ms, "
-          f"{ratio:.2f} x thin")
+    print(
+        f"one command: drillbook {1e3 * statistics.median(mine):.2f} ms, thin {1e3 * statistics.median(bare):.2f} ms, "
+        f"{ratio:.2f} x thin"
+    )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from tests import tiers
+from drillbook.sdk import discovery
+from tests import machine, tiers
 
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
 LEFT = pytest.StashKey[int]()
@@ -36,7 +37,9 @@ def pytest_testnodedown(node):
 
 def pytest_terminal_summary(terminalreporter, config):
     if left := config.stash.get(LEFT, 0):
-        terminalreporter.write_line(f"left to `invoke test --all`: {left} tests that are marked nightly, or whose turn is at another commit")
+        terminalreporter.write_line(
+            f"left to `invoke test --all`: {left} tests that are marked nightly, or whose turn is at another commit"
+        )
 
 
 def order(items):
@@ -49,7 +52,9 @@ def order(items):
         return
     long = sorted((item for item in items if item.get_closest_marker("long")), key=seconds, reverse=True)
     short = [item for item in items if not item.get_closest_marker("long")]
-    shares = [sorted(long[number::WORKERS], key=lambda item: str(item.path.parent), reverse=True) for number in range(WORKERS)]
+    shares = [
+        sorted(long[number::WORKERS], key=lambda item: str(item.path.parent), reverse=True) for number in range(WORKERS)
+    ]
     size = len(items) // WORKERS
     items.clear()
     for number, share in enumerate(shares):
@@ -64,8 +69,14 @@ def seconds(item):
 
 @pytest.fixture(autouse=True, scope="session")
 def config_home(tmp_path_factory):
-    names = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "DRILLBOOK_SIGNING_KEY", "DRILLBOOK_ANCHOR", "DRILLBOOK_TIMESTAMP",
-             "DRILLBOOK_TIMESTAMP_CA")
+    names = (
+        "XDG_CONFIG_HOME",
+        "XDG_STATE_HOME",
+        "DRILLBOOK_SIGNING_KEY",
+        "DRILLBOOK_ANCHOR",
+        "DRILLBOOK_TIMESTAMP",
+        "DRILLBOOK_TIMESTAMP_CA",
+    )
     before = {name: os.environ.pop(name, None) for name in names}
     os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
@@ -73,3 +84,11 @@ def config_home(tmp_path_factory):
     for name in names:
         os.environ.pop(name, None)
     os.environ.update({name: value for name, value in before.items() if value is not None})
+
+
+@pytest.fixture
+def pretended():
+    """The pretended system of ``tests.machine`` beside those that are built in."""
+    discovery.add(machine.SYSTEM)
+    yield
+    discovery.remove(machine.SYSTEM)

@@ -16,8 +16,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _FORKING = multiprocessing.get_context("forkserver")
-PRELOADED = ("drillbook.tasks", "drillbook.desk", "drillbook.conduct", "drillbook.overview", "drillbook.report.publish", "drillbook.schema",
-             "drillbook.actions.command", "drillbook.rehearsal", "rich.console", "fabric", "boto3", "psycopg", "redis")
+PRELOADED = (
+    "drillbook.cli.tasks",
+    "drillbook.cli.commands",
+    "drillbook.cli.conduct",
+    "drillbook.cli.overview",
+    "drillbook.report.publish",
+    "drillbook.plan.schema",
+    "drillbook.systems.command.actions",
+    "drillbook.cli.dry_run",
+    "rich.console",
+    "fabric",
+    "boto3",
+    "psycopg",
+    "redis",
+)
 _FORKING.set_forkserver_preload(["tests.forked", "tests.matrix.dying", *PRELOADED])
 BEFORE_IMPORT = ("PYTHON", "LC_", "LANG", "LD_", "COVERAGE")
 """Variables that a process only heeds when it starts."""
@@ -25,13 +38,16 @@ BEFORE_IMPORT = ("PYTHON", "LC_", "LANG", "LD_", "COVERAGE")
 
 def fits(environment: Mapping[str, str]) -> bool:
     """May a fork have this environment, or does it differ in what only a start heeds?"""
+
     def heeded(values: Mapping[str, str]) -> dict[str, str]:
         return {name: value for name, value in values.items() if name.startswith(BEFORE_IMPORT) and name != "PYTHONWARNINGS"}
 
     return heeded(environment) == heeded(os.environ) and environment.get("PYTHONWARNINGS", "error") == "error"
 
 
-def run(argv: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float) -> subprocess.CompletedProcess[str]:
+def run(
+    argv: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
+) -> subprocess.CompletedProcess[str]:
     """Run ``drillbook`` with ``argv`` as `subprocess.run` does, with nothing to read. Raises TimeoutExpired."""
     with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as err:
         process = _FORKING.Process(target=_program, args=(list(argv), folder, dict(environment), out.name, err.name))
@@ -51,14 +67,15 @@ def _program(argv: Sequence[str], folder: Path, environment: Mapping[str, str], 
     for number, descriptor in enumerate(opened):
         os.dup2(descriptor, number)
         os.close(descriptor)
-    sys.stdin, sys.stdout, sys.stderr = (os.fdopen(number, mode, encoding="utf-8", closefd=False)
-                                         for number, mode in enumerate(("r", "w", "w")))
+    sys.stdin, sys.stdout, sys.stderr = (
+        os.fdopen(number, mode, encoding="utf-8", closefd=False) for number, mode in enumerate(("r", "w", "w"))
+    )
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
     if environment.get("PYTHONWARNINGS") == "error":
         warnings.simplefilter("error")
     sys.argv = ["drillbook", *argv]
-    from drillbook.tasks import main
+    from drillbook.cli.tasks import main
 
     main()

@@ -70,11 +70,11 @@ def peak():
     return int(re.search(r"VmHWM:\\s+([0-9]+)", Path("/proc/self/status").read_text())[1])
 
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
-from drillbook.action import Context
+from drillbook.sdk.action import Context
 from drillbook.errors import DrillbookError
-from drillbook.host import Deadline, Target
+from drillbook.sdk.host import Deadline, Target
 from drillbook.hosts.local import LocalHost
-from drillbook import services
+from drillbook.sdk import discovery
 from drillbook.values import Secret
 host = LocalHost("db-1", target=Target(name="db-1", local=True))
 port, secret = int(sys.argv[1]), Secret(source="env", name="HOSTILE")
@@ -97,8 +97,14 @@ def asked(talk: Talk, setup: str, ask: str, folder: str = "/", *, path: str = ""
     """What a controller says that asks a server which answers by ``talk``; the MiB that it grew meanwhile; its seconds."""
     program = _CHILD.replace("SETUP", setup).replace("    ASK", "\n".join(f"    {line}" for line in ask.splitlines()))
     with serving(talk, path) as port:
-        done = subprocess.run([sys.executable, "-c", program, str(port), folder], capture_output=True, text=True, timeout=120,
-                              check=False, env={**os.environ, "HOSTILE": "0123456789"})
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(port), folder],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env={**os.environ, "HOSTILE": "0123456789"},
+        )
     assert done.stdout, done.stderr
     said, grown, seconds = json.loads(done.stdout)
     return said, grown, seconds

@@ -28,6 +28,8 @@ def missing(reason: str) -> None:
 def docker_engine() -> None:
     """Skip the test, or fail it in CI, where no Docker engine answers this user."""
     need("docker")
-    done = subprocess.run(["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         missing(f"no Docker engine answers: {done.stderr.strip()[-200:]}")

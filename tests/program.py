@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests import forked
 
-PROGRAM = [sys.executable, "-c", "import sys; sys.argv[0] = 'drillbook'; from drillbook.tasks import main; main()"]
+PROGRAM = [sys.executable, "-c", "import sys; sys.argv[0] = 'drillbook'; from drillbook.cli.tasks import main; main()"]
 HEAD = "drill: sample\ntitle: A sample\nservice: app\n"
 VERIFY = "verify:\n  - command.run: {argv: ['true'], effect: read}\n    hosts: controller\n"
 
@@ -28,7 +28,8 @@ class Folder:
         (root / "drills").mkdir()
         (root / "inventory").mkdir()
         (root / "inventory" / "lab.yml").write_text(
-            f"environment: lab\nhosts: {{{here(root)}}}\nservices: {{app: {{kind: process, host: controller}}}}\n")
+            f"environment: lab\nhosts: {{{here(root)}}}\nservices: {{app: {{kind: process, host: controller}}}}\n"
+        )
         self.environment = {**os.environ, "PYTHONWARNINGS": "error", "TERM": "xterm-256color", "COLUMNS": ""}
         self.environment.pop("COLUMNS")
 
@@ -42,8 +43,17 @@ class Folder:
         timeout = options.pop("timeout", 60)
         if not options and forked.fits(self.environment):
             return forked.run(argv, self.root, self.environment, timeout)
-        return subprocess.run([*PROGRAM, *argv], cwd=self.root, env=self.environment, stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, check=False, timeout=timeout, **options)
+        return subprocess.run(
+            [*PROGRAM, *argv],
+            cwd=self.root,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+            **options,
+        )
 
     def start(self, *argv: str, **options):
         return subprocess.Popen([*PROGRAM, *argv], cwd=self.root, env=self.environment, **options)
@@ -57,10 +67,18 @@ class Folder:
 
 
 def step(argv, *more):
-    return "".join(f"  {line}\n" for line in
-                   [f"- command.run: {{argv: {json.dumps(argv)}, effect: read}}", "  hosts: controller", *(f"  {line}" for line in more)])
+    return "".join(
+        f"  {line}\n"
+        for line in [
+            f"- command.run: {{argv: {json.dumps(argv)}, effect: read}}",
+            "  hosts: controller",
+            *(f"  {line}" for line in more),
+        ]
+    )
 
 
 def fault(argv, undo, proof=("true",)):
-    return (f"inject:\n  - command.run: {{argv: {json.dumps(argv)}, effect: fault, undo: {json.dumps(undo)}, "
-            f"proof: {json.dumps(list(proof))}}}\n    hosts: controller\n")
+    return (
+        f"inject:\n  - command.run: {{argv: {json.dumps(argv)}, effect: fault, undo: {json.dumps(undo)}, "
+        f"proof: {json.dumps(list(proof))}}}\n    hosts: controller\n"
+    )

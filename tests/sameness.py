@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drillbook.identity import Identity
+from drillbook.sdk.identity import Identity
 
 
 def holds(proof, action, ctx) -> bool | None:

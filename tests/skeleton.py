@@ -9,5 +9,8 @@ EMPTY = r"drillbook(/runs(/[^/.]+)?)?"
 
 def left_in(scratch):
     """Paths below ``scratch``, without the empty folders that lead to a run's files."""
-    return sorted(str(path) for path in Path(scratch).rglob("*")
-                  if not (path.is_dir() and re.fullmatch(EMPTY, str(path.relative_to(scratch)))))
+    return sorted(
+        str(path)
+        for path in Path(scratch).rglob("*")
+        if not (path.is_dir() and re.fullmatch(EMPTY, str(path.relative_to(scratch))))
+    )

@@ -11,17 +11,28 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drillbook import inventory
-from drillbook.ansible.graph import Vaulted
-from drillbook.ansible.hosts import read
 from drillbook.errors import InventoryError
+from drillbook.inventory import inventory
+from drillbook.inventory.ansible.graph import Vaulted
+from drillbook.inventory.ansible.hosts import read
 from tests.needs import need
 
 SHAPES = Path(__file__).parent / "ansible"
 SOURCES = {
-    "ini-plain": "hosts", "ini-ranges": "hosts.ini", "ini-children": "hosts", "ini-quotes": "hosts", "ini-vars-first": "hosts",
-    "yaml-plain": "hosts.yml", "yaml-ranges": "inventory.yaml", "yaml-nested": "hosts.yml", "precedence": "hosts",
-    "group-vars": "hosts", "folder": "inv", "json": "hosts.json", "old-names": "hosts", "duplicates": "hosts",
+    "ini-plain": "hosts",
+    "ini-ranges": "hosts.ini",
+    "ini-children": "hosts",
+    "ini-quotes": "hosts",
+    "ini-vars-first": "hosts",
+    "yaml-plain": "hosts.yml",
+    "yaml-ranges": "inventory.yaml",
+    "yaml-nested": "hosts.yml",
+    "precedence": "hosts",
+    "group-vars": "hosts",
+    "folder": "inv",
+    "json": "hosts.json",
+    "old-names": "hosts",
+    "duplicates": "hosts",
     "no-extension-yaml": "hosts",
 }
 
@@ -34,8 +45,14 @@ def real_tool():
 def ansible_says(tmp_path, *sources):
     """Variables of hosts, hosts of groups with those of their children, and the order of all hosts."""
     argv = [real_tool(), "--list", *(word for source in sources for word in ("-i", str(source)))]
-    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "ANSIBLE_HOME": str(tmp_path / ".ansible"), "LC_ALL": "C.UTF-8",
-           "ANSIBLE_INVENTORY_UNPARSED_FAILED": "true", "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"}
+    env = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "ANSIBLE_HOME": str(tmp_path / ".ansible"),
+        "LC_ALL": "C.UTF-8",
+        "ANSIBLE_INVENTORY_UNPARSED_FAILED": "true",
+        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true",
+    }
     done = subprocess.run(argv, capture_output=True, text=True, env=env, cwd=tmp_path, timeout=60, check=False)
     if done.returncode:
         return None
@@ -80,12 +97,19 @@ def test_a_literal_of_python_reads_as_ansible_reads_it(tmp_path):
 
 
 NAMES = st.sampled_from(["a", "b", "c", "d1", "web"])
-VALUES = st.sampled_from(["1", "text", "'quoted'", '"x y"', "[1, 2]", "True", "0x10", "1_0", "a=b", "x#y", "", "None", "..."])
+VALUES = st.sampled_from(
+    ["1", "text", "'quoted'", '"x y"', "[1, 2]", "True", "0x10", "1_0", "a=b", "x#y", "", "None", "..."]
+)
 LINES = st.one_of(
-    st.builds("[{}]".format, NAMES), st.builds("[{}:children]".format, NAMES), st.builds("[{}:vars]".format, NAMES),
-    st.builds("{}".format, NAMES), st.builds("h{} v={}".format, NAMES, VALUES), st.builds("v={}".format, VALUES),
+    st.builds("[{}]".format, NAMES),
+    st.builds("[{}:children]".format, NAMES),
+    st.builds("[{}:vars]".format, NAMES),
+    st.builds("{}".format, NAMES),
+    st.builds("h{} v={}".format, NAMES, VALUES),
+    st.builds("v={}".format, VALUES),
     st.builds("{}[{}:{}]".format, NAMES, st.sampled_from(["1", "01", "a", ""]), st.sampled_from(["3", "03", "c"])),
-    st.builds("{}:{}".format, NAMES, st.integers(1, 70000)))
+    st.builds("{}:{}".format, NAMES, st.integers(1, 70000)),
+)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
@@ -116,9 +140,12 @@ def loaded(tmp_path, ansible_text, ours="", name="hosts"):
 
 
 def test_hosts_and_groups_become_ours(tmp_path):
-    found = loaded(tmp_path, "[db]\ndb[1:2] ansible_host=192.0.2.1 ansible_port=2222 ansible_user=ops "
-                   "ansible_ssh_private_key_file=~/k\n[web]\nme ansible_connection=local\n[site:children]\ndb\nweb\n",
-                   "hosts: {db2: {user: mine, scratch: /srv}}\nservices: {d: {kind: process, host: db1}}\n")
+    found = loaded(
+        tmp_path,
+        "[db]\ndb[1:2] ansible_host=192.0.2.1 ansible_port=2222 ansible_user=ops "
+        "ansible_ssh_private_key_file=~/k\n[web]\nme ansible_connection=local\n[site:children]\ndb\nweb\n",
+        "hosts: {db2: {user: mine, scratch: /srv}}\nservices: {d: {kind: process, host: db1}}\n",
+    )
     assert list(found.hosts) == ["db1", "db2", "me"]
     one = found.hosts["db1"]
     assert (one.name, one.address, one.port, one.user, one.identity) == ("db1", "192.0.2.1", 2222, "ops", "~/k")
@@ -128,25 +155,28 @@ def test_hosts_and_groups_become_ours(tmp_path):
     assert found.expand("site:!web") == ("db1", "db2")
 
 
-@pytest.mark.parametrize(("text", "message", "line"), [
-    ("h ansible_host='{{ x }}.example.com'", "ansible_host of host 'h' is an expression, '{{ x }}.example.com'", 1),
-    ("[g]\nh\n[g:vars]\nansible_user={{ who }}", "ansible_user of host 'h' is an expression", 4),
-    ("h ansible_port=ssh", "the port of host 'h' must be a number from 1 to 65535", 1),
-    ("h ansible_port=70000", "the port of host 'h' must be a number from 1 to 65535", 1),
-    ("h ansible_connection=winrm", "has ansible_connection=winrm, and Drillbook reaches hosts by SSH only", 1),
-    ("h ansible_ssh_common_args='-o ProxyJump=b'", "is reached through another one, by ansible_ssh_common_args", 1),
-    ("h ansible_host=[1]", "ansible_host of host 'h' is no text or number: [1]", 1),
-    ("[a:children]\nb\n[b:children]\na", "groups are children of each other: a > b > a", 4),
-    ("[x:children]\nnone", "[x:children] names a group, and there is no group 'none'", 2),
-    ("[x:vars]\na=1", "[x:vars] gives variables to a group, and there is no group 'x'", 1),
-    ("[x:var]\na=1", "a section of unknown kind 'var'", 1),
-    ("[x y]\na", "this section's name cannot be read", 1),
-    ("h a", "expected key=value behind the host, not 'a'", 1),
-    ("h a='b", "this host's line cannot be read: No closing quotation", 1),
-    ("w[01:9]", "'w[01:9]' holds a range that cannot be read", 1),
-    ("w[1:999999999]", "'w[1:999999999]' stands for more than 20000 hosts", 1),
-    ("w[1:100][1:100][1:100]", "stands for more than 20000 hosts", 1),
-])
+@pytest.mark.parametrize(
+    ("text", "message", "line"),
+    [
+        ("h ansible_host='{{ x }}.example.com'", "ansible_host of host 'h' is an expression, '{{ x }}.example.com'", 1),
+        ("[g]\nh\n[g:vars]\nansible_user={{ who }}", "ansible_user of host 'h' is an expression", 4),
+        ("h ansible_port=ssh", "the port of host 'h' must be a number from 1 to 65535", 1),
+        ("h ansible_port=70000", "the port of host 'h' must be a number from 1 to 65535", 1),
+        ("h ansible_connection=winrm", "has ansible_connection=winrm, and Drillbook reaches hosts by SSH only", 1),
+        ("h ansible_ssh_common_args='-o ProxyJump=b'", "is reached through another one, by ansible_ssh_common_args", 1),
+        ("h ansible_host=[1]", "ansible_host of host 'h' is no text or number: [1]", 1),
+        ("[a:children]\nb\n[b:children]\na", "groups are children of each other: a > b > a", 4),
+        ("[x:children]\nnone", "[x:children] names a group, and there is no group 'none'", 2),
+        ("[x:vars]\na=1", "[x:vars] gives variables to a group, and there is no group 'x'", 1),
+        ("[x:var]\na=1", "a section of unknown kind 'var'", 1),
+        ("[x y]\na", "this section's name cannot be read", 1),
+        ("h a", "expected key=value behind the host, not 'a'", 1),
+        ("h a='b", "this host's line cannot be read: No closing quotation", 1),
+        ("w[01:9]", "'w[01:9]' holds a range that cannot be read", 1),
+        ("w[1:999999999]", "'w[1:999999999]' stands for more than 20000 hosts", 1),
+        ("w[1:100][1:100][1:100]", "stands for more than 20000 hosts", 1),
+    ],
+)
 def test_what_cannot_be_read_is_named(tmp_path, text, message, line):
     with pytest.raises(InventoryError) as caught:
         loaded(tmp_path, text)

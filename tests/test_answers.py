@@ -10,14 +10,14 @@ import time
 
 import pytest
 
-from drillbook.answers import MOST_THINGS, Answer, Ignored, parsed
 from drillbook.errors import CouldNotVerify
-from drillbook.host import Deadline, Target
 from drillbook.hosts.local import LocalHost
-from drillbook.services import S3
-from drillbook.store import Store
+from drillbook.sdk.answers import MOST_THINGS, Answer, Ignored, parsed
+from drillbook.sdk.host import Deadline, Target
+from drillbook.sdk.service import S3
+from drillbook.sdk.store import Store
+from drillbook.sdk.web import ask
 from drillbook.values import Secret
-from drillbook.web import ask
 from tests.program import Folder
 
 MIB = 1 << 20
@@ -30,14 +30,16 @@ def peak():
     \"\"\"KiB that this program alone has held; its `ru_maxrss` begins with that of the process that started it.\"\"\"
     return int(re.search(r"VmHWM:\\s+([0-9]+)", Path("/proc/self/status").read_text())[1])
 """
-CHILD = PEAK + """
+CHILD = (
+    PEAK
+    + """
 import json, resource, sys, time
-from drillbook.action import Context
+from drillbook.sdk.action import Context
 from drillbook.errors import DrillbookError
-from drillbook.host import Deadline, Target
+from drillbook.sdk.host import Deadline, Target
 from drillbook.hosts.local import LocalHost
-from drillbook.transfer import Carrier
-from drillbook.archive import files
+from drillbook.sdk.transfer import Carrier
+from drillbook.systems.files import archives as files
 resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
 host = LocalHost("db-1", target=Target(name="db-1", local=True))
 ctx = Context(run_id="r", step="s", host=host, services={}, host_named=lambda name: host, deadline=Deadline.after(15), folder=Path("/"))
@@ -50,6 +52,7 @@ for ask in (lambda: files.survey(ctx, "/etc"), lambda: Carrier(host, Deadline.af
         told.append(f"{type(error).__name__}: {error}")
 print(json.dumps([told, peak() >> 10, time.monotonic() - begun]))
 """
+)
 
 
 def path_with(folder, name, text):
@@ -61,8 +64,14 @@ def path_with(folder, name, text):
 
 
 def test_a_host_that_never_stops_answering_is_cut_off(tmp_path):
-    done = subprocess.run([sys.executable, "-c", CHILD], env=path_with(tmp_path / "bin", "python3", FLOOD), capture_output=True,
-                          text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD],
+        env=path_with(tmp_path / "bin", "python3", FLOOD),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     told, peak, _ = json.loads(done.stdout)
     assert [line.startswith("CouldNotVerify: db-1: ") and "larger than" in line for line in told] == [True, True], told
     assert peak < 400, f"{peak} MiB"
@@ -100,10 +109,15 @@ exec /bin/sh "$@"
 @pytest.mark.parametrize("function", ["lock_take", "lease_ready", "lease_arm"])
 def test_a_garbage_answer_about_a_lock_or_a_lease_is_inconclusive(tmp_path, function):
     folder = Folder(tmp_path)
-    folder.environment = {**folder.environment, **path_with(tmp_path / "bin", "sh", GARBAGE),
-                          "GARBAGE": "" if function == "lock_take" else function}
-    folder.write("inject:\n  - command.run: {argv: [touch, DIR/x], effect: fault, undo: [rm, -f, DIR/x], proof: [test, -e, DIR/x]}\n"
-                 "    hosts: controller\n")
+    folder.environment = {
+        **folder.environment,
+        **path_with(tmp_path / "bin", "sh", GARBAGE),
+        "GARBAGE": "" if function == "lock_take" else function,
+    }
+    folder.write(
+        "inject:\n  - command.run: {argv: [touch, DIR/x], effect: fault, undo: [rm, -f, DIR/x], proof: [test, -e, DIR/x]}\n"
+        "    hosts: controller\n"
+    )
     done = folder.run("drill", "sample")
     said = done.stdout + done.stderr
     assert "ValueError" not in said
@@ -147,11 +161,13 @@ def huge_packet(line):
         line.sendall(b"S" * MIB)
 
 
-CONNECT = PEAK + """
+CONNECT = (
+    PEAK
+    + """
 import json, resource, sys, time
 resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
 from drillbook.errors import DrillbookError
-from drillbook.host import Deadline, Target
+from drillbook.sdk.host import Deadline, Target
 from drillbook.hosts.open import open_host
 before, begun = peak(), time.monotonic()
 try:
@@ -162,13 +178,19 @@ except (DrillbookError, TimeoutError, MemoryError) as error:
     said = f"{type(error).__name__}: {error}"
 print(json.dumps([said, (peak() - before) >> 10, time.monotonic() - begun]))
 """
+)
 
 
 @pytest.mark.parametrize("talk", [endless_banner, huge_packet])
 def test_a_server_that_floods_before_any_key_is_cut_off(talk):
     with served(talk) as listener:
-        done = subprocess.run([sys.executable, "-c", CONNECT, str(listener.getsockname()[1])], capture_output=True, text=True, timeout=120,
-                              check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", CONNECT, str(listener.getsockname()[1])],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
     said, grown, _ = json.loads(done.stdout)
     assert said.startswith("Host"), said
     assert grown < 100, f"{grown} MiB"
@@ -180,6 +202,7 @@ def test_half_an_answer_is_none(monkeypatch, client):
     monkeypatch.setenv("HALF", "half-an-answer")
     secret = Secret(source="env", name="HALF")
     with socket.create_server(("127.0.0.1", 0)) as server:
+
         def answer():
             while True:
                 try:
@@ -197,8 +220,14 @@ def test_half_an_answer_is_none(monkeypatch, client):
                 with pytest.raises(OSError, match="IncompleteRead"):
                     ask(f"http://127.0.0.1:{port}/", timeout=5)
             else:
-                service = S3(name="backups", host="far", endpoint=f"http://127.0.0.1:{port}", bucket="b", access_key=secret,
-                             secret_key=secret)
+                service = S3(
+                    name="backups",
+                    host="far",
+                    endpoint=f"http://127.0.0.1:{port}",
+                    bucket="b",
+                    access_key=secret,
+                    secret_key=secret,
+                )
                 with pytest.raises(CouldNotVerify, match="read key"):
                     Store(service).get("key")
         finally:

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from drillbook import account, approval, guard, inventory, plan, spec
-from drillbook.attesting import keys
 from drillbook.errors import UsageError
+from drillbook.inventory import inventory
+from drillbook.plan import approval, guard, planner, spec
+from drillbook.signing import account, keys
 from tests.needs import need
 from tests.test_plan import HOSTS
 from tests.test_spec import GOOD
@@ -34,7 +35,9 @@ class Desk:
         self.keys = {name: self.key(name) for name in ("alice", "mallory")}
         public = self.keys["alice"].with_suffix(".pub").read_text().split()
         self.approvers = root / "inventory" / "approvers"
-        self.approvers.write_text(f'# who may approve\nalice@example.com namespaces="drillbook-approval" {public[0]} {public[1]}\n')
+        self.approvers.write_text(
+            f'# who may approve\nalice@example.com namespaces="drillbook-approval" {public[0]} {public[1]}\n'
+        )
         self.plan = self.planned()
 
     def key(self, name):
@@ -43,10 +46,12 @@ class Desk:
         return path
 
     def planned(self, drill=GOOD, approvers="approvers: approvers\n"):
-        (self.root / "sample.yml").write_text(drill.replace("service: api\n", "service: api\nguard: {environments: [production]}\n", 1))
+        (self.root / "sample.yml").write_text(
+            drill.replace("service: api\n", "service: api\nguard: {environments: [production]}\n", 1)
+        )
         path = self.root / "inventory" / "hosts.yml"
         path.write_text(HOSTS.replace("environment: lab", "environment: production") + approvers)
-        return plan.make(spec.load(self.root / "sample.yml"), inventory.load(path))
+        return planner.make(spec.load(self.root / "sample.yml"), inventory.load(path))
 
     def approve(self, who="alice", until=DAY, now=NOW):
         return approval.approve(self.plan, self.root, now=now, until=until, key=self.keys[who])
@@ -68,7 +73,9 @@ def desk(tmp_path):
 
 
 def test_an_approved_plan_may_run(desk):
-    assert [one.code for one in guard.check(desk.plan, now=NOW, confirm="production", approval=desk.look())] == ["approval-missing"]
+    assert [one.code for one in guard.check(desk.plan, now=NOW, confirm="production", approval=desk.look())] == [
+        "approval-missing"
+    ]
     _, files = desk.approve()
     assert files.text.name == f"sample.{desk.plan.digest[7:15]}.json"
     look = desk.look()
@@ -76,7 +83,9 @@ def test_an_approved_plan_may_run(desk):
     facts = look.facts()
     assert (facts["principal"], facts["plan_digest"]) == ("alice@example.com", desk.plan.digest)
     assert facts["until"] == "2026-11-26T04:00:00Z"
-    shown = subprocess.run(["ssh-keygen", "-l", "-f", f"{desk.keys['alice']}.pub"], capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        ["ssh-keygen", "-l", "-f", f"{desk.keys['alice']}.pub"], capture_output=True, text=True, check=True
+    )
     assert facts["key"] == shown.stdout.split()[1]
 
 
@@ -118,8 +127,12 @@ def test_a_signer_whom_nobody_named(desk):
         desk.approve("mallory")
     assert not files.text.exists()
     desk.approve()
-    subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-n", "drillbook-approval", "-f", desk.keys["mallory"], files.text],
-                   input=b"y\n", check=True, capture_output=True)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-Y", "sign", "-n", "drillbook-approval", "-f", desk.keys["mallory"], files.text],
+        input=b"y\n",
+        check=True,
+        capture_output=True,
+    )
     assert desk.code() == "approval-unknown-signer"
 
 
@@ -132,13 +145,18 @@ def test_a_signer_who_was_taken_off_the_list(desk):
 def test_a_name_that_is_not_the_keys(desk):
     """Alice's key approves nothing in Bob's name."""
     _, files = desk.approve()
-    desk.approvers.write_text(desk.approvers.read_text() + desk.approvers.read_text().splitlines()[1].replace(
-        "alice@example.com", "carol@example.com"))
+    desk.approvers.write_text(
+        desk.approvers.read_text()
+        + desk.approvers.read_text().splitlines()[1].replace("alice@example.com", "carol@example.com")
+    )
     text = json.loads(files.text.read_text())
     files.text.write_text(json.dumps({**text, "principal": "bob@example.com"}))
     files.signature.unlink()
-    subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-n", "drillbook-approval", "-f", desk.keys["alice"], files.text],
-                   check=True, capture_output=True)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-Y", "sign", "-n", "drillbook-approval", "-f", desk.keys["alice"], files.text],
+        check=True,
+        capture_output=True,
+    )
     assert desk.code() == "approval-unknown-signer"
 
 
@@ -156,8 +174,11 @@ def test_a_signature_that_does_not_fit(desk, how):
     else:
         files.signature.unlink()
     if how == "namespace":
-        subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-n", "git", "-f", desk.keys["alice"], files.text], check=True,
-                       capture_output=True)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-Y", "sign", "-n", "git", "-f", desk.keys["alice"], files.text],
+            check=True,
+            capture_output=True,
+        )
     assert desk.code() == "approval-bad-signature"
 
 
@@ -229,8 +250,11 @@ def test_what_is_no_approval(desk, text):
     files.text.write_bytes(text)
     if len(text) < 100_000:
         files.signature.unlink()
-        subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-n", "drillbook-approval", "-f", desk.keys["alice"], files.text],
-                       check=True, capture_output=True)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-Y", "sign", "-n", "drillbook-approval", "-f", desk.keys["alice"], files.text],
+            check=True,
+            capture_output=True,
+        )
     assert desk.code() == "approval-not-verified"
 
 
@@ -265,8 +289,11 @@ def signed(desk, **changes):
     _, files = desk.approve()
     files.text.write_text(json.dumps({**json.loads(files.text.read_text()), **changes}))
     files.signature.unlink()
-    subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-n", "drillbook-approval", "-f", desk.keys["alice"], files.text],
-                   check=True, capture_output=True)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-Y", "sign", "-n", "drillbook-approval", "-f", desk.keys["alice"], files.text],
+        check=True,
+        capture_output=True,
+    )
 
 
 @pytest.mark.parametrize(("days", "code"), [(30, None), (31, "approval-expired"), (400, "approval-expired")])
@@ -330,9 +357,12 @@ def test_the_public_half_may_be_named(desk):
 
 def test_names_of_approvers_are_those_without_patterns_on_lines_that_count(desk):
     public, other = (" ".join(desk.keys[who].with_suffix(".pub").read_text().split()[:2]) for who in ("alice", "mallory"))
-    desk.approvers.write_text(f'# carol@example.com {public}\n*@example.org,!x@example.org {public}\n'
-                              f'bob@example.com {other}\n*@example.net,alice@example.com namespaces="drillbook-approval" {public}\n'
-                              f"dave@example.com {public}\n", encoding="utf-8")
+    desk.approvers.write_text(
+        f"# carol@example.com {public}\n*@example.org,!x@example.org {public}\n"
+        f'bob@example.com {other}\n*@example.net,alice@example.com namespaces="drillbook-approval" {public}\n'
+        f"dave@example.com {public}\n",
+        encoding="utf-8",
+    )
     desk.approve()
     assert desk.look().facts()["principal"] == "alice@example.com"
     desk.approvers.write_bytes(b"\xff\xfe\n" + f"*@example.com {public}\n".encode())

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from drillbook import approval, signed
 from drillbook.errors import UsageError
+from drillbook.plan import approval
+from drillbook.signing import texts
 from tests import test_approval
 from tests.needs import need
 from tests.test_approval import DAY, NOW, Desk
@@ -31,7 +32,7 @@ def keygen(desk, monkeypatch, script):
 def test_a_program_that_hangs_is_not_waited_for(desk, monkeypatch):
     desk.approve()
     keygen(desk, monkeypatch, "exec sleep 30")
-    monkeypatch.setattr(signed, "KEYGEN_S", 0.3)
+    monkeypatch.setattr(texts, "KEYGEN_S", 0.3)
     assert desk.code() == "approval-not-verified"
     assert desk.look().refusal.measured == "ssh-keygen could not be run: TimeoutExpired"
     with pytest.raises(UsageError, match="ssh-keygen could not be run: TimeoutExpired"):
@@ -48,10 +49,16 @@ def test_a_program_that_cannot_be_started_is_told(desk, monkeypatch):
         desk.approve()
 
 
-@pytest.mark.parametrize(("script", "told"), [
-    ("exit 3", "ssh-keygen ended with status 3"), ("echo first; echo; echo why; echo '  '; exit 1", "why"),
-    ("echo out; echo odd >&2; exit 1", "out"), ("exit 0", "ssh-keygen ended with status 0"),
-    ("echo SHA256:abc; echo no >&2; exit 1", "SHA256:abc")])
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("exit 3", "ssh-keygen ended with status 3"),
+        ("echo first; echo; echo why; echo '  '; exit 1", "why"),
+        ("echo out; echo odd >&2; exit 1", "out"),
+        ("exit 0", "ssh-keygen ended with status 0"),
+        ("echo SHA256:abc; echo no >&2; exit 1", "SHA256:abc"),
+    ],
+)
 def test_the_last_line_that_the_program_says_is_told(desk, monkeypatch, script, told):
     desk.approve()
     keygen(desk, monkeypatch, script)
@@ -60,8 +67,14 @@ def test_the_last_line_that_the_program_says_is_told(desk, monkeypatch, script, 
     assert "drillbook-approval" in refusal.wanted
 
 
-@pytest.mark.parametrize(("script", "told"), [
-    ("exit 1", "ssh-keygen gave no reason"), ("echo one >&2; echo two >&2; exit 1", "two"), ("exit 0", "ssh-keygen gave no reason")])
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("exit 1", "ssh-keygen gave no reason"),
+        ("echo one >&2; echo two >&2; exit 1", "two"),
+        ("exit 0", "ssh-keygen gave no reason"),
+    ],
+)
 def test_a_key_that_makes_no_signature_says_why(desk, monkeypatch, script, told):
     keygen(desk, monkeypatch, script)
     with pytest.raises(UsageError, match=f"could not sign: {told}"):
@@ -98,9 +111,19 @@ def test_who_is_not_logged_in_by_any_name_is_not_the_approver(desk, monkeypatch)
     assert desk.code() == "approval-unknown-signer", "and not: by the operator, whose name is not known"
 
 
-@pytest.mark.parametrize(("operator", "same"), [
-    ("alice", True), ("alice@other", True), (" Alice ", True), ("alic", False), ("alicea", False), ("bob@example.com", False),
-    ("zoe", False), ("", False)])
+@pytest.mark.parametrize(
+    ("operator", "same"),
+    [
+        ("alice", True),
+        ("alice@other", True),
+        (" Alice ", True),
+        ("alic", False),
+        ("alicea", False),
+        ("bob@example.com", False),
+        ("zoe", False),
+        ("", False),
+    ],
+)
 def test_a_person_is_told_by_what_stands_before_the_at(desk, operator, same):
     desk.approve()
     refusal = desk.look(operator=operator).refusal
@@ -108,8 +131,9 @@ def test_a_person_is_told_by_what_stands_before_the_at(desk, operator, same):
 
 
 def test_the_times_of_an_approval_are_whole_seconds_in_utc(desk):
-    look, _ = approval.approve(desk.plan, desk.root, now=NOW.replace(microsecond=987_654), until=timedelta(hours=1.0001),
-                               key=desk.keys["alice"])
+    look, _ = approval.approve(
+        desk.plan, desk.root, now=NOW.replace(microsecond=987_654), until=timedelta(hours=1.0001), key=desk.keys["alice"]
+    )
     assert (look.approval.made, look.approval.until) == (NOW, datetime(2026, 11, 25, 5, 0, 1, tzinfo=UTC))
     facts = desk.look().facts()
     assert (facts["made"], facts["until"]) == ("2026-11-25T04:00:00Z", "2026-11-25T05:00:01Z")
@@ -145,24 +169,34 @@ def test_what_is_missing_is_told_with_what_to_do(desk):
     assert "invoke drill.plan sample" in changed.remedy
 
 
-@pytest.mark.parametrize(("approvers", "told"), [
-    ("", "the inventory does not say who may approve"), ("nowhere", "the approvers' file "), ("inventory", "the approvers' file ")])
+@pytest.mark.parametrize(
+    ("approvers", "told"),
+    [
+        ("", "the inventory does not say who may approve"),
+        ("nowhere", "the approvers' file "),
+        ("inventory", "the approvers' file "),
+    ],
+)
 def test_without_a_file_of_approvers_nothing_is_approved(desk, monkeypatch, approvers, told):
     monkeypatch.chdir(desk.root)
-    with pytest.raises(signed.Refused) as refused:
-        signed.signers_of(approvers)
+    with pytest.raises(texts.Refused) as refused:
+        texts.signers_of(approvers)
     assert (refused.value.finding.code, refused.value.finding.measured.startswith(told)) == ("approval-not-verified", True)
-    assert signed.signers_of(str(desk.approvers)) == desk.approvers
+    assert texts.signers_of(str(desk.approvers)) == desk.approvers
 
 
 def test_facts_are_those_of_an_approval_that_counts():
-    assert signed.Look().facts() is None
-    refusal = signed.Refused("approval-missing", "no").finding
-    assert signed.Look(refusal=refusal).facts() is None
-    made = signed.Signed(principal="alice", made=NOW, until=NOW + DAY)
-    assert signed.Look(made, "SHA256:x", refusal).facts() is None
-    assert signed.Look(made, "SHA256:x").facts() == {
-        "principal": "alice", "made": "2026-11-25T04:00:00Z", "until": "2026-11-26T04:00:00Z", "key": "SHA256:x"}
+    assert texts.Look().facts() is None
+    refusal = texts.Refused("approval-missing", "no").finding
+    assert texts.Look(refusal=refusal).facts() is None
+    made = texts.Signed(principal="alice", made=NOW, until=NOW + DAY)
+    assert texts.Look(made, "SHA256:x", refusal).facts() is None
+    assert texts.Look(made, "SHA256:x").facts() == {
+        "principal": "alice",
+        "made": "2026-11-25T04:00:00Z",
+        "until": "2026-11-26T04:00:00Z",
+        "key": "SHA256:x",
+    }
 
 
 def test_the_home_folder_is_written_with_a_tilde(desk, monkeypatch):

@@ -12,15 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from drillbook import desk, spec, verifying
-from drillbook.attesting import keys, statement
-from drillbook.attesting.statement import Sealer
-from drillbook.conduct import Conductor
+from drillbook.attestation import statement, verifying
+from drillbook.attestation.statement import Sealer
+from drillbook.cli import commands
+from drillbook.cli.conduct import Conductor
 from drillbook.errors import JournalError
-from drillbook.journal import alive
-from drillbook.project import Project
+from drillbook.journal.journal import alive
+from drillbook.journal.own_writes import Written
+from drillbook.plan import spec
+from drillbook.project.project import Project
 from drillbook.report import html
-from drillbook.written import Written
+from drillbook.signing import keys
 from tests.evidence.forging import rechained
 from tests.needs import need
 from tests.program import Folder, step
@@ -28,7 +30,9 @@ from tests.test_runner import Bench
 
 needs_keygen = pytest.mark.usefixtures("keygen")
 
-SAMPLE = "restore:\n  - command.run: {argv: [echo, said], keep: true, effect: read}\n    hosts: controller\n" + step(["true"])
+SAMPLE = "restore:\n  - command.run: {argv: [echo, said], keep: true, effect: read}\n    hosts: controller\n" + step(
+    ["true"]
+)
 
 
 @pytest.fixture
@@ -88,9 +92,25 @@ def test_anybody_can_check_it_without_drillbook(bench, tmp_path):
     allowed = tmp_path / "allowed"
     allowed.write_text(f"ann@example.com {key['public']}\n")
     with (run / "attestation.json").open("rb") as text:
-        done = subprocess.run(["ssh-keygen", "-Y", "verify", "-f", allowed, "-I", "ann@example.com", "-n",
-                               "drillbook-attestation", "-s", run / "attestation.json.sig"], stdin=text,
-                              capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [
+                "ssh-keygen",
+                "-Y",
+                "verify",
+                "-f",
+                allowed,
+                "-I",
+                "ann@example.com",
+                "-n",
+                "drillbook-attestation",
+                "-s",
+                run / "attestation.json.sig",
+            ],
+            stdin=text,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     assert done.returncode == 0, done.stderr
     assert key["fingerprint"] in done.stdout
 
@@ -129,8 +149,11 @@ def garbled(path):
     path.chmod(0o600)
 
 
-KEYS = {"passphrase": (locked, "cannot be used"), "garbled": (garbled, "cannot be read"),
-        "missing": (lambda path: None, "no key")}
+KEYS = {
+    "passphrase": (locked, "cannot be used"),
+    "garbled": (garbled, "cannot be read"),
+    "missing": (lambda path: None, "no key"),
+}
 
 
 @needs_keygen
@@ -189,7 +212,7 @@ def test_without_ssh_keygen_a_signature_is_not_verified(bench, no_keygen):
 def test_rendering_again_changes_nothing_when_nothing_changed(bench):
     run = ran(bench)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    assert desk.report(Project(bench.root), run.name) == 0
+    assert commands.report(Project(bench.root), run.name) == 0
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
@@ -208,14 +231,22 @@ def reworded(run):
 
 
 @needs_keygen
-@pytest.mark.parametrize("tamper", [cut, other_evidence, reworded, lambda run: (run / "attestation.json.sig").unlink(),
-                                    lambda run: (run / "attestation.json").unlink()])
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        cut,
+        other_evidence,
+        reworded,
+        lambda run: (run / "attestation.json.sig").unlink(),
+        lambda run: (run / "attestation.json").unlink(),
+    ],
+)
 def test_what_was_tampered_with_is_not_signed_again(bench, tamper):
     run = ran(bench)
     tamper(run)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     with pytest.raises(JournalError, match="is not rendered"):
-        desk.report(Project(bench.root), run.name)
+        commands.report(Project(bench.root), run.name)
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
@@ -225,10 +256,10 @@ def test_what_is_rendered_anew_is_signed_anew_and_remembers_what_was_before(benc
     before = attestation(run)
     (run / "report.md").write_text("changed by hand\n")
     assert checked(run)[0] == 1
-    desk.report(Project(bench.root), "sample")
+    commands.report(Project(bench.root), "sample")
     assert attestation(run) == before, "the same report is covered by the same signature"
     monkeypatch.setattr(html, "render", lambda view: "<!DOCTYPE html>as a newer version writes it")
-    desk.report(Project(bench.root), "latest")
+    commands.report(Project(bench.root), "latest")
     found = attestation(run)
     assert found["previous_attestation"]["head"] == before["head"]
     assert found["occasion"] == "report"
@@ -244,7 +275,7 @@ def test_a_file_that_was_added_by_hand_is_not_signed_by_a_new_rendering(bench):
         status, said = checked(run)
         assert status == 3
         assert "UNKNOWN files: not attested, added later: evidence/note" in said
-        desk.report(Project(bench.root), "latest")
+        commands.report(Project(bench.root), "latest")
     assert attestation(run) == before
 
 
@@ -253,9 +284,10 @@ def test_a_run_that_nobody_vouches_for_is_rendered_and_never_signed(bench, capsy
     run = ran(bench)
     for name in ("attestation.json", "attestation.json.sig"):
         (run / name).unlink()
-    desk.report(Project(bench.root), "")
+    commands.report(Project(bench.root), "")
     assert "not signed anew: there is no attestation.json: nobody vouches for this run" in " ".join(
-        capsys.readouterr().out.split())
+        capsys.readouterr().out.split()
+    )
     assert not (run / "attestation.json").exists()
     status, said = checked(run)
     assert status == 3
@@ -272,9 +304,9 @@ def test_who_vouches_for_a_key(bench, tmp_path, monkeypatch):
     status, said = checked(run)
     assert status == 3
     assert f"a key that nobody vouched for: {keys.fingerprint(public)}" in said
-    allowed.write_text(f"ann namespaces=\"drillbook-approval\" {public}\n")
+    allowed.write_text(f'ann namespaces="drillbook-approval" {public}\n')
     assert checked(run)[0] == 3, "whoever may approve does not thereby attest"
-    allowed.write_text(f"ann namespaces=\"drillbook-attestation\" {public}\n")
+    allowed.write_text(f'ann namespaces="drillbook-attestation" {public}\n')
     status, said = checked(run)
     assert status == 0, said
     assert "signed by ann" in said
@@ -288,7 +320,7 @@ def test_who_vouches_for_a_key(bench, tmp_path, monkeypatch):
 @needs_keygen
 def test_two_processes_make_one_key(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    code = "import sys; from pathlib import Path; from drillbook.attesting import keys; print(keys.ready_key(Path('/'))[1])"
+    code = "import sys; from pathlib import Path; from drillbook.signing import keys; print(keys.ready_key(Path('/'))[1])"
     started = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(3)]
     said = {process.communicate(timeout=60)[0] for process in started}
     assert len(said) == 1
@@ -309,8 +341,10 @@ def test_what_cannot_be_written_is_told_not_raised(tmp_path):
     assert "cannot be written" in statement.checkpoint(tmp_path / "gone", Written(), Sealer(tmp_path, "ann"), {})
 
 
-INJECT = ("inject:\n  - command.run: {argv: [touch, DIR/broken], effect: fault, undo: [rm, -f, DIR/broken], proof: "
-          "[test, -e, DIR/broken]}\n    hosts: controller\n")
+INJECT = (
+    "inject:\n  - command.run: {argv: [touch, DIR/broken], effect: fault, undo: [rm, -f, DIR/broken], proof: "
+    "[test, -e, DIR/broken]}\n    hosts: controller\n"
+)
 
 
 def killed(tmp_path, text, *, after):
@@ -328,8 +362,11 @@ def killed(tmp_path, text, *, after):
 
 @needs_keygen
 def test_a_killed_run_is_vouched_for_up_to_where_it_signed_itself(tmp_path):
-    run = killed(tmp_path, INJECT + "restore:\n" + step(["sleep", "300"]), after=lambda event: event.get("step") == "restore.1"
-                 and event["kind"] == "step.started")
+    run = killed(
+        tmp_path,
+        INJECT + "restore:\n" + step(["sleep", "300"]),
+        after=lambda event: event.get("step") == "restore.1" and event["kind"] == "step.started",
+    )
     found = attestation(run)
     assert (found["occasion"], found["verdict"]) == ("inject", None)
     kinds = [json.loads(line)["kind"] for line in (run / "journal.jsonl").read_bytes().splitlines()]
@@ -338,12 +375,14 @@ def test_a_killed_run_is_vouched_for_up_to_where_it_signed_itself(tmp_path):
     assert status == 3
     assert "GOOD signature: signed with this machine's own key" in said
     assert f"UNKNOWN end: the run signed itself up to event {found['events'] - 1} while it went on" in said
-    assert desk.report(Project(tmp_path), run.name) == 0
+    assert commands.report(Project(tmp_path), run.name) == 0
     assert attestation(run) == found, "nobody vouches for what stands behind it"
 
-    assert desk.recover(Project(tmp_path), "sample") == 0
+    assert commands.recover(Project(tmp_path), "sample") == 0
     after = attestation(run)
-    first = [json.loads(line)["kind"] for line in (run / "journal.jsonl").read_bytes().splitlines()].index("recovery.started")
+    first = [json.loads(line)["kind"] for line in (run / "journal.jsonl").read_bytes().splitlines()].index(
+        "recovery.started"
+    )
     assert (after["occasion"], after["unvouched"]) == ("recovery", [[found["events"], first - 1]])
     assert (after["previous_attestation"]["signed"], after["previous_attestation"]["sealed_at_end"]) == (True, False)
     for _ in range(2):
@@ -351,30 +390,38 @@ def test_a_killed_run_is_vouched_for_up_to_where_it_signed_itself(tmp_path):
         assert status == 3
         assert "WRONG" not in said
         assert f"UNKNOWN vouched: nobody vouches for the events {found['events']} to {first - 1}" in said
-        desk.report(Project(tmp_path), run.name)
+        commands.report(Project(tmp_path), run.name)
 
 
 @needs_keygen
 def test_a_recovery_names_what_nobody_vouches_for(tmp_path):
     """Lines of a dead run that were written anew before its recovery are signed by nobody."""
-    run = killed(tmp_path, INJECT + "restore:\n" + step(["sleep", "300"]), after=lambda event: event.get("step") == "restore.1"
-                 and event["kind"] == "step.started")
+    run = killed(
+        tmp_path,
+        INJECT + "restore:\n" + step(["sleep", "300"]),
+        after=lambda event: event.get("step") == "restore.1" and event["kind"] == "step.started",
+    )
     signed = attestation(run)["events"]
     lines = (run / "journal.jsonl").read_bytes().splitlines()
-    (run / "journal.jsonl").write_bytes(rechained(lines, signed, lambda event: event.update(at="2026-01-01T00:00:00.000000Z")))
+    (run / "journal.jsonl").write_bytes(
+        rechained(lines, signed, lambda event: event.update(at="2026-01-01T00:00:00.000000Z"))
+    )
     (run / "evidence").mkdir(exist_ok=True)
     (run / "evidence" / "planted").write_text("planted")
-    assert desk.recover(Project(tmp_path), "sample") == 0
+    assert commands.recover(Project(tmp_path), "sample") == 0
     assert attestation(run)["unvouched"][0] == [signed, len(lines) - 1]
     assert attestation(run)["unvouched_files"] == ["evidence/planted"]
     assert "nobody vouches for files that a recovery found there: evidence/planted" in checked(run)[1]
-    (run / "journal.jsonl").write_bytes(rechained(lines, signed - 1, lambda event: event.update(at="2026-01-01T00:00:00.000000Z")))
+    (run / "journal.jsonl").write_bytes(
+        rechained(lines, signed - 1, lambda event: event.update(at="2026-01-01T00:00:00.000000Z"))
+    )
     assert checked(run)[0] == 1, "what the run signed itself cannot be written anew"
 
 
 @needs_keygen
 def test_a_journal_that_was_changed_while_its_run_went_on_is_not_signed(bench):
     """Written anew in its place, between the last word of the run and its signature."""
+
     def forge(event):
         if event.kind == "run.finished":
             path = next((bench.root / "reports").glob("[!.]*/journal.jsonl"))
@@ -401,5 +448,5 @@ def test_attestations_of_older_versions_are_verified_as_before(tmp_path):
     assert all(path.read_bytes() == data for path, data in before.items())
     (old / "drills").mkdir()
     for run in sorted((old / "reports").iterdir()):
-        desk.report(Project(old), run.name)
+        commands.report(Project(old), run.name)
         assert verifying.verify(run, old).mark is not verifying.Mark.WRONG

@@ -40,7 +40,7 @@ def test_a_test_that_passes_alone_is_named_and_three_of_them_fail(tmp_path, flak
     named = [line for line in second.stdout.splitlines() if line.startswith("FLAKY ")]
     assert named == [f"FLAKY test_it.py::test_flaky[{number}]" for number in range(flaky)]
     if named:
-        assert second.stdout.splitlines()[-len(named):] == named, "they are the last lines"
+        assert second.stdout.splitlines()[-len(named) :] == named, "they are the last lines"
     assert "test_well" not in second.stdout
 
 

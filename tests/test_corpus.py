@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from drillbook import plan
 from drillbook.errors import SourceError
-from drillbook.inventory import CONTROLLER
-from drillbook.project import Project
-from drillbook.spec import Suite
+from drillbook.inventory.inventory import CONTROLLER
+from drillbook.plan import planner
+from drillbook.plan.spec import Suite
+from drillbook.project.project import Project
 
 CORPUS = Path(__file__).parent / "corpus"
 DRILLS = sorted(CORPUS.glob("drills/*.yml"))
@@ -45,7 +45,7 @@ def told(path):
         if path.parent.name == "drills":
             found = project.drill(path.stem)
             if not isinstance(found, Suite):
-                plan.make(found, project.inventory(str(CORPUS / "site.yml")))
+                planner.make(found, project.inventory(str(CORPUS / "site.yml")))
         else:
             project.inventory(path.stem)
     except SourceError as error:
@@ -75,7 +75,9 @@ def test_the_corpus_is_large_and_its_places_are_real():
         source = (CORPUS / file).read_bytes().decode("utf-8", "replace").splitlines()
         assert 1 <= int(line) <= max(1, len(source)), path
         assert 1 <= int(column) <= len([*source, ""][int(line) - 1]) + 1, path
-        assert any(word in rest for word in ("  hint: ", "expected", "such as", "needs `", "write it as", "did you mean")), f"{path}: it does not say what was expected"
+        assert any(word in rest for word in ("  hint: ", "expected", "such as", "needs `", "write it as", "did you mean")), (
+            f"{path}: it does not say what was expected"
+        )
 
 
 def test_the_rest_of_the_corpus_is_sound():

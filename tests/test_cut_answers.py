@@ -13,6 +13,7 @@ LOG_LIMIT, SHOWN = 1 << 20, 4_000
 
 def answered(status, body):
     """A server of HTTP that answers everything with ``body``, or what ``body`` gives for the first line of a request."""
+
     def talk(line):
         file = line.makefile("rb")
         while first := file.readline().decode():
@@ -25,8 +26,9 @@ def answered(status, body):
                 line.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + said)
                 return
             line.sendall(b"HTTP/1.1 %d Told\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" % code)
-            for piece in chunked([*(said[at:at + 65536] for at in range(0, len(said), 65536)), b""]):
+            for piece in chunked([*(said[at : at + 65536] for at in range(0, len(said), 65536)), b""]):
                 line.sendall(piece)
+
     return talk
 
 
@@ -42,7 +44,8 @@ def left_by(folder, step, port=0):
     (folder.root / "inventory" / "lab.yml").write_text(
         f"environment: lab\nhosts: {{{here(folder.root)}}}\nservices:\n"
         f"  app: {{kind: prometheus, host: controller, url: 'http://127.0.0.1:{port}', token: !env TOKEN}}\n"
-        f"  api: {{kind: container, host: controller, container: api, engine: 'unix://{folder.root}/engine'}}\n")
+        f"  api: {{kind: container, host: controller, container: api, engine: 'unix://{folder.root}/engine'}}\n"
+    )
     (folder.root / "drills" / "sample.yml").write_text(HEAD + f"verify:\n  - {step}\n".replace("PORT", str(port)))
     done = folder.run("drill", "sample")
     assert folder.latest.is_dir(), done.stdout + done.stderr
@@ -67,9 +70,13 @@ def test_an_http_answer(folder, limit, seen):
         assert_no_half(left_by(folder, RESPONDS, port))
 
 
-@pytest.mark.parametrize(("status", "body"), [
-    (503, b"." * 187 + SECRET.encode() + b"." * 900),
-    (422, b'{"status": "error", "error": "' + SECRET.encode() + b"." * 390 + b'"}')])
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (503, b"." * 187 + SECRET.encode() + b"." * 900),
+        (422, b'{"status": "error", "error": "' + SECRET.encode() + b"." * 390 + b'"}'),
+    ],
+)
 def test_an_answer_of_monitoring(folder, status, body):
     with serving(answered(status, body)) as port:
         assert_no_half(left_by(folder, "prometheus.alerts: {service: app}", port))
@@ -96,6 +103,7 @@ def engine(log=b"", out=b""):
         if "/exec" in first:
             return b'{"Id": "e1"}'
         return b'{"Id": "c1", "Name": "/api", "Config": {}, "State": {"Status": "running"}}'
+
     return answered(200, body)
 
 
@@ -106,7 +114,7 @@ def framed(text):
 @pytest.mark.parametrize("seen", [5, 13, 22])
 def test_a_log_of_a_container(folder, seen):
     lines = (b"." * 99 + b"\n") * (LOG_LIMIT // 100 + 1)
-    log = framed(lines[:LOG_LIMIT - seen] + SECRET.encode() + b" and so on\n")
+    log = framed(lines[: LOG_LIMIT - seen] + SECRET.encode() + b" and so on\n")
     with serving(engine(log), str(folder.root / "engine")):
         assert_no_half(left_by(folder, "docker.logs: {service: api, lines: 10000}"))
 

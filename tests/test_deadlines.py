@@ -11,22 +11,32 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.action import Context
-from drillbook.host import Deadline, Target
+from drillbook.engine.steps import classify
 from drillbook.hosts.fake import FakeHost
-from drillbook.limits import under
-from drillbook.services import S3, Container, Postgres, Redis
-from drillbook.steps import classify
-from drillbook.store import Store
+from drillbook.sdk.action import Context
+from drillbook.sdk.deadline import under
+from drillbook.sdk.host import Deadline, Target
+from drillbook.sdk.service import S3
+from drillbook.sdk.store import Store
+from drillbook.sdk.web import ask
+from drillbook.systems.docker.service import Container
+from drillbook.systems.postgres.service import Postgres
+from drillbook.systems.redis.service import Redis
 from drillbook.values import Secret
-from drillbook.web import ask
 
 STEP_S = 2.0
 PATIENCE_S = 30.0
 """A watchdog, no measurement: what does not stand under the deadline of its step goes on for minutes."""
-FIRST = {"s3": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n<", "http": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nx",
-         "postgres": b"NR\0\0\1\0", "redis": b"+O", "docker": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{",
-         "qdrant": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{", "ssh": b"SSH-2.0-tarpit\r\n", "docker_ssh": b"SSH-2.0-tarpit\r\n"}
+FIRST = {
+    "s3": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n<",
+    "http": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nx",
+    "postgres": b"NR\0\0\1\0",
+    "redis": b"+O",
+    "docker": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{",
+    "qdrant": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{",
+    "ssh": b"SSH-2.0-tarpit\r\n",
+    "docker_ssh": b"SSH-2.0-tarpit\r\n",
+}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -70,7 +80,7 @@ class Tarpit:
             at = 0
             while not self.over.wait(0.2):
                 if self.how == "trickles":
-                    line.sendall((self.first + b"x" * 100_000)[at:at + 1])
+                    line.sendall((self.first + b"x" * 100_000)[at : at + 1])
                     at += 1
         except OSError:
             pass
@@ -95,13 +105,29 @@ def tarpit(how: str, client: str, folder: Path):
 
 def context(folder, deadline, **services) -> Context:
     host = FakeHost("far")
-    return Context(run_id="run", step="restore.1", host=host, services=services, host_named=lambda name: host,
-                   deadline=deadline, folder=folder)
+    return Context(
+        run_id="run",
+        step="restore.1",
+        host=host,
+        services=services,
+        host_named=lambda name: host,
+        deadline=deadline,
+        folder=folder,
+    )
 
 
 def s3(port, ctx):
-    store = S3.model_validate({"kind": "s3", "endpoint": f"http://127.0.0.1:{port}", "bucket": "bucket",
-                               "access_key": secret(), "secret_key": secret(), "host": "far", "name": "backups"})
+    store = S3.model_validate(
+        {
+            "kind": "s3",
+            "endpoint": f"http://127.0.0.1:{port}",
+            "bucket": "bucket",
+            "access_key": secret(),
+            "secret_key": secret(),
+            "host": "far",
+            "name": "backups",
+        }
+    )
     Store(store).get("key")
 
 
@@ -110,19 +136,30 @@ def http(port, ctx):
 
 
 def postgres(port, ctx):
-    from drillbook.postgresql.connection import connected
+    from drillbook.systems.postgres.connection import connected
 
     with connected(ctx, postgres_at(port)) as session:
         session.execute("SELECT 1")
 
 
 def postgres_at(port):
-    return Postgres.model_validate({"kind": "postgres", "host": "far", "address": "127.0.0.1", "port": port, "database": "d",
-                                    "user": "u", "name": "database", "data_directory": "/d", "admin": {"user": "postgres"}})
+    return Postgres.model_validate(
+        {
+            "kind": "postgres",
+            "host": "far",
+            "address": "127.0.0.1",
+            "port": port,
+            "database": "d",
+            "user": "u",
+            "name": "database",
+            "data_directory": "/d",
+            "admin": {"user": "postgres"},
+        }
+    )
 
 
 def redis(port, ctx):
-    from drillbook.keyspace.connection import connected
+    from drillbook.systems.redis.connection import connected
 
     service = Redis.model_validate({"kind": "redis", "host": "far", "address": "127.0.0.1", "port": port, "name": "cache"})
     with connected(ctx, service) as session:
@@ -130,11 +167,12 @@ def redis(port, ctx):
 
 
 def qdrant(port, ctx):
-    from drillbook.services import Qdrant
-    from drillbook.vectors.collection import connected
+    from drillbook.systems.qdrant.collection import connected
+    from drillbook.systems.qdrant.service import Qdrant
 
-    service = Qdrant.model_validate({"kind": "qdrant", "host": "far", "url": f"http://127.0.0.1:{port}", "collection": "c",
-                                     "name": "vectors"})
+    service = Qdrant.model_validate(
+        {"kind": "qdrant", "host": "far", "url": f"http://127.0.0.1:{port}", "collection": "c", "name": "vectors"}
+    )
     with connected(ctx, service) as session:
         session.count()
 
@@ -148,7 +186,7 @@ def docker_ssh(port, ctx):
 
 
 def _engine(url, ctx):
-    from drillbook.containers.engine import Place, engine
+    from drillbook.systems.docker.engine import Place, engine
 
     service = Container.model_validate({"kind": "container", "host": "far", "container": "c", "name": "worker"})
     with engine(ctx, Place(service=service, engine=url, container="c")) as one:
@@ -156,7 +194,7 @@ def _engine(url, ctx):
 
 
 def ssh(port, ctx):
-    from drillbook.hosts.ssh import SshHost
+    from drillbook.hosts.ssh.host import SshHost
 
     host = SshHost(Target(name="far", address="127.0.0.1", port=port, user="nobody"))
     try:
@@ -223,7 +261,7 @@ def test_a_stop_ends_a_call_that_nobody_answers(tmp_path, monkeypatch, client):
 @pytest.mark.parametrize("stopped", [False, True], ids=["time is over", "stopped"])
 def test_a_query_that_the_server_neither_answers_nor_cancels_ends_with_its_step(tmp_path, stopped):
     """The server lets the client in, and is then silent, also to the request to cancel."""
-    from drillbook.postgresql.connection import connected
+    from drillbook.systems.postgres.connection import connected
 
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     lines, asked = [], threading.Event()

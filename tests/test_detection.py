@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from drillbook.detection import by_alert, expected
 from drillbook.events.event import Event
+from drillbook.judge.detection import by_alert, expected
 
 FIRES, RECEIVED = "prometheus.alert_fires", "alertmanager.received"
 
@@ -29,7 +29,10 @@ def test_time_and_error():
 
 
 def test_of_several_the_last_counts_and_one_that_is_missing_outweighs_them():
-    events = [event("alert.firing", 9.0, ago_s=2.0, error_s=0.5), event("alert.firing", 9.5, "detect.2", ago_s=0.0, error_s=0.5)]
+    events = [
+        event("alert.firing", 9.0, ago_s=2.0, error_s=0.5),
+        event("alert.firing", 9.5, "detect.2", ago_s=0.0, error_s=0.5),
+    ]
     assert by_alert(events, plan(FIRES, FIRES), 4.0).seconds == 5.5
     assert by_alert(events[:1], plan(FIRES, FIRES), 4.0).seconds is None
     found = by_alert([*events[:1], event("alert.absent", 9.5, "detect.2", message="why")], plan(FIRES, FIRES), 4.0)

@@ -5,20 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from drillbook import plan, reference, spec
-from drillbook.action import known_names
-from drillbook.handbook import page
-from drillbook.project import Project
-from drillbook.tasks import namespace
+from drillbook.cli.tasks import namespace
+from drillbook.plan import planner, spec
+from drillbook.project.project import Project
+from drillbook.reference import pages
+from drillbook.reference.handbook import page
+from drillbook.sdk.action import known_names
 
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("name", sorted(reference.pages()))
+@pytest.mark.parametrize("name", sorted(pages.pages()))
 def test_generated_pages_are_current(name):
     path = ROOT / "docs" / name
     assert path.is_file(), "run `invoke docs`"
-    assert path.read_text() == reference.pages()[name], "run `invoke docs`"
+    assert path.read_text() == pages.pages()[name], "run `invoke docs`"
 
 
 def test_the_page_of_the_handbook_is_current():
@@ -52,7 +53,7 @@ def test_every_shipped_drill_plans_on_the_lab(name, monkeypatch, tmp_path):
     for one in found.drills if isinstance(found, spec.Suite) else [name]:
         drill = project.drill(one)
         assert isinstance(drill, spec.Drill)
-        assert plan.make(drill, project.inventory("lab")).steps
+        assert planner.make(drill, project.inventory("lab")).steps
 
 
 def test_the_tests_that_safety_names_are_there():
@@ -72,6 +73,9 @@ def test_the_commands_that_the_pages_show_exist():
     tasks = namespace().task_names
     known = {*tasks, *(alias for aliases in tasks.values() for alias in aliases)}
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
-        shown = re.findall(r"(?:invoke|drillbook)\s+([a-z]+(?:\.[a-z]+)?)(?=[\s`])", re.sub(r"```yaml.*?```", "", path.read_text(), flags=re.S))
+        shown = re.findall(
+            r"(?:invoke|drillbook)\s+([a-z]+(?:\.[a-z]+)?)(?=[\s`])",
+            re.sub(r"```yaml.*?```", "", path.read_text(), flags=re.S),
+        )
         commands = [word for word in shown if "." in word or word in known]
         assert [word for word in commands if word not in known] == [], path.name

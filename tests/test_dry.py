@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from drillbook import rehearsal, tasks
-from drillbook.action import Effect, Undo
-from drillbook.intents import Intent
+from drillbook.cli import dry_run, tasks
+from drillbook.journal.intents import Intent
+from drillbook.sdk.action import Effect, Undo
 from tests.program import PROGRAM, Folder, fault, step
 from tests.test_recovery_machine import step as lose
 
@@ -18,9 +18,16 @@ ROOT = Path(__file__).parent.parent
 BREAK = fault(["touch", "DIR/broken"], ["rm", "-f", "DIR/broken"], ["test", "-e", "DIR/broken"])
 READS = {"actions", "diagnose", "drill.list", "drill.plan", "report.list", "report.verify", "schema", "lab.status"}
 """Tasks that do under `--dry` what they always do."""
-ARGUMENTS = {"drill.drill": ["sample"], "drill.plan": ["sample"], "drill.check": ["sample"], "drill.approve": ["sample"],
-             "drill.stop": [], "schema": ["drill"], "audit": ["--since", "2020-01-01", "--until", "2999-12-31"],
-             "init": ["NEW"]}
+ARGUMENTS = {
+    "drill.drill": ["sample"],
+    "drill.plan": ["sample"],
+    "drill.check": ["sample"],
+    "drill.approve": ["sample"],
+    "drill.stop": [],
+    "schema": ["drill"],
+    "audit": ["--since", "2020-01-01", "--until", "2999-12-31"],
+    "init": ["NEW"],
+}
 
 
 def project(place):
@@ -66,17 +73,31 @@ def here(used, monkeypatch, capsys):
 
 def tree(root):
     """Every path below ``root`` with its content; what Python keeps of `tasks.py` is nobody's."""
-    return {path.relative_to(root): path.read_bytes() if path.is_file() else None
-            for path in sorted(root.rglob("*")) if "__pycache__" not in path.parts}
+    return {
+        path.relative_to(root): path.read_bytes() if path.is_file() else None
+        for path in sorted(root.rglob("*"))
+        if "__pycache__" not in path.parts
+    }
 
 
 def invoke(folder, *argv):
-    return subprocess.run([sys.executable, "-m", "invoke", *argv], cwd=folder.root, env=folder.environment,
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        [sys.executable, "-m", "invoke", *argv],
+        cwd=folder.root,
+        env=folder.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
 
-@pytest.mark.parametrize("argv", [["--dry", "drill", "sample"], ["-R", "drill", "sample"], ["drill", "sample", "--dry"],
-                                  ["drill", "--dry", "sample"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "argv",
+    [["--dry", "drill", "sample"], ["-R", "drill", "sample"], ["drill", "sample", "--dry"], ["drill", "--dry", "sample"]],
+    ids=" ".join,
+)
 def test_a_dry_drill_shows_its_plan_and_breaks_nothing(folder, argv):
     before = tree(folder.root.parent)
     for done in (folder.run(*argv), invoke(folder, *argv)):
@@ -131,16 +152,33 @@ def test_remedies_are_not_applied_under_dry(here):
     assert "--apply" in said.err
 
 
-REFUSED = [["--echo"], ["-e"], ["--pty"], ["--hide", "both"], ["--warn-only"], ["--prompt-for-sudo-password"], ["--debug"],
-           ["--command-timeout", "1"], ["--config", "x.yml"], ["--no-dedupe"], ["--collection", "x"], ["--search-root", "/"],
-           ["--write-pyc"]]
+REFUSED = [
+    ["--echo"],
+    ["-e"],
+    ["--pty"],
+    ["--hide", "both"],
+    ["--warn-only"],
+    ["--prompt-for-sudo-password"],
+    ["--debug"],
+    ["--command-timeout", "1"],
+    ["--config", "x.yml"],
+    ["--no-dedupe"],
+    ["--collection", "x"],
+    ["--search-root", "/"],
+    ["--write-pyc"],
+]
 
 
 @pytest.mark.parametrize("option", REFUSED, ids=" ".join)
 def test_options_of_invoke_that_do_nothing_are_neither_shown_nor_taken(used, here, option):
     assert option[0] not in here("--help")[1].out.split()
     before = tree(used.root.parent)
-    for argv in ([*option, "drill", "sample"], ["drill", *option, "sample"], ["drill", "sample", *option], ["drill.list", *option]):
+    for argv in (
+        [*option, "drill", "sample"],
+        ["drill", *option, "sample"],
+        ["drill", "sample", *option],
+        ["drill.list", *option],
+    ):
         status, said = here(*argv)
         assert status == 2, (argv, said)
         assert option[0] in said.err
@@ -196,7 +234,9 @@ def test_the_pages_are_written_in_a_checkout_alone(tmp_path):
     assert (tmp_path / "docs" / "findings.md").read_text() == (ROOT / "docs" / "findings.md").read_text()
 
 
-@pytest.mark.parametrize(("from_backup", "said"), [(True, "from the backup that the run proved"), (False, "as the drill says")])
+@pytest.mark.parametrize(
+    ("from_backup", "said"), [(True, "from the backup that the run proved"), (False, "as the drill says")]
+)
 def test_a_dry_recovery_says_what_it_would_restore_from(from_backup, said):
     lost = Intent(1, lose("inject", 1, "lose"), "db-1", {}, Effect.FAULT, Undo.by_restore("it is gone"), settled=False)
-    assert said in rehearsal._undo(lost, from_backup)
+    assert said in dry_run._undo(lost, from_backup)

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from drillbook.host import CAPTURE_LIMIT, Deadline, excerpt, printable
+from drillbook.engine.recorded_host import RecordingHost
 from drillbook.hosts.local import LocalHost
-from drillbook.recording import RecordingHost
 from drillbook.redact import Redactor
+from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, excerpt, printable
 from tests import tiers
 from tests.test_recording import Kept
 
@@ -40,7 +40,7 @@ def in_csv(text):
 
 
 def wrapped(text, width):
-    return "\n".join(text[at:at + width] for at in range(0, len(text), width))
+    return "\n".join(text[at : at + width] for at in range(0, len(text), width))
 
 
 ENCODERS = {
@@ -54,7 +54,7 @@ ENCODERS = {
     "json": json.dumps,
     "json of utf-8": lambda text: json.dumps(text, ensure_ascii=False),
     "json with slashes escaped": lambda text: json.dumps(text).replace("/", "\\/"),
-    "json in json": lambda text: json.dumps({"text": json.dumps({"p": text})})[len('{"text": "{\\"p\\": '):-len('}"}')],
+    "json in json": lambda text: json.dumps({"text": json.dumps({"p": text})})[len('{"text": "{\\"p\\": ') : -len('}"}')],
     "json in html": lambda text: html.escape(json.dumps(text)),
     "json of Go": go_json,
     "json of Go in json": lambda text: json.dumps(go_json(text)),
@@ -92,13 +92,18 @@ ENCODERS = {
     "utf-16 of cat -v": lambda text: text.encode("utf-16-le").decode("utf-8", "replace").replace("\0", "^@"),
     "hex wrapped": lambda text: wrapped(text.encode().hex(), 60),
 }
-SETTINGS = settings(max_examples=40 if tiers.ALL else 1, deadline=None,
-                    phases=[Phase.explicit, Phase.generate])
+SETTINGS = settings(max_examples=40 if tiers.ALL else 1, deadline=None, phases=[Phase.explicit, Phase.generate])
 BEFORE, AFTER = "it said <", "> and went on"
 CHARACTERS = st.sampled_from("abcXYZ019" + "'\"\\/:&<>%$+=;@ !#-_.,~`|{}[]()*?^" + "\t\nüß生🔑")
 SECRETS = st.text(CHARACTERS, min_size=6, max_size=20).filter(
-    lambda text: not re.search(r"^\s|\s$|\*\*\*", text) and len(re.sub(r"\W|_", "", text)) >= 4)
-LINES = ["-----BEGIN KEY-----", "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW", "QyNTUxOQAAACB1", "-----END KEY-----"]
+    lambda text: not re.search(r"^\s|\s$|\*\*\*", text) and len(re.sub(r"\W|_", "", text)) >= 4
+)
+LINES = [
+    "-----BEGIN KEY-----",
+    "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW",
+    "QyNTUxOQAAACB1",
+    "-----END KEY-----",
+]
 
 
 def rest(said):
@@ -115,7 +120,7 @@ def streamed(redactor, data, sizes):
     writer = redactor.writer(file)
     at = 0
     for size in sizes:
-        writer.write(data[at:at + size])
+        writer.write(data[at : at + size])
         at += size
     writer.write(data[at:])
     writer.finish()
@@ -215,7 +220,9 @@ def test_a_long_secret_is_found_by_its_pieces():
     assert len(redactor.cut(f"<{token[:20]}".encode())) == len("<***")
 
 
-@pytest.mark.parametrize("secret", ["\\" * 30 + "x", "'" * 30 + "x", "\\\"&" * 10 + "x", "%$" * 20 + "x", "-" * 40, " " * 3 + "a" * 40])
+@pytest.mark.parametrize(
+    "secret", ["\\" * 30 + "x", "'" * 30 + "x", '\\"&' * 10 + "x", "%$" * 20 + "x", "-" * 40, " " * 3 + "a" * 40]
+)
 def test_no_text_makes_the_search_slow(secret):
     """A target may print whatever makes an expression try everything."""
     redactor = Redactor([secret])
@@ -242,5 +249,5 @@ def test_a_command_whose_output_ends_at_the_limit_shows_no_beginning_of_a_secret
     assert not output.complete
     assert output.stdout.count(b"***") == (seen > 0)
     assert set(output.stdout) <= set(b".*")
-    (_, data, _), = journal
+    ((_, data, _),) = journal
     assert set(data["stdout"]) <= set(".*")

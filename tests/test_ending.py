@@ -2,11 +2,12 @@
 
 import pytest
 
-from drillbook import revert, scratch
-from drillbook.ending import Ending
+from drillbook.engine import revert
+from drillbook.engine.teardown import Ending
 from drillbook.hosts.fake import Reply
-from drillbook.result import Verdict
-from tests.machine.small import Small, pretending
+from drillbook.judge.result import Verdict
+from drillbook.sdk import target_folders
+from tests.machine.small import Small
 from tests.machine.world import LOST, Controller, World
 from tests.test_recovery_machine import planned
 
@@ -21,8 +22,7 @@ class Blocked(World):
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch):
-    pretending(monkeypatch)
+def world(tmp_path, monkeypatch, pretended):
     world = Blocked()
     for host in world.hosts.values():
         host.on("look", Reply(0))
@@ -38,8 +38,10 @@ def small(tmp_path, world):
 
 def lost(small, *breaks):
     """The plan of a drill that loses something for good and breaks ``breaks`` too, made by hand: no file says it so."""
-    kinds = [{"action": action, "how": "commands", "hosts": ("a",), "trouble": trouble, "beside": False}
-             for action, trouble in breaks]
+    kinds = [
+        {"action": action, "how": "commands", "hosts": ("a",), "trouble": trouble, "beside": False}
+        for action, trouble in breaks
+    ]
     return planned(kinds, small.plan("restore:\n").inventory)
 
 
@@ -56,8 +58,11 @@ def test_what_stands_in_the_way_of_a_restore_is_put_back_before_it(small):
 def test_a_recovery_puts_back_first_what_stands_in_the_way_too(small, tmp_path):
     controller = Controller(lost(small, ("lose", ""), ("break", "")), small.world, tmp_path)
     ran = controller.run()
-    dead = next(number for number, event in enumerate(small.events)
-                if event.kind == "phase.ended" and event.data["phase"] == "inject")
+    dead = next(
+        number
+        for number, event in enumerate(small.events)
+        if event.kind == "phase.ended" and event.data["phase"] == "inject"
+    )
     controller.died(dead, ran)
     assert {thing for _, thing in small.world.things()} == {"2", f"{LOST}1"}
     assert controller.recover() == []
@@ -133,15 +138,15 @@ def test_scratch_is_removed_on_every_host_on_which_a_step_began(small):
     for name in ("a", "b"):
         small.hosts[name].calls.clear()
     small.run(small.plan("restore:\n  - command.run: {argv: [look], effect: read}\n    hosts: b\n"))
-    assert [call.argv[4] for call in small.hosts["b"].calls if scratch.REMOVE in call.argv] == ["/var/tmp/drillbook"]
-    assert len([call for call in small.hosts["a"].calls if scratch.REMOVE in call.argv]) == 1, "it was verified there"
+    assert [call.argv[4] for call in small.hosts["b"].calls if target_folders.REMOVE in call.argv] == ["/var/tmp/drillbook"]
+    assert len([call for call in small.hosts["a"].calls if target_folders.REMOVE in call.argv]) == 1, "it was verified there"
 
 
 def test_a_restore_that_ends_well_while_the_fault_is_still_there_is_residue(small, monkeypatch):
     monkeypatch.setattr(revert, "PROOF_S", 0.3)
     small.hosts["a"].on("restore", Reply(0))
     small.hosts["a"].on("whole", Reply(0))
-    left, = small.run(lost(small, ("lose", "")), small.world.saw)
+    (left,) = small.run(lost(small, ("lose", "")), small.world.saw)
     assert (left.step, left.host) == ("inject.1", "a")
     assert "the fault is not proven gone" in left.why
 

@@ -2,20 +2,18 @@
 
 import pytest
 
-from drillbook import reaching, revert
-from drillbook.ending import Ending, release
-from drillbook.host import Deadline
+from drillbook.engine import revert, unreachable
+from drillbook.engine.teardown import Ending, release
+from drillbook.sdk.host import Deadline
 from tests.contents import content
-from tests.machine.small import pretending
 from tests.test_ending import Recorded
 from tests.test_revert_cases import COMMANDS, Bench, Held
 
 
 @pytest.fixture
-def bench(tmp_path, monkeypatch):
-    pretending(monkeypatch)
+def bench(tmp_path, monkeypatch, pretended):
     monkeypatch.setattr(revert, "PROOF_S", 0.2)
-    monkeypatch.setattr(reaching, "AGAIN_S", 0.05)
+    monkeypatch.setattr(unreachable, "AGAIN_S", 0.05)
     bench = Bench(tmp_path)
     bench.small.hosts["controller"] = bench.small.hosts["a"]
     yield bench
@@ -40,11 +38,19 @@ def ending(bench, calls, **parts):
     return Ending(bench.stage, Recorded(calls), bench.small.stop, **{"cleanup": None, **parts})
 
 
-@pytest.mark.parametrize(("before", "at_the_end", "stuck", "settled"), [
-    (False, True, False, True), (True, True, False, True), (True, False, False, False), (False, False, False, False),
-    (False, True, True, False)])
+@pytest.mark.parametrize(
+    ("before", "at_the_end", "stuck", "settled"),
+    [
+        (False, True, False, True),
+        (True, True, False, True),
+        (True, False, False, False),
+        (False, False, False, False),
+        (False, True, True, False),
+    ],
+)
 def test_a_service_is_waited_for_when_an_undo_at_the_end_was_carried_out_and_nothing_is_left(
-        bench, before, at_the_end, stuck, settled):
+    bench, before, at_the_end, stuck, settled
+):
     calls = []
     if before:
         bench.intent(1, COMMANDS)
@@ -63,7 +69,9 @@ def test_a_service_is_waited_for_when_an_undo_at_the_end_was_carried_out_and_not
 def test_the_parts_come_in_their_order(bench, replay, hurry):
     calls = []
     bench.intent(1, COMMANDS)
-    bench.world.hosts["a"].on("mend", lambda call: (calls.append("undo"), bench.world.hosts["a"].files.pop("1", None), b"")[2])
+    bench.world.hosts["a"].on(
+        "mend", lambda call: (calls.append("undo"), bench.world.hosts["a"].files.pop("1", None), b"")[2]
+    )
     if hurry:
         bench.small.stop.hurry.set()
     more = {"replay": lambda: calls.append("restore")} if replay else {}
@@ -80,16 +88,20 @@ def test_a_restore_that_breaks_keeps_nothing_from_being_put_back(bench):
     calls = []
     bench.intent(3, {"kind": "commands", "commands": [["mend", "3"]]})
     bench.world.announced.add(("a", "3"))
-    left, = ending(bench, calls, replay=breaks).run()
+    (left,) = ending(bench, calls, replay=breaks).run()
     assert (left.step, left.host, left.why, left.by_hand) == (
-        "restore", "controller", "ValueError: no backup", "invoke drill.recover")
+        "restore",
+        "controller",
+        "ValueError: no backup",
+        "invoke drill.recover",
+    )
     assert "part `restore`" in left.what
     assert bench.told("undone") == [("undone", "inject.3", "a", "undone")]
     assert calls[-1] == "clean"
 
 
 def test_a_restore_waits_for_hosts_that_are_away_while_there_is_patience(bench, monkeypatch):
-    monkeypatch.setattr("drillbook.ending.REACH_S", 0.3)
+    monkeypatch.setattr("drillbook.engine.teardown.REACH_S", 0.3)
     seen = []
     bench.world.hosts["b"].unreachable = True
     ending(bench, [], replay=lambda: seen.append([call.argv for call in bench.world.hosts["a"].calls])).run()
@@ -117,7 +129,7 @@ def test_what_an_undo_still_has_to_mend_stays_armed_and_hosts_that_are_away_are_
     closed = bench.intent(1, COMMANDS, "b")
     bench.stage.hold = Giving()
     end = ending(bench, [])
-    left, = end.run()
+    (left,) = end.run()
     assert left.step == "inject.1"
     assert [one for one in bench.stage.hold.asked if one[0] == "end"] == [("end", [open_one], end.reach)]
     assert ("disarm", closed, "b") in bench.stage.hold.asked
@@ -126,11 +138,11 @@ def test_what_an_undo_still_has_to_mend_stays_armed_and_hosts_that_are_away_are_
 def test_the_log_of_a_lease_is_kept_as_evidence_and_what_stays_is_told(bench):
     bench.stage.hold = Giving({"a": b"reverted"}, {"b": "cannot connect"})
     reach = Deadline.after(9)
-    left, = release(bench.stage, reach)
+    (left,) = release(bench.stage, reach)
     assert bench.stage.hold.asked[0] == ("end", [], reach)
     assert (left.step, left.host, left.what, left.why) == ("hold", "b", "the run's lock or lease", "cannot connect")
     assert left.by_hand.startswith("it ends by itself after 20 s")
-    log, = [event for event in bench.small.events if event.kind == "lease.log"]
+    (log,) = [event for event in bench.small.events if event.kind == "lease.log"]
     assert (log.host, (bench.small.folder / log.data["file"]).read_bytes()) == ("a", b"reverted")
     assert bench.stage.hold.asked[1:] == []
 

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from drillbook import evidencefile
-from drillbook.action import Context
-from drillbook.actions.command import Run
 from drillbook.errors import CouldNotVerify
-from drillbook.evidence import capturing
-from drillbook.evidence.packets import Capture
-from drillbook.host import Deadline, Target
 from drillbook.hosts.fake import FakeHost, Reply
 from drillbook.hosts.local import LocalHost
 from drillbook.redact import Redactor
 from drillbook.report.record import evidence_rows
+from drillbook.sdk import evidence_file
+from drillbook.sdk.action import Context
+from drillbook.sdk.host import Deadline, Target
+from drillbook.systems.command.actions import Run
+from drillbook.systems.linux import capturing
+from drillbook.systems.linux.packets import Capture
 from tests.report import samples
 
 MIB = 1 << 20
@@ -24,11 +24,19 @@ MIB = 1 << 20
 
 @pytest.fixture
 def ctx(tmp_path, monkeypatch):
-    monkeypatch.setattr(evidencefile, "MOST_FILE", 8 * MIB, raising=False)
-    monkeypatch.setattr(evidencefile, "MOST_RUN", 20 * MIB, raising=False)
+    monkeypatch.setattr(evidence_file, "MOST_FILE", 8 * MIB, raising=False)
+    monkeypatch.setattr(evidence_file, "MOST_RUN", 20 * MIB, raising=False)
     host = LocalHost("db-1", target=Target(name="db-1", local=True))
-    return Context(run_id="r", step="verify.1", host=host, services={}, host_named=lambda name: host, deadline=Deadline.after(60),
-                   folder=tmp_path, redactor=Redactor(["a-secret-that-nobody-prints"]))
+    return Context(
+        run_id="r",
+        step="verify.1",
+        host=host,
+        services={},
+        host_named=lambda name: host,
+        deadline=Deadline.after(60),
+        folder=tmp_path,
+        redactor=Redactor(["a-secret-that-nobody-prints"]),
+    )
 
 
 PRINT = Run(argv=("timeout", "3", "yes", "a line of what it prints"), effect="read", keep=True, exit=(0, 124))
@@ -71,6 +79,8 @@ def test_a_report_says_which_evidence_is_cut():
 def test_a_host_that_captures_more_than_it_was_asked_for_is_cut_off(ctx):
     host = FakeHost("db-1")
     host.on("sh", Reply(stdout=b"x" * 2000))
-    with ctx.evidence_stream("capture.pcap") as (writer, _), pytest.raises(CouldNotVerify, match="larger than the 1000 bytes"):
-        capturing.capture(replace(ctx, host=host),
-                          Capture(writer), seconds=1, size=1000, interface="lo", expression="tcp")
+    with (
+        ctx.evidence_stream("capture.pcap") as (writer, _),
+        pytest.raises(CouldNotVerify, match="larger than the 1000 bytes"),
+    ):
+        capturing.capture(replace(ctx, host=host), Capture(writer), seconds=1, size=1000, interface="lo", expression="tcp")

@@ -1,9 +1,9 @@
 """The state of a fault: read from journals by hand, and followed by every figure and sentence."""
 
-from drillbook.faultstate import begun, ending
-from drillbook.intents import GONE
+from drillbook.journal.intents import GONE
+from drillbook.judge.faultstate import begun, ending
+from drillbook.judge.result import FaultResult, Injection
 from drillbook.report import markdown, rows, wording
-from drillbook.result import FaultResult, Injection
 from tests.test_judge import ACKS, SAMPLES, Story, grid
 
 COMMANDS = {"kind": "commands", "commands": [["start"]], "action": "", "params": {}, "why": ""}
@@ -28,7 +28,7 @@ def measured(story, survivors=((1, 400),)):
 
 
 def state(view):
-    one, = view.result.faults
+    (one,) = view.result.faults
     return one.injection, one.ended
 
 
@@ -48,10 +48,12 @@ def test_a_stopped_injection_has_no_figure_of_a_disruption(tmp_path):
     view = undone(measured(broken_off(Story(tmp_path)))).end().judge()
     assert state(view) == (Injection.UNKNOWN, "put back: undone")
     text = without_figures(view)
-    one, = [found for found in view.result.findings if found.code == "fault-unproven"]
+    (one,) = [found for found in view.result.findings if found.code == "fault-unproven"]
     assert one.measured == "whether the fault was injected is not known: it was stopped on the way"
-    assert "inject.1 on app-1: whether the fault was injected is not known: it was stopped on the way; put back: undone." in (
-        wording.sentence(view))
+    assert (
+        "inject.1 on app-1: whether the fault was injected is not known: it was stopped on the way; put back: undone."
+        in (wording.sentence(view))
+    )
     assert "it was not injected" not in text
     assert rows.nothing_measured(view) == "", "what the probes saw of it is shown"
 

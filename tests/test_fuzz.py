@@ -9,11 +9,12 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from drillbook import inventory, plan, spec
-from drillbook.ansible.hosts import read
 from drillbook.errors import SourceError
-from drillbook.project import Project
-from drillbook.spec import Suite
+from drillbook.inventory import inventory
+from drillbook.inventory.ansible.hosts import read
+from drillbook.plan import planner, spec
+from drillbook.plan.spec import Suite
+from drillbook.project.project import Project
 from tests.test_corpus import CONTACTED, CORPUS, SITE_TEXT
 
 ROOT = Path(__file__).parent.parent
@@ -56,7 +57,7 @@ def as_drill(folder, site, data):
     def act():
         found = spec.load(path)
         if not isinstance(found, Suite):
-            plan.make(found, site).model_dump_json()
+            planner.make(found, site).model_dump_json()
 
     judged(act)
 
@@ -78,18 +79,97 @@ def as_ansible(folder, name, data):
     judged(act)
 
 
-WORDS = st.sampled_from([
-    "a", "drill", "fuzzed", "title", "service", "api", "database", "inject", "restore", "service.kill", "command.run", "argv",
-    "hosts", "all", "db[0]", "db:!db-2", "~(", "{{ run.id }}", "{{ services.api.url }}", "{{", "{% for x in y %}", "1e999",
-    "9" * 400, "-0", "0x1F", "true", "null", "\ufeff", "\x00", "\x1b[31m", "\u2028", "\u202e", "<<", "*a", "&a", "!env", "%", "@",
-    "x" * 3000, "{{ " + "(" * 300 + " }}", "{{ 'a' * 10 ** 9 }}", "{{ 9 ** 9 ** 9 }}"])
+WORDS = st.sampled_from(
+    [
+        "a",
+        "drill",
+        "fuzzed",
+        "title",
+        "service",
+        "api",
+        "database",
+        "inject",
+        "restore",
+        "service.kill",
+        "command.run",
+        "argv",
+        "hosts",
+        "all",
+        "db[0]",
+        "db:!db-2",
+        "~(",
+        "{{ run.id }}",
+        "{{ services.api.url }}",
+        "{{",
+        "{% for x in y %}",
+        "1e999",
+        "9" * 400,
+        "-0",
+        "0x1F",
+        "true",
+        "null",
+        "\ufeff",
+        "\x00",
+        "\x1b[31m",
+        "\u2028",
+        "\u202e",
+        "<<",
+        "*a",
+        "&a",
+        "!env",
+        "%",
+        "@",
+        "x" * 3000,
+        "{{ " + "(" * 300 + " }}",
+        "{{ 'a' * 10 ** 9 }}",
+        "{{ 9 ** 9 ** 9 }}",
+    ]
+)
 TEXTS = st.one_of(WORDS, st.text(max_size=20))
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.integers(10**300, 10**301), st.floats(), TEXTS)
-VALUES = st.recursive(SCALARS, lambda inner: st.one_of(
-    st.lists(inner, max_size=4), st.dictionaries(TEXTS, inner, max_size=4)), max_leaves=15)
-YAML_TEXT = st.lists(st.one_of(WORDS, st.sampled_from([
-    "\n", "\n  ", "\n    ", ": ", "- ", "[", "]", "{", "}", ",", "'", '"', "|\n", ">\n", "# ", "? ", "!!binary ", "!!set ", "!!int ",
-    "!!timestamp ", "!lab ", "!file ", "!command ", "\t", "\r\n", "---\n", "...\n", "&x ", "*x", "<<: "])), max_size=40).map("".join)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(TEXTS, inner, max_size=4)), max_leaves=15
+)
+YAML_TEXT = st.lists(
+    st.one_of(
+        WORDS,
+        st.sampled_from(
+            [
+                "\n",
+                "\n  ",
+                "\n    ",
+                ": ",
+                "- ",
+                "[",
+                "]",
+                "{",
+                "}",
+                ",",
+                "'",
+                '"',
+                "|\n",
+                ">\n",
+                "# ",
+                "? ",
+                "!!binary ",
+                "!!set ",
+                "!!int ",
+                "!!timestamp ",
+                "!lab ",
+                "!file ",
+                "!command ",
+                "\t",
+                "\r\n",
+                "---\n",
+                "...\n",
+                "&x ",
+                "*x",
+                "<<: ",
+            ]
+        ),
+    ),
+    max_size=40,
+).map("".join)
 
 
 def encoded(text):
@@ -108,12 +188,12 @@ def encoded(text):
 @example("a: " + "x" * 300_000)
 @example("? " * 2000)
 @example("a: 1" + "0" * 5000 + "\n")
-@example("drill: \"\\ud800\"\n")
-@example("environment: \"\\ud800\"\nhosts: {\"\\udfff\": {address: \"\\ud800\"}}\n")
-@example("ansible: \"\\0\"\n")
-@example("include: \"\\0\"\n")
-@example("ansible: \"" + "a" * 5000 + "\"\n")
-@example("environment: x\nservices: {a: {kind: process, host: controller, unit: \"\\ud800\"}}\n")
+@example('drill: "\\ud800"\n')
+@example('environment: "\\ud800"\nhosts: {"\\udfff": {address: "\\ud800"}}\n')
+@example('ansible: "\\0"\n')
+@example('include: "\\0"\n')
+@example('ansible: "' + "a" * 5000 + '"\n')
+@example('environment: x\nservices: {a: {kind: process, host: controller, unit: "\\ud800"}}\n')
 def test_any_text(folder, site, text):
     as_drill(folder, site, encoded(text))
     as_inventory(folder, encoded(text))
@@ -152,7 +232,11 @@ def test_any_parts_of_a_drill(folder, site, parts):
 
 
 @SETTINGS
-@given(st.dictionaries(st.sampled_from(["hosts", "groups", "services", "contacts", "include", "ansible", "lab"]), VALUES, max_size=4))
+@given(
+    st.dictionaries(
+        st.sampled_from(["hosts", "groups", "services", "contacts", "include", "ansible", "lab"]), VALUES, max_size=4
+    )
+)
 def test_any_parts_of_an_inventory(folder, parts):
     as_inventory(folder, dumped({"environment": "lab", **parts}))
 
@@ -190,8 +274,12 @@ def mutated(draw, good):
             other = draw(st.sampled_from(way))
             source = document
             for part in other:
-                source = source[part] if not isinstance(source, str) and (
-                    part in source if isinstance(source, dict) else isinstance(source, list) and part < len(source)) else None
+                source = (
+                    source[part]
+                    if not isinstance(source, str)
+                    and (part in source if isinstance(source, dict) else isinstance(source, list) and part < len(source))
+                    else None
+                )
                 if source is None:
                     break
             parent[last] = copy.deepcopy(source)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from drillbook import inventory
-from drillbook.action import Context
+from drillbook.engine.provenance import Provenance
+from drillbook.engine.steps import build
 from drillbook.errors import StepFailed
 from drillbook.events.steps import BackupProven
-from drillbook.host import Deadline
-from drillbook.journal import read
-from drillbook.provenance import Provenance
-from drillbook.steps import build
+from drillbook.inventory import inventory
+from drillbook.journal.journal import read
+from drillbook.sdk.action import Context
+from drillbook.sdk.host import Deadline
 from tests.machine.world import HOSTS, Controller, World
-from tests.test_recovery_machine import planned, pretended, step  # noqa: F401  the fixture adds the pretended actions
+from tests.test_recovery_machine import planned, step
 
 LOSE = [{"action": "lose", "how": "commands", "hosts": HOSTS, "trouble": "", "beside": False}]
 OTHER = {"from": f"s3://backups/other#sha256={'1' * 64}"}
@@ -21,10 +21,12 @@ ORIGIN = {"from": f"s3://backups/run#sha256={'0' * 64}"}
 
 
 @pytest.fixture
-def run(pretended, tmp_path):  # noqa: F811
+def run(pretended, tmp_path):
     path = tmp_path / "lab.yml"
-    path.write_text("environment: lab\nhosts: {a: {address: 10.0.0.1}, b: {address: 10.0.0.2}}\n"
-                    "services: {app: {kind: process, host: a}}\n")
+    path.write_text(
+        "environment: lab\nhosts: {a: {address: 10.0.0.1}, b: {address: 10.0.0.2}}\n"
+        "services: {app: {kind: process, host: a}}\n"
+    )
 
     def run_(*changed, gone=()):
         plan = planned(LOSE, inventory.load(path))
@@ -57,10 +59,12 @@ def refused(controller, wanted, measured):
 def test_what_is_proven_is_destroyed_and_restored_from_just_that(run):
     made = run()
     assert events(made, "ended.early") == []
-    assert [(one.step, one.host, one.data["location"], one.data["identity"]["of"]) for one in events(made, BackupProven.KIND)] == [
-        ("inject.1", host, ORIGIN["from"], {"at": host}) for host in HOSTS]
-    assert sorted(event.data["facts"]["made"]["of"]["at"] for event in events(made, "done") if event.step == "restore.1") == [
-        *HOSTS]
+    assert [
+        (one.step, one.host, one.data["location"], one.data["identity"]["of"]) for one in events(made, BackupProven.KIND)
+    ] == [("inject.1", host, ORIGIN["from"], {"at": host}) for host in HOSTS]
+    assert sorted(
+        event.data["facts"]["made"]["of"]["at"] for event in events(made, "done") if event.step == "restore.1"
+    ) == [*HOSTS]
     known = Provenance.of(read(made.journal).events)
     assert {one.location.sha256 for one in known.proven} == {"0" * 64}
     assert len(known.made) == len(HOSTS)
@@ -93,7 +97,8 @@ def test_a_backup_of_another_thing_is_whole_and_still_no_proof(run):
     failed = [event for event in events(made, "failed") if event.step == "backup.2"]
     assert {event.data["findings"][0]["code"] for event in failed} == {"backup-of-another"}
     assert {(event.data["findings"][0]["wanted"], event.data["findings"][0]["measured"]) for event in failed} == {
-        (f"pretend at {host}", "pretend at elsewhere (manifest 000000000000)") for host in HOSTS}
+        (f"pretend at {host}", "pretend at elsewhere (manifest 000000000000)") for host in HOSTS
+    }
     assert made.world.things() == set()
 
 
@@ -102,8 +107,15 @@ def test_a_restore_from_another_backup_writes_nothing_once_the_right_one_is_know
     made = run()
     known = Provenance.of(read(made.journal).events)
     host = made.world.hosts["a"]
-    context = Context(run_id="run", step="restore.1", host=host, services={}, host_named=lambda name: host,
-                      deadline=Deadline.after(10), folder=tmp_path)
+    context = Context(
+        run_id="run",
+        step="restore.1",
+        host=host,
+        services={},
+        host_named=lambda name: host,
+        deadline=Deadline.after(10),
+        folder=tmp_path,
+    )
     with pytest.raises(StepFailed, match="did not prove; nothing was written") as error:
         known.pinned(build(step("restore", 1, "restore", **OTHER), {}), context)
     assert error.value.findings[0].code == "backup-unproven"

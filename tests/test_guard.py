@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from drillbook import guard, inventory, plan, protection, spec
 from drillbook.errors import InventoryError, PlanError, SpecError
-from drillbook.identity import LockName
-from drillbook.planned import digest_of
-from drillbook.window import Window
+from drillbook.inventory import inventory, protection
+from drillbook.plan import guard, planner, spec
+from drillbook.plan.plan import digest_of
+from drillbook.plan.window import Window
+from drillbook.sdk.identity import LockName
 from tests.test_plan import HOSTS
 from tests.test_spec import GOOD
 
@@ -18,7 +19,7 @@ NOW = datetime(2026, 11, 25, 4, 0, tzinfo=UTC)  # a Wednesday
 def made(folder, rules="", drill=GOOD, hosts=HOSTS):
     (folder / "sample.yml").write_text(drill.replace("service: api\n", f"service: api\nguard: {rules or '{}'}\n", 1))
     (folder / "hosts.yml").write_text(hosts)
-    return plan.make(spec.load(folder / "sample.yml"), inventory.load(folder / "hosts.yml"))
+    return planner.make(spec.load(folder / "sample.yml"), inventory.load(folder / "hosts.yml"))
 
 
 def window(text):
@@ -90,8 +91,19 @@ def test_outside_its_windows_a_drill_is_refused_and_told_when(tmp_path):
 
 @pytest.mark.parametrize(
     ("environment", "production"),
-    [("production", True), ("prod", True), ("eu-prod-1", True), ("prod2", True), ("Production-EU", True), ("eu.prod", True), ("staging", False), ("lab", False),
-     ("products", False), ("reproduction", False)])
+    [
+        ("production", True),
+        ("prod", True),
+        ("eu-prod-1", True),
+        ("prod2", True),
+        ("Production-EU", True),
+        ("eu.prod", True),
+        ("staging", False),
+        ("lab", False),
+        ("products", False),
+        ("reproduction", False),
+    ],
+)
 def test_what_counts_as_production(environment, production):
     assert protection.is_production(environment) is production
 
@@ -117,12 +129,18 @@ def test_a_word_that_nobody_explained_is_refused_at_its_place(tmp_path, environm
     for said in ("yes", "no", "true", "false"):
         one = made(tmp_path, f"{{environments: [{environment}]}}", hosts=f"protected: {said}\n{hosts}")
         codes[said] = [found.code for found in guard.check(one, now=NOW, confirm="")]
-    assert codes == {"yes": ["guard-confirm", "approval-missing"], "no": [], "true": ["guard-confirm", "approval-missing"],
-                     "false": []}
+    assert codes == {
+        "yes": ["guard-confirm", "approval-missing"],
+        "no": [],
+        "true": ["guard-confirm", "approval-missing"],
+        "false": [],
+    }
 
 
-@pytest.mark.parametrize(("environment", "protected"), [
-    ("lab", False), ("dev", False), ("test", False), ("staging", False), ("production", True), ("prod-eu", True)])
+@pytest.mark.parametrize(
+    ("environment", "protected"),
+    [("lab", False), ("dev", False), ("test", False), ("staging", False), ("production", True), ("prod-eu", True)],
+)
 def test_a_word_that_is_known_needs_no_explanation(tmp_path, environment, protected):
     hosts = HOSTS.replace("environment: lab", f"environment: {environment}")
     one = made(tmp_path, f"{{environments: [{environment}]}}", hosts=hosts)
@@ -175,10 +193,13 @@ def test_every_reason_is_told_at_once(tmp_path):
     assert all(one.remedy for one in found)
 
 
-TWO = GOOD.replace("    name: Kill it\n", """    name: Kill it
+TWO = GOOD.replace(
+    "    name: Kill it\n",
+    """    name: Kill it
   - command.run: {argv: [touch, /x], effect: fault, undo: [rm, -f, /x], proof: [test, -e, /x]}
     hosts: [db-1, db-2]
-""")
+""",
+)
 
 
 @pytest.mark.parametrize(
@@ -208,16 +229,19 @@ def test_faults_reach_no_further_than_the_guard_allows(tmp_path, rules, told):
 
 
 def test_a_fault_through_a_service_hits_the_services_host(tmp_path):
-    drill = GOOD.replace("  - service.kill: {service: api}\n", """\
+    drill = GOOD.replace(
+        "  - service.kill: {service: api}\n",
+        """\
   - command.run: {argv: [touch, /x], effect: fault, undo: [rm, -f, /x], proof: [test, -e, /x]}
     hosts: [controller]
-""")
+""",
+    )
     one = made(tmp_path, "{max_hosts: 1}", drill)
-    assert plan.faulted(one.steps, one.inventory) == {"controller"}
+    assert planner.faulted(one.steps, one.inventory) == {"controller"}
     step = one.steps[1].model_copy(update={"params": {"service": "api"}})
-    assert plan.faulted([step], one.inventory) == {"app-1"}
+    assert planner.faulted([step], one.inventory) == {"app-1"}
     step = step.model_copy(update={"hosts": ("db-1",)})
-    assert plan.faulted([step], one.inventory) == {"app-1", "db-1"}, "it may reach the service through its own protocol"
+    assert planner.faulted([step], one.inventory) == {"app-1", "db-1"}, "it may reach the service through its own protocol"
 
 
 WATCHED = """{abort_if: [{http.available: {url: "http://127.0.0.1:8000/health"}, for: 5s}, %s], hosts: [db], lease: 10s}"""
@@ -231,7 +255,7 @@ def test_conditions_are_planned_and_their_hosts_are_needed(tmp_path):
     assert one.guard.hosts == ("db-1", "db-2")
     assert one.guard.lease_s == 10
     assert {"db-1", "db-2"} <= set(one.hosts())
-    assert plan.checked(one.model_dump(mode="json")) == one
+    assert planner.checked(one.model_dump(mode="json")) == one
 
 
 def test_of_an_action_and_a_probe_with_one_name_the_words_choose(tmp_path):
@@ -294,9 +318,13 @@ def test_the_digest_is_of_what_is_done_not_of_where_it_is_written(tmp_path):
     moved = made(tmp_path, rules, GOOD.replace("inject:", "# a remark\n\ninject:"))
     assert moved.steps[-1].line != first.steps[-1].line
     assert moved.digest == first.digest
-    others = [made(tmp_path, rules.replace("lease: 10s", "lease: 11s")), made(tmp_path, rules.replace("for: 5s", "for: 6s")),
-              made(tmp_path, rules, hosts=HOSTS.replace("2201", "2209")), made(tmp_path, rules.replace("hosts: [db]", "hosts: []")),
-              made(tmp_path, rules, GOOD.replace("name: Kill it", "name: Kill it\n    timeout: 9s"))]
+    others = [
+        made(tmp_path, rules.replace("lease: 10s", "lease: 11s")),
+        made(tmp_path, rules.replace("for: 5s", "for: 6s")),
+        made(tmp_path, rules, hosts=HOSTS.replace("2201", "2209")),
+        made(tmp_path, rules.replace("hosts: [db]", "hosts: []")),
+        made(tmp_path, rules, GOOD.replace("name: Kill it", "name: Kill it\n    timeout: 9s")),
+    ]
     assert len({first.digest, *(one.digest for one in others)}) == 1 + len(others)
 
 
@@ -331,22 +359,28 @@ def test_a_lock_bears_the_name_of_the_thing_whatever_it_is_called(tmp_path):
     drill = GOOD.replace("service: api", "service: frontend").replace("services.api", "services.frontend")
     (tmp_path / "sample.yml").write_text(drill)
     (tmp_path / "hosts.yml").write_text(hosts)
-    other = plan.make(spec.load(tmp_path / "sample.yml"), inventory.load(tmp_path / "hosts.yml"))
+    other = planner.make(spec.load(tmp_path / "sample.yml"), inventory.load(tmp_path / "hosts.yml"))
     assert other.locks() == (LockName("unit-api", "web", ("frontend",)),)
 
 
 def test_two_names_of_one_thing_take_one_lock(tmp_path):
     """Else the run would be refused by its own lock."""
-    twice = HOSTS.replace("  backups:", '  frontend: {kind: process, host: app-1, unit: api}\n  backups:')
+    twice = HOSTS.replace("  backups:", "  frontend: {kind: process, host: app-1, unit: api}\n  backups:")
     drill = GOOD.replace("restore:\n", "restore:\n  - service.start: {service: frontend}\n")
     assert made(tmp_path, drill=drill, hosts=twice).locks() == (LockName("unit-api", "app-1", ("api", "frontend")),)
 
 
 def test_a_fault_of_a_whole_host_locks_the_host(tmp_path):
     """Else two drills whose services share a host could both break it."""
-    drill = GOOD.replace("    name: Kill it\n", """    name: Kill it
+    drill = GOOD.replace(
+        "    name: Kill it\n",
+        """    name: Kill it
   - command.run: {argv: [touch, /x], effect: fault, undo: [rm, -f, /x], proof: [test, -e, /x]}
     hosts: [app-1, db-1]
-""")
+""",
+    )
     assert made(tmp_path, "{}", drill).locks() == (
-        LockName("host", "app-1"), LockName("host", "db-1"), LockName("unit-api", "app-1", ("api",)))
+        LockName("host", "app-1"),
+        LockName("host", "db-1"),
+        LockName("unit-api", "app-1", ("api",)),
+    )

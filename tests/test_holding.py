@@ -9,16 +9,16 @@ import time
 
 import pytest
 
-from drillbook import holding
+from drillbook.engine import hold as holding
+from drillbook.engine.hold import Hold
+from drillbook.engine.leases import Lease, Lock, Owner, was_fenced
+from drillbook.engine.liveness import controller
+from drillbook.engine.stop_requests import Stop
 from drillbook.errors import Fenced, HostUnreachable, Locked, NotReady
-from drillbook.holding import Hold
-from drillbook.host import Deadline, LeaseConfig, Target
 from drillbook.hosts.local import LocalHost
-from drillbook.journal import Journal, read
-from drillbook.leases import Lease, Lock, Owner, was_fenced
-from drillbook.liveness import controller
+from drillbook.journal.journal import Journal, read
 from drillbook.redact import Redactor
-from drillbook.stopping import Stop
+from drillbook.sdk.host import Deadline, LeaseConfig, Target
 from tests.machine.small import Small
 
 TEXT = """\
@@ -41,8 +41,9 @@ class Place:
         self.hosts = {}
         for name in ("a", "b"):
             (root / name).mkdir()
-            self.hosts[name] = LocalHost(target=Target(name=name, local=True, scratch=str(root / name),
-                                                       lease=LeaseConfig(boot="none")))
+            self.hosts[name] = LocalHost(
+                target=Target(name=name, local=True, scratch=str(root / name), lease=LeaseConfig(boot="none"))
+            )
         (root / "plan").mkdir()
         self.plan = Small(root / "plan").plan(TEXT)
         self.journals, self.holds = {}, []
@@ -179,7 +180,7 @@ def test_a_run_that_lost_its_lock_changes_nothing_more(place):
     assert hold.stop.flag.is_set()
     assert hold.stop.message == f"the lock of {title} on a belongs to another run now"
     assert [(one.code, one.host) for one in hold.stop.findings] == [("lock-lost", "a")]
-    lost, = place.events(hold, "lock.lost")
+    (lost,) = place.events(hold, "lock.lost")
     assert lost.host == "a"
     for host in ("a", "b", ""):
         with pytest.raises(Fenced, match="belongs to another run now"):
@@ -220,7 +221,7 @@ def test_a_stop_that_was_asked_for_at_the_target_is_heard_once(place):
     hold.affirm()
     assert hold.stop.message == "the run was stopped from elsewhere: bob"
     hold.affirm()
-    asked, = place.events(hold, "stop.requested")
+    (asked,) = place.events(hold, "stop.requested")
     assert (asked.data, asked.host) == ({"by": "bob", "from": "lock"}, "a")
 
 
@@ -228,10 +229,13 @@ def test_what_is_armed_is_renewed_disarmed_and_given_back_with_its_log(place):
     hold = place.hold("run-1")
     hold.take()
     hold.ready()
-    assert [(event.host, event.data["boot"]) for event in place.events(hold, "lease.ready")] == [("a", "none"), ("b", "none")]
+    assert [(event.host, event.data["boot"]) for event in place.events(hold, "lease.ready")] == [
+        ("a", "none"),
+        ("b", "none"),
+    ]
     mark = place.root / "mark"
     hold.arm(7, "command.run", "a", [["touch", str(mark)]])
-    armed, = place.events(hold, "lease.armed")
+    (armed,) = place.events(hold, "lease.armed")
     assert (armed.host, armed.data) == ("a", {"intent": 7, "what": "command.run", "lease_s": 20})
     state = Lease(place.hosts["a"], "run-1", 20).state(deadline=soon())
     assert state.armed == (7,)
@@ -305,7 +309,7 @@ def test_renewals_without_an_answer_end_the_run_before_the_target_reverts(place,
     hold._silent(grip, HostUnreachable("a: cannot connect", host="a"))
     assert hold.stop.flag.is_set() is ends
     if ends:
-        told, = place.events(hold, "lease.unrenewed")
+        (told,) = place.events(hold, "lease.unrenewed")
         assert told.host == "a"
         assert told.data["age_s"] == pytest.approx(age, abs=5)
         assert "a: cannot connect" in hold.stop.message
@@ -328,7 +332,7 @@ def test_a_recovery_adopts_what_the_target_says_is_armed(place):
     again = place.hold("run-1", over="run-1")
     again.take()
     again.adopt("a", [7, 9])
-    adopted, = place.events(again, "lease.adopted")
+    (adopted,) = place.events(again, "lease.adopted")
     assert (adopted.host, adopted.data) == ("a", {"armed": [7], "reverted": False})
     assert again.promise(7, "a")
     assert again.promise(9, "a") == ""
@@ -349,7 +353,7 @@ def test_a_recovery_of_what_the_target_has_reverted_has_nothing_armed(place):
     again = place.hold("run-1", over="run-1")
     again.take()
     again.adopt("a", [7])
-    adopted, = place.events(again, "lease.adopted")
+    (adopted,) = place.events(again, "lease.adopted")
     assert adopted.data["reverted"] is True
     assert again.promise(7, "a") == ""
     assert not again.stop.flag.is_set()
@@ -360,13 +364,14 @@ def test_a_host_that_cannot_be_asked_is_taken_to_hold_what_the_journal_says(plac
     place.away.add("a")
     again.adopt("a", [7])
     assert again.promise(7, "a")
-    failed, = place.events(again, "lease.failed")
+    (failed,) = place.events(again, "lease.failed")
     assert (failed.host, failed.data) == ("a", {"message": "a: cannot connect"})
 
 
 def test_a_target_that_cannot_keep_a_lease_is_not_ready(place):
-    place.hosts["b"] = LocalHost(target=Target(name="b", local=True, scratch=str(place.root / "b"),
-                                               lease=LeaseConfig(kind="systemd", boot="none")))
+    place.hosts["b"] = LocalHost(
+        target=Target(name="b", local=True, scratch=str(place.root / "b"), lease=LeaseConfig(kind="systemd", boot="none"))
+    )
     hold = place.hold("run-1")
     if shutil.which("systemctl") is None:
         with pytest.raises(NotReady):

@@ -6,12 +6,13 @@ import time
 
 import pytest
 
-from drillbook import holding, reaching
+from drillbook.engine import hold as holding
+from drillbook.engine import unreachable
+from drillbook.engine.leases import Lease, Lock, Owner, was_fenced
+from drillbook.engine.liveness import controller
 from drillbook.errors import Fenced, HostUnreachable, Locked
-from drillbook.host import Deadline
-from drillbook.journal import salvage
-from drillbook.leases import Lease, Lock, Owner, was_fenced
-from drillbook.liveness import controller
+from drillbook.journal.journal import salvage
+from drillbook.sdk.host import Deadline
 from tests import test_holding
 from tests.test_holding import died, soon
 
@@ -71,7 +72,7 @@ def test_a_lock_that_is_lost_ends_the_run_and_its_renewals_by_itself(place, ofte
     assert threads("hold-b") == {"hold-b"}, "what is still held is renewed, so that an undo finds it"
     title = next(one.title for one in place.plan.locks() if one.host == "a" and one.name == place.names()[0])
     assert hold.stop.message == f"the lock of {title} on a belongs to another run now"
-    lost, = place.events(hold, "lock.lost")
+    (lost,) = place.events(hold, "lock.lost")
     assert lost.data == {"message": hold.stop.message, "names": [place.names()[0]]}
 
 
@@ -128,7 +129,7 @@ def test_a_recovery_waits_while_the_target_still_reverts(place):
     go_on.touch()
     adopting.join(30)
     reverting.join(30)
-    adopted, = place.events(again, "lease.adopted")
+    (adopted,) = place.events(again, "lease.adopted")
     assert adopted.data["reverted"] is True
     assert again._grips["a"].armed == set()
 
@@ -152,8 +153,10 @@ def test_of_a_lock_that_is_waited_for_the_patience_counts_from_the_beginning(pla
     assert time.monotonic() - begun >= 0.6
 
 
-@pytest.mark.parametrize(("over", "who", "taken"), [
-    ("run-1", None, True), ("run-1", "somewhere 1", False), ("run-2", None, False), ("", None, False)])
+@pytest.mark.parametrize(
+    ("over", "who", "taken"),
+    [("run-1", None, True), ("run-1", "somewhere 1", False), ("run-2", None, False), ("", None, False)],
+)
 def test_only_the_lock_of_a_run_whose_controller_is_dead_is_taken_over(place, over, who, taken):
     dead = place.hold("run-1", who=who or died())
     dead.take()
@@ -186,7 +189,10 @@ def test_a_lock_is_told_with_what_it_protects_and_whose_it_was(place):
         for event in place.events(hold, "lock.taken"):
             named = next(one for one in place.plan.locks() if (one.host, one.name) == (event.host, event.data["name"]))
             assert event.data["services"] == list(named.services)
-            assert event.data["token"] == Lock(place.hosts[event.host], named.name, 20).state(deadline=soon()).token or before is None
+            assert (
+                event.data["token"] == Lock(place.hosts[event.host], named.name, 20).state(deadline=soon()).token
+                or before is None
+            )
             assert (event.data["taken_from"] or {}).get("run") == before
 
 
@@ -235,15 +241,23 @@ def lapsed(place):
     return hold
 
 
-@pytest.mark.parametrize(("change", "ends"), [
-    (lambda hold: None, True), (lambda hold: hold._halt.set(), False), (lambda hold: hold._grips["a"].armed.clear(), False)])
+@pytest.mark.parametrize(
+    ("change", "ends"),
+    [
+        (lambda hold: None, True),
+        (lambda hold: hold._halt.set(), False),
+        (lambda hold: hold._grips["a"].armed.clear(), False),
+    ],
+)
 def test_a_lease_that_ended_is_told_while_something_is_armed_and_the_run_goes_on(place, change, ends):
     hold = lapsed(place)
     change(hold)
     hold.affirm()
     assert hold.stop.flag.is_set() is ends
-    assert [(event.host, "put back by itself what was armed there" in event.data["message"])
-            for event in place.events(hold, "lease.lapsed")] == ([("a", True)] if ends else [])
+    assert [
+        (event.host, "put back by itself what was armed there" in event.data["message"])
+        for event in place.events(hold, "lease.lapsed")
+    ] == ([("a", True)] if ends else [])
     if ends:
         assert [(one.code, one.host) for one in hold.stop.findings] == [("lease-lapsed", "a")]
 
@@ -307,7 +321,7 @@ def test_what_was_disarmed_is_not_asked_for_again(place):
 
 
 def test_a_host_that_is_away_at_the_end_for_a_while_is_given_back_once_it_answers(place, monkeypatch):
-    monkeypatch.setattr(reaching, "AGAIN_S", 0.05)
+    monkeypatch.setattr(unreachable, "AGAIN_S", 0.05)
     hold = place.hold("run-1")
     hold.take()
     hold.arm(7, "command.run", "a", [["true"]])
@@ -339,7 +353,8 @@ def test_a_lease_is_looked_at_the_end_only_where_there_is_one(place):
     logs, _ = hold.end(keep=[])
     assert set(logs) == {"a"}, "b never had one"
     assert {(event.host, event.data["name"]) for event in place.events(hold, "lock.released")} == {
-        (one.host, one.name) for one in place.plan.locks()}
+        (one.host, one.name) for one in place.plan.locks()
+    }
 
 
 def test_a_lock_left_by_a_dead_controller_of_this_run_is_removed_at_the_end_but_not_that_of_a_living_one(place):

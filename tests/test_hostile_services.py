@@ -11,8 +11,8 @@ from tests.hostile import MIB, asked, chunked, flood
 
 MOST_MIB = 450
 REDIS = """
-from drillbook.keyspace.connection import connected
-service = services.Redis(name="cache", host="db-1", port=port, unit="")
+from drillbook.systems.redis.connection import connected
+service = discovery.service_class("redis")(name="cache", host="db-1", port=port, unit="")
 ctx = context(service, seconds=60)
 """
 ASK_REDIS = """with connected(ctx, service) as session:
@@ -21,6 +21,7 @@ ASK_REDIS = """with connected(ctx, service) as session:
 
 def redis(answer):
     """A server that knows every command but GET, which ``answer`` answers."""
+
     def talk(line):
         file = line.makefile("rb")
         while head := file.readline():
@@ -29,6 +30,7 @@ def redis(answer):
                 answer(line)
             else:
                 line.sendall(b"+OK\r\n")
+
     return talk
 
 
@@ -36,15 +38,25 @@ def after(begin, unit):
     def answer(line):
         line.sendall(begin)
         flood(line, unit)
+
     return answer
 
 
-@pytest.mark.parametrize("answer", [
-    after(b"$2000000000\r\n", b"x"), after(b"*1000000000\r\n", b"*0\r\n"), after(b"*1000000000\r\n", b"-E\r\n"),
-    after(b"*1000000000\r\n", b"$100\r\n" + b"x" * 100 + b"\r\n")], ids=["bulk", "lists", "errors", "values"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        after(b"$2000000000\r\n", b"x"),
+        after(b"*1000000000\r\n", b"*0\r\n"),
+        after(b"*1000000000\r\n", b"-E\r\n"),
+        after(b"*1000000000\r\n", b"$100\r\n" + b"x" * 100 + b"\r\n"),
+    ],
+    ids=["bulk", "lists", "errors", "values"],
+)
 def test_an_endless_answer_of_redis_is_cut_off(answer):
     said, grown, _ = asked(redis(answer), REDIS, ASK_REDIS)
-    assert re.match(r"CouldNotVerify: an answer of the server at 127\.0\.0\.1:\d+ (is larger than|holds more than) ", said), said
+    assert re.match(
+        r"CouldNotVerify: an answer of the server at 127\.0\.0\.1:\d+ (is larger than|holds more than) ", said
+    ), said
     assert grown < MOST_MIB
 
 
@@ -64,25 +76,30 @@ def test_an_answer_that_is_none_of_redis_is_not_verified(answer):
 def test_a_list_of_keys_without_end_is_cut_off():
     page = b"*2\r\n$1\r\n7\r\n*500\r\n" + b"".join(b"$1000\r\n%01000d\r\n" % number for number in range(500))
     said, grown, _ = asked(
-        lambda line: [line.sendall(page if b"SCAN" in data else b"+OK\r\n" * max(1, data.count(b"*")))
-                      for data in iter(lambda: line.recv(65536), b"")],
-        REDIS + "from drillbook.keyspace import content\ncontent.MOST_KEYS = 20_000",
-        "with connected(ctx, service) as session:\n    list(content.names(session))")
+        lambda line: [
+            line.sendall(page if b"SCAN" in data else b"+OK\r\n" * max(1, data.count(b"*")))
+            for data in iter(lambda: line.recv(65536), b"")
+        ],
+        REDIS + "from drillbook.systems.redis import content\ncontent.MOST_KEYS = 20_000",
+        "with connected(ctx, service) as session:\n    list(content.names(session))",
+    )
     assert said.startswith("CouldNotVerify: the list of keys holds more than the 20000 values"), said
     assert grown < MOST_MIB
 
 
 def http(answer, head=b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n"):
     """A server of HTTP that begins every answer well, and leaves the body to ``answer``, which is given the request's line."""
+
     def talk(line):
         file = line.makefile("rb")
         while first := file.readline():
             length = 0
-            while (header := file.readline().strip()):
+            while header := file.readline().strip():
                 length = int(header.split(b":")[1]) if header.lower().startswith(b"content-length") else length
             file.read(length)
             line.sendall(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n")
             answer(line, first.decode())
+
     return talk
 
 
@@ -93,12 +110,13 @@ def endless(unit, begin=b""):
     def answer(line, first):
         for piece in chunked(itertools.chain([begin] if begin else [], itertools.repeat(unit, 20_000))):
             line.sendall(piece)
+
     return answer
 
 
 QDRANT = """
-from drillbook.vectors.collection import connected
-service = services.Qdrant(name="vectors", host="db-1", unit="", url=f"http://127.0.0.1:{port}", collection="chunks")
+from drillbook.systems.qdrant.collection import connected
+service = discovery.service_class("qdrant")(name="vectors", host="db-1", unit="", url=f"http://127.0.0.1:{port}", collection="chunks")
 ctx = context(service, seconds=40)
 with connected(ctx, service):
     pass
@@ -108,7 +126,9 @@ ASK_QDRANT = """with connected(ctx, service) as session:
         pass"""
 
 
-@pytest.mark.parametrize("answer", [endless(b"x"), endless(b"[],", b'{"result":{"points":['), endless(b" ")], ids=["text", "lists", "blanks"])
+@pytest.mark.parametrize(
+    "answer", [endless(b"x"), endless(b"[],", b'{"result":{"points":['), endless(b" ")], ids=["text", "lists", "blanks"]
+)
 def test_an_endless_answer_of_qdrant_is_cut_off(answer):
     said, grown, _ = asked(http(answer), QDRANT, ASK_QDRANT)
     assert re.match(r"CouldNotVerify: an answer of vectors at http://\S+ (is larger than|holds more than) ", said), said
@@ -117,8 +137,14 @@ def test_an_endless_answer_of_qdrant_is_cut_off(answer):
 
 def test_a_compressed_answer_of_qdrant_is_not_unpacked():
     bomb = gzip.compress(b" " * (1200 * MIB), 1)
-    said, grown, _ = asked(http(lambda line, _: [line.sendall(piece) for piece in chunked([bomb, b""])],
-                                b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n"), QDRANT, ASK_QDRANT)
+    said, grown, _ = asked(
+        http(
+            lambda line, _: [line.sendall(piece) for piece in chunked([bomb, b""])],
+            b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+        ),
+        QDRANT,
+        ASK_QDRANT,
+    )
     assert "is compressed, which nobody asked for" in said, said
     assert grown < MOST_MIB
 
@@ -130,7 +156,7 @@ def test_points_too_large_for_one_answer_are_asked_for_in_smaller_parts():
         file = line.makefile("rb")
         while file.readline():
             length = 0
-            while (header := file.readline().strip()):
+            while header := file.readline().strip():
                 length = int(header.split(b":")[1]) if header.lower().startswith(b"content-length") else length
             wanted = json.loads(file.read(length))
             begin = wanted.get("offset") or 0
@@ -139,18 +165,21 @@ def test_points_too_large_for_one_answer_are_asked_for_in_smaller_parts():
             points = [{"id": number, "payload": {"text": "x" * 400_000}, "vector": [0.5]} for number in numbers]
             after = numbers.stop if numbers.stop < 300 else None
             body = json.dumps({"result": {"points": points, "next_page_offset": after}, "status": "ok", "time": 0}).encode()
-            line.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            line.sendall(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+            )
 
-    said, _, _ = asked(talk, QDRANT, 'with connected(ctx, service) as session:\n'
-                       '    assert sum(map(len, session.points())) == 300')
+    said, _, _ = asked(
+        talk, QDRANT, "with connected(ctx, service) as session:\n    assert sum(map(len, session.points())) == 300"
+    )
     assert said == "an answer"
     assert seen[0] == 300
     assert set(seen[1:-1]) == {62}
 
 
 DOCKER = """
-from drillbook.containers.engine import container_of
-service = services.Container(name="api", host="db-1", unit="", container="api", engine=f"unix://{sys.argv[2]}/engine")
+from drillbook.systems.docker.engine import container_of
+service = discovery.service_class("container")(name="api", host="db-1", unit="", container="api", engine=f"unix://{sys.argv[2]}/engine")
 ctx = context(service)
 import docker, requests
 """
@@ -168,6 +197,7 @@ def engine(answer):
                 line.sendall(piece)
         else:
             answer(line, first)
+
     return http(body)
 
 
@@ -179,9 +209,9 @@ def test_an_endless_answer_of_an_engine_is_cut_off(answer, tmp_path):
 
 
 STORE = """
-from drillbook import store as stores
-from drillbook.limits import under
-service = services.S3(name="backups", host="far", endpoint=f"http://127.0.0.1:{port}", bucket="b", access_key=secret, secret_key=secret)
+from drillbook.sdk import store as stores
+from drillbook.sdk.deadline import under
+service = discovery.service_class("s3")(name="backups", host="far", endpoint=f"http://127.0.0.1:{port}", bucket="b", access_key=secret, secret_key=secret)
 with under(Deadline.after(60)):
     store = stores.Store(service)
 store._client
@@ -192,7 +222,9 @@ XML = b"Content-Type: application/xml\r\nTransfer-Encoding: chunked\r\n"
 @pytest.mark.parametrize("ask", ["store.sizes('x/')", "store.history('x/')", "store.versioned()", "store.check()"])
 def test_an_endless_answer_of_a_store_is_cut_off(ask):
     said, grown, _ = asked(http(endless(b"<a/>", b"<ListBucketResult>"), XML), STORE, ask)
-    assert re.match(r"(CouldNotVerify|NotReady): an answer of the store backups at http://\S+ is larger than the 8388608 bytes", said), said
+    assert re.match(
+        r"(CouldNotVerify|NotReady): an answer of the store backups at http://\S+ is larger than the 8388608 bytes", said
+    ), said
     assert grown < MOST_MIB
 
 
@@ -202,25 +234,35 @@ def test_a_list_without_end_is_cut_off(ask, one):
 
     def page(line, first):
         number = next(numbers)
-        keys = "".join(f"<{one}><Key>x/{number}-{at:0900}</Key><VersionId>v</VersionId><IsLatest>true</IsLatest><Size>1</Size>"
-                       f"<ETag>e</ETag><LastModified>2026-01-01T00:00:00Z</LastModified></{one}>" for at in range(1000))
-        body = (f"<R><IsTruncated>true</IsTruncated><NextContinuationToken>{number}</NextContinuationToken>"
-                f"<NextKeyMarker>{number}</NextKeyMarker><NextVersionIdMarker>{number}</NextVersionIdMarker>{keys}</R>").encode()
+        keys = "".join(
+            f"<{one}><Key>x/{number}-{at:0900}</Key><VersionId>v</VersionId><IsLatest>true</IsLatest><Size>1</Size>"
+            f"<ETag>e</ETag><LastModified>2026-01-01T00:00:00Z</LastModified></{one}>"
+            for at in range(1000)
+        )
+        body = (
+            f"<R><IsTruncated>true</IsTruncated><NextContinuationToken>{number}</NextContinuationToken>"
+            f"<NextKeyMarker>{number}</NextKeyMarker><NextVersionIdMarker>{number}</NextVersionIdMarker>{keys}</R>"
+        ).encode()
         for piece in chunked([body, b""]):
             line.sendall(piece)
 
     said, _, _ = asked(http(page, XML), STORE + "stores.MOST_LISTED = 5_000", ask)
-    assert re.match(r"CouldNotVerify: the list of x/ in the store backups at http://\S+ holds more than the 5000 values", said), said
+    assert re.match(
+        r"CouldNotVerify: the list of x/ in the store backups at http://\S+ holds more than the 5000 values", said
+    ), said
     said, _, _ = asked(http(page, XML), STORE + "stores.MOST_KEYS = 5_000_000", ask)
-    assert re.match(r"CouldNotVerify: the list of x/ in the store backups at http://\S+ is larger than the 5000000 bytes", said), said
+    assert re.match(
+        r"CouldNotVerify: the list of x/ in the store backups at http://\S+ is larger than the 5000000 bytes", said
+    ), said
 
 
 def test_an_answer_of_monitoring_that_would_be_large_in_memory_is_not_read():
     body = b"[" + b"[]," * (10 * MIB) + b"1]"
     said, grown, _ = asked(
         http(lambda line, _: [line.sendall(piece) for piece in chunked([body, b""])]),
-        'from drillbook.monitoring.client import Api\n'
-        'api = Api(services.Prometheus(name="prometheus", host="m", unit="", url=f"http://127.0.0.1:{port}"), Deadline.after(15))',
-        'api.get("/api/v1/alerts")')
+        "from drillbook.systems.prometheus.client import Api\n"
+        'api = Api(discovery.service_class("prometheus")(name="prometheus", host="m", unit="", url=f"http://127.0.0.1:{port}"), Deadline.after(15))',
+        'api.get("/api/v1/alerts")',
+    )
     assert said.startswith("CouldNotVerify: the answer of prometheus holds more than the 3000000 values"), said
     assert grown < MOST_MIB

@@ -2,15 +2,25 @@
 
 import pytest
 
-from drillbook.inventory import Inventory
+from drillbook.inventory.inventory import Inventory
 
-POSTGRES = {"kind": "postgres", "host": "db-1", "port": 5432, "database": "dpa", "user": "dpa", "admin": {"user": "postgres"},
-            "data_directory": "/var/lib/pg"}
+POSTGRES = {
+    "kind": "postgres",
+    "host": "db-1",
+    "port": 5432,
+    "database": "dpa",
+    "user": "dpa",
+    "admin": {"user": "postgres"},
+    "data_directory": "/var/lib/pg",
+}
 KEYS = {"access_key": {"source": "env", "name": "A"}, "secret_key": {"source": "env", "name": "B"}}
 S3 = {"kind": "s3", "host": "db-1", "endpoint": "http://127.0.0.1:8333", "bucket": "dr", **KEYS}
 API = {"kind": "http", "host": "db-1", "url": "http://db1:8000", "unit": "dpa-api"}
-HOSTS = {"db-1": {"address": "db1.example.com"}, "primary": {"address": "DB1.example.com", "port": 22},
-         "db-2": {"address": "db2.example.com"}}
+HOSTS = {
+    "db-1": {"address": "db1.example.com"},
+    "primary": {"address": "DB1.example.com", "port": 22},
+    "db-2": {"address": "db2.example.com"},
+}
 
 
 def inventory(a, b):
@@ -57,6 +67,11 @@ def test_a_name_that_is_not_there_means_nothing():
 
 def test_one_address_behind_two_gateways_is_two_hosts():
     hosts = {**HOSTS, "east": {"address": "10.0.0.5", "gateway": "db-1"}, "west": {"address": "10.0.0.5", "gateway": "db-2"}}
-    made = Inventory.model_validate({"environment": "lab", "hosts": hosts, "services": {
-        "a": {**POSTGRES, "host": "east"}, "b": {**POSTGRES, "host": "west"}}})
+    made = Inventory.model_validate(
+        {
+            "environment": "lab",
+            "hosts": hosts,
+            "services": {"a": {**POSTGRES, "host": "east"}, "b": {**POSTGRES, "host": "west"}},
+        }
+    )
     assert not made.same_thing("a", "b")

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from drillbook import journal as journal_module
 from drillbook.errors import JournalError
-from drillbook.journal import FILE, Journal, alive, read, salvage
+from drillbook.journal import journal as journal_module
+from drillbook.journal.journal import FILE, Journal, alive, read, salvage
 from drillbook.redact import Redactor
-from drillbook.runfolder import RunFolder
+from drillbook.sdk.run_folder import RunFolder
 from drillbook.values import canonical, digest
 from tests.contents import content
 
@@ -67,7 +67,7 @@ def test_every_flipped_byte_is_noticed(tmp_path):
     path = written(tmp_path, count=3)
     data = path.read_bytes()
     for position in range(0, len(data), 7):
-        path.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1:])
+        path.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
         try:
             assert read(path).torn, f"byte {position} was flipped unnoticed"
         except JournalError:
@@ -98,12 +98,34 @@ def test_secrets_never_enter(tmp_path):
 
 def test_values_that_json_cannot_carry_exactly_are_text(tmp_path):
     journal = Journal(tmp_path, Redactor([]), origin=0.0)
-    journal.append(content("note", {"big": 2**60, "nan": float("nan"), "odd": "\udc80", "set": {1}, "ok": 2**53 - 1,
-                            "huge": 1e17, "raw": b"\xff", "\udc80": 1, "half": 0.5}))
+    journal.append(
+        content(
+            "note",
+            {
+                "big": 2**60,
+                "nan": float("nan"),
+                "odd": "\udc80",
+                "set": {1},
+                "ok": 2**53 - 1,
+                "huge": 1e17,
+                "raw": b"\xff",
+                "\udc80": 1,
+                "half": 0.5,
+            },
+        )
+    )
     journal.close()
     assert read(tmp_path / FILE).events[0].data == {
-        "big": str(2**60), "nan": "nan", "odd": "\\udc80", "set": [1], "ok": 2**53 - 1,
-        "huge": "1e+17", "raw": "\\xff", "\\udc80": 1, "half": 0.5}
+        "big": str(2**60),
+        "nan": "nan",
+        "odd": "\\udc80",
+        "set": [1],
+        "ok": 2**53 - 1,
+        "huge": "1e+17",
+        "raw": "\\xff",
+        "\\udc80": 1,
+        "half": 0.5,
+    }
 
 
 def test_a_secret_does_not_hide_in_bytes_or_sets(tmp_path):
@@ -115,7 +137,9 @@ def test_a_secret_does_not_hide_in_bytes_or_sets(tmp_path):
 
 def test_many_threads_one_chain(tmp_path):
     journal = Journal(tmp_path, Redactor([]), origin=0.0)
-    threads = [threading.Thread(target=lambda: [journal.append(content("note", {"n": n})) for n in range(50)]) for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: [journal.append(content("note", {"n": n})) for n in range(50)]) for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 import pytest
 from pydantic import ValidationError
 
-from drillbook import journal as journal_module
 from drillbook.errors import JournalError
 from drillbook.events.kinds import KINDS
-from drillbook.journal import FILE, Journal, alive, legible, read, salvage
+from drillbook.journal import journal as journal_module
+from drillbook.journal.journal import FILE, Journal, alive, legible, read, salvage
 from drillbook.redact import Redactor
 from tests.contents import content
 from tests.test_journal import written
@@ -106,7 +106,8 @@ def test_events_that_decide_are_kept_in_memory_and_no_others(journal):
     for kind in ("run.started", "intent", "note", "undone", "command", "done", "skipped", "residue.settled"):
         journal.append(content(kind, {"n": kind}))
     assert [(event.kind, event.data["n"]) for event in journal.decisive()] == [
-        (kind, kind) for kind in ("intent", "undone", "done", "residue.settled")]
+        (kind, kind) for kind in ("intent", "undone", "done", "residue.settled")
+    ]
 
 
 def cut(path):
@@ -127,7 +128,9 @@ def exchanged(path):
 
 @pytest.mark.parametrize("resumed", [False, True])
 @pytest.mark.parametrize("change", [cut, away, exchanged])
-def test_a_file_that_is_changed_by_somebody_else_is_noticed_also_while_nothing_is_written(journal, tmp_path, change, resumed):
+def test_a_file_that_is_changed_by_somebody_else_is_noticed_also_while_nothing_is_written(
+    journal, tmp_path, change, resumed
+):
     path = tmp_path / FILE
     journal.append(content("run.started"))
     if resumed:
@@ -241,9 +244,16 @@ def test_of_a_damaged_journal_every_line_that_fits_by_itself_can_be_read(tmp_pat
             reads(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize(("line", "told"), [
-    (b"[" * 100_000, "not a line of a journal"), (b"[]", "not a line of a journal"), (b"\xff", "not a line of a journal"),
-    (b'{"seq":1}', "not a line of a journal"), (b"", "not a line of a journal")])
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b"[" * 100_000, "not a line of a journal"),
+        (b"[]", "not a line of a journal"),
+        (b"\xff", "not a line of a journal"),
+        (b'{"seq":1}', "not a line of a journal"),
+        (b"", "not a line of a journal"),
+    ],
+)
 def test_a_line_that_is_none_is_told_in_one_line(tmp_path, line, told):
     path = written(tmp_path, 1)
     path.write_bytes(path.read_bytes() + line + b"\n")
@@ -262,10 +272,26 @@ def test_an_event_cannot_be_changed_and_has_no_other_keys(journal, tmp_path):
     assert set(line) == {"seq", "at", "clock", "kind", "step", "data", "prev", "hash"}, "no key stands there for nothing"
 
 
-@pytest.mark.parametrize(("value", "kept"), [
-    (None, None), (True, True), (0, 0), (-(2**53), str(-(2**53))), (2**53, str(2**53)), (-(2**53 - 1), -(2**53 - 1)), (1.5, 1.5),
-    (float("inf"), "inf"), (float("-inf"), "-inf"), ((1, "x"), [1, "x"]), (frozenset({"x"}), ["x"]), ({1: {"y": b"z"}}, {"1": {"y": "z"}}),
-    (ValueError("odd"), "odd"), ("\ud800", "\\ud800"), (b"\x80", "\\x80")])
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (None, None),
+        (True, True),
+        (0, 0),
+        (-(2**53), str(-(2**53))),
+        (2**53, str(2**53)),
+        (-(2**53 - 1), -(2**53 - 1)),
+        (1.5, 1.5),
+        (float("inf"), "inf"),
+        (float("-inf"), "-inf"),
+        ((1, "x"), [1, "x"]),
+        (frozenset({"x"}), ["x"]),
+        ({1: {"y": b"z"}}, {"1": {"y": "z"}}),
+        (ValueError("odd"), "odd"),
+        ("\ud800", "\\ud800"),
+        (b"\x80", "\\x80"),
+    ],
+)
 def test_every_value_is_kept_as_json_can_carry_it(journal, tmp_path, value, kept):
     journal.append(content("note", {"value": value}))
     assert read(tmp_path / FILE).events[0].data == {"value": kept}

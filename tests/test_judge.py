@@ -2,9 +2,9 @@
 
 import pytest
 
-from drillbook.journal import Event, History
-from drillbook.judge import judge
-from drillbook.result import Verdict
+from drillbook.journal.journal import Event, History
+from drillbook.judge.judge import judge
+from drillbook.judge.result import Verdict
 from tests.contents import filled
 from tests.test_plan import HOSTS, made
 
@@ -30,12 +30,31 @@ class Story:
     def __init__(self, tmp_path, drill=DRILL, hosts=HOSTS):
         self.plan = made(tmp_path, drill=drill, hosts=hosts)
         self.events = []
-        self.add(0.0, "run.started", run="r1", plan=self.plan.model_dump(mode="json"), plan_digest=self.plan.digest,
-                 tool="drillbook", operator="me", controller="here")
+        self.add(
+            0.0,
+            "run.started",
+            run="r1",
+            plan=self.plan.model_dump(mode="json"),
+            plan_digest=self.plan.digest,
+            tool="drillbook",
+            operator="me",
+            controller="here",
+        )
 
     def add(self, clock, kind, step=None, host=None, /, **data):
-        self.events.append(Event(seq=len(self.events), at=f"2026-01-01T00:00:{int(clock):02d}.000000Z", clock=clock, kind=kind,
-                                 step=step, host=host, data=filled(kind, data), prev=None, hash=f"sha256:{len(self.events)}"))
+        self.events.append(
+            Event(
+                seq=len(self.events),
+                at=f"2026-01-01T00:00:{int(clock):02d}.000000Z",
+                clock=clock,
+                kind=kind,
+                step=step,
+                host=host,
+                data=filled(kind, data),
+                prev=None,
+                hash=f"sha256:{len(self.events)}",
+            )
+        )
         return self
 
     def change(self, index, **data):
@@ -45,20 +64,36 @@ class Story:
 
     def step(self, start, end, step, host, outcome="done", effect="read", undo=None, **data):
         action = next(one.action for one in self.plan.steps if one.id == step)
-        self.add(start, "step.started", step, host, action=action, phase=step.split(".")[0], name="", effect=effect, params={})
+        self.add(
+            start, "step.started", step, host, action=action, phase=step.split(".")[0], name="", effect=effect, params={}
+        )
         if undo:
             self.add(start, "intent", step, host, action=action, params={"service": "api"}, effect=effect, undo=undo)
         if outcome == "done":
             return self.add(end, "done", step, host, facts=data, seconds=end - start, attempts=1)
-        return self.add(end, "failed", step, host, outcome=outcome, code="x", message="it broke", findings=[], facts={},
-                        seconds=end - start, attempts=1, allowed=data.get("allowed"))
+        return self.add(
+            end,
+            "failed",
+            step,
+            host,
+            outcome=outcome,
+            code="x",
+            message="it broke",
+            findings=[],
+            facts={},
+            seconds=end - start,
+            attempts=1,
+            allowed=data.get("allowed"),
+        )
 
     def phase(self, start, end, name, status="done"):
         self.add(start, "phase.started", phase=name)
         return self.add(end, "phase.ended", phase=name, status=status)
 
     def availability(self, *samples):
-        self.add(0.0, "probe.started", probe="probe.1", name="http.available", kind="availability", every_s=0.1, timeout_s=1.0)
+        self.add(
+            0.0, "probe.started", probe="probe.1", name="http.available", kind="availability", every_s=0.1, timeout_s=1.0
+        )
         return self.add(20.0, "probe.samples", probe="probe.1", samples=[list(sample) for sample in samples], late=0)
 
     def canary(self, acknowledged, survivors, error=None, doubt=(), lost=()):
@@ -135,12 +170,12 @@ def test_lost_writes_are_counted_one_by_one(tmp_path):
 
 def test_what_was_put_back_too_late_is_not_asked_for_again(tmp_path):
     story = Story(tmp_path).fault().availability(*grid(5.0, 10.1, True), *grid(10.1, 16.0, False)).canary(ACKS, [[1, 400]])
-    one, = [one for one in story.recovery().end().judge().result.findings if one.code == "not-recovered"]
+    (one,) = [one for one in story.recovery().end().judge().result.findings if one.code == "not-recovered"]
     assert "by hand now" in one.remedy
     intent = next(event.seq for event in story.events if event.kind == "intent")
     story.events.pop()
     story.add(20.5, "undone", "inject.1", "app-1", intent=intent, message="undone")
-    one, = [one for one in story.end().judge().result.findings if one.code == "not-recovered"]
+    (one,) = [one for one in story.end().judge().result.findings if one.code == "not-recovered"]
     assert "What the drill broke was put back at 20.500 s" in one.remedy
 
 
@@ -173,18 +208,24 @@ def test_a_run_that_ended_early_and_was_good_again_is_inconclusive(tmp_path, fin
     assert result.objectives["rto"].reason == "the verification did not take place"
 
 
-@pytest.mark.parametrize(("settled", "verdict", "code"), [
-    ({"good": False, "interrupted": False, "seconds": 60.0}, Verdict.FAILED, "not-recovered"),
-    ({"good": False, "interrupted": True, "seconds": 0.3}, Verdict.INCONCLUSIVE, "recovery-not-awaited"),
-    ({}, Verdict.INCONCLUSIVE, "recovery-not-awaited")])
+@pytest.mark.parametrize(
+    ("settled", "verdict", "code"),
+    [
+        ({"good": False, "interrupted": False, "seconds": 60.0}, Verdict.FAILED, "not-recovered"),
+        ({"good": False, "interrupted": True, "seconds": 0.3}, Verdict.INCONCLUSIVE, "recovery-not-awaited"),
+        ({}, Verdict.INCONCLUSIVE, "recovery-not-awaited"),
+    ],
+)
 def test_a_service_that_is_bad_at_an_early_end_fails_only_where_it_was_waited_for(tmp_path, settled, verdict, code):
     result = broken_off(tmp_path, *grid(10.1, 16.0, False))(**settled)
     assert result.verdict is verdict
     assert {"not-recovered", "recovery-not-awaited"} & {one.code for one in result.findings} == {code}
 
 
-@pytest.mark.parametrize(("interrupted", "verdict", "code"), [
-    (False, Verdict.FAILED, "not-recovered"), (True, Verdict.INCONCLUSIVE, "recovery-not-awaited")])
+@pytest.mark.parametrize(
+    ("interrupted", "verdict", "code"),
+    [(False, Verdict.FAILED, "not-recovered"), (True, Verdict.INCONCLUSIVE, "recovery-not-awaited")],
+)
 def test_a_wait_after_the_last_undo_that_was_cut_short_shows_no_relapse(tmp_path, interrupted, verdict, code):
     story = Story(tmp_path).fault().availability(*SAMPLES, *grid(16.0, 18.0, False)).canary(ACKS, [[1, 400]]).recovery()
     story.add(15.9, "undo", "restore.1", "app-1", intent=0, kind="commands")
@@ -292,7 +333,12 @@ def test_what_an_undo_at_the_end_interrupts_is_no_relapse_when_it_is_good_again(
 
 
 def test_hanging_samples_count_from_their_start(tmp_path):
-    hanging = [*grid(5.0, 10.0, True), (9.98, 10.98, False, "timeout"), *grid(10.05, 12.0, False, takes=1.0), *grid(12.0, 15.0, True)]
+    hanging = [
+        *grid(5.0, 10.0, True),
+        (9.98, 10.98, False, "timeout"),
+        *grid(10.05, 12.0, False, takes=1.0),
+        *grid(12.0, 15.0, True),
+    ]
     result = Story(tmp_path).fault().availability(*hanging).canary(ACKS, [[1, 400]]).recovery().end().judge().result
     assert result.clocks["outage_s"] == pytest.approx(2.01, abs=0.001)
     assert result.clocks["rto_error_s"] == pytest.approx(0.16, abs=0.011)
@@ -352,8 +398,16 @@ def test_an_objective_met_only_without_its_error_is_not_met(tmp_path):
     story = Story(tmp_path)
     story.plan = made(tmp_path, drill=text)
     story.events.clear()
-    story.add(0.0, "run.started", run="r1", plan=story.plan.model_dump(mode="json"), plan_digest=story.plan.digest,
-              tool="drillbook", operator="me", controller="here")
+    story.add(
+        0.0,
+        "run.started",
+        run="r1",
+        plan=story.plan.model_dump(mode="json"),
+        plan_digest=story.plan.digest,
+        tool="drillbook",
+        operator="me",
+        controller="here",
+    )
     result = story.good().judge().result
     assert result.objectives["rto"].met is None
     assert "only without its error" in result.objectives["rto"].reason
@@ -382,7 +436,9 @@ def test_flapping_is_not_recovered(tmp_path):
 
 
 def test_a_probe_that_fell_silent_says_nothing(tmp_path):
-    result = Story(tmp_path).fault().availability(*grid(5.0, 9.9, True)).canary(ACKS, [[1, 400]]).recovery().end().judge().result
+    result = (
+        Story(tmp_path).fault().availability(*grid(5.0, 9.9, True)).canary(ACKS, [[1, 400]]).recovery().end().judge().result
+    )
     assert result.objectives["rto"].measured_s is None
     assert result.verdict is Verdict.INCONCLUSIVE
 
@@ -391,7 +447,9 @@ def codes(result):
     return {one.code for one in result.findings}
 
 
-TWO_CHECKS = DRILL.replace("verify:\n", "verify:\n  - http.responds: {url: \"{{ services.api.url }}/all\"}\n    when: environment == 'x'\n")
+TWO_CHECKS = DRILL.replace(
+    "verify:\n", "verify:\n  - http.responds: {url: \"{{ services.api.url }}/all\"}\n    when: environment == 'x'\n"
+)
 
 
 def test_a_verification_that_was_left_out_is_not_passed(tmp_path):
@@ -431,7 +489,9 @@ def test_an_outage_that_began_before_the_fault_is_not_measured_as_its_own(tmp_pa
 
 def test_an_outage_before_the_fault_is_told_also_where_no_objective_asks(tmp_path):
     drill = DRILL.replace("{rto: 5s, rpo: 1s, detect: 1s}", "{}")
-    story = Story(tmp_path, drill).fault().availability(*grid(3.0, 9.0, True), *grid(9.0, 12.4, False), *grid(12.4, 16.0, True))
+    story = (
+        Story(tmp_path, drill).fault().availability(*grid(3.0, 9.0, True), *grid(9.0, 12.4, False), *grid(12.4, 16.0, True))
+    )
     result = story.canary(ACKS, [[1, 400]]).recovery().end().judge().result
     assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, "A probe was bad already before the fault")
 
@@ -442,7 +502,9 @@ def refused(first, last, ended=True):
 
 def test_a_canary_that_is_refused_to_the_end_is_not_recovered(tmp_path):
     story = Story(tmp_path).fault().availability(*SAMPLES)
-    result = story.canary([a for a in ACKS if a[0] <= 199], [[1, 199]], lost=refused(200, 400)).recovery().end().judge().result
+    result = (
+        story.canary([a for a in ACKS if a[0] <= 199], [[1, 199]], lost=refused(200, 400)).recovery().end().judge().result
+    )
     assert result.verdict is Verdict.FAILED
     lasting = next(one for one in result.findings if one.code == "not-recovered")
     assert lasting.step == "probe.2"
@@ -450,9 +512,11 @@ def test_a_canary_that_is_refused_to_the_end_is_not_recovered(tmp_path):
 
 
 def test_a_canary_alone_tells_that_the_service_is_not_back(tmp_path):
-    drill = DRILL.replace("  - http.available: {url: \"{{ services.api.url }}\"}\n", "  - redis.canary: {service: api}\n")
+    drill = DRILL.replace('  - http.available: {url: "{{ services.api.url }}"}\n', "  - redis.canary: {service: api}\n")
     story = Story(tmp_path, drill.replace("rto: 5s, ", "").replace(", detect: 1s", "")).fault()
-    result = story.canary([a for a in ACKS if a[0] <= 199], [[1, 199]], doubt=refused(200, 400)).recovery().end().judge().result
+    result = (
+        story.canary([a for a in ACKS if a[0] <= 199], [[1, 199]], doubt=refused(200, 400)).recovery().end().judge().result
+    )
     assert result.verdict is Verdict.FAILED
 
 
@@ -535,10 +599,17 @@ def test_no_figure_spans_a_time_in_which_the_controller_was_suspended(tmp_path):
     assert "controller-suspended" in codes(result)
 
 
-@pytest.mark.parametrize("told", [
-    lambda at: [(at["phase.started", "inject"], 0.0), (at["phase.ended", "verify"], 0.05)],
-    lambda at: [(at["run.started", None], 0.0), (at["phase.started", "inject"], 500.0), (at["phase.ended", "verify"], 500.0)],
-])
+@pytest.mark.parametrize(
+    "told",
+    [
+        lambda at: [(at["phase.started", "inject"], 0.0), (at["phase.ended", "verify"], 0.05)],
+        lambda at: [
+            (at["run.started", None], 0.0),
+            (at["phase.started", "inject"], 500.0),
+            (at["phase.ended", "verify"], 500.0),
+        ],
+    ],
+)
 def test_a_suspension_before_the_fault_or_of_no_length_counts_for_nothing(tmp_path, told):
     story = Story(tmp_path).good()
     at = {(event.kind, event.data.get("phase")): index for index, event in enumerate(story.events)}
@@ -553,7 +624,16 @@ def test_writes_lost_over_a_suspension_are_counted_and_not_timed(tmp_path):
 
 
 def test_figures_of_a_phase_that_failed_are_not_told(tmp_path):
-    result = Story(tmp_path).fault().availability(*SAMPLES).canary(ACKS, [[1, 400]]).recovery(verify="failed").end().judge().result
+    result = (
+        Story(tmp_path)
+        .fault()
+        .availability(*SAMPLES)
+        .canary(ACKS, [[1, 400]])
+        .recovery(verify="failed")
+        .end()
+        .judge()
+        .result
+    )
     assert (result.clocks["verified_s"], result.unmeasured["verified_s"]) == (None, "the verification failed")
     assert result.clocks["restore_s"] == pytest.approx(1.0)
     result = Story(tmp_path).fault().availability(*SAMPLES).canary(ACKS, [[1, 400]]).recovery("failed").end().judge().result
@@ -650,12 +730,15 @@ def test_a_canary_that_is_silent_for_long_before_the_verification_ends_cannot_te
     ("good", "recovered"),
     [
         # Good for too short a time, and then nothing more was asked.
-        (grid(12.4, 13.1, True), None), (grid(12.4, 13.25, True), None), (grid(12.4, 13.5, True), 12.41),
+        (grid(12.4, 13.1, True), None),
+        (grid(12.4, 13.25, True), None),
+        (grid(12.4, 13.5, True), 12.41),
         # It ends with the verification: the run waits until it lasted, so it did not.
         ([*grid(12.4, 13.4, True), *grid(13.4, 13.5, False), *grid(13.5, 14.0, True)], None),
         ([*grid(12.4, 12.6, True), *grid(12.6, 12.7, False), *grid(12.7, 14.0, True)], 12.71),
         # What begins after the verification comes too late, though it lasts.
-        (grid(14.1, 18.0, True), None), (grid(13.5, 18.0, True), 13.51),
+        (grid(14.1, 18.0, True), None),
+        (grid(13.5, 18.0, True), 13.51),
     ],
 )
 def test_a_recovery_counts_when_it_lasts_and_began_before_the_verification_ended(tmp_path, good, recovered):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from drillbook.result import Verdict
+from drillbook.judge.result import Verdict
 from tests.test_judge import ACKS, SAMPLES, Story, grid
 
 SILENT = "no answer within 1s"
@@ -32,11 +32,14 @@ LATE = [*SAMPLES[:75], (12.75, 13.95, False, SILENT), (12.85, 13.96, False, SILE
 def test_a_sample_that_the_controller_slept_through_is_no_relapse(tmp_path):
     healthy = judged(tmp_path, [*BEFORE, *grid(12.4, 12.7, True), *LATE[75:]])
     assert healthy.result.verdict is Verdict.FAILED, "with a controller that was awake it is one"
-    view = judged(tmp_path, [*BEFORE, *grid(12.4, 14.0, True), (13.95, 15.15, False, SILENT), *grid(15.2, 18.0, True)],
-                  stalls=[(14.0, 15.1)])
+    view = judged(
+        tmp_path,
+        [*BEFORE, *grid(12.4, 14.0, True), (13.95, 15.15, False, SILENT), *grid(15.2, 18.0, True)],
+        stalls=[(14.0, 15.1)],
+    )
     assert view.result.verdict is Verdict.PASSED, view.result.reason
     assert view.result.clocks["rto_s"] == pytest.approx(2.41)
-    stalled, = [one for one in view.result.findings if one.code == "controller-stalled"]
+    (stalled,) = [one for one in view.result.findings if one.code == "controller-stalled"]
     assert stalled.severity == "low"
     assert "probe.1: 1 sample" in stalled.measured
     assert "1.100 s" in stalled.measured

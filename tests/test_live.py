@@ -17,15 +17,20 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from drillbook.journal import Event
-from drillbook.report.live import LiveView, render
-from drillbook.report.progress import Progress
+from drillbook.journal.journal import Event
+from drillbook.report.terminal.live import LiveView, render
+from drillbook.report.terminal.progress import Progress
 from tests.contents import filled
 from tests.program import PROGRAM, Folder, fault, step
 
 STEPS = [{"id": "restore.1", "hosts": ["db-1"]}, {"id": "restore.2", "hosts": [f"app-{n}" for n in range(1, 10)]}]
-PLAN = {"drill": "database-lost", "title": "Lose it", "objectives": {"rto": 120.0}, "steps": STEPS,
-        "inventory": {"environment": "lab"}}
+PLAN = {
+    "drill": "database-lost",
+    "title": "Lose it",
+    "objectives": {"rto": 120.0},
+    "steps": STEPS,
+    "inventory": {"environment": "lab"},
+}
 
 
 class Tape:
@@ -37,18 +42,36 @@ class Tape:
     def __call__(self, kind, data, step=None, host=None, clock=None):
         self.seq += 1
         clock = time.monotonic() - self.begun if clock is None else clock
-        self.observer(Event(seq=self.seq, at="2026-01-01T00:00:00.000000Z", clock=clock, kind=kind, step=step, host=host,
-                            data=filled(kind, data), prev=None, hash="sha256:"))
+        self.observer(
+            Event(
+                seq=self.seq,
+                at="2026-01-01T00:00:00.000000Z",
+                clock=clock,
+                kind=kind,
+                step=step,
+                host=host,
+                data=filled(kind, data),
+                prev=None,
+                hash="sha256:",
+            )
+        )
 
     def start(self):
-        self("run.started", {"run": "20260101T000000.000Z-database-lost-0000", "plan": PLAN, "plan_digest": "sha256:" + "0" * 64})
+        self(
+            "run.started",
+            {"run": "20260101T000000.000Z-database-lost-0000", "plan": PLAN, "plan_digest": "sha256:" + "0" * 64},
+        )
 
     def step(self, step, host, name, ended=False):
         if ended:
             self("done", {"facts": {}, "seconds": 1.0, "attempts": 1}, step, host)
         else:
-            self("step.started", {"action": "postgres.restore", "phase": "restore", "name": name, "effect": "write",
-                                  "params": {}}, step, host)
+            self(
+                "step.started",
+                {"action": "postgres.restore", "phase": "restore", "name": name, "effect": "write", "params": {}},
+                step,
+                host,
+            )
 
 
 def picture(view, width=80):
@@ -69,7 +92,9 @@ def test_hosts_stand_side_by_side(view):
     tape.start()
     tape("phase.started", {"phase": "restore"})
     for host in STEPS[1]["hosts"][:7]:
-        tape.step("restore.2", host, "把数据库恢复到一个新的集群里 and start every one of the application's servers again after it")
+        tape.step(
+            "restore.2", host, "把数据库恢复到一个新的集群里 and start every one of the application's servers again after it"
+        )
     tape.step("restore.2", "app-1", "", ended=True)
     shown = picture(view)
     assert "1 of 9 hosts" in shown
@@ -87,8 +112,15 @@ def test_the_recovery_clock(view):
     tape = Tape(view)
     tape.start()
     tape("probe.started", {"probe": "probe.1", "name": "http.available", "kind": "availability"})
-    tape("probe.samples", {"probe": "probe.1", "samples": [[0.1, 0.11, True, None], [0.2, 0.21, False, "early"],
-                                                             [0.3, 0.31, True, None]], "late": 0}, clock=0.5)
+    tape(
+        "probe.samples",
+        {
+            "probe": "probe.1",
+            "samples": [[0.1, 0.11, True, None], [0.2, 0.21, False, "early"], [0.3, 0.31, True, None]],
+            "late": 0,
+        },
+        clock=0.5,
+    )
     assert "RTO" not in picture(view), "nothing was broken yet"
     view.board._zero = time.monotonic() - 10
     tape("intent", {"effect": "fault"}, "inject.1", "db-1", clock=1.0)
@@ -96,7 +128,11 @@ def test_the_recovery_clock(view):
     tape("probe.samples", {"probe": "probe.1", "samples": [[1.1, 1.2, False, "refused"]], "late": 0}, clock=1.5)
     assert re.search(r"http.available ● BAD", picture(view))
     assert float(re.search(r"DOWN ([\d.]+) s .* RTO objective 2 min", picture(view))[1]) == pytest.approx(9.0, abs=0.5)
-    tape("probe.samples", {"probe": "probe.1", "samples": [[5.0, 5.5, True, None], [6.0, 6.1, True, None]], "late": 0}, clock=6.5)
+    tape(
+        "probe.samples",
+        {"probe": "probe.1", "samples": [[5.0, 5.5, True, None], [6.0, 6.1, True, None]], "late": 0},
+        clock=6.5,
+    )
     assert "serving again after 4.5 s" in picture(view)
     assert "not verified yet" in picture(view)
     tape("probe.samples", {"probe": "probe.1", "samples": [[7.0, 7.1, False, "relapse"]], "late": 0}, clock=7.5)
@@ -129,8 +165,19 @@ def test_what_a_target_says_cannot_reach_the_terminal(view):
         tape.start()
         tape.step("restore.1", "db-1", evil)
         time.sleep(0.3)
-        tape("failed", {"outcome": "failed", "message": evil, "allowed": None, "seconds": 1.0, "attempts": 2, "findings": [
-            {"severity": "high", "title": evil, "wanted": evil, "measured": evil}]}, "restore.1", "db-1")
+        tape(
+            "failed",
+            {
+                "outcome": "failed",
+                "message": evil,
+                "allowed": None,
+                "seconds": 1.0,
+                "attempts": 2,
+                "findings": [{"severity": "high", "title": evil, "wanted": evil, "measured": evil}],
+            },
+            "restore.1",
+            "db-1",
+        )
         tape("ended.early", {"why": "failed", "message": evil, "findings": []})
     text = view.console.file.getvalue()
     assert "\x1b[2J" not in text
@@ -147,7 +194,18 @@ def test_many_threads_and_no_line_is_lost(view):
 
         def work(number):
             for count in range(50):
-                view(Event(seq=0, at="", clock=1.0, kind="skipped", step=f"s{number}.{count}", data={"why": "w"}, prev=None, hash=""))
+                view(
+                    Event(
+                        seq=0,
+                        at="",
+                        clock=1.0,
+                        kind="skipped",
+                        step=f"s{number}.{count}",
+                        data={"why": "w"},
+                        prev=None,
+                        hash="",
+                    )
+                )
 
         threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
         for thread in threads:
@@ -164,7 +222,18 @@ def test_a_blocked_terminal_does_not_hold_up_the_run():
         view = LiveView(Console(file=terminal, width=80, force_terminal=True))
         with view:
             for number in range(3000):
-                view(Event(seq=0, at="", clock=1.0, kind="skipped", step=f"s{number}", data={"why": "w" * 60}, prev=None, hash=""))
+                view(
+                    Event(
+                        seq=0,
+                        at="",
+                        clock=1.0,
+                        kind="skipped",
+                        step=f"s{number}",
+                        data={"why": "w" * 60},
+                        prev=None,
+                        hash="",
+                    )
+                )
             time.sleep(0.5)  # the drawing thread now waits for the terminal
             view(Event(seq=0, at="", clock=1.0, kind="skipped", step="last", data={"why": "w"}, prev=None, hash=""))
             reader = threading.Thread(target=drain, args=(master,), daemon=True)
@@ -184,8 +253,12 @@ def test_the_screen_is_left_alone_while_a_person_is_asked(view):
         tape.start()
         tape("phase.started", {"phase": "restore"})
         time.sleep(0.4)
-        tape("step.started", {"action": "manual.confirm", "phase": "restore", "name": "Ask", "effect": "read", "params": {}},
-             "restore.1", "db-1")
+        tape(
+            "step.started",
+            {"action": "manual.confirm", "phase": "restore", "name": "Ask", "effect": "read", "params": {}},
+            "restore.1",
+            "db-1",
+        )
         before = view.console.file.getvalue()
         time.sleep(0.4)
         assert view.console.file.getvalue() == before
@@ -209,9 +282,13 @@ def folder(tmp_path):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
     server.root = tmp_path
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    made.write(f"objectives: {{rto: 30s}}\nprobes:\n  - http.available: {{url: 'http://127.0.0.1:{server.server_port}/'}}\n"
-               + fault(["touch", "DIR/broken"], ["rm", "-f", "DIR/broken"], ["test", "-e", "DIR/broken"])
-               + "restore:\n" + step(["sleep", "1.5"], "name: Wait for it") + step(["rm", "-f", "DIR/broken"]))
+    made.write(
+        f"objectives: {{rto: 30s}}\nprobes:\n  - http.available: {{url: 'http://127.0.0.1:{server.server_port}/'}}\n"
+        + fault(["touch", "DIR/broken"], ["rm", "-f", "DIR/broken"], ["test", "-e", "DIR/broken"])
+        + "restore:\n"
+        + step(["sleep", "1.5"], "name: Wait for it")
+        + step(["rm", "-f", "DIR/broken"])
+    )
     yield made
     server.shutdown()
     server.server_close()

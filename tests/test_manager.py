@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.actions.settings import Apply, Keep, PutBack
 from drillbook.errors import StepFailed
-from drillbook.host import Deadline, ManagerConfig, Target
 from drillbook.hosts.local import LocalHost
-from drillbook.manager import manager_of
-from drillbook.services import Http
+from drillbook.sdk.host import Deadline, ManagerConfig, Target
+from drillbook.sdk.manager import manager_of
+from drillbook.sdk.service import Http
+from drillbook.systems.units.actions.settings import Apply, Keep, PutBack
 from tests.actions.ground import Ground
 
 PROGRAM = """
@@ -35,18 +35,27 @@ def host(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")  # its supervisorctl
     config = tmp_path / "supervisord.conf"
     again = f"sh -c 'test -e {tmp_path}/again && exec sleep 600; touch {tmp_path}/again; exit 3'"
-    units = {"steady": ("sleep 600", "false"), "ends": ("sh -c 'echo why >&2; exit 3'", "false"),
-             "missing": ("/nonexistent/program", "false"), "restarted": (again, "true"),
-             "reads": (f"sh -c 'cp {tmp_path}/api.env {tmp_path}/read; exec sleep 600'", "true")}
+    units = {
+        "steady": ("sleep 600", "false"),
+        "ends": ("sh -c 'echo why >&2; exit 3'", "false"),
+        "missing": ("/nonexistent/program", "false"),
+        "restarted": (again, "true"),
+        "reads": (f"sh -c 'cp {tmp_path}/api.env {tmp_path}/read; exec sleep 600'", "true"),
+    }
     config.write_text(
         f"[supervisord]\nnodaemon=true\nlogfile={tmp_path}/log\npidfile={tmp_path}/pid\n[unix_http_server]\nfile={tmp_path}/sock\n"
         f"[supervisorctl]\nserverurl=unix://{tmp_path}/sock\n[rpcinterface:supervisor]\n"
         "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n"
-        + "".join(PROGRAM.format(name=name, command=command, again=again, folder=tmp_path,
-                                 startsecs=1 if name == "ends" else 0)
-                  for name, (command, again) in units.items()))
-    process = subprocess.Popen([sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(config)],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        + "".join(
+            PROGRAM.format(name=name, command=command, again=again, folder=tmp_path, startsecs=1 if name == "ends" else 0)
+            for name, (command, again) in units.items()
+        )
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(config)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     until = time.monotonic() + 30
     while not (tmp_path / "sock").exists() and time.monotonic() < until:
         time.sleep(0.02)
@@ -83,8 +92,11 @@ def test_a_unit_that_read_settings_of_the_drill_is_restarted_whoever_started_it(
     env.write_text("LEVEL=info\n")
     root = tmp_path / "ground"
     root.mkdir()
-    ground = Ground(root, host.target.manager, {
-        "api": Http(name="api", host="here", url="http://127.0.0.1:1", env_file=str(env), unit="reads")})
+    ground = Ground(
+        root,
+        host.target.manager,
+        {"api": Http(name="api", host="here", url="http://127.0.0.1:1", env_file=str(env), unit="reads")},
+    )
     ground.tools = {"PATH": os.environ["PATH"]}
     manager, deadline = manager_of(host), Deadline.after(120)
 
@@ -118,7 +130,7 @@ def test_a_unit_that_read_settings_of_the_drill_is_restarted_whoever_started_it(
     assert pid() == restarted
 
     undo, _ = applied("restore.3")
-    reader, = tmp_path.glob("*-settings/reader")
+    (reader,) = tmp_path.glob("*-settings/reader")
     reader.write_text("999999999 \n")  # the process was gone before its start could be read
     put_back.run(ground.ctx("cleanup.3"))
     manager.ensure(host, "reads", "stopped", deadline)

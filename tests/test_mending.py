@@ -2,10 +2,11 @@
 
 import pytest
 
-from drillbook import inventory, plan, spec
-from drillbook.journal import FILE
-from drillbook.project import Project
-from drillbook.recovery import in_the_way
+from drillbook.engine.recovery import in_the_way
+from drillbook.inventory import inventory
+from drillbook.journal.journal import FILE
+from drillbook.plan import planner, spec
+from drillbook.project.project import Project
 from tests.test_overview import Shelf, change, killed
 
 WRITES = "- command.run: {argv: ['true'], effect: write}\n    hosts: controller\n"
@@ -15,23 +16,38 @@ CHMOD = "- files.chmod: {path: /tmp/file, mode: '0400'}\n    hosts: controller\n
 
 def made(shelf, **phases):
     text = "drill: mend\ntitle: Mend it\nservice: app\n" + "".join(
-        f"{phase}:\n  {step}" for phase, step in {"verify": READS, **phases}.items())
+        f"{phase}:\n  {step}" for phase, step in {"verify": READS, **phases}.items()
+    )
     path = shelf.root / "mend.yml"
     path.write_text(text)
-    return plan.make(spec.load(path), inventory.load(shelf.root / "hosts.yml"))
+    return planner.make(spec.load(path), inventory.load(shelf.root / "hosts.yml"))
 
 
-@pytest.mark.parametrize(("phases", "counts"), [
-    ({"restore": WRITES}, True),
-    ({"restore": WRITES, "verify": WRITES + "  " + READS}, True),
-    ({"restore": READS}, False),
-    ({"restore": WRITES + "    when: \"environment == 'lab'\"\n"}, False),
-    ({"restore": WRITES + "    allow_failure: it may be there already\n"}, False),
-    ({"backup": WRITES, "restore": WRITES}, False),
-    ({"restore": WRITES, "cleanup": WRITES}, False),
-    ({"inject": CHMOD, "restore": WRITES}, False),
-    ({"verify": WRITES}, False)],
-    ids=["restores", "lets-clients-in", "reads", "may-be-skipped", "may-fail", "takes-a-backup", "cleans-up", "breaks", "verifies"])
+@pytest.mark.parametrize(
+    ("phases", "counts"),
+    [
+        ({"restore": WRITES}, True),
+        ({"restore": WRITES, "verify": WRITES + "  " + READS}, True),
+        ({"restore": READS}, False),
+        ({"restore": WRITES + "    when: \"environment == 'lab'\"\n"}, False),
+        ({"restore": WRITES + "    allow_failure: it may be there already\n"}, False),
+        ({"backup": WRITES, "restore": WRITES}, False),
+        ({"restore": WRITES, "cleanup": WRITES}, False),
+        ({"inject": CHMOD, "restore": WRITES}, False),
+        ({"verify": WRITES}, False),
+    ],
+    ids=[
+        "restores",
+        "lets-clients-in",
+        "reads",
+        "may-be-skipped",
+        "may-fail",
+        "takes-a-backup",
+        "cleans-up",
+        "breaks",
+        "verifies",
+    ],
+)
 def test_what_only_restores(tmp_path, phases, counts):
     assert made(Shelf(tmp_path), **phases).only_restores() is counts
 

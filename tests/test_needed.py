@@ -5,11 +5,13 @@ import os
 
 import pytest
 
-from drillbook import conduct, inventory, needed
-from drillbook.plan import make
-from drillbook.project import Project
+from drillbook.cli import conduct
+from drillbook.inventory import inventory
+from drillbook.plan import needed
+from drillbook.plan.planner import make
+from drillbook.plan.spec import load
+from drillbook.project.project import Project
 from drillbook.redact import Redactor
-from drillbook.spec import load
 from tests.program import Folder, here, step
 
 READ = "!command [sh, -c, 'touch {}/read-{}; printf sword%s fish-{}']"
@@ -48,7 +50,9 @@ def test_a_recovery_reads_no_more_than_the_run(folder):
     assert not (folder.root / "read-other").exists()
 
 
-@pytest.mark.parametrize("source", ["!env DRILLBOOK_NOWHERE", "!file nowhere", "!file pipe", "!file /dev/zero", "!command [nowhere]"])
+@pytest.mark.parametrize(
+    "source", ["!env DRILLBOOK_NOWHERE", "!file nowhere", "!file pipe", "!file /dev/zero", "!command [nowhere]"]
+)
 def test_a_drill_does_not_wait_for_a_secret_that_it_does_not_need(folder, source):
     services(folder, source)
     os.mkfifo(folder.root / "inventory" / "pipe")
@@ -59,8 +63,10 @@ def test_a_drill_does_not_wait_for_a_secret_that_it_does_not_need(folder, source
 
 def test_a_file_that_is_too_large_for_a_secret_is_not_read_to_its_end(folder):
     services(folder, "!file /dev/zero")
-    folder.write("restore:\n  - command.run: {argv: ['true'], effect: read, env: {P: '{{ services.other.password }}'}}\n"
-                 "    hosts: controller\n")
+    folder.write(
+        "restore:\n  - command.run: {argv: ['true'], effect: read, env: {P: '{{ services.other.password }}'}}\n"
+        "    hosts: controller\n"
+    )
     done = folder.run("drill", "sample", timeout=30)
     assert done.returncode == 2
     assert "services.other.password" in done.stderr
@@ -68,8 +74,10 @@ def test_a_file_that_is_too_large_for_a_secret_is_not_read_to_its_end(folder):
 
 
 def test_a_secret_that_a_step_is_handed_is_read_before_anything_runs_and_hidden(folder):
-    folder.write("restore:\n  - command.run: {argv: [sh, -c, 'echo $P'], effect: read, env: {P: '{{ services.other.password }}'}}\n"
-                 "    hosts: controller\n")
+    folder.write(
+        "restore:\n  - command.run: {argv: [sh, -c, 'echo $P'], effect: read, env: {P: '{{ services.other.password }}'}}\n"
+        "    hosts: controller\n"
+    )
     done = folder.run("drill", "sample")
     assert done.returncode == 0, done.stdout
     assert (folder.root / "read-other").exists()
@@ -107,19 +115,29 @@ def test_a_redactor_that_learns_is_one_that_knew():
         assert learned.text(text) == knew.text(text)
 
 
-@pytest.mark.parametrize(("steps", "found"), [
-    ("verify:\n  - redis.healthy: {service: cache}\n", {"app", "cache"}),
-    ("verify:\n  - s3.get: {uri: 's3://bucket-a/x'}\n", {"app", "store"}),
-    ("verify:\n  - s3.get: {uri: 's3://{{ services.store.bucket }}/x'}\n", {"app", "store"}),
-    ("verify:\n  - postgres.newest_backup: {service: db, store: store}\n", {"app", "db", "store"}),
-    ("verify:\n  - tcp.open: {address: x, port: \"{{ services['cache'].port }}\"}\n", {"app", "cache"}),
-    ("verify:\n  - tcp.open: {address: x, port: \"{{ services[drill].port }}\"}\n", {"app", "cache", "db", "store", "web", "way"}),
-    ("verify:\n  - tcp.open: {address: x, port: 1}\n    when: services.cache.port == 1\n", {"app", "cache"}),
-    ("probes:\n  - redis.available: {service: cache}\nverify:\n  - tcp.open: {address: x, port: 1}\n", {"app", "cache"}),
-    ("guard:\n  abort_if:\n    - redis.healthy: {service: cache}\nverify:\n  - tcp.open: {address: x, port: 1}\n", {"app", "cache"}),
-    ("verify:\n  - relay.status: {service: way}\n", {"app", "way", "db"}),
-    ("verify:\n  - http.slowest: {service: web}\n", {"app", "web", "db"}),
-], ids=range(11))
+@pytest.mark.parametrize(
+    ("steps", "found"),
+    [
+        ("verify:\n  - redis.healthy: {service: cache}\n", {"app", "cache"}),
+        ("verify:\n  - s3.get: {uri: 's3://bucket-a/x'}\n", {"app", "store"}),
+        ("verify:\n  - s3.get: {uri: 's3://{{ services.store.bucket }}/x'}\n", {"app", "store"}),
+        ("verify:\n  - postgres.newest_backup: {service: db, store: store}\n", {"app", "db", "store"}),
+        ("verify:\n  - tcp.open: {address: x, port: \"{{ services['cache'].port }}\"}\n", {"app", "cache"}),
+        (
+            'verify:\n  - tcp.open: {address: x, port: "{{ services[drill].port }}"}\n',
+            {"app", "cache", "db", "store", "web", "way"},
+        ),
+        ("verify:\n  - tcp.open: {address: x, port: 1}\n    when: services.cache.port == 1\n", {"app", "cache"}),
+        ("probes:\n  - redis.available: {service: cache}\nverify:\n  - tcp.open: {address: x, port: 1}\n", {"app", "cache"}),
+        (
+            "guard:\n  abort_if:\n    - redis.healthy: {service: cache}\nverify:\n  - tcp.open: {address: x, port: 1}\n",
+            {"app", "cache"},
+        ),
+        ("verify:\n  - relay.status: {service: way}\n", {"app", "way", "db"}),
+        ("verify:\n  - http.slowest: {service: web}\n", {"app", "web", "db"}),
+    ],
+    ids=range(11),
+)
 def test_services_that_a_plan_works_with(tmp_path, steps, found):
     site = tmp_path / "lab.yml"
     site.write_text("""\

@@ -44,14 +44,25 @@ class Newcomer:
         self.options = {"user": "nobody", "group": "nogroup", "extra_groups": []} if ordinary else {}
         path = "/usr/local/bin:/usr/bin:/bin" if ordinary else os.environ["PATH"]
         self.environment = {"HOME": str(home), "PATH": path, **{k: v for k, v in os.environ.items() if KEPT.match(k)}}
-        subprocess.run(["git", "clone", "-q", "--no-hardlinks", str(ROOT), str(self.clone)], check=True, stdin=subprocess.DEVNULL)
+        subprocess.run(
+            ["git", "clone", "-q", "--no-hardlinks", str(ROOT), str(self.clone)], check=True, stdin=subprocess.DEVNULL
+        )
         for path in [home, *home.rglob("*")] if ordinary else ():
             shutil.chown(path, "nobody", "nogroup")
 
     def run(self, *argv: str) -> subprocess.CompletedProcess:
         """What a command says; all of it is ended when it takes too long, not its shell alone."""
-        with subprocess.Popen(argv, cwd=self.clone, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True, start_new_session=True, **self.options) as child:
+        with subprocess.Popen(
+            argv,
+            cwd=self.clone,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            **self.options,
+        ) as child:
             try:
                 said = child.communicate(timeout=600)
             except BaseException:
@@ -70,8 +81,11 @@ ORDINARY = os.geteuid() == 0
 
 
 @pytest.mark.long(190)
-@pytest.mark.parametrize("ordinary", [False, True] if os.environ.get("DRILLBOOK_MATRIX") == "all" and ORDINARY else [ORDINARY],
-                         ids=lambda ordinary: "ordinary-user" if ordinary else "as-is")
+@pytest.mark.parametrize(
+    "ordinary",
+    [False, True] if os.environ.get("DRILLBOOK_MATRIX") == "all" and ORDINARY else [ORDINARY],
+    ids=lambda ordinary: "ordinary-user" if ordinary else "as-is",
+)
 def test_the_first_command_runs_the_quarterly_suite(home, ordinary):
     need("git")
     if ordinary:
@@ -104,7 +118,10 @@ def agree(terminal: str, folder: Path) -> None:
             continue  # not every disaster loses writes
         measured = objectives[key]["measured_s"]
         assert measured is not None
-        shown = [text for text in re.findall(rf"{name} ([0-9.]+ s ± [0-9.]+ s)", terminal)
-                 if float(text.split()[0]) == pytest.approx(measured, abs=0.006)]
+        shown = [
+            text
+            for text in re.findall(rf"{name} ([0-9.]+ s ± [0-9.]+ s)", terminal)
+            if float(text.split()[0]) == pytest.approx(measured, abs=0.006)
+        ]
         assert shown, f"the terminal does not show {name} {measured}"
         assert any(text in html for text in shown)

@@ -8,10 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from drillbook import conduct, departed, desk, inventory, overview, plan, recovery, spec, tasks
-from drillbook.journal import FILE, Journal, read
-from drillbook.project import Project
-from drillbook.recovery import needs_recovery
+from drillbook.cli import commands, conduct, overview, tasks
+from drillbook.engine import lab_gone, recovery
+from drillbook.engine.recovery import needs_recovery
+from drillbook.inventory import inventory
+from drillbook.journal.journal import FILE, Journal, read
+from drillbook.plan import planner, spec
+from drillbook.project.project import Project
 from drillbook.redact import Redactor
 from drillbook.report import folders, publish
 from tests.contents import content
@@ -50,9 +53,22 @@ class Shelf:
         with (folder / FILE).open("rb") as file:
             assert file.readline()
         self.append(folder, "run.finished", {"residue": [] if status != 5 else [{"what": "left"}], "unwritten": ""})
-        result = {"schema": "drillbook/result/1", "run": folder.name, "drill": name, "title": "t", "service": "app",
-                  "environment": "lab", "operator": "ann", "tool": "t", "verdict": verdict, "reason": "r", "residue": [],
-                  "exit": status, "started": f"{NOW - ago:%Y-%m-%dT%H:%M:%S.%fZ}", "finished": None}
+        result = {
+            "schema": "drillbook/result/1",
+            "run": folder.name,
+            "drill": name,
+            "title": "t",
+            "service": "app",
+            "environment": "lab",
+            "operator": "ann",
+            "tool": "t",
+            "verdict": verdict,
+            "reason": "r",
+            "residue": [],
+            "exit": status,
+            "started": f"{NOW - ago:%Y-%m-%dT%H:%M:%S.%fZ}",
+            "finished": None,
+        }
         (folder / "result.json").write_text(publish.as_json(result))
         return folder
 
@@ -60,24 +76,35 @@ class Shelf:
         """A run whose controller died right after it said what it would do."""
         folder = Project(self.root).ready_reports() / self.run_id(name, ago)
         folder.mkdir(mode=0o700)
-        made = plan.make(spec.load(self.root / "drills" / f"{name}.yml"), inventory.load(self.root / "hosts.yml"))
-        self.append(folder, "run.started", {"run": folder.name, "plan": made.model_dump(mode="json"),
-                                            "plan_digest": made.digest, **conduct.header("ann@ops")})
+        made = planner.make(spec.load(self.root / "drills" / f"{name}.yml"), inventory.load(self.root / "hosts.yml"))
+        self.append(
+            folder,
+            "run.started",
+            {
+                "run": folder.name,
+                "plan": made.model_dump(mode="json"),
+                "plan_digest": made.digest,
+                **conduct.header("ann@ops"),
+            },
+        )
         return folder
 
     def append(self, folder, kind, data, **where):
         new = not (folder / FILE).exists()
-        journal = Journal(folder, Redactor([]), origin=time.monotonic()) if new else Journal.resume(
-            folder, Redactor([]), origin=time.monotonic())
+        journal = (
+            Journal(folder, Redactor([]), origin=time.monotonic())
+            if new
+            else Journal.resume(folder, Redactor([]), origin=time.monotonic())
+        )
         journal.append(content(kind, data), **where)
         journal.close()
 
     def lab(self, ago=timedelta(0)):
         """A lab that was made that long ago."""
         (self.root / "lab").mkdir()
-        (self.root / "lab" / departed.MARKER).write_text("drillbook lab\n")
+        (self.root / "lab" / lab_gone.MARKER).write_text("drillbook lab\n")
         at = (datetime.now(UTC) - ago).timestamp()
-        os.utime(self.root / "lab" / departed.MARKER, (at, at))
+        os.utime(self.root / "lab" / lab_gone.MARKER, (at, at))
 
 
 @pytest.fixture
@@ -96,12 +123,14 @@ def row(text, name):
 
 
 DAY = timedelta(days=1)
-DUE = {"passed-long-ago": ("every: 30d\n", [("passed", 40 * DAY, 0)], "overdue 10 d"),
-       "passed-lately": ("every: 30d  # a month\n", [("passed", 9.5 * DAY, 0)], "in 20 d"),
-       "failed-since": ("every: '30d'\n", [("passed", 40 * DAY, 0), ("failed", DAY, 1)], "overdue 10 d"),
-       "left-something": ("every: 30d\n", [("passed", DAY, 5)], "now: every 30d"),
-       "never-ran": ("every: 30d\n", [], "now: every 30d"),
-       "whenever": ("", [("passed", 900 * DAY, 0)], "-")}
+DUE = {
+    "passed-long-ago": ("every: 30d\n", [("passed", 40 * DAY, 0)], "overdue 10 d"),
+    "passed-lately": ("every: 30d  # a month\n", [("passed", 9.5 * DAY, 0)], "in 20 d"),
+    "failed-since": ("every: '30d'\n", [("passed", 40 * DAY, 0), ("failed", DAY, 1)], "overdue 10 d"),
+    "left-something": ("every: 30d\n", [("passed", DAY, 5)], "now: every 30d"),
+    "never-ran": ("every: 30d\n", [], "now: every 30d"),
+    "whenever": ("", [("passed", 900 * DAY, 0)], "-"),
+}
 
 
 def test_what_is_due(shelf, capsys):
@@ -117,8 +146,10 @@ def test_what_is_due(shelf, capsys):
     assert max(map(len, text.splitlines())) <= 100
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ("drill: [", "broken.yml:2:1: did not find expected node content"), ("drill: broken\n", "broken.yml: it has no title")])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("drill: [", "broken.yml:2:1: did not find expected node content"), ("drill: broken\n", "broken.yml: it has no title")],
+)
 def test_a_file_that_cannot_be_read_says_why(shelf, capsys, text, said):
     (shelf.root / "drills" / "broken.yml").write_text(text)
     assert overview.drills(Project(shelf.root)) == 0
@@ -128,10 +159,10 @@ def test_a_file_that_cannot_be_read_says_why(shelf, capsys, text, said):
 def test_a_plan_does_not_depend_on_how_often_it_is_run(shelf):
     hosts = inventory.load(shelf.root / "hosts.yml")
     path = shelf.root / "drills" / "sample.yml"
-    before = plan.make(spec.load(path), hosts).digest
+    before = planner.make(spec.load(path), hosts).digest
     path.write_text(path.read_text() + "every: 30d\n")
     assert spec.load(path).head.every == 30 * 86400
-    assert plan.make(spec.load(path), hosts).digest == before
+    assert planner.make(spec.load(path), hosts).digest == before
 
 
 def test_an_unfinished_run_and_one_that_left_something_name_their_command(shelf, capsys):
@@ -156,15 +187,24 @@ def row_of(text, run):
 @pytest.mark.parametrize("made", [None, timedelta(seconds=-60)], ids=["taken-down", "made-anew"])
 def test_a_run_whose_lab_is_gone_is_settled(shelf, capsys, made):
     dead = shelf.open("sample", ago=timedelta(minutes=5))
-    shelf.append(dead, "intent", {"action": "command.run", "params": {"argv": ["true"]}, "effect": "fault",
-                                  "undo": {"kind": "commands", "commands": [["true"]], "action": "", "params": {}, "why": ""}},
-                 step="restore.1", host="app-1")
+    shelf.append(
+        dead,
+        "intent",
+        {
+            "action": "command.run",
+            "params": {"argv": ["true"]},
+            "effect": "fault",
+            "undo": {"kind": "commands", "commands": [["true"]], "action": "", "params": {}, "why": ""},
+        },
+        step="restore.1",
+        host="app-1",
+    )
     if made is not None:
         shelf.lab(ago=made)
     text = " ".join(listed(shelf, capsys).split())
     assert f"- {dead.name} its lab " in text
     assert "unfinished" not in text
-    assert desk.recover(Project(shelf.root), "") == 0
+    assert commands.recover(Project(shelf.root), "") == 0
     history = read(dead / FILE)
     assert not needs_recovery(history)
     assert [event.kind for event in history.events[-3:]] == ["recovery.started", "undone", "recovery.finished"]
@@ -175,14 +215,14 @@ def test_a_run_whose_lab_is_gone_is_settled(shelf, capsys, made):
 
 def test_a_run_of_another_machine_is_never_called_gone(shelf):
     first = folders.first_event(shelf.open("sample"))
-    assert departed.lab_gone(first)
+    assert lab_gone.lab_gone(first)
     first["data"]["controller"] = "elsewhere, Linux"
-    assert not departed.lab_gone(first)
+    assert not lab_gone.lab_gone(first)
 
 
 def test_a_run_on_a_lab_that_is_there_is_not_gone(shelf):
     shelf.lab(ago=DAY)
-    assert not departed.lab_gone(folders.first_event(shelf.open("sample")))
+    assert not lab_gone.lab_gone(folders.first_event(shelf.open("sample")))
 
 
 def test_the_index_shows_what_never_ended(shelf):
@@ -225,14 +265,14 @@ def test_the_newest_runs_are_listed_first(shelf, capsys):
     runs = [shelf.result("sample", ago=timedelta(hours=number)).name for number in range(overview.MOST_RUNS + 3)]
     text = listed(shelf, capsys, overview.runs)
     found = [line.split()[-1] for line in text.splitlines() if line.startswith("20")]
-    assert found == runs[:overview.MOST_RUNS]
+    assert found == runs[: overview.MOST_RUNS]
     assert "3 older runs" in text
     text = listed(shelf, capsys, lambda project: overview.runs(project, everything=True))
     assert runs[-1] in text
 
 
 def plan_of(shelf, hosts="hosts.yml"):
-    return plan.make(spec.load(shelf.root / "drills" / "sample.yml"), inventory.load(shelf.root / hosts))
+    return planner.make(spec.load(shelf.root / "drills" / "sample.yml"), inventory.load(shelf.root / hosts))
 
 
 def in_the_way(shelf, hosts="hosts.yml"):
@@ -248,9 +288,18 @@ def killed(shelf):
 
 def announce(shelf, dead):
     """A fault that was announced and carried out."""
-    shelf.append(dead, "intent", {"action": "command.run", "params": {"argv": ["touch", "/x"]}, "effect": "fault",
-                                  "undo": {"kind": "commands", "commands": [["rm", "-f", "/x"]], "action": "", "params": {},
-                                           "why": ""}}, step="restore.1", host="app-1")
+    shelf.append(
+        dead,
+        "intent",
+        {
+            "action": "command.run",
+            "params": {"argv": ["touch", "/x"]},
+            "effect": "fault",
+            "undo": {"kind": "commands", "commands": [["rm", "-f", "/x"]], "action": "", "params": {}, "why": ""},
+        },
+        step="restore.1",
+        host="app-1",
+    )
     shelf.append(dead, "done", {"facts": {}, "seconds": 0.5, "attempts": 1}, step="restore.1", host="app-1")
     return dead
 
@@ -264,8 +313,13 @@ def change(path, number):
 
 @pytest.mark.parametrize(("number", "elsewhere"), [(3, False), (2, False), (1, True)])
 def test_a_damaged_journal_of_a_killed_run_is_in_the_way(shelf, number, elsewhere):
-    (shelf.root / "other.yml").write_text((shelf.root / "hosts.yml").read_text().replace(
-        "{app-1: {address: 127.0.0.1", "{controller: {local: true, scratch: /elsewhere}, app-1: {address: 127.0.0.2"))
+    (shelf.root / "other.yml").write_text(
+        (shelf.root / "hosts.yml")
+        .read_text()
+        .replace(
+            "{app-1: {address: 127.0.0.1", "{controller: {local: true, scratch: /elsewhere}, app-1: {address: 127.0.0.2"
+        )
+    )
     dead = killed(shelf)
     assert "not finished" in in_the_way(shelf)[0].measured
     change(dead / FILE, number)

@@ -9,21 +9,42 @@ from pathlib import Path
 import pytest
 
 from drillbook.errors import PlanError
-from drillbook.inventory import Inventory
-from drillbook.patterns import PatternError, expand
+from drillbook.inventory.inventory import Inventory
+from drillbook.language.patterns import PatternError, expand
 from tests.needs import need
 
 HOSTS = ["app-1", "app-2", "db-1", "db-2", "db-3", "spare", "web1.example.com", "web2.example.com"]
-GROUPS = {"app": ["app-1", "app-2"], "db": ["db-1", "db-2", "db-3"], "web": ["web1.example.com", "web2.example.com"],
-          "old": ["db-3", "app-2"], "db_all": ["db-1", "spare"]}
+GROUPS = {
+    "app": ["app-1", "app-2"],
+    "db": ["db-1", "db-2", "db-3"],
+    "web": ["web1.example.com", "web2.example.com"],
+    "old": ["db-3", "app-2"],
+    "db_all": ["db-1", "spare"],
+}
 GOOD = {
-    "all": HOSTS, "*": HOSTS, "db": ["db-1", "db-2", "db-3"], "db:!db-2": ["db-1", "db-3"], "app[0]": ["app-1"],
-    "db[0:1]": ["db-1", "db-2"], "db[1:]": ["db-2", "db-3"], "db[-1]": ["db-3"], "web*": ["web1.example.com", "web2.example.com"],
-    "db:&old": ["db-3"], "app,db[0]": ["app-1", "app-2", "db-1"], "all:!db:!web": ["app-1", "app-2", "spare"],
-    "!db": ["app-1", "app-2", "spare", "web1.example.com", "web2.example.com"], "&old": ["app-2", "db-3"],
-    "~db-[12]": ["db-1", "db-2"], "~(app|spare).*": ["app-1", "app-2", "spare"], "db-?": ["db-1", "db-2", "db-3"],
-    "app:db:&old:!db-3": ["app-2"], "web[12]*": ["web1.example.com", "web2.example.com"], "spare": ["spare"],
-    "db*": ["db-1", "db-2", "db-3", "spare"], "old[0]": ["db-3"], "*.example.com": ["web1.example.com", "web2.example.com"],
+    "all": HOSTS,
+    "*": HOSTS,
+    "db": ["db-1", "db-2", "db-3"],
+    "db:!db-2": ["db-1", "db-3"],
+    "app[0]": ["app-1"],
+    "db[0:1]": ["db-1", "db-2"],
+    "db[1:]": ["db-2", "db-3"],
+    "db[-1]": ["db-3"],
+    "web*": ["web1.example.com", "web2.example.com"],
+    "db:&old": ["db-3"],
+    "app,db[0]": ["app-1", "app-2", "db-1"],
+    "all:!db:!web": ["app-1", "app-2", "spare"],
+    "!db": ["app-1", "app-2", "spare", "web1.example.com", "web2.example.com"],
+    "&old": ["app-2", "db-3"],
+    "~db-[12]": ["db-1", "db-2"],
+    "~(app|spare).*": ["app-1", "app-2", "spare"],
+    "db-?": ["db-1", "db-2", "db-3"],
+    "app:db:&old:!db-3": ["app-2"],
+    "web[12]*": ["web1.example.com", "web2.example.com"],
+    "spare": ["spare"],
+    "db*": ["db-1", "db-2", "db-3", "spare"],
+    "old[0]": ["db-3"],
+    "*.example.com": ["web1.example.com", "web2.example.com"],
 }
 
 
@@ -40,21 +61,34 @@ def test_the_same_as_ansible(tmp_path):
     (tmp_path / "hosts").write_text("\n".join(lines) + "\n")
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
     for pattern in ("db:!db-2", "app[0]", "db[0:1]", "old[0]", "db*", "app:db:&old:!db-3", "~db-[12]", "web[12]*"):
-        done = subprocess.run([tool, pattern, "-i", "hosts", "--list-hosts"], capture_output=True, text=True, env=env,
-                              cwd=tmp_path, timeout=60, check=True)
+        done = subprocess.run(
+            [tool, pattern, "-i", "hosts", "--list-hosts"],
+            capture_output=True,
+            text=True,
+            env=env,
+            cwd=tmp_path,
+            timeout=60,
+            check=True,
+        )
         assert sorted(done.stdout.split("\n", 1)[1].split()) == GOOD[pattern], json.dumps([pattern, done.stdout])
 
 
-@pytest.mark.parametrize(("pattern", "message", "hint"), [
-    ("dbs", "there is no host or group 'dbs' in the inventory", "did you mean 'db'? hosts: app-1"),
-    ("db:!db-22", "there is no host or group 'db-22' in the inventory", "did you mean 'db-2'?"),
-    ("db:&dbs", "there is no host or group 'dbs' in the inventory", "did you mean 'db'?"),
-    ("db:!db", "the pattern 'db:!db' leaves no host", "groups: app, db"),
-    ("app[7]", "'app[7]' is beyond the end: 'app' has 2 host(s)", "the first is app[0]"),
-    ("app[-3]", "'app[-3]' is beyond the end", ""), ("app[2:3]", "'app[2:3]' is beyond the end", ""),
-    ("~[", "'~[' is no regular expression", "without the ~"), ("", "`hosts` names no host", ""),
-    ("x[", "'x[' is no host pattern", "write such as"), ([], "`hosts` names no host", ""),
-])
+@pytest.mark.parametrize(
+    ("pattern", "message", "hint"),
+    [
+        ("dbs", "there is no host or group 'dbs' in the inventory", "did you mean 'db'? hosts: app-1"),
+        ("db:!db-22", "there is no host or group 'db-22' in the inventory", "did you mean 'db-2'?"),
+        ("db:&dbs", "there is no host or group 'dbs' in the inventory", "did you mean 'db'?"),
+        ("db:!db", "the pattern 'db:!db' leaves no host", "groups: app, db"),
+        ("app[7]", "'app[7]' is beyond the end: 'app' has 2 host(s)", "the first is app[0]"),
+        ("app[-3]", "'app[-3]' is beyond the end", ""),
+        ("app[2:3]", "'app[2:3]' is beyond the end", ""),
+        ("~[", "'~[' is no regular expression", "without the ~"),
+        ("", "`hosts` names no host", ""),
+        ("x[", "'x[' is no host pattern", "write such as"),
+        ([], "`hosts` names no host", ""),
+    ],
+)
 def test_what_matches_nothing_is_told(pattern, message, hint):
     with pytest.raises(PatternError) as caught:
         expand(pattern, HOSTS, GROUPS)

@@ -2,8 +2,9 @@
 
 import pytest
 
-from drillbook import inventory, plan, spec
 from drillbook.errors import InventoryError, PlanError
+from drillbook.inventory import inventory
+from drillbook.plan import planner, spec
 from tests.test_spec import GOOD
 
 HOSTS = """\
@@ -24,7 +25,7 @@ contacts:
 def made(tmp_path, drill=GOOD, hosts=HOSTS):
     (tmp_path / "sample.yml").write_text(drill)
     (tmp_path / "hosts.yml").write_text(hosts)
-    return plan.make(spec.load(tmp_path / "sample.yml"), inventory.load(tmp_path / "hosts.yml"))
+    return planner.make(spec.load(tmp_path / "sample.yml"), inventory.load(tmp_path / "hosts.yml"))
 
 
 def test_a_plan_names_hosts_and_effects(tmp_path):
@@ -34,7 +35,8 @@ def test_a_plan_names_hosts_and_effects(tmp_path):
         ("inject.1", "service.kill", ("app-1",), "fault"),
         ("restore.1", "service.start", ("app-1",), "write"),
         ("restore.2", "command.run", ("db-1", "db-2"), "read"),
-        ("verify.1", "http.responds", ("controller",), "read")]
+        ("verify.1", "http.responds", ("controller",), "read"),
+    ]
     assert made_plan.hosts() == ("app-1", "db-1", "db-2", "controller")
     assert made_plan.steps[-1].line == "sample.yml:18"
 
@@ -48,7 +50,7 @@ def test_the_digest_follows_the_content(tmp_path):
 
 def test_a_plan_survives_the_journal(tmp_path):
     first = made(tmp_path)
-    again = plan.checked(first.model_dump(mode="json"))
+    again = planner.checked(first.model_dump(mode="json"))
     assert again == first
     assert again.digest == first.digest
     assert "KEY" in str(first.model_dump(mode="json")), "a secret is kept as its source"
@@ -59,13 +61,18 @@ def test_a_plan_survives_the_journal(tmp_path):
     [
         ("drill: sample", "drill: sample\nowner: dbaa", 2, "no contact 'dbaa'", "did you mean 'dba'?"),
         ("service: api\nprobes", "service: apo\nprobes", 3, "no service 'apo'", "did you mean 'api'?"),
-        ("service.kill: {service: api}", "service.kill: {service: \"{{ 'api' }}\"}\n    hosts: [db-1]", 9,
-         "must be known before anything runs", "write its name"),
+        (
+            "service.kill: {service: api}",
+            "service.kill: {service: \"{{ 'api' }}\"}\n    hosts: [db-1]",
+            9,
+            "must be known before anything runs",
+            "write its name",
+        ),
         ("service.kill: {service: api}", "service.kill: {service: abi}", 9, "no service 'abi'", "did you mean 'api'?"),
         ("hosts: [db]", "hosts: [dbs]", 15, "no host or group 'dbs'", "did you mean 'db'?"),
         ("        hosts: [db]\n", "", 14, "command.run needs `hosts`", ""),
-        ("services.api.url }}\"", "services.apy.url }}\"", 5, "services has no 'apy'", "did you mean 'api'?"),
-        ("services.api.url }}\"", "services.api.ulr }}\"", 5, "services.api has no 'ulr'", "did you mean 'url'?"),
+        ('services.api.url }}"', 'services.apy.url }}"', 5, "services has no 'apy'", "did you mean 'api'?"),
+        ('services.api.url }}"', 'services.api.ulr }}"', 5, "services.api has no 'ulr'", "did you mean 'url'?"),
         ("{{ run.id }}", "{{ said.stdout }}", 14, "'said' is not known yet: it is saved later", ""),
         ("{{ run.id }}", "{{ run.di }}", 14, "run has no 'di'", "did you mean 'id'?"),
         ("{{ run.id }}", "{{ rnu.id }}", 14, "nothing is saved as 'rnu'", "did you mean 'run'?"),
@@ -87,10 +94,13 @@ def test_what_does_not_fit_is_told_at_its_line(tmp_path, old, new, line, message
 
 
 def test_steps_of_one_parallel_group_do_not_see_each_other(tmp_path):
-    text = GOOD.replace("      - service.start: {service: api}\n", """\
+    text = GOOD.replace(
+        "      - service.start: {service: api}\n",
+        """\
       - command.run: {argv: [echo, "{{ said.stdout }}"], effect: read}
         hosts: [db-1]
-""")
+""",
+    )
     with pytest.raises(PlanError, match="not known yet"):
         made(tmp_path, drill=text)
 
@@ -120,11 +130,19 @@ def test_a_wrong_inventory_is_told_where_and_what(tmp_path, old, new, line, mess
     assert caught.value.where.line == line
 
 
-@pytest.mark.parametrize("expression", [
-    "{{ ''.__class__.__mro__ }}", "{{ services.__class__ }}", "{{ run.id.__init__.__globals__ }}", "{{ cycler }}",
-    "{% for x in range(99999999) %}x{% endfor %}", "{{ services.api.url.format_map }}{{ lipsum() }}"])
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "{{ ''.__class__.__mro__ }}",
+        "{{ services.__class__ }}",
+        "{{ run.id.__init__.__globals__ }}",
+        "{{ cycler }}",
+        "{% for x in range(99999999) %}x{% endfor %}",
+        "{{ services.api.url.format_map }}{{ lipsum() }}",
+    ],
+)
 def test_expressions_stay_in_their_sandbox(tmp_path, expression):
-    from drillbook import template
+    from drillbook.language import template
 
     with pytest.raises((ValueError, PlanError)):
         found = made(tmp_path, drill=GOOD.replace("{{ run.id }}", expression, 1))
@@ -146,20 +164,28 @@ restore:
 verify:
   - s3.matches: {service: originals, manifest: "{{ copy.manifest }}"}
 """
-TWO_BUCKETS = HOSTS.replace("contacts:", """\
+TWO_BUCKETS = HOSTS.replace(
+    "contacts:",
+    """\
   originals: {kind: s3, host: db-1, endpoint: "http://127.0.0.1:9000", bucket: o, access_key: !env KEY, secret_key: !env SECRET}
-contacts:""")
+contacts:""",
+)
 
 
 def test_what_only_a_restore_mends_has_a_backup_that_lies_elsewhere_and_is_read_back(tmp_path):
     good = LOST.replace("BUCKET", "backups")
     assert made(tmp_path, good, TWO_BUCKETS).phase("inject")[0].restore_only
     for text, message in (
-            (LOST.replace("BUCKET", "originals"), r"keeps its backup in s3://o/run/copy, and s3.lose_objects breaks that very"),
-            (good.replace("  - s3.backup_intact: {service: originals, from: \"{{ copy.location }}\"}\n", ""),
-             "no step proves a backup of this run"),
-            (good.replace('from: "{{ copy.location }}"}\nverify', 'from: "{{ copy.location }}"}\n    when: 1 > 2\nverify'),
-             "every restore step may be skipped or fail")):
+        (LOST.replace("BUCKET", "originals"), r"keeps its backup in s3://o/run/copy, and s3.lose_objects breaks that very"),
+        (
+            good.replace('  - s3.backup_intact: {service: originals, from: "{{ copy.location }}"}\n', ""),
+            "no step proves a backup of this run",
+        ),
+        (
+            good.replace('from: "{{ copy.location }}"}\nverify', 'from: "{{ copy.location }}"}\n    when: 1 > 2\nverify'),
+            "every restore step may be skipped or fail",
+        ),
+    ):
         with pytest.raises(PlanError, match=message) as told:
             made(tmp_path, text, TWO_BUCKETS)
         phase = "restore:" if "every restore" in message else "backup:"
@@ -190,10 +216,13 @@ restore:
 verify:
   - postgres.matches: {service: database, manifest: "{{ dump.manifest }}"}
 """
-WITH_DATABASE = HOSTS.replace("contacts:", """\
+WITH_DATABASE = HOSTS.replace(
+    "contacts:",
+    """\
   database: {kind: postgres, host: db-1, port: 5432, database: dpa, user: dpa, password: !env P, admin: {user: postgres},
     data_directory: /var/lib/pg/main}
-contacts:""")
+contacts:""",
+)
 
 
 def test_what_is_destroyed_is_what_the_backup_is_of(tmp_path):
@@ -203,23 +232,35 @@ def test_what_is_destroyed_is_what_the_backup_is_of(tmp_path):
     matches = '  - postgres.matches: {service: database, manifest: "{{ dump.manifest }}"}\n'
     assert CLUSTER.count(proof) == CLUSTER.count(restore) == CLUSTER.count(matches) == 1
     for text, message, hint in (
-            (CLUSTER.replace(proof, ""), "no step proves a backup of this run", "`postgres.backup_intact` or `postgres.base_intact`"),
-            (CLUSTER.replace(restore, matches), "every restore step may be skipped or fail, or only reads", "one that writes")):
+        (
+            CLUSTER.replace(proof, ""),
+            "no step proves a backup of this run",
+            "`postgres.backup_intact` or `postgres.base_intact`",
+        ),
+        (CLUSTER.replace(restore, matches), "every restore step may be skipped or fail, or only reads", "one that writes"),
+    ):
         with pytest.raises(PlanError, match=message) as told:
             made(tmp_path, text, WITH_DATABASE)
         assert hint in told.value.hint
 
 
 def test_a_fault_that_names_its_backup_loses_only_what_that_very_backup_is_proven_to_hold(tmp_path):
-    two = CLUSTER.replace("  - postgres.lose_data: {service: database}\n",
-                          '  - files.lose: {service: database, path: /etc/hostname, from: "{{ archive.location }}"}\n').replace(
-        "restore:\n", 'restore:\n  - files.extract: {service: database, from: "{{ archive.location }}"}\n')
+    two = CLUSTER.replace(
+        "  - postgres.lose_data: {service: database}\n",
+        '  - files.lose: {service: database, path: /etc/hostname, from: "{{ archive.location }}"}\n',
+    ).replace("restore:\n", 'restore:\n  - files.extract: {service: database, from: "{{ archive.location }}"}\n')
     made(tmp_path, two, WITH_DATABASE)
-    other = two.replace("    save: archive\n", """\
+    other = two.replace(
+        "    save: archive\n",
+        """\
     save: archive
   - files.archive: {service: database, path: /etc/hosts, to: "s3://{{ services.backups.bucket }}/{{ run.id }}/other"}
     save: other
-""").replace('files.backup_intact: {service: database, from: "{{ archive', 'files.backup_intact: {service: database, from: "{{ other')
+""",
+    ).replace(
+        'files.backup_intact: {service: database, from: "{{ archive',
+        'files.backup_intact: {service: database, from: "{{ other',
+    )
     with pytest.raises(PlanError, match="no step proves a backup of this run"):
         made(tmp_path, other, WITH_DATABASE)
 

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
-import drillbook.actions
-from drillbook import inventory
-from drillbook.journal import FILE, Journal, read
+from drillbook.engine.runner import Runner
+from drillbook.engine.steps import Stage
+from drillbook.inventory import inventory
+from drillbook.journal.journal import FILE, Journal, read
 from drillbook.redact import Redactor
-from drillbook.runner import Runner
-from drillbook.steps import Stage
 from tests.e2e.field import fill, small_disk
 from tests.machine.world import RUN, World
 from tests.test_recovery_machine import planned
 
-MOMENTS = [("intent", "inject.2"), ("fault.active", "inject.2"), ("done", "inject.2"), ("phase.ended", None),
-           ("step.started", "restore.1"), ("command", "restore.1")]
-
-
-@pytest.fixture
-def pretended():
-    """Add the family of pretended actions, and take it away again."""
-    folder = str(Path(__file__).parent / "machine" / "actions")
-    drillbook.actions.__path__.append(folder)
-    yield
-    drillbook.actions.__path__.remove(folder)
-    sys.modules.pop("drillbook.actions.pretend", None)
+MOMENTS = [
+    ("intent", "inject.2"),
+    ("fault.active", "inject.2"),
+    ("done", "inject.2"),
+    ("phase.ended", None),
+    ("step.started", "restore.1"),
+    ("command", "restore.1"),
+]
 
 
 class Broken:
@@ -40,8 +34,10 @@ class Broken:
         self.events = []
         hosts = folder.parent / "hosts.yml"
         hosts.write_text("environment: lab\nhosts: {a: {}, b: {}}\nservices: {app: {kind: process, host: a}}\n")
-        kinds = [{"action": "break", "how": "commands", "hosts": ("a",), "trouble": "", "beside": False},
-                 {"action": "lose", "hosts": ("b",), "trouble": "", "beside": False}]
+        kinds = [
+            {"action": "break", "how": "commands", "hosts": ("a",), "trouble": "", "beside": False},
+            {"action": "lose", "hosts": ("b",), "trouble": "", "beside": False},
+        ]
         self.plan = planned(kinds, inventory.load(hosts))
 
     def observe(self, event) -> None:

@@ -2,12 +2,12 @@
 
 import pytest
 
+from drillbook.engine.leases import FENCED
+from drillbook.engine.leases.lock import FENCE_MARK
+from drillbook.engine.recorded_host import RecordingHost
 from drillbook.errors import CouldNotVerify, Fenced
-from drillbook.host import Deadline, Output, Piped, Target
-from drillbook.leases import FENCED
-from drillbook.leases.lock import FENCE_MARK
-from drillbook.recording import RecordingHost
 from drillbook.redact import Redactor
+from drillbook.sdk.host import Deadline, Output, Piped, Target
 
 
 class Bare:
@@ -49,7 +49,7 @@ def test_a_pipe_is_journalled_and_passes_the_fence():
     host = seen(Carrying(), fenced)
     assert isinstance(host, Piped)
     assert host.pipe(("docker", "hunter2"), deadline=Deadline.after(30)) == ("fence", "docker", "hunter2")
-    (kind, data, where), = host.journal
+    ((kind, data, where),) = host.journal
     assert (kind, data["argv"][0], data["error"]) == ("command", "docker", None)
     assert "hunter2" not in str(data)
     assert where == {"step": "inject.1", "host": "far"}

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.host import Target
 from drillbook.hosts.local import LocalHost
-from drillbook.planned import digest_of
+from drillbook.plan.plan import digest_of
+from drillbook.sdk.host import Target
 from tests.evidence.forging import chained
 from tests.postgresql.site import Site, programs
 from tests.program import Folder
@@ -108,7 +108,9 @@ def test_what_an_undo_has_to_know_is_found_where_it_lay(tmp_path, monkeypatch):
         ctx = replace(site.context(run=RECEIVING), former=frozenset({"controller"}), services={"primary": primary.service})
         receiver = site.run("postgres.stream_wal", ctx=ctx, service="primary")["pid"]
         assert (root / "scratch" / f"drillbook-{RECEIVING}" / "wal-primary.pid").exists()
-        text = (GOLDEN / "receiving.jsonl").read_text().replace(ELSEWHERE, str(root)).replace(PORT, str(primary.service.port))
+        text = (
+            (GOLDEN / "receiving.jsonl").read_text().replace(ELSEWHERE, str(root)).replace(PORT, str(primary.service.port))
+        )
         made = Folder(root)
         journal(root / "reports" / RECEIVING, text)
         done = made.run("drill.recover", RECEIVING)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import sys
 import tempfile
 from functools import lru_cache
 from pathlib import Path
@@ -20,13 +19,13 @@ from hypothesis import HealthCheck, note, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
-import drillbook.actions
-from drillbook import action, inventory, journal
-from drillbook.intents import intents
-from drillbook.inventory import Inventory
-from drillbook.journal import History, read
-from drillbook.plan import Plan, PlannedStep
-from drillbook.recovery import needs_recovery
+from drillbook.engine.recovery import needs_recovery
+from drillbook.inventory import inventory
+from drillbook.inventory.inventory import Inventory
+from drillbook.journal import journal
+from drillbook.journal.intents import intents
+from drillbook.journal.journal import History, read
+from drillbook.plan.planner import Plan, PlannedStep
 from tests import tiers
 from tests.machine.world import HOSTS, LOST, Controller, Ran, World
 
@@ -36,24 +35,14 @@ MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 PARTS = 4
 """The examples are tried in so many tests, each of its own seed, so that several cores can share them."""
 NEVER = "it never happened"
-ACTIONS = str(Path(__file__).parent / "machine" / "actions")
 
 
 @pytest.fixture
-def pretended(monkeypatch):
-    """Add the family of pretended actions, and take it away again.
-
-    What is a function of its arguments alone is remembered, or ten thousand examples would mostly read the same lines
-    and list the same folders again.
-    """
-    drillbook.actions.__path__.append(ACTIONS)
+def remembering(monkeypatch, pretended):
+    """Remember how each line of a journal reads, or ten thousand examples would mostly read the same lines again."""
     parse = journal._event
     parsed = lru_cache(1 << 15)(lambda number, line: parse(Path("its journal"), number, line))
     monkeypatch.setattr(journal, "_event", lambda path, number, line: parsed(number, line))
-    monkeypatch.setattr(action, "families", lru_cache(8)(action.families))
-    yield
-    drillbook.actions.__path__.remove(ACTIONS)
-    sys.modules.pop("drillbook.actions.pretend", None)
 
 
 DRILLS = 100
@@ -64,9 +53,25 @@ PLACES = st.tuples(st.sampled_from(HOSTS), st.sampled_from(["1", "2", "3", LOST,
 def step(phase: str, number: int, action: str, hosts=HOSTS, group=None, **params) -> PlannedStep:
     effect = {"prove": "read", "whole": "read", "break": "fault", "lose": "fault"}.get(action, "write")
     return PlannedStep(
-        id=f"{phase}.{number}", phase=phase, group=group, action=f"pretend.{action}", name="", params=params, effect=effect,
-        restore_only=action == "lose", proves_backup=action == "prove", hosts=hosts, save=None, when=None, expect=(),
-        timeout_s=60, retries=0, every_s=None, allow_failure=None, line="drill.yml:1")
+        id=f"{phase}.{number}",
+        phase=phase,
+        group=group,
+        action=f"pretend.{action}",
+        name="",
+        params=params,
+        effect=effect,
+        restore_only=action == "lose",
+        proves_backup=action == "prove",
+        hosts=hosts,
+        save=None,
+        when=None,
+        expect=(),
+        timeout_s=60,
+        retries=0,
+        every_s=None,
+        allow_failure=None,
+        line="drill.yml:1",
+    )
 
 
 def drawn(number: int):
@@ -75,12 +80,19 @@ def drawn(number: int):
     A step: what it does, how it is put back, where, whether it fails, whether it is carried out beside the one before.
     """
     chance = random.Random(f"{SEED}/{number}")
-    kinds = [{"action": action, "how": chance.choice(["commands", "action"]),
-              "hosts": chance.choice([("a",), ("b",), HOSTS]),
-              "trouble": chance.choice(["", "", "", "before", "after", *(["half"] if action == "lose" else [])]),
-              "beside": chance.random() < 0.4}
-             for action in (chance.choice(["break", "lose", "change"]) for _ in range(1 + number % 4))]
-    stuck = chance.sample([(host, name) for host in HOSTS for name in ("1", "2", "3", LOST, "door")], chance.choice([0, 0, 1, 2]))
+    kinds = [
+        {
+            "action": action,
+            "how": chance.choice(["commands", "action"]),
+            "hosts": chance.choice([("a",), ("b",), HOSTS]),
+            "trouble": chance.choice(["", "", "", "before", "after", *(["half"] if action == "lose" else [])]),
+            "beside": chance.random() < 0.4,
+        }
+        for action in (chance.choice(["break", "lose", "change"]) for _ in range(1 + number % 4))
+    ]
+    stuck = chance.sample(
+        [(host, name) for host in HOSTS for name in ("1", "2", "3", LOST, "door")], chance.choice([0, 0, 1, 2])
+    )
     return kinds, set(stuck)
 
 
@@ -89,18 +101,34 @@ def injected(kinds) -> list[PlannedStep]:
     for number, kind in enumerate(kinds, 1):
         lost = kind["action"] == "lose"
         group = found[-1].group if found and kind["beside"] else number
-        params = {"thing": f"{LOST if lost else ''}{number}", "trouble": kind["trouble"]} | ({} if lost else {"how": kind["how"]})
+        params = {"thing": f"{LOST if lost else ''}{number}", "trouble": kind["trouble"]} | (
+            {} if lost else {"how": kind["how"]}
+        )
         found.append(step("inject", number, kind["action"], kind["hosts"], group, **params))
     return found
 
 
 def planned(kinds, hosts: Inventory) -> Plan:
     origin = {"from": f"s3://backups/run#sha256={'0' * 64}"}
-    steps = [step("backup", 1, "keep"), step("backup", 2, "prove", **origin), *injected(kinds),
-             step("restore", 1, "restore", **origin),
-             step("verify", 1, "whole")]
-    return Plan(drill="sample", title="", description="", service="app", owner="", objectives={}, environments=("lab",),
-                inventory=hosts, probes=(), steps=tuple(steps))
+    steps = [
+        step("backup", 1, "keep"),
+        step("backup", 2, "prove", **origin),
+        *injected(kinds),
+        step("restore", 1, "restore", **origin),
+        step("verify", 1, "whole"),
+    ]
+    return Plan(
+        drill="sample",
+        title="",
+        description="",
+        service="app",
+        owner="",
+        objectives={},
+        environments=("lab",),
+        inventory=hosts,
+        probes=(),
+        steps=tuple(steps),
+    )
 
 
 class Machine(RuleBasedStateMachine):
@@ -170,14 +198,19 @@ class Machine(RuleBasedStateMachine):
     def check_residue(self, before: History, after: History, was, residue):
         """Whatever could be put back is gone; whatever could not is named, and nothing else is."""
         plan = self.controller.plan
-        open_ = [intent for intent in intents(after.events, plan.steps)
-                 if intent.seq not in {event.data["intent"] for event in before.events if event.kind == "undone"}]
+        open_ = [
+            intent
+            for intent in intents(after.events, plan.steps)
+            if intent.seq not in {event.data["intent"] for event in before.events if event.kind == "undone"}
+        ]
         left = {(one.step, one.host) for one in residue}
         assert left <= {(intent.step.id, intent.host) for intent in open_}
         start, by_seq = len(before.events), {intent.seq: (intent.step.id, intent.host) for intent in open_}
         assert left == {by_seq[event.data["intent"]] for event in after.events[start:] if event.kind == "undo.failed"}
-        restored = any(event.kind == "phase.ended" and (event.data["phase"], event.data["status"]) == ("restore", "done")
-                       for event in after.events)
+        restored = any(
+            event.kind == "phase.ended" and (event.data["phase"], event.data["status"]) == ("restore", "done")
+            for event in after.events
+        )
         for intent in open_:
             if intent.undo.kind == "nothing":
                 continue
@@ -194,8 +227,13 @@ class Machine(RuleBasedStateMachine):
             elif not any(place == LOST for _, place in self.world.stuck):
                 assert not named_, f"{where} could be restored"
             elif not restored:
-                never = any(event.kind == "undone" and event.data == {"intent": intent.seq, "message": NEVER}
-                            for event in after.events) and (intent.host, thing) not in was
+                never = (
+                    any(
+                        event.kind == "undone" and event.data == {"intent": intent.seq, "message": NEVER}
+                        for event in after.events
+                    )
+                    and (intent.host, thing) not in was
+                )
                 assert named_ or never, f"nothing restored {where}, which is not told"
         if not residue:
             assert self.world.things() == set()
@@ -243,13 +281,22 @@ class Machine(RuleBasedStateMachine):
 
 @pytest.mark.long(30)
 @pytest.mark.parametrize("part", range(PARTS))
-def test_recovery_is_complete_and_idempotent(pretended, tmp_path, part):
+def test_recovery_is_complete_and_idempotent(remembering, tmp_path, part):
     path = tmp_path / "lab.yml"
-    path.write_text("environment: lab\nhosts: {a: {address: 127.0.0.1}, b: {address: 127.0.0.1}}\n"
-                    "services: {app: {kind: process, host: a}}\n")
+    path.write_text(
+        "environment: lab\nhosts: {a: {address: 127.0.0.1}, b: {address: 127.0.0.1}}\n"
+        "services: {app: {kind: process, host: a}}\n"
+    )
     Machine.inventory = inventory.load(path)
     Machine.runs.clear()
     Machine.first = part * DRILLS
-    run_state_machine_as_test(seed(f"{SEED}/{part}")(Machine), settings=settings(
-        max_examples=-(-EXAMPLES // PARTS), stateful_step_count=3, deadline=None, database=None,
-        suppress_health_check=list(HealthCheck)))
+    run_state_machine_as_test(
+        seed(f"{SEED}/{part}")(Machine),
+        settings=settings(
+            max_examples=-(-EXAMPLES // PARTS),
+            stateful_step_count=3,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

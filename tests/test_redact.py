@@ -33,7 +33,7 @@ def test_of_secrets_that_begin_alike_the_longer_is_hidden_whole(order):
 @pytest.mark.parametrize("size", [1, 3, 7, 100])
 def test_a_stream_hides_a_secret_whole_wherever_it_is_cut(order, size):
     text = b"user hunter2-of-the-database, then the-database-password" * 5 + b" and hunter2"
-    file, writer = streamed(NESTED[::order], [text[at:at + size] for at in range(0, len(text), size)])
+    file, writer = streamed(NESTED[::order], [text[at : at + size] for at in range(0, len(text), size)])
     writer.finish()
     assert file.getvalue() == b"user ***, then ***" * 5 + b" and ***"
     assert writer.bytes == len(file.getvalue())
@@ -44,7 +44,7 @@ def test_a_secret_that_begins_like_a_shorter_one_is_hidden_whole_wherever_it_sta
     """Also where a stream has shown so far no more of it than the shorter one."""
     for before in range(60):
         text = b"x" * before + b"hunter2-of-the-database" + b"y" * 60
-        file, writer = streamed(NESTED, [text[at:at + size] for at in range(0, len(text), size)])
+        file, writer = streamed(NESTED, [text[at : at + size] for at in range(0, len(text), size)])
         writer.finish()
         assert file.getvalue() == b"x" * before + b"***" + b"y" * 60
 
@@ -65,11 +65,20 @@ def test_a_stream_without_secrets_is_passed_on_at_once():
     assert writer.finish() == "bef57ec7f53a6d40beb640a780a639c83bc29ac8a9816f1fc6c5c6dcd93c4721"
 
 
-@pytest.mark.parametrize("secret", ["geheim&mehr/x y", "pa'ss \"word\"", "schlüßel\tneu", "back\\slash"])
-@pytest.mark.parametrize("form", [
-    str, quote, lambda secret: quote(secret, safe=""), quote_plus,
-    json.dumps, lambda secret: json.dumps(secret, ensure_ascii=False),
-    lambda secret: secret.encode("unicode_escape").decode(), shlex.quote])
+@pytest.mark.parametrize("secret", ["geheim&mehr/x y", 'pa\'ss "word"', "schlüßel\tneu", "back\\slash"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        str,
+        quote,
+        lambda secret: quote(secret, safe=""),
+        quote_plus,
+        json.dumps,
+        lambda secret: json.dumps(secret, ensure_ascii=False),
+        lambda secret: secret.encode("unicode_escape").decode(),
+        shlex.quote,
+    ],
+)
 def test_forms_in_which_programs_print_a_secret_are_hidden(secret, form):
     said = Redactor([secret]).text(f"it said <{form(secret)}>")
     assert said.removeprefix("it said <").removesuffix(">").strip("'\"") == "***"
@@ -97,7 +106,8 @@ def test_what_is_too_short_to_be_looked_for_hides_nothing():
 def test_values_are_hidden_in_keys_and_at_every_depth():
     redactor = Redactor(["hunter2"])
     assert redactor.value({"hunter2": [("x", "hunter2"), {"n": 1, "none": None, "deep": {"hunter2!": True}}]}) == {
-        "***": [["x", "***"], {"n": 1, "none": None, "deep": {"***!": True}}]}
+        "***": [["x", "***"], {"n": 1, "none": None, "deep": {"***!": True}}]
+    }
 
 
 OVER = ["abcdef", "defghi", "hijkl", "xyzw"]
@@ -112,7 +122,7 @@ def test_secrets_that_lie_over_one_another_leave_no_tail(text):
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 100])
 def test_nor_in_a_stream_wherever_it_is_cut(size):
     text = b"1 abcdefghijkl 2 defghi 3 xyzwxyzw 4" * 9
-    file, writer = streamed(OVER, [text[at:at + size] for at in range(0, len(text), size)])
+    file, writer = streamed(OVER, [text[at : at + size] for at in range(0, len(text), size)])
     writer.finish()
     assert file.getvalue().replace(b"******", b"***") == b"1 *** 2 *** 3 *** 4" * 9
 

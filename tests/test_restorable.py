@@ -2,19 +2,22 @@
 
 import pytest
 
-from drillbook.action import Effect
+from drillbook.engine.steps import build
 from drillbook.errors import PlanError
-from drillbook.restorable import lost_service, proves
-from drillbook.steps import build
+from drillbook.plan.restorable import lost_service, proves
+from drillbook.sdk.action import Effect
 from tests.program import Folder
 from tests.test_plan import CLUSTER, LOST, TWO_BUCKETS, WITH_DATABASE, made
 
-SITE = WITH_DATABASE.replace("bucket: b,", "bucket: backups,").replace("contacts:", """\
+SITE = WITH_DATABASE.replace("bucket: b,", "bucket: backups,").replace(
+    "contacts:",
+    """\
   same: {kind: postgres, host: db-1, port: 5432, database: dpa, user: dpa, password: !env P, admin: {user: postgres},
     data_directory: /var/lib/pg/main}
   spare: {kind: postgres, host: db-2, port: 5432, database: dpa, user: dpa, password: !env P, admin: {user: postgres},
     data_directory: /var/lib/pg/main}
-contacts:""")
+contacts:""",
+)
 RESTORE = '  - postgres.restore: {service: database, from: "{{ dump.location }}"}\n'
 PROOF = '  - postgres.backup_intact: {service: database, from: "{{ dump.location }}"}\n'
 MATCHES = '  - postgres.matches: {service: database, manifest: "{{ dump.manifest }}"}\n'
@@ -60,24 +63,57 @@ def refused(tmp_path, text, marked, message, hint=""):
     assert hint in told.value.hint, str(told.value)
 
 
-RIGHT = 'write `postgres.restore: {service: database, from: "{{ dump.location }}"}`, or a command of your own with `restores: '
+RIGHT = (
+    'write `postgres.restore: {service: database, from: "{{ dump.location }}"}`, or a command of your own with `restores: '
+)
 WRONG = {
-    "starts-a-service": ("  - service.restart: {service: api}\n", "service.restart", "does not say that it restores anything"),
-    "does-nothing": ("  - command.run: {argv: ['true'], effect: write}\n    hosts: db-1\n", "command.run",
-                     "does not say that it restores anything"),
-    "another-service": (RESTORE.replace("database", "spare"), "postgres.restore", "it restores 'spare', and what is lost is 'database'"),
-    "a-place-that-does-not-exist": (RESTORE.replace("{{ dump.location }}", "s3://nowhere/at/all"), "postgres.restore",
-                                    "a backup that no step of this drill proves: s3://nowhere/at/all"),
-    "another-step": (RESTORE.replace("dump", "archive"), "postgres.restore: {service: database, from: \"{{ archive",
-                     "it is no restore from what"),
-    "another-kind": ('  - files.extract: {service: database, from: "{{ archive.location }}"}\n', "files.extract",
-                     "it is no restore from what postgres.backup_intact proves"),
-    "may-be-skipped": ("  - service.restart: {service: api}\n" + RESTORE + "    when: 1 > 2\n", "postgres.restore", "it may be skipped or fail"),
-    "may-fail": ("  - service.restart: {service: api}\n" + RESTORE + "    allow_failure: now and then\n", "postgres.restore",
-                 "it may be skipped or fail"),
+    "starts-a-service": (
+        "  - service.restart: {service: api}\n",
+        "service.restart",
+        "does not say that it restores anything",
+    ),
+    "does-nothing": (
+        "  - command.run: {argv: ['true'], effect: write}\n    hosts: db-1\n",
+        "command.run",
+        "does not say that it restores anything",
+    ),
+    "another-service": (
+        RESTORE.replace("database", "spare"),
+        "postgres.restore",
+        "it restores 'spare', and what is lost is 'database'",
+    ),
+    "a-place-that-does-not-exist": (
+        RESTORE.replace("{{ dump.location }}", "s3://nowhere/at/all"),
+        "postgres.restore",
+        "a backup that no step of this drill proves: s3://nowhere/at/all",
+    ),
+    "another-step": (
+        RESTORE.replace("dump", "archive"),
+        'postgres.restore: {service: database, from: "{{ archive',
+        "it is no restore from what",
+    ),
+    "another-kind": (
+        '  - files.extract: {service: database, from: "{{ archive.location }}"}\n',
+        "files.extract",
+        "it is no restore from what postgres.backup_intact proves",
+    ),
+    "may-be-skipped": (
+        "  - service.restart: {service: api}\n" + RESTORE + "    when: 1 > 2\n",
+        "postgres.restore",
+        "it may be skipped or fail",
+    ),
+    "may-fail": (
+        "  - service.restart: {service: api}\n" + RESTORE + "    allow_failure: now and then\n",
+        "postgres.restore",
+        "it may be skipped or fail",
+    ),
     "on-another-host": (RESTORE + "    hosts: db-2\n", "postgres.restore", "it restores on db-2, what is lost was on db-1"),
     "a-command-for-another-service": (free("spare"), "command.run:", "it restores 'spare', and what is lost is 'database'"),
-    "a-command-from-an-unproven-backup": (free(origin="s3://backups/newest"), "restores:", "that no step of this drill proves: s3://backups/newest"),
+    "a-command-from-an-unproven-backup": (
+        free(origin="s3://backups/newest"),
+        "restores:",
+        "that no step of this drill proves: s3://backups/newest",
+    ),
 }
 
 
@@ -86,20 +122,35 @@ def test_a_runbook_that_does_not_restore_what_is_lost_is_refused_at_its_line(tmp
     restore, marked, message = WRONG[name]
     if name == "another-step":
         message = "that no step of this drill proves: {{ archive.location }}"
-        text = changed('  - files.backup_intact: {service: database, from: "{{ archive.location }}"}\n', "",
-                       changed(RESTORE, restore))
+        text = changed(
+            '  - files.backup_intact: {service: database, from: "{{ archive.location }}"}\n', "", changed(RESTORE, restore)
+        )
     else:
         text = changed(RESTORE, restore)
     refused(tmp_path, text, marked, message, RIGHT)
 
 
-@pytest.mark.parametrize("restore", [
-    RESTORE, RESTORE.replace("service: database", "service: same"), free(), free("same"),
-    RESTORE.replace("{{ dump.location }}", "s3://backups/{{ run.id }}/dump"),
-    "  - service.restart: {service: api}\n" + RESTORE,
-    RESTORE + '  - postgres.restore: {service: spare, from: "s3://backups/another/day"}\n'],
-    ids=["its-own", "another-name-of-it", "a-command", "a-command-for-another-name", "the-place-itself", "with-others",
-         "and-a-restore-elsewhere"])
+@pytest.mark.parametrize(
+    "restore",
+    [
+        RESTORE,
+        RESTORE.replace("service: database", "service: same"),
+        free(),
+        free("same"),
+        RESTORE.replace("{{ dump.location }}", "s3://backups/{{ run.id }}/dump"),
+        "  - service.restart: {service: api}\n" + RESTORE,
+        RESTORE + '  - postgres.restore: {service: spare, from: "s3://backups/another/day"}\n',
+    ],
+    ids=[
+        "its-own",
+        "another-name-of-it",
+        "a-command",
+        "a-command-for-another-name",
+        "the-place-itself",
+        "with-others",
+        "and-a-restore-elsewhere",
+    ],
+)
 def test_a_restore_of_what_is_lost_from_the_proven_backup_is_planned(tmp_path, restore):
     assert made(tmp_path, changed(RESTORE, restore), SITE).phase("inject")[0].restore_only
 
@@ -109,40 +160,83 @@ def test_a_second_restore_from_a_backup_that_nobody_proved_is_refused(tmp_path):
     refused(tmp_path, changed(RESTORE, more), "service: same", "from a backup that no step of this drill proves", RIGHT)
 
 
-@pytest.mark.parametrize(("verify", "accepted"), [
-    (MATCHES, True), (MATCHES.replace("database", "same"), True), ("  - service.status: {service: api}\n", False),
-    (MATCHES.replace("database", "spare"), False), (MATCHES + "    when: 1 > 2\n", False),
-    (MATCHES + "    allow_failure: now and then\n", False), (MATCHES.replace("dump.manifest", "archive.manifest"), False),
-    (MATCHES.replace("}\n", ", tables: [chunks]}\n"), False)],
-    ids=["compared", "another-name-of-it", "looked-at", "another-service", "may-be-skipped", "may-fail", "another-backup", "a-part"])
+@pytest.mark.parametrize(
+    ("verify", "accepted"),
+    [
+        (MATCHES, True),
+        (MATCHES.replace("database", "same"), True),
+        ("  - service.status: {service: api}\n", False),
+        (MATCHES.replace("database", "spare"), False),
+        (MATCHES + "    when: 1 > 2\n", False),
+        (MATCHES + "    allow_failure: now and then\n", False),
+        (MATCHES.replace("dump.manifest", "archive.manifest"), False),
+        (MATCHES.replace("}\n", ", tables: [chunks]}\n"), False),
+    ],
+    ids=[
+        "compared",
+        "another-name-of-it",
+        "looked-at",
+        "another-service",
+        "may-be-skipped",
+        "may-fail",
+        "another-backup",
+        "a-part",
+    ],
+)
 def test_what_a_command_restores_is_compared(tmp_path, verify, accepted):
     text = changed(RESTORE, free()).replace(MATCHES, verify)
     if accepted:
         made(tmp_path, text, SITE)
     else:
-        refused(tmp_path, text, "restores:", "no step of `verify` is sure to compare its content with the backup",
-                "add `postgres.matches` for that service")
+        refused(
+            tmp_path,
+            text,
+            "restores:",
+            "no step of `verify` is sure to compare its content with the backup",
+            "add `postgres.matches` for that service",
+        )
 
 
-@pytest.mark.parametrize(("old", "new", "message"), [
-    ("database", "spare", "postgres.backup_intact is for 'spare', and inject.1 destroys 'database'"),
-    ("}\n", "}\n    allow_failure: it is big\n", "postgres.backup_intact may be skipped or fail"),
-    ("}\n", "}\n    when: 1 > 2\n", "postgres.backup_intact may be skipped or fail"),
-    ("{{ dump.location }}", "s3://backups/yesterday", "postgres.backup_intact does not read what a backup step")],
-    ids=["of-another-service", "may-fail", "may-be-skipped", "of-another-backup"])
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("database", "spare", "postgres.backup_intact is for 'spare', and inject.1 destroys 'database'"),
+        ("}\n", "}\n    allow_failure: it is big\n", "postgres.backup_intact may be skipped or fail"),
+        ("}\n", "}\n    when: 1 > 2\n", "postgres.backup_intact may be skipped or fail"),
+        ("{{ dump.location }}", "s3://backups/yesterday", "postgres.backup_intact does not read what a backup step"),
+    ],
+    ids=["of-another-service", "may-fail", "may-be-skipped", "of-another-backup"],
+)
 def test_a_proof_that_is_none_is_told_at_its_line(tmp_path, old, new, message):
     text = changed(PROOF, PROOF.replace(old, new))
     refused(tmp_path, text, "postgres.backup_intact", f"no step proves a backup of this run: {message}")
 
 
-@pytest.mark.parametrize(("old", "new", "message"), [
-    ("service: database, table: public.chunks", "service: database, table: documents", "its `table` is 'documents', and inject.1 destroys 'chunks'"),
-    ("postgres.restore_table: {service: database, table: public.chunks,", "postgres.restore: {service: database,",
-     "it is no restore from what postgres.backup_intact proves")], ids=["another-table", "the-whole-database"])
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "service: database, table: public.chunks",
+            "service: database, table: documents",
+            "its `table` is 'documents', and inject.1 destroys 'chunks'",
+        ),
+        (
+            "postgres.restore_table: {service: database, table: public.chunks,",
+            "postgres.restore: {service: database,",
+            "it is no restore from what postgres.backup_intact proves",
+        ),
+    ],
+    ids=["another-table", "the-whole-database"],
+)
 def test_the_very_part_that_is_lost_is_restored(tmp_path, old, new, message):
     made(tmp_path, ROWS, SITE)
-    refused(tmp_path, changed(old, new, ROWS), new, message,
-            '`postgres.restore_table: {service: database, table: chunks, from: "{{ dump.location }}"}`')
+    refused(
+        tmp_path,
+        changed(old, new, ROWS),
+        new,
+        message,
+        '`postgres.restore_table: {service: database, table: chunks, from: "{{ dump.location }}"}`',
+    )
 
 
 def test_objects_are_restored_by_a_prefix_that_covers_what_is_lost(tmp_path):
@@ -160,20 +254,30 @@ def test_objects_are_restored_by_a_prefix_that_covers_what_is_lost(tmp_path):
 @pytest.mark.parametrize("effect", ["read", "fault, undo: ['true'], proof: ['true']"], ids=["reads", "breaks"])
 def test_only_what_writes_restores(tmp_path, effect):
     folder = Folder(tmp_path)
-    folder.write(f"restore:\n  - command.run: {{argv: ['true'], effect: {effect}, restores: {{service: app, from: x}}}}\n"
-                 "    hosts: controller\n")
+    folder.write(
+        f"restore:\n  - command.run: {{argv: ['true'], effect: {effect}, restores: {{service: app, from: x}}}}\n"
+        "    hosts: controller\n"
+    )
     told = folder.run("drill.plan", "sample")
     assert told.returncode == 2, told.stderr
     assert "its effect is `write`" in told.stderr
 
 
 def test_what_a_command_restores_is_in_the_inventory(tmp_path):
-    refused(tmp_path, changed(RESTORE, free("databse")), "restores:", "there is no service 'databse'", "did you mean 'database'?")
+    refused(
+        tmp_path, changed(RESTORE, free("databse")), "restores:", "there is no service 'databse'", "did you mean 'database'?"
+    )
 
 
 def test_of_two_commands_that_nobody_compares_the_first_is_named(tmp_path):
-    text = changed(MATCHES, "  - service.status: {service: api}\n", changed(RESTORE, free().replace("restore $1", "first $1") + free(), CLUSTER))
-    refused(tmp_path, text, "restores:", "no step of `verify` is sure to compare its content", "add `postgres.matches` for that")
+    text = changed(
+        MATCHES,
+        "  - service.status: {service: api}\n",
+        changed(RESTORE, free().replace("restore $1", "first $1") + free(), CLUSTER),
+    )
+    refused(
+        tmp_path, text, "restores:", "no step of `verify` is sure to compare its content", "add `postgres.matches` for that"
+    )
 
 
 def test_a_proof_after_the_restore_is_none_for_it(tmp_path):
@@ -200,9 +304,16 @@ def own(name="proof", restore=RESTORE):
     return changed(RESTORE, restore, changed(PROOF, PROOF + "    save: proof\n", text))
 
 
-@pytest.mark.parametrize(("name", "restore"), [
-    ("proof", RESTORE), ("backup.3", RESTORE), ("proof", free()), ("proof", RESTORE.replace("restore:", "restore_table:").replace(
-        "from", "table: chunks, from"))], ids=["by-what-it-saved", "by-its-id", "a-command-restores", "a-part-is-restored"])
+@pytest.mark.parametrize(
+    ("name", "restore"),
+    [
+        ("proof", RESTORE),
+        ("backup.3", RESTORE),
+        ("proof", free()),
+        ("proof", RESTORE.replace("restore:", "restore_table:").replace("from", "table: chunks, from")),
+    ],
+    ids=["by-what-it-saved", "by-its-id", "a-command-restores", "a-part-is-restored"],
+)
 def test_a_command_that_only_a_restore_makes_good_is_planned_as_such(tmp_path, name, restore):
     plan = made(tmp_path, own(name, restore), SITE)
     (fault,) = plan.phase("inject")
@@ -211,17 +322,45 @@ def test_a_command_that_only_a_restore_makes_good_is_planned_as_such(tmp_path, n
     assert [proves(plan.inventory, step, fault) for step in plan.phase("backup")] == [False, False, True, False]
 
 
-@pytest.mark.parametrize(("text", "marked", "message", "hint"), [
-    (own("nobody"), "proven_by: nobody", "'nobody' is no step of `backup` that proves a backup",
-     "such steps: proof (postgres.backup_intact), backup.4 (files.backup_intact)"),
-    (own("dump"), "proven_by: dump", "'dump' is no step of `backup` that proves a backup", ""),
-    (own("backup.4"), "postgres.restore:", "it is no restore from what files.backup_intact proves", "write `files.extract: "),
-    (own(restore="  - service.restart: {service: api}\n"), "service.restart", "does not say that it restores anything", RIGHT),
-    (own(restore=RESTORE.replace("database", "spare")), "postgres.restore:", "it restores 'spare', and what is lost is", RIGHT),
-    (own().replace("save: proof", "save: proof\n    allow_failure: never mind"), "postgres.backup_intact", "may be skipped or fail", ""),
-    (own().partition("restore:\n")[0] + "verify:\n" + MATCHES, "inject:", "the drill has no restore phase", ""),
-    (own().partition("verify:\n")[0], "inject:", "the drill has no verify phase", "")],
-    ids=["no-such-step", "no-proof", "another-kind", "a-restart", "the-spare", "may-fail", "no-restore", "no-verify"])
+@pytest.mark.parametrize(
+    ("text", "marked", "message", "hint"),
+    [
+        (
+            own("nobody"),
+            "proven_by: nobody",
+            "'nobody' is no step of `backup` that proves a backup",
+            "such steps: proof (postgres.backup_intact), backup.4 (files.backup_intact)",
+        ),
+        (own("dump"), "proven_by: dump", "'dump' is no step of `backup` that proves a backup", ""),
+        (
+            own("backup.4"),
+            "postgres.restore:",
+            "it is no restore from what files.backup_intact proves",
+            "write `files.extract: ",
+        ),
+        (
+            own(restore="  - service.restart: {service: api}\n"),
+            "service.restart",
+            "does not say that it restores anything",
+            RIGHT,
+        ),
+        (
+            own(restore=RESTORE.replace("database", "spare")),
+            "postgres.restore:",
+            "it restores 'spare', and what is lost is",
+            RIGHT,
+        ),
+        (
+            own().replace("save: proof", "save: proof\n    allow_failure: never mind"),
+            "postgres.backup_intact",
+            "may be skipped or fail",
+            "",
+        ),
+        (own().partition("restore:\n")[0] + "verify:\n" + MATCHES, "inject:", "the drill has no restore phase", ""),
+        (own().partition("verify:\n")[0], "inject:", "the drill has no verify phase", ""),
+    ],
+    ids=["no-such-step", "no-proof", "another-kind", "a-restart", "the-spare", "may-fail", "no-restore", "no-verify"],
+)
 def test_a_command_that_is_not_sure_to_be_made_good_is_refused(tmp_path, text, marked, message, hint):
     refused(tmp_path, text, marked, message, hint)
 

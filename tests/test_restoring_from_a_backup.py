@@ -1,20 +1,19 @@
 """Restoring from the proven backup of a run by the system's own restore: what is declared, and what a recovery makes of it."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-import drillbook.actions
-from drillbook import inventory, restoring
-from drillbook.action import Effect, Fault, find, known_names
+from drillbook.engine import backup_restore
+from drillbook.engine.backup_gate import Gate
+from drillbook.engine.recovery import needs_recovery
 from drillbook.errors import UsageError
-from drillbook.gate import Gate
 from drillbook.hosts.fake import Reply
-from drillbook.journal import read
-from drillbook.recovery import needs_recovery
+from drillbook.inventory import inventory
+from drillbook.journal.journal import read
+from drillbook.sdk.action import Effect, Fault, find, known_names
 from tests.machine.world import HOSTS, Controller, World
-from tests.test_recovery_machine import ACTIONS, planned, step
+from tests.test_recovery_machine import planned, step
 
 DESTROYING = [name for name in known_names() if issubclass(find(name), Fault) and find(name).RESTORE_ONLY]
 
@@ -51,14 +50,14 @@ BACKUP = f"s3://backups/run#sha256={'0' * 64}"
 
 
 @pytest.fixture
-def lost(tmp_path, monkeypatch):
+def lost(tmp_path, pretended):
     """A run on hosts of memory that lost something for good; its runbook does nothing, which it calls a restore."""
-    monkeypatch.setattr(drillbook.actions, "__path__", [*drillbook.actions.__path__, ACTIONS])
     path = tmp_path / "lab.yml"
-    path.write_text("environment: lab\nhosts: {a: {address: 127.0.0.1}, b: {address: 127.0.0.1}}\n"
-                    "services: {app: {kind: process, host: a}}\n")
-    yield lambda proof: Lost(inventory.load(path), tmp_path, proof)
-    sys.modules.pop("drillbook.actions.pretend", None)
+    path.write_text(
+        "environment: lab\nhosts: {a: {address: 127.0.0.1}, b: {address: 127.0.0.1}}\n"
+        "services: {app: {kind: process, host: a}}\n"
+    )
+    return lambda proof: Lost(inventory.load(path), tmp_path, proof)
 
 
 class Lost:
@@ -69,8 +68,9 @@ class Lost:
         plan = planned(kinds, hosts)
         changed = {"backup.2": step("backup", 2, "prove", HOSTS, **proof), "restore.1": step("restore", 1, "keep", **proof)}
         self.world = World()
-        self.controller = Controller(plan.model_copy(update={"steps": tuple(
-            changed.get(one.id, one) for one in plan.steps)}), self.world, folder)
+        self.controller = Controller(
+            plan.model_copy(update={"steps": tuple(changed.get(one.id, one) for one in plan.steps)}), self.world, folder
+        )
         self.controller.run()
 
     def recover(self, *, from_backup: bool):
@@ -105,10 +105,10 @@ def test_a_run_that_proved_no_backup_is_told_so_and_nothing_is_touched(lost, mon
 def test_a_proof_that_did_not_end_well_proves_no_backup(lost):
     run = lost({"from": BACKUP})
     with run.controller.recovery().resumed() as (stage, history):
-        assert [one.params["from"] for one in restoring.steps(stage, history.events)] == [BACKUP]
+        assert [one.params["from"] for one in backup_restore.steps(stage, history.events)] == [BACKUP]
         events = [event for event in history.events if (event.kind, event.step) != ("done", "backup.2")]
         with pytest.raises(UsageError, match="proved no backup"):
-            restoring.steps(stage, events)
+            backup_restore.steps(stage, events)
 
 
 def test_a_restore_whose_verification_fails_is_no_restore(lost):

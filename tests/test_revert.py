@@ -3,13 +3,14 @@
 import psycopg
 import pytest
 
-from drillbook import revert, scratch
+from drillbook.engine import revert
+from drillbook.engine.revert import clean_canary, put_back, remove_scratch
+from drillbook.engine.runner import Runner
 from drillbook.errors import CouldNotVerify
 from drillbook.hosts.fake import Reply
-from drillbook.revert import clean_canary, put_back, remove_scratch
-from drillbook.runner import Runner
+from drillbook.sdk import target_folders
 from tests.contents import content
-from tests.machine.small import Small, pretending
+from tests.machine.small import Small
 from tests.machine.world import LOST, World
 from tests.test_recovery_machine import planned
 
@@ -60,7 +61,7 @@ def test_everything_is_put_back_newest_first(things):
 
 def test_an_undo_that_fails_keeps_no_other_from_being_done_and_is_told(things):
     things.stuck.add("two")
-    left, = things.run("inject:\n" + fault("one") + fault("two", hosts="b") + fault("three"))
+    (left,) = things.run("inject:\n" + fault("one") + fault("two", hosts="b") + fault("three"))
     assert things.there == {("b", "two")}
     assert (left.step, left.host) == ("inject.2", "b")
     assert "stuck" in left.why
@@ -71,7 +72,9 @@ def test_an_undo_that_fails_keeps_no_other_from_being_done_and_is_told(things):
 
 
 def test_what_is_changed_on_purpose_and_gone_already_is_not_undone_again(things):
-    text = "restore:\n" + fault("one", effect="write") + "  - command.run: {argv: [mend, one], effect: write}\n    hosts: a\n"
+    text = (
+        "restore:\n" + fault("one", effect="write") + "  - command.run: {argv: [mend, one], effect: write}\n    hosts: a\n"
+    )
     assert things.run(text) == []
     assert things.told("undone")[-1] == ("restore.1", "a", "gone already")
     assert things.acts().count("mend") == 1
@@ -85,7 +88,7 @@ def test_a_write_that_is_still_there_is_undone(things):
 
 def test_a_write_without_undo_is_left_as_it_is(things):
     assert things.run("restore:\n" + fault("one", effect="write", undo="", proof="")) == []
-    (step, host, message), = things.told("undone")
+    ((step, host, message),) = things.told("undone")
     assert (step, host) == ("restore.1", "a")
     assert "no undo" in message
     assert things.there == {("a", "one")}
@@ -116,14 +119,14 @@ def test_scratch_that_cannot_be_removed_is_told_by_its_host(things):
     try:
         assert remove_scratch(stage, ["a", "b"]) == []
         things.hosts["b"].on("sh", Reply(1, stderr=b"read-only"))
-        left, = remove_scratch(stage, ["a", "b"])
+        (left,) = remove_scratch(stage, ["a", "b"])
         assert (left.host, left.step) == ("b", "cleanup")
         assert "read-only" in left.why
         assert left.by_hand.startswith("on b: rm -rf ")
         things.hosts["b"].unreachable = True
-        left, = remove_scratch(stage, ["a", "b"])
+        (left,) = remove_scratch(stage, ["a", "b"])
         assert left.host == "b"
-        assert [call.argv[:3] for call in things.hosts["a"].calls] == [("sh", "-c", scratch.REMOVE)] * 3
+        assert [call.argv[:3] for call in things.hosts["a"].calls] == [("sh", "-c", target_folders.REMOVE)] * 3
     finally:
         stage.journal.close()
 
@@ -146,15 +149,14 @@ def test_before_a_restore_only_faults_that_commands_undo_are_put_back(things):
     assert things.there == set()
 
 
-def test_a_restore_that_failed_or_did_not_take_place_is_told_with_its_reason(tmp_path, monkeypatch):
-    pretending(monkeypatch)
+def test_a_restore_that_failed_or_did_not_take_place_is_told_with_its_reason(tmp_path, monkeypatch, pretended):
     world = World()
     for host in world.hosts.values():
         host.on("look", Reply(0))
     small = Small(tmp_path, world.hosts)
     kinds = [{"action": "lose", "how": "commands", "hosts": ("a",), "trouble": "", "beside": False}]
     world.stuck.add(("a", LOST))
-    left, = small.run(planned(kinds, small.plan("restore:\n").inventory), world.saw)
+    (left,) = small.run(planned(kinds, small.plan("restore:\n").inventory), world.saw)
     assert (left.step, left.host) == ("inject.1", "a")
     assert "the restore failed: " in left.why
     assert "stuck" in left.why
@@ -175,7 +177,7 @@ def test_a_canary_whose_rows_cannot_be_removed_is_told(things):
     stage = things.stage(things.plan("restore:\n"))
     things.hosts["controller"] = things.hosts["a"]
     try:
-        left, = clean_canary(stage, "probe.1", Broken())
+        (left,) = clean_canary(stage, "probe.1", Broken())
         assert (left.step, left.host, left.why) == ("probe.1", "controller", "no server")
         assert "some.canary" in left.by_hand
     finally:
@@ -213,9 +215,15 @@ def test_an_undo_of_several_commands_ends_with_the_first_that_fails(things):
     things.there.add(("a", "one"))
     stage = things.stage(made)
     try:
-        stage.journal.append(content("intent", {"action": "command.run", "params": dict(made.phase("inject")[0].params),
-                                        "effect": "fault", "undo": first}), step="inject.1", host="a")
-        left, = put_back(stage, stage.journal.decisive())
+        stage.journal.append(
+            content(
+                "intent",
+                {"action": "command.run", "params": dict(made.phase("inject")[0].params), "effect": "fault", "undo": first},
+            ),
+            step="inject.1",
+            host="a",
+        )
+        (left,) = put_back(stage, stage.journal.decisive())
     finally:
         stage.journal.close()
     assert "it fails" in left.why
@@ -226,7 +234,7 @@ def test_an_undo_of_several_commands_ends_with_the_first_that_fails(things):
 def test_an_undo_that_changes_nothing_is_told_as_not_proven(things, monkeypatch):
     monkeypatch.setattr(revert, "PROOF_S", 0.3)
     things.hosts["a"].on("mend", Reply(0))
-    left, = things.run("inject:\n" + fault("one"))
+    (left,) = things.run("inject:\n" + fault("one"))
     assert left.why == "the undo ended well, but the fault is not proven gone"
     assert things.told("undone") == []
 

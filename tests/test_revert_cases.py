@@ -5,12 +5,12 @@ import time
 
 import pytest
 
-from drillbook import reaching, revert
-from drillbook.host import Deadline
+from drillbook.engine import revert, unreachable
+from drillbook.engine.revert import needs_restore, put_back, remove_scratch
 from drillbook.hosts.fake import Reply
-from drillbook.revert import needs_restore, put_back, remove_scratch
+from drillbook.sdk.host import Deadline
 from tests.contents import content
-from tests.machine.small import Small, pretending
+from tests.machine.small import Small
 from tests.machine.world import HALF, LOST, World
 from tests.test_recovery_machine import planned
 
@@ -26,8 +26,10 @@ class Bench:
     def __init__(self, folder):
         self.world = World()
         self.small = Small(folder, self.world.hosts)
-        kinds = [{"action": action, "how": "commands", "hosts": ("a", "b"), "trouble": "", "beside": False}
-                 for action in ("break", "lose", "change")]
+        kinds = [
+            {"action": action, "how": "commands", "hosts": ("a", "b"), "trouble": "", "beside": False}
+            for action in ("break", "lose", "change")
+        ]
         self.plan = planned(kinds, self.small.plan("restore:\n").inventory)
         self.stage = self.small.stage(self.plan, self.world.saw)
         self.journal = self.stage.journal
@@ -35,8 +37,19 @@ class Bench:
     def intent(self, number, undo, host="a", effect=None, there=True, phase="inject"):
         """Step 1 breaks, 2 loses and 3 changes a thing of its number."""
         step = next(one for one in self.plan.steps if one.id == f"{phase}.{number}")
-        event = self.journal.append(content("intent", {"action": step.action, "params": dict(step.params), "undo": undo,
-                                               "effect": effect or str(step.effect.value)}), step=step.id, host=host)
+        event = self.journal.append(
+            content(
+                "intent",
+                {
+                    "action": step.action,
+                    "params": dict(step.params),
+                    "undo": undo,
+                    "effect": effect or str(step.effect.value),
+                },
+            ),
+            step=step.id,
+            host=host,
+        )
         if there:
             self.world.hosts[host].files[step.params.get("thing", "door")] = b""
         self.world.announced.add((host, "1"))
@@ -52,32 +65,45 @@ class Bench:
         return put_back(self.stage, self.journal.decisive(), **how)
 
     def told(self, *kinds):
-        return [(event.kind, event.step, event.host, event.data.get("message", "")) for event in self.small.events
-                if event.kind in kinds]
+        return [
+            (event.kind, event.step, event.host, event.data.get("message", ""))
+            for event in self.small.events
+            if event.kind in kinds
+        ]
 
     def acts(self, host="a"):
         return [call.argv for call in self.world.hosts[host].calls]
 
 
 @pytest.fixture
-def bench(tmp_path, monkeypatch):
-    pretending(monkeypatch)
+def bench(tmp_path, monkeypatch, pretended):
     monkeypatch.setattr(revert, "PROOF_S", 0.2)
-    monkeypatch.setattr(reaching, "AGAIN_S", 0.05)
+    monkeypatch.setattr(unreachable, "AGAIN_S", 0.05)
     bench = Bench(tmp_path)
     yield bench
     bench.journal.close()
 
 
-@pytest.mark.parametrize(("number", "undo", "there", "how", "mended"), [
-    (1, COMMANDS, True, "undone", True), (1, ACTION, True, "undone", True), (1, COMMANDS, False, "undone", True),
-    (3, COMMANDS, True, "undone", True), (3, ACTION, True, "undone", True),
-    (3, COMMANDS, False, "gone already", False), (3, ACTION, False, "gone already", False),
-    (3, NOTHING, True, "it is kept", False)])
+@pytest.mark.parametrize(
+    ("number", "undo", "there", "how", "mended"),
+    [
+        (1, COMMANDS, True, "undone", True),
+        (1, ACTION, True, "undone", True),
+        (1, COMMANDS, False, "undone", True),
+        (3, COMMANDS, True, "undone", True),
+        (3, ACTION, True, "undone", True),
+        (3, COMMANDS, False, "gone already", False),
+        (3, ACTION, False, "gone already", False),
+        (3, NOTHING, True, "it is kept", False),
+    ],
+)
 def test_what_can_be_put_back_is(bench, number, undo, there, how, mended):
     stays = undo is NOTHING
-    undo = {**undo, **({"commands": [["mend", str(number)]]} if undo is COMMANDS else {}),
-            **({"params": {"thing": str(number)}} if undo is ACTION else {})}
+    undo = {
+        **undo,
+        **({"commands": [["mend", str(number)]]} if undo is COMMANDS else {}),
+        **({"params": {"thing": str(number)}} if undo is ACTION else {}),
+    }
     bench.world.announced.add(("a", str(number)))
     intent = bench.intent(number, undo, there=there)
     assert bench.put_back() == []
@@ -86,17 +112,23 @@ def test_what_can_be_put_back_is(bench, number, undo, there, how, mended):
     assert (str(number) in bench.world.hosts["a"].files) is stays
     begun = [event for event in bench.small.events if event.kind == "undo"]
     assert [(event.data["intent"], event.data["kind"], event.step, event.host) for event in begun] == (
-        [(intent, undo["kind"], f"inject.{number}", "a")] if mended else [])
+        [(intent, undo["kind"], f"inject.{number}", "a")] if mended else []
+    )
     assert bench.put_back() == [], "it is settled"
     assert len(bench.told("undone")) == 1
 
 
 def test_a_fault_that_nothing_puts_back_is_left_and_told(bench):
     intent = bench.intent(1, NOTHING)
-    left, = bench.put_back()
+    (left,) = bench.put_back()
     assert (left.step, left.host, left.what, left.why) == ("inject.1", "a", "pretend.break (inject)", "it is kept")
-    failed, = [event for event in bench.small.events if event.kind == "undo.failed"]
-    assert (failed.data["intent"], failed.data["message"], failed.step, failed.host) == (intent, "it is kept", "inject.1", "a")
+    (failed,) = [event for event in bench.small.events if event.kind == "undo.failed"]
+    assert (failed.data["intent"], failed.data["message"], failed.step, failed.host) == (
+        intent,
+        "it is kept",
+        "inject.1",
+        "a",
+    )
     assert bench.told("undo", "undone") == []
 
 
@@ -106,20 +138,37 @@ def test_a_fault_without_an_undo_that_is_gone_by_itself_is_put_back(bench):
     assert bench.told("undone") == [("undone", "inject.1", "a", "gone already")]
 
 
-@pytest.mark.parametrize(("tell", "there", "why"), [
-    (lambda bench: bench.restored(), False, None),
-    (lambda bench: bench.restored(), True, "the fault is not proven gone"),
-    (lambda bench: None, False, "no restore was carried out"),
-    (lambda bench: None, True, "no restore was carried out"),
-    (lambda bench: (bench.failed("restore.1", "no room"), bench.restored("failed")), False, "the restore failed: no room"),
-    (lambda bench: (bench.restored(), bench.restored("failed")), False, "no restore was carried out"),
-    (lambda bench: (bench.restored("failed"), bench.restored()), False, None),
-    (lambda bench: (bench.failed("restore.1"), bench.failed("verify.1", "rows are missing")), False,
-     "the verification after the restore failed: rows are missing"),
-    (lambda bench: (bench.failed("verify.1"), bench.failed("restore.1", "no room"), bench.failed("inject.2", "other")), False,
-     "the restore failed: no room"),
-    (lambda bench: bench.failed("backup.1"), False, "no restore was carried out"),
-])
+@pytest.mark.parametrize(
+    ("tell", "there", "why"),
+    [
+        (lambda bench: bench.restored(), False, None),
+        (lambda bench: bench.restored(), True, "the fault is not proven gone"),
+        (lambda bench: None, False, "no restore was carried out"),
+        (lambda bench: None, True, "no restore was carried out"),
+        (
+            lambda bench: (bench.failed("restore.1", "no room"), bench.restored("failed")),
+            False,
+            "the restore failed: no room",
+        ),
+        (lambda bench: (bench.restored(), bench.restored("failed")), False, "no restore was carried out"),
+        (lambda bench: (bench.restored("failed"), bench.restored()), False, None),
+        (
+            lambda bench: (bench.failed("restore.1"), bench.failed("verify.1", "rows are missing")),
+            False,
+            "the verification after the restore failed: rows are missing",
+        ),
+        (
+            lambda bench: (
+                bench.failed("verify.1"),
+                bench.failed("restore.1", "no room"),
+                bench.failed("inject.2", "other"),
+            ),
+            False,
+            "the restore failed: no room",
+        ),
+        (lambda bench: bench.failed("backup.1"), False, "no restore was carried out"),
+    ],
+)
 def test_what_only_a_restore_mends_is_back_when_it_is_gone_and_the_last_restore_ended_well(bench, tell, there, why):
     bench.intent(2, RESTORE, there=there)
     tell(bench)
@@ -135,7 +184,7 @@ def test_a_step_that_a_recovery_added_is_a_restore_too(bench):
     added = {**step.model_dump(mode="json"), "id": "restore.9"}
     bench.journal.append(content("step.added", {"step": added}))
     bench.failed("restore.9", "no room")
-    left, = bench.put_back()
+    (left,) = bench.put_back()
     assert left.why.endswith("the restore failed: no room")
     bench.journal.append(content("step.started", {}), step="restore.9", host="a")
     assert needs_restore(bench.stage, bench.journal.decisive())
@@ -168,19 +217,34 @@ def begin(bench, phase):
 
 
 @pytest.mark.parametrize("compares", ["app", "other", ""])
-@pytest.mark.parametrize(("told", "counts"), [
-    # R and V: restore and verify begin; r, a and b: what was done; f: the comparison failed.
-    ("R r", False), ("R r V a", False), ("R r V a b", True), ("R r a b", True), ("R r f", False),
-    # A comparison counts that was made after the last restore began, and so does the restore itself.
-    ("R a b R r", False), ("R r R", None), ("R", None), ("", None)])
+@pytest.mark.parametrize(
+    ("told", "counts"),
+    [
+        # R and V: restore and verify begin; r, a and b: what was done; f: the comparison failed.
+        ("R r", False),
+        ("R r V a", False),
+        ("R r V a b", True),
+        ("R r a b", True),
+        ("R r f", False),
+        # A comparison counts that was made after the last restore began, and so does the restore itself.
+        ("R a b R r", False),
+        ("R r R", None),
+        ("R", None),
+        ("", None),
+    ],
+)
 def test_what_a_free_step_restored_counts_when_a_comparison_has_confirmed_it_since(bench, compares, told, counts):
-    free = {"action": "command.run", "hosts": ("a",), "params": {
-        "argv": ["look"], "effect": "write", "restores": {"service": "app", "from": "s3://backups/run"}}}
+    free = {
+        "action": "command.run",
+        "hosts": ("a",),
+        "params": {"argv": ["look"], "effect": "write", "restores": {"service": "app", "from": "s3://backups/run"}},
+    }
     verify = {"action": "redis.matches", "params": {"service": compares}} if compares else {}
     changed = {"restore.1": free, "verify.1": verify}
     looks = bench.plan.steps[-1].model_copy(update={"id": "verify.2"})
-    bench.stage.plan = bench.plan.model_copy(update={"steps": (
-        *(one.model_copy(update=changed.get(one.id, {})) for one in bench.plan.steps), looks)})
+    bench.stage.plan = bench.plan.model_copy(
+        update={"steps": (*(one.model_copy(update=changed.get(one.id, {})) for one in bench.plan.steps), looks)}
+    )
     bench.intent(2, RESTORE, there=False)
     for word in told.split():
         if word in "RV":
@@ -189,13 +253,18 @@ def test_what_a_free_step_restored_counts_when_a_comparison_has_confirmed_it_sin
             for host in ("a", "b"):
                 bench.journal.append(content("failed", {"message": "it differs"}), step="verify.1", host=host)
         else:
-            bench.journal.append(content("done", {"facts": {}}), step="restore.1" if word == "r" else "verify.1",
-                                 host="b" if word == "b" else "a")
+            bench.journal.append(
+                content("done", {"facts": {}}),
+                step="restore.1" if word == "r" else "verify.1",
+                host="b" if word == "b" else "a",
+            )
     bench.restored()
     left = bench.put_back()
     assert (left == []) is (counts is None or (counts and compares == "app")), "a step that was left out restored nothing"
-    assert all(one.why.endswith("no comparison has shown that restore.1 command.run brought the content of app back")
-               for one in left)
+    assert all(
+        one.why.endswith("no comparison has shown that restore.1 command.run brought the content of app back")
+        for one in left
+    )
 
 
 @pytest.mark.parametrize("restored", [True, False])
@@ -236,8 +305,12 @@ def test_an_older_change_waits_for_a_newer_one_on_another_host(bench):
 def test_a_host_that_hangs_keeps_the_others_waiting_for_a_while_only(bench, monkeypatch):
     monkeypatch.setattr(revert, "TURN_S", 0.2)
     go_on, done = threading.Event(), []
-    bench.world.hosts["b"].on("mend", lambda call: (done.append(("b", go_on.wait(300))), bench.world.hosts["b"].files.clear(), Reply(0))[2])
-    bench.world.hosts["a"].on("mend", lambda call: (done.append("a"), bench.world.hosts["a"].files.clear(), go_on.set(), Reply(0))[3])
+    bench.world.hosts["b"].on(
+        "mend", lambda call: (done.append(("b", go_on.wait(300))), bench.world.hosts["b"].files.clear(), Reply(0))[2]
+    )
+    bench.world.hosts["a"].on(
+        "mend", lambda call: (done.append("a"), bench.world.hosts["a"].files.clear(), go_on.set(), Reply(0))[3]
+    )
     bench.intent(1, COMMANDS, "a")
     bench.intent(1, COMMANDS, "b")
     assert bench.put_back() == []
@@ -267,9 +340,9 @@ def test_a_host_that_is_away_for_a_while_is_tried_again(bench, number, undo, the
 def test_a_host_that_stays_away_is_told_once_the_patience_is_over(bench, number, undo):
     bench.intent(number, undo)
     bench.world.hosts["a"].unreachable = True
-    left, = bench.put_back(reach=Deadline.after(0.2))
+    (left,) = bench.put_back(reach=Deadline.after(0.2))
     assert "told to be unreachable" in left.why
-    left, = bench.put_back()
+    (left,) = bench.put_back()
     assert "told to be unreachable" in left.why
     assert [kind for kind, *_ in bench.told("undone", "undo.failed")] == ["undo.failed"] * 2
 
@@ -277,14 +350,22 @@ def test_a_host_that_stays_away_is_told_once_the_patience_is_over(bench, number,
 def test_what_breaks_an_undo_is_told_by_its_kind(bench):
     bench.world.hosts["a"].on("mend", lambda call: 1 // 0)
     bench.intent(1, COMMANDS)
-    left, = bench.put_back()
+    (left,) = bench.put_back()
     assert left.why.startswith("ZeroDivisionError: ")
 
 
-@pytest.mark.parametrize(("state", "done", "started", "needed", "how"), [
-    (None, False, False, False, ["it never happened"]), (b"", False, False, True, []), (HALF, False, False, True, []),
-    (None, True, False, True, []), (None, False, True, True, []), ("away", False, False, True, []),
-    ("broken", False, False, True, [])])
+@pytest.mark.parametrize(
+    ("state", "done", "started", "needed", "how"),
+    [
+        (None, False, False, False, ["it never happened"]),
+        (b"", False, False, True, []),
+        (HALF, False, False, True, []),
+        (None, True, False, True, []),
+        (None, False, True, True, []),
+        ("away", False, False, True, []),
+        ("broken", False, False, True, []),
+    ],
+)
 def test_a_fault_that_is_proven_to_have_changed_nothing_needs_no_restore(bench, state, done, started, needed, how):
     bench.intent(2, RESTORE, there=False)
     host = bench.world.hosts["a"]
@@ -340,7 +421,7 @@ def test_an_undo_begins_only_while_the_hold_lasts_and_takes_the_change_off_the_l
     assert held.asked == [("check", "a"), ("disarm", intent, "a")]
     bench.world.stuck.add(("a", "1"))
     intent = bench.intent(1, COMMANDS)
-    left, = bench.put_back()
+    (left,) = bench.put_back()
     assert left.why.endswith(f"; a puts {intent} back by itself")
     assert "stuck" in left.why
 
@@ -348,14 +429,18 @@ def test_an_undo_begins_only_while_the_hold_lasts_and_takes_the_change_off_the_l
 def test_scratch_is_looked_for_nowhere_where_no_step_began(bench):
     assert remove_scratch(bench.stage, []) == []
     bench.world.hosts["a"].on("sh", Reply(1, stderr=b"read-only"))
-    left, = remove_scratch(bench.stage, ["a", "b"])
+    (left,) = remove_scratch(bench.stage, ["a", "b"])
     assert (left.step, left.host, left.what, left.by_hand) == (
-        "cleanup", "a", "temporary files in /var/tmp/drillbook/runs/run", "on a: rm -rf /var/tmp/drillbook/runs/run")
+        "cleanup",
+        "a",
+        "temporary files in /var/tmp/drillbook/runs/run",
+        "on a: rm -rf /var/tmp/drillbook/runs/run",
+    )
 
 
 def test_scratch_of_a_host_that_is_away_for_a_while_is_removed_when_it_is_back(bench):
     away_for(bench, "b", 0.3).join(0)
     assert remove_scratch(bench.stage, ["a", "b"], Deadline.after(30)) == []
     bench.world.hosts["b"].unreachable = True
-    left, = remove_scratch(bench.stage, ["a", "b"])
+    (left,) = remove_scratch(bench.stage, ["a", "b"])
     assert (left.host, "told to be unreachable" in left.why) == ("b", True)

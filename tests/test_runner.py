@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from drillbook import inventory, plan, runner, spec
-from drillbook import probing as probe_runs
-from drillbook.conduct import Conductor
+from drillbook.cli.conduct import Conductor
+from drillbook.engine import probing as probe_runs
+from drillbook.engine import runner
 from drillbook.errors import PlanError, Unreported, UsageError
-from drillbook.journal import FILE, read
-from drillbook.project import Project
-from drillbook.result import Verdict
+from drillbook.inventory import inventory
+from drillbook.journal.journal import FILE, read
+from drillbook.judge.result import Verdict
+from drillbook.plan import planner, spec
+from drillbook.project.project import Project
 
 HOSTS = """\
 environment: lab
@@ -42,7 +44,7 @@ class Bench:
             text += VERIFY
         path = self.root / "drills" / "sample.yml"
         path.write_text(HEAD + text.replace("DIR", str(self.root)))
-        made = plan.make(spec.load(path), self.inventory)
+        made = planner.make(spec.load(path), self.inventory)
         self.folder, view = Conductor(Project(self.root), self.inventory, observer).run(made)
         return view
 
@@ -59,20 +61,30 @@ def bench(tmp_path):
 
 
 def step(argv, *more, indent="  "):
-    lines = [f"- command.run: {{argv: {json.dumps(argv)}, effect: read}}", "  hosts: controller", *(f"  {line}" for line in more)]
+    lines = [
+        f"- command.run: {{argv: {json.dumps(argv)}, effect: read}}",
+        "  hosts: controller",
+        *(f"  {line}" for line in more),
+    ]
     return "".join(f"{indent}{line}\n" for line in lines)
 
 
 def test_facts_travel_between_steps(bench):
-    view = bench.run("restore:\n" + step(["printf", "%s", "{{ run.id }}"], "save: said")
-                     + step(["test", "{{ said.stdout }}", "=", "{{ run.id }}"]))
+    view = bench.run(
+        "restore:\n"
+        + step(["printf", "%s", "{{ run.id }}"], "save: said")
+        + step(["test", "{{ said.stdout }}", "=", "{{ run.id }}"])
+    )
     assert view.result.verdict is Verdict.PASSED, view.result.reason
     assert view.result.steps[0].facts["stdout"] == view.result.run
 
 
 def test_what_a_target_says_is_never_evaluated(bench):
-    view = bench.run("restore:\n" + step(["printf", "%s", "{{ '{{' }} 7 * 7 }}"], "save: said")
-                     + step(["printf", "%s", "{{ said.stdout }}"]))
+    view = bench.run(
+        "restore:\n"
+        + step(["printf", "%s", "{{ '{{' }} 7 * 7 }}"], "save: said")
+        + step(["printf", "%s", "{{ said.stdout }}"])
+    )
     assert view.result.steps[1].facts["stdout"] == "{{ 7 * 7 }}"
 
 
@@ -119,8 +131,13 @@ def alive(pid):
 
 @pytest.mark.parametrize(
     ("expression", "verdict"),
-    [("result.stdout == 'yes'", Verdict.PASSED), ("result.stdout == 'no'", Verdict.FAILED),
-     ("result.nothing == 1", Verdict.INCONCLUSIVE), ("result.stdout + 1", Verdict.INCONCLUSIVE)])
+    [
+        ("result.stdout == 'yes'", Verdict.PASSED),
+        ("result.stdout == 'no'", Verdict.FAILED),
+        ("result.nothing == 1", Verdict.INCONCLUSIVE),
+        ("result.stdout + 1", Verdict.INCONCLUSIVE),
+    ],
+)
 def test_expect(bench, expression, verdict):
     view = bench.run("verify:\n" + step(["printf", "yes"], f'expect: "{expression}"'))
     assert view.result.verdict is verdict, view.result.reason
@@ -142,8 +159,11 @@ def test_an_allowed_failure_is_shown_and_passes(bench):
 
 def test_parallel_steps_run_at_once(bench):
     meet = 'touch "$1"; for i in $(seq 100); do test -e "$2" && exit 0; sleep 0.05; done; exit 1'
-    text = "restore:\n  - parallel:\n" + step(["sh", "-c", meet, "sh", "DIR/a", "DIR/b"], indent="      ") + step(
-        ["sh", "-c", meet, "sh", "DIR/b", "DIR/a"], indent="      ")
+    text = (
+        "restore:\n  - parallel:\n"
+        + step(["sh", "-c", meet, "sh", "DIR/a", "DIR/b"], indent="      ")
+        + step(["sh", "-c", meet, "sh", "DIR/b", "DIR/a"], indent="      ")
+    )
     assert bench.run(text).result.verdict is Verdict.PASSED
 
 
@@ -183,13 +203,14 @@ def test_a_fault_is_proven_undone_and_proven_gone(bench):
     assert [event.data["active"] for event in bench.events("fault.active")] == [True]
     assert bench.events("fault.gone")[-1].data["active"] is False
     kinds = [event.kind for event in read(bench.folder / FILE).events if event.step == "inject.1"]
-    begun = kinds[kinds.index("step.started"):]
+    begun = kinds[kinds.index("step.started") :]
     assert begun.index("intent") < begun.index("command"), "the intent is written before anything is done"
 
 
 @pytest.fixture
 def served(tmp_path):
     """The address of a service that is bad while one of two files is there."""
+
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self):
             self.send_response(503 if (tmp_path / "broken").exists() or (tmp_path / "restarting").exists() else 200)
@@ -231,8 +252,10 @@ def probing(served):
 
 def restarting(seconds):
     """The undo of ``FAULT`` after which the service needs some time to be good again."""
-    return ('[sh, -c, "touch DIR/restarting; rm -f DIR/broken; '
-            f'{{ sleep {seconds}; rm -f DIR/restarting; }} > /dev/null 2>&1 &"]')
+    return (
+        '[sh, -c, "touch DIR/restarting; rm -f DIR/broken; '
+        f'{{ sleep {seconds}; rm -f DIR/restarting; }} > /dev/null 2>&1 &"]'
+    )
 
 
 NEVER = restarting(3).replace("{ sleep 3; rm -f DIR/restarting; } > /dev/null 2>&1 &", "true")
@@ -265,8 +288,10 @@ def test_a_run_that_ends_early_waits_until_what_it_put_back_is_good_again(bench,
 @pytest.mark.parametrize("moment", ["restore.1", "verify.1"])
 def test_a_run_that_is_stopped_waits_too(bench, served, moment):
     """Also where the stop comes while the verification waits for the service."""
-    remedy = ("restore:\n  - command.run:\n      argv: [sh, -c, \"touch DIR/restarting; rm DIR/broken; { sleep 4; rm "
-              "DIR/restarting; } > /dev/null 2>&1 &\"]\n      effect: write\n      undo: ['true']\n    hosts: controller\n")
+    remedy = (
+        'restore:\n  - command.run:\n      argv: [sh, -c, "touch DIR/restarting; rm DIR/broken; { sleep 4; rm '
+        "DIR/restarting; } > /dev/null 2>&1 &\"]\n      effect: write\n      undo: ['true']\n    hosts: controller\n"
+    )
 
     def observe(event):
         if event.kind == "done" and event.step == moment:
@@ -284,7 +309,7 @@ def test_a_service_that_does_not_come_back_after_an_early_end_fails(bench, serve
     monkeypatch.setattr(probe_runs, "SETTLE_LIMIT_S", 2.0)
     view = bench.run(probing(served) + FAULT % NEVER + NO_FAULT)
     assert view.result.verdict is Verdict.FAILED
-    found, = [one for one in view.result.findings if one.code == "not-recovered"]
+    (found,) = [one for one in view.result.findings if one.code == "not-recovered"]
     assert (view.result.reason, found.severity) == ("The service was not good again by the end of the run", "critical")
     assert "503" in found.measured
     assert "it was waited for 2." in found.measured
@@ -324,7 +349,9 @@ def interrupting(then):
 
 def test_what_the_backup_interrupted_is_waited_for_before_anything_is_broken(bench, served):
     probes = f"probes:\n  - http.available: {{url: '{served}', every: 100ms, timeout: 3s}}\n"
-    view = bench.run(probes + interrupting("{ sleep 3; rm DIR/restarting; } > /dev/null 2>&1 &") + FAULT % "[rm, -f, DIR/broken]" + REMEDY)
+    view = bench.run(
+        probes + interrupting("{ sleep 3; rm DIR/restarting; } > /dev/null 2>&1 &") + FAULT % "[rm, -f, DIR/broken]" + REMEDY
+    )
     assert view.result.verdict is Verdict.PASSED, (view.result.reason, view.result.findings)
     samples = sorted(sample for event in bench.events("probe.samples") for sample in event.data["samples"])
     injected = next(event.clock for event in bench.events("intent") if event.step == "inject.1")
@@ -365,8 +392,10 @@ def test_a_fault_that_cannot_be_proven_is_inconclusive(bench):
 
 
 def test_undoing_goes_on_past_a_failure_newest_first(bench):
-    text = "inject:\n" + "".join((FAULT % undo).removeprefix("inject:\n").replace("broken", f"broken{n}")
-                                 for n, undo in enumerate(["[rm, -f, DIR/broken]", "['false']", "[rm, -f, DIR/broken]"]))
+    text = "inject:\n" + "".join(
+        (FAULT % undo).removeprefix("inject:\n").replace("broken", f"broken{n}")
+        for n, undo in enumerate(["[rm, -f, DIR/broken]", "['false']", "[rm, -f, DIR/broken]"])
+    )
     view = bench.run(text)
     assert [event.step for event in bench.events("undo")] == ["inject.3", "inject.2", "inject.1"]
     assert [one.step for one in view.result.residue] == ["inject.2"]
@@ -390,7 +419,7 @@ def test_a_run_folder_is_private_and_complete(bench):
 
 
 def test_rendering_again_gives_the_same_bytes(bench):
-    from drillbook.conduct import judged
+    from drillbook.cli.conduct import judged
     from drillbook.report import publish
 
     bench.run("restore:\n" + step(["printf", "<script>alert(1)</script> {{ '{{' }} x }}"]))
@@ -433,7 +462,7 @@ def test_a_refused_drill_does_not_clean_up(bench):
 
 def test_a_full_disk_of_the_controller_does_not_keep_the_fault_in_place(bench, monkeypatch):
     """The journal cannot be written once the fault is active; a tiny quota stands for the full disk."""
-    from drillbook.journal import Journal
+    from drillbook.journal.journal import Journal
 
     write = Journal._write
     full = []
@@ -461,8 +490,9 @@ def test_a_full_disk_of_the_controller_does_not_keep_the_fault_in_place(bench, m
 
 
 def test_a_proof_that_cannot_answer_does_not_skip_the_undo(bench):
-    text = (FAULT % "[rm, -f, DIR/broken]").replace("[test, -e, DIR/broken]", "[sh, -c, 'test -e DIR/asked && exit 127; "
-                                                    "touch DIR/asked; test -e DIR/broken']")
+    text = (FAULT % "[rm, -f, DIR/broken]").replace(
+        "[test, -e, DIR/broken]", "[sh, -c, 'test -e DIR/asked && exit 127; touch DIR/asked; test -e DIR/broken']"
+    )
     view = bench.run(text)
     assert not (bench.root / "broken").exists(), "it is put back all the same"
     assert view.result.exit == 5, "but that it is gone was not proven"
@@ -489,8 +519,12 @@ def test_a_second_signal_changes_nothing(bench, number):
         ("cleanup:\n" + (FAULT % "['true']").removeprefix("inject:\n"), "belongs in `inject`"),
         ("ready:\n" + step(["true"]).replace("effect: read", "effect: write"), "the phase `ready` only reads"),
         (FAULT % "['true']" + "    allow_failure: never mind\n", "a fault may not fail"),
-        ("restore:\n" + step(["true"]).replace(", effect: read}", ", effect: \"{{ 'fa' + 'ult' }}\", undo: ['true']}"), "must be known before"),
-    ])
+        (
+            "restore:\n" + step(["true"]).replace(", effect: read}", ", effect: \"{{ 'fa' + 'ult' }}\", undo: ['true']}"),
+            "must be known before",
+        ),
+    ],
+)
 def test_what_a_plan_does_not_allow(bench, text, message):
     with pytest.raises(PlanError, match=message):
         bench.run(text)
@@ -499,7 +533,11 @@ def test_what_a_plan_does_not_allow(bench, text, message):
 
 def test_a_secret_that_is_an_ordinary_word_is_refused(bench, monkeypatch):
     monkeypatch.setenv("DRILL_SECRET", "command")
-    (bench.root / "hosts.yml").write_text((bench.root / "hosts.yml").read_text().replace("controller}}", "controller}, db: {kind: redis, host: controller, password: !env DRILL_SECRET}}"))
+    (bench.root / "hosts.yml").write_text(
+        (bench.root / "hosts.yml")
+        .read_text()
+        .replace("controller}}", "controller}, db: {kind: redis, host: controller, password: !env DRILL_SECRET}}")
+    )
     bench.inventory = inventory.load(bench.root / "hosts.yml")
     with pytest.raises(UsageError, match="stands in plain text"):
         bench.run("restore:\n" + step(["true"]))
@@ -507,7 +545,11 @@ def test_a_secret_that_is_an_ordinary_word_is_refused(bench, monkeypatch):
 
 def test_secrets_do_not_get_through_in_any_form(bench, monkeypatch):
     monkeypatch.setenv("DRILL_SECRET", "s3kret w'rd")
-    (bench.root / "hosts.yml").write_text((bench.root / "hosts.yml").read_text().replace("controller}}", "controller}, db: {kind: redis, host: controller, password: !env DRILL_SECRET}}"))
+    (bench.root / "hosts.yml").write_text(
+        (bench.root / "hosts.yml")
+        .read_text()
+        .replace("controller}}", "controller}, db: {kind: redis, host: controller, password: !env DRILL_SECRET}}")
+    )
     bench.inventory = inventory.load(bench.root / "hosts.yml")
     say = 'printf "%s\\n" "$DRILL_SECRET" "user:$DRILL_SECRET" >&2; printf %s "user:$DRILL_SECRET" | base64; printf %04000d 0; printf %s "$DRILL_SECRET"'
     view = bench.run("verify:\n" + step(["sh", "-c", say]) + step(["sh", "-c", say + "; exit 3"]))
@@ -515,21 +557,26 @@ def test_secrets_do_not_get_through_in_any_form(bench, monkeypatch):
     encoded = base64.b64encode(b"user:s3kret w'rd").decode()
     for path in bench.folder.rglob("*"):
         data = path.read_text(errors="replace") if path.is_file() else ""
-        for form in ("s3kret w'rd", "kret w'rd", encoded[8:], 's3kret w\'"\'"\'rd'):
+        for form in ("s3kret w'rd", "kret w'rd", encoded[8:], "s3kret w'\"'\"'rd"):
             assert form not in data, path.name
 
 
 @pytest.fixture
 def secretive(bench, monkeypatch):
     monkeypatch.setenv("DRILL_SECRET", "s3kret w'rd")
-    (bench.root / "hosts.yml").write_text((bench.root / "hosts.yml").read_text().replace(
-        "controller}}", "controller}, v18: {kind: redis, host: controller, password: !env DRILL_SECRET}}"))
+    (bench.root / "hosts.yml").write_text(
+        (bench.root / "hosts.yml")
+        .read_text()
+        .replace("controller}}", "controller}, v18: {kind: redis, host: controller, password: !env DRILL_SECRET}}")
+    )
     bench.inventory = inventory.load(bench.root / "hosts.yml")
     return bench
 
 
-@pytest.mark.parametrize(("given", "script"), [
-    ('env: {P: "{{ services.v18.password }}"}', 'printf %s "$P"'), ('stdin: "{{ services.v18.password }}"', "cat")])
+@pytest.mark.parametrize(
+    ("given", "script"),
+    [('env: {P: "{{ services.v18.password }}"}', 'printf %s "$P"'), ('stdin: "{{ services.v18.password }}"', "cat")],
+)
 def test_a_secret_is_handed_over_as_a_secret(secretive, given, script):
     """A command got ``***`` for a password, and a login failed, or was tried with it."""
     text = step(["sh", "-c", f"{script} | tee DIR/got"]).replace("effect: read", f"effect: write, {given}")
@@ -542,12 +589,16 @@ def test_a_secret_is_handed_over_as_a_secret(secretive, given, script):
     assert not any("s3kret" in path.read_text(errors="replace") for path in secretive.folder.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("text", [
-    step(["echo", "{{ services.v18.password }}"]),
-    step(["true"]).replace("effect: read", 'effect: read, env: {P: "user:{{ services.v18.password }}"}'),
-    step(["true"]).replace("effect: read", 'effect: read, env: {P: "{{ services.v18.password | upper }}"}'),
-    step(["true"]).replace("effect: read", "effect: read, cwd: \"{{ services['v18']['password'] }}\""),
-    "  - http.responds: {url: 'http://127.0.0.1:1/', headers: {A: 'Bearer {{ services.v18.password }}'}}\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        step(["echo", "{{ services.v18.password }}"]),
+        step(["true"]).replace("effect: read", 'effect: read, env: {P: "user:{{ services.v18.password }}"}'),
+        step(["true"]).replace("effect: read", 'effect: read, env: {P: "{{ services.v18.password | upper }}"}'),
+        step(["true"]).replace("effect: read", "effect: read, cwd: \"{{ services['v18']['password'] }}\""),
+        "  - http.responds: {url: 'http://127.0.0.1:1/', headers: {A: 'Bearer {{ services.v18.password }}'}}\n",
+    ],
+)
 def test_a_secret_that_would_be_shown_as_stars_is_refused_at_its_place(secretive, text):
     with pytest.raises(PlanError, match=r"services\.v18\.password is a secret, and this would show it") as refused:
         secretive.run("restore:\n" + text)
@@ -571,8 +622,9 @@ def test_a_secret_is_not_kept_on_a_target_for_an_undo(secretive):
 
 def test_a_name_of_no_secret_is_none(secretive):
     text = step(["true"]).replace("effect: read", 'effect: read, env: {P: "!secret services.v18.host"}')
-    assert "the inventory has no secret services.v18.host" in json.dumps(secretive.run(
-        "restore:\n" + text).result.model_dump(mode="json"))
+    assert "the inventory has no secret services.v18.host" in json.dumps(
+        secretive.run("restore:\n" + text).result.model_dump(mode="json")
+    )
 
 
 def test_temporary_files_of_reading_steps_are_removed(bench):
@@ -581,7 +633,7 @@ def test_temporary_files_of_reading_steps_are_removed(bench):
 
 
 def test_a_recovery_passes_over_what_it_cannot_recover(bench, monkeypatch, capsys):
-    from drillbook import desk
+    from drillbook.cli import commands
 
     monkeypatch.chdir(bench.root)
     bench.run(FAULT % "['false']")
@@ -589,20 +641,25 @@ def test_a_recovery_passes_over_what_it_cannot_recover(bench, monkeypatch, capsy
     for name, text in (("20200101T000000.000Z-empty-0000", ""), ("20200101T000000.000Z-odd-0000", "not a journal\n")):
         (bench.root / "reports" / name).mkdir()
         (bench.root / "reports" / name / FILE).write_text(text)
-    assert desk.recover(Project(bench.root), "") == 5
+    assert commands.recover(Project(bench.root), "") == 5
     said = " ".join(capsys.readouterr().out.split())  # a long path wraps its line
     assert "not a line of a journal" in said
     assert read(kept / FILE).events[-1].kind == "recovery.finished"
 
 
-TAKEN = {"journal": lambda folder: (folder / FILE).unlink(), "folder": shutil.rmtree,
-         "reports": lambda folder: folder.parent.rename(folder.parent.with_name("elsewhere")),
-         "content": lambda folder: (folder / FILE).write_bytes(b"")}
+TAKEN = {
+    "journal": lambda folder: (folder / FILE).unlink(),
+    "folder": shutil.rmtree,
+    "reports": lambda folder: folder.parent.rename(folder.parent.with_name("elsewhere")),
+    "content": lambda folder: (folder / FILE).write_bytes(b""),
+}
 
 
 @pytest.mark.parametrize("taken", TAKEN)
-@pytest.mark.parametrize(("undo", "said"), [("[rm, -f, DIR/broken]", "everything was put back"),
-                                            ("['false']", "not everything could be put back")])
+@pytest.mark.parametrize(
+    ("undo", "said"),
+    [("[rm, -f, DIR/broken]", "everything was put back"), ("['false']", "not everything could be put back")],
+)
 def test_a_run_whose_record_was_taken_away_puts_back_and_ends_with_exit_5(bench, taken, undo, said):
     def observe(event):
         if event.kind == "fault.active":

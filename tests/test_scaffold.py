@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from drillbook import plan, scaffold
-from drillbook.attesting import keys
+from drillbook.cli import scaffold
 from drillbook.errors import UsageError
 from drillbook.lab import control
-from drillbook.project import Project
-from drillbook.spec import Drill
+from drillbook.plan import planner
+from drillbook.plan.spec import Drill
+from drillbook.project.project import Project
+from drillbook.signing import keys
 from tests.needs import need
 from tests.program import PROGRAM
 
@@ -24,8 +25,16 @@ ROOT = Path(__file__).parent.parent
 
 def drillbook(folder, *argv):
     environment = {**os.environ, "DRILLBOOK_LAB": f"/var/tmp/dbk-init-{os.getpid()}"}
-    return subprocess.run([*PROGRAM, *argv], cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, check=False, timeout=120)
+    return subprocess.run(
+        [*PROGRAM, *argv],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
 
 
 def test_a_new_project_runs_its_first_drill(tmp_path):
@@ -64,7 +73,7 @@ def test_the_files_are_right(tmp_path, monkeypatch):
     project = Project(tmp_path)
     drill = project.drill("first")
     assert isinstance(drill, Drill)
-    assert plan.make(drill, project.inventory("lab")).steps
+    assert planner.make(drill, project.inventory("lab")).steps
     assert project.inventory("staging").environment == "staging"
     assert (tmp_path / "inventory" / "lab.yml").read_text() == (ROOT / "inventory" / "lab.yml").read_text()
     for name, text in scaffold.contents().items():
@@ -85,8 +94,9 @@ def test_the_commented_inventory_is_right_too(tmp_path):
 
 
 def git(folder, *argv):
-    return subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *argv], cwd=folder, check=True,
-                          capture_output=True, text=True).stdout
+    return subprocess.run(
+        ["git", "-c", "user.name=a", "-c", "user.email=a@b", *argv], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout
 
 
 def test_git_never_adds_the_signing_key(tmp_path, monkeypatch):
@@ -100,7 +110,9 @@ def test_git_never_adds_the_signing_key(tmp_path, monkeypatch):
         if name == "new":
             scaffold.init(folder)
         (folder / ".drillbook").mkdir(exist_ok=True)
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / ".drillbook" / "signing_key"], check=True)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / ".drillbook" / "signing_key"], check=True
+        )
         assert keys.ready_key(folder)[0] == folder / ".drillbook" / "signing_key"
         git(folder, "init", "-q")
         git(folder, "add", "--all")
@@ -126,7 +138,9 @@ def test_generated_ci_installs_nothing_that_anybody_else_could_register(tmp_path
     asked = [line for line in content["requirements.in"].splitlines() if line and not line.startswith("#")]
     assert asked == [], "the user names the source"
     script = next(line for line in content[".github/workflows/drills.yml"].splitlines() if "test -s" in line)
-    done = subprocess.run(["sh", "-c", script.partition("run: ")[2]], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["sh", "-c", script.partition("run: ")[2]], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, "requirements.in" in done.stdout) == (1, True)
 
 

@@ -9,19 +9,29 @@ import jsonschema
 import pytest
 import yaml
 
-from drillbook import schema, spec
-from drillbook.action import known_names
+from drillbook.plan import schema, spec
+from drillbook.sdk.action import known_names
 from tests.diagnosing.test_trees import TREE
 
 ROOT = Path(__file__).parent.parent
 DRILLS = sorted(spec.names_in(ROOT / "drills").values())
 TREES = sorted((ROOT / "drills" / "diagnosis").glob("*.yml"))
 INVENTORIES = sorted((ROOT / "inventory").rglob("*.yml"))
-MISTAKES = [("service.status: {", "service.stop: {"), ("service.status: {", "command.run: {argv: [ls], effect: read, "),
-            ("service.status: {", "service.statu: {"), ("kind: process", "kind: postgrez"), ("  unit: {s", "  service: {s"),
-            ("class: degraded", "class: slow"), ("weight: 3", "weight: 11"), ("service.start:", "service.begin:"),
-            ("name: its unit", "nam: its unit"), ("name: its unit", "timeout: 5"), ("name: its unit", "needs: [postgrez]"),
-            ("  api-down:", "  API down:"), ("    remedy: {text: start it,", "    remedie: {text: start it,")]
+MISTAKES = [
+    ("service.status: {", "service.stop: {"),
+    ("service.status: {", "command.run: {argv: [ls], effect: read, "),
+    ("service.status: {", "service.statu: {"),
+    ("kind: process", "kind: postgrez"),
+    ("  unit: {s", "  service: {s"),
+    ("class: degraded", "class: slow"),
+    ("weight: 3", "weight: 11"),
+    ("service.start:", "service.begin:"),
+    ("name: its unit", "nam: its unit"),
+    ("name: its unit", "timeout: 5"),
+    ("name: its unit", "needs: [postgrez]"),
+    ("  api-down:", "  API down:"),
+    ("    remedy: {text: start it,", "    remedie: {text: start it,"),
+]
 
 
 class AsEditors(yaml.SafeLoader):
@@ -90,7 +100,8 @@ GOOD = [
     "verify:\n  - parallel:\n      - service.start: {service: api}\n      - command.run: {argv: ['true'], effect: read}\n        hosts: all\n",
     "verify:\n  - command.run: {argv: ['sh', '-c', 'x', '{{ run.id }}'], exit: ['{{ a.b }}'], effect: read}\n    hosts: [a, b]\n",
     "probes:\n  - http.available: {url: '{{ services.api.url }}', every: 100ms}\nready:\n  - service.status: {service: api}\n",
-    "backup:\ncleanup:\n  - service.start: {service: api}\n    when: environment == 'lab'\n    expect: [result.pid > 0]\n"]
+    "backup:\ncleanup:\n  - service.start: {service: api}\n    when: environment == 'lab'\n    expect: [result.pid > 0]\n",
+]
 BAD = [
     "verify:\n  - http.respond: {url: 'http://x'}\n",  # an unknown action
     "verify:\n  - http.responds: {url: 'http://x', statsu: 200}\n",  # an unknown parameter
@@ -108,7 +119,8 @@ BAD = [
     "probes:\n  - http.availible: {url: 'http://x'}\nverify:\n  - service.start: {service: api}\n",
     "probes:\n  - http.available: {url: 'http://x', every: 5}\nverify:\n  - service.start: {service: api}\n",
     "guard: {environment: lab}\nverify:\n  - service.start: {service: api}\n",
-    ""]
+    "",
+]
 
 
 @pytest.mark.parametrize("text", GOOD)
@@ -121,23 +133,34 @@ def test_mistakes_in_drills(drills, text):
     assert problems(drills, HEAD + text) != []
 
 
-@pytest.mark.parametrize("text", ["suite: all\ntitle: All\ndrills: []\n", "suite: all\ntitle: All\n",
-                                  "suite: all\ntitle: All\ndrills: [one]\nverify: []\n", "title: Nothing\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "suite: all\ntitle: All\ndrills: []\n",
+        "suite: all\ntitle: All\n",
+        "suite: all\ntitle: All\ndrills: [one]\nverify: []\n",
+        "title: Nothing\n",
+    ],
+)
 def test_mistakes_in_suites(drills, text):
     assert problems(drills, text) != []
 
 
-@pytest.mark.parametrize(("text", "good"), [
-    ("environment: x\nhosts: {a: {address: b, port: 22}, c: }\n", True),
-    ("environment: x\nhosts: {a: {port: !lab ssh.a}}\n", True),
-    ("environment: x\nservices: {d: {kind: http, host: controller, url: 'http://x'}}\n", True),
-    ("environment: x\nhosts: {a: {port: twenty}}\n", False),
-    ("environment: x\nhosts: {a: {adress: b}}\n", False),
-    ("environment: x\nservices: {d: {kind: htp, host: controller, url: 'http://x'}}\n", False),
-    ("environment: x\nservices: {d: {kind: http, host: controller}}\n", False),
-    ("environment: x\ncontacts: {d: {email: a@b}}\n", False),
-    ("hosts: {}\n", False),
-    ("environment: x\nhost: {}\n", False)])
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        ("environment: x\nhosts: {a: {address: b, port: 22}, c: }\n", True),
+        ("environment: x\nhosts: {a: {port: !lab ssh.a}}\n", True),
+        ("environment: x\nservices: {d: {kind: http, host: controller, url: 'http://x'}}\n", True),
+        ("environment: x\nhosts: {a: {port: twenty}}\n", False),
+        ("environment: x\nhosts: {a: {adress: b}}\n", False),
+        ("environment: x\nservices: {d: {kind: htp, host: controller, url: 'http://x'}}\n", False),
+        ("environment: x\nservices: {d: {kind: http, host: controller}}\n", False),
+        ("environment: x\ncontacts: {d: {email: a@b}}\n", False),
+        ("hosts: {}\n", False),
+        ("environment: x\nhost: {}\n", False),
+    ],
+)
 def test_inventories(inventories, text, good):
     assert (problems(inventories, text) == []) is good
 
@@ -150,6 +173,10 @@ def test_every_action_is_there_with_its_description():
 
 @pytest.mark.parametrize("kind", schema.KINDS)
 def test_the_task_prints_it(kind):
-    done = subprocess.run([sys.executable, "-c", "from drillbook.tasks import main; main()", "schema", kind],
-                          capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", "from drillbook.cli.tasks import main; main()", "schema", kind],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert json.loads(done.stdout) == json.loads(schema.text(kind))

@@ -8,28 +8,33 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from drillbook import closing, conduct, inventory, plan, spec, tasks
-from drillbook.desk import recovered
-from drillbook.host import Deadline
-from drillbook.journal import FILE, Journal, read
-from drillbook.leases import Lease
-from drillbook.project import Project
-from drillbook.recovery import in_the_way, needs_recovery
+from drillbook.cli import conduct, tasks
+from drillbook.cli.commands import recovered
+from drillbook.engine.leases import Lease
+from drillbook.engine.recovery import in_the_way, needs_recovery
+from drillbook.inventory import inventory
+from drillbook.journal.journal import FILE, Journal, read
+from drillbook.plan import closure_approval, planner, spec
+from drillbook.project.project import Project
 from drillbook.redact import Redactor
+from drillbook.sdk.host import Deadline
 from tests.contents import content
 from tests.needs import need
 from tests.program import VERIFY, here
 from tests.report import samples
 
 REASON = "host decommissioned, ticket 4711"
-DRILL = """\
+DRILL = (
+    """\
 drill: sample
 title: Permissions are wrong
 service: app
 inject:
   - files.chmod: {path: DIR/file, mode: "0400"}
     hosts: HOST
-""" + VERIFY
+"""
+    + VERIFY
+)
 
 
 class Desk:
@@ -44,7 +49,8 @@ class Desk:
         (root / "inventory").mkdir()
         (root / "inventory" / "lab.yml").write_text(
             f"environment: lab\napprovers: approvers\nhosts: {{{here(root)}, away: {{address: 127.0.0.1, port: 1}}}}\n"
-            "services: {app: {kind: process, host: controller}}\n")
+            "services: {app: {kind: process, host: controller}}\n"
+        )
         self.signs("alice", "alice@example.com")
         self.becomes("olga")
 
@@ -62,8 +68,10 @@ class Desk:
 
     def drill(self, host="controller", name="sample"):
         path = self.root / "drills" / f"{name}.yml"
-        path.write_text(DRILL.replace("drill: sample", f"drill: {name}").replace("DIR", str(self.root)).replace("HOST", host))
-        return plan.make(spec.load(path), inventory.load(self.root / "inventory" / "lab.yml"))
+        path.write_text(
+            DRILL.replace("drill: sample", f"drill: {name}").replace("DIR", str(self.root)).replace("HOST", host)
+        )
+        return planner.make(spec.load(path), inventory.load(self.root / "inventory" / "lab.yml"))
 
     def left(self, host="controller"):
         """A run whose controller died right after its fault."""
@@ -72,13 +80,39 @@ class Desk:
         folder = Project(self.root).ready_reports() / f"20261127T10000{self.number}.000Z-sample-000{self.number}"
         folder.mkdir(mode=0o700)
         journal = Journal(folder, Redactor([]), origin=time.monotonic())
-        journal.append(content("run.started", {"run": folder.name, "plan": made.model_dump(mode="json"), "plan_digest": made.digest,
-                                       **conduct.header("olga@ops"), "approval": None}))
+        journal.append(
+            content(
+                "run.started",
+                {
+                    "run": folder.name,
+                    "plan": made.model_dump(mode="json"),
+                    "plan_digest": made.digest,
+                    **conduct.header("olga@ops"),
+                    "approval": None,
+                },
+            )
+        )
         params = {"path": str(self.file), "mode": "0400"}
-        journal.append(content("step.started", {"action": "files.chmod", "phase": "inject", "name": "", "effect": "fault",
-                                        "params": params}), step="inject.1", host=host)
-        journal.append(content("intent", {"action": "files.chmod", "params": params, "effect": "fault", "undo": {
-            "kind": "commands", "commands": [["false"]], "action": "", "params": {}, "why": ""}}), step="inject.1", host=host)
+        journal.append(
+            content(
+                "step.started", {"action": "files.chmod", "phase": "inject", "name": "", "effect": "fault", "params": params}
+            ),
+            step="inject.1",
+            host=host,
+        )
+        journal.append(
+            content(
+                "intent",
+                {
+                    "action": "files.chmod",
+                    "params": params,
+                    "effect": "fault",
+                    "undo": {"kind": "commands", "commands": [["false"]], "action": "", "params": {}, "why": ""},
+                },
+            ),
+            step="inject.1",
+            host=host,
+        )
         journal.append(content("done", {"facts": {}, "seconds": 0.1, "attempts": 1}), step="inject.1", host=host)
         journal.close()
         return folder
@@ -108,7 +142,9 @@ class Desk:
 
     def blocks(self, folder):
         project = Project(self.root)
-        return [one.title for one in in_the_way(self.drill("controller", "other"), project.runs()) if folder.name in one.title]
+        return [
+            one.title for one in in_the_way(self.drill("controller", "other"), project.runs()) if folder.name in one.title
+        ]
 
     def result(self, folder):
         return json.loads((folder / "result.json").read_text())
@@ -230,8 +266,10 @@ def test_an_approval_that_is_over_closes_nothing(desk):
     folder = desk.left("away")
     desk.close(folder)
     then = datetime.now(UTC) - timedelta(days=2)
-    wanted = closing.Closing(folder.name, "lab", read(folder / FILE).head, REASON, str(desk.root / "inventory" / "approvers"))
-    closing.approve(wanted, desk.root, now=then, until=timedelta(days=1), key=desk.root / "alice")
+    wanted = closure_approval.Closing(
+        folder.name, "lab", read(folder / FILE).head, REASON, str(desk.root / "inventory" / "approvers")
+    )
+    closure_approval.approve(wanted, desk.root, now=then, until=timedelta(days=1), key=desk.root / "alice")
     status, said = desk.close(folder)
     assert (status, "approval-expired" in said) == (4, True)
 
@@ -267,7 +305,7 @@ def test_a_closing_that_died_half_way_is_ended_and_stays_closed(desk):
     assert desk.close(folder)[0] == 0
     lines = (folder / FILE).read_bytes().splitlines(keepends=True)
     end = next(number for number, line in enumerate(lines) if b'"kind":"residue.settled"' in line)
-    (folder / FILE).write_bytes(b"".join(lines[:end + 1]))
+    (folder / FILE).write_bytes(b"".join(lines[: end + 1]))
     (folder / "attestation.json").unlink()
     (folder / "attestation.json.sig").unlink(missing_ok=True)
     assert needs_recovery(read(folder / FILE))
@@ -281,7 +319,9 @@ def test_what_cannot_be_closed_says_why(desk):
     folder = desk.left()
     status, said = desk.invoke("drill.recover", folder.name, "--settled")
     assert (status, said.partition(" hint: ")[0]) == (
-        2, "error: --settled needs --reason: it stands in the journal, the reports and the audit")
+        2,
+        "error: --settled needs --reason: it stands in the journal, the reports and the audit",
+    )
     assert desk.invoke("drill.recover", "--settled", "--reason", REASON)[0] == 2
     assert desk.invoke("drill.recover", folder.name, "--reason", REASON)[0] == 2
     assert desk.invoke("drill.recover", folder.name, "--settled", "--reason", " ")[0] == 2

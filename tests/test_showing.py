@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from drillbook import showing
-from drillbook.action import Fault, find, known_names
-from drillbook.project import Project
+from drillbook.cli import show_plan
+from drillbook.project.project import Project
+from drillbook.sdk.action import Fault, find, known_names
 from tests.needs import need
 from tests.program import Folder, fault, here, step
 
@@ -31,7 +31,8 @@ def told(done):
 
 
 def test_a_dry_run_shows_guard_lease_locks_and_undo(folder):
-    folder.write("""\
+    folder.write(
+        """\
 guard:
   windows: [{from: "00:00", to: "24:00", zone: Asia/Shanghai}]
   max_hosts: 1
@@ -42,7 +43,11 @@ guard:
       for: 5s
   hosts: controller
   lease: 45s
-""" + BREAK + "    name: Break it\nrestore:\n" + step(["rm", "-f", "DIR/broken"]))
+"""
+        + BREAK
+        + "    name: Break it\nrestore:\n"
+        + step(["rm", "-f", "DIR/broken"])
+    )
     done = folder.run("drill.plan", "sample")
     assert done.returncode == 0, done.stdout
     text = told(done)
@@ -69,9 +74,9 @@ guard:
 def test_lines_fit_a_narrow_terminal():
     project = Project(Path(__file__).parent.parent)
     for name in ("api-down", "postgres-lost"):
-        (one,) = showing._plans(project, name, "lab")[1]
+        (one,) = show_plan._plans(project, name, "lab")[1]
         out = Console(width=80, file=io.StringIO())
-        showing._View(one, showing.Earlier(), None, datetime.now(UTC)).show(out)
+        show_plan._View(one, show_plan.Earlier(), None, datetime.now(UTC)).show(out)
         lines = out.file.getvalue().splitlines()
         assert max(map(len, lines)) <= 80
         assert one.digest in out.file.getvalue()
@@ -85,12 +90,21 @@ def test_how_long_it_took_before(folder):
         run.mkdir(parents=True)
         step_ = {"id": "restore.1", "action": "command.run", "host": "controller", "status": "done", "seconds": seconds}
         other = {**step_, "id": "verify.1", "status": "failed"}
-        results.append({"drill": "sample", "verdict": "passed", "started": "2026-01-01T00:00:00.000000Z",
-                        "finished": f"2026-01-01T00:00:{int(seconds):02}.500000Z", "steps": [step_, other]})
+        results.append(
+            {
+                "drill": "sample",
+                "verdict": "passed",
+                "started": "2026-01-01T00:00:00.000000Z",
+                "finished": f"2026-01-01T00:00:{int(seconds):02}.500000Z",
+                "steps": [step_, other],
+            }
+        )
         (run / "result.json").write_text(json.dumps(results[-1]))
-    for name, text in (("20260102T000000.000Z-sample-0000", "torn {"), ("20260103T000000.000Z-sample-0000", json.dumps(
-            {**results[0], "verdict": "refused"})), ("20260104T000000.000Z-not-sample-0000", json.dumps(
-                {**results[0], "drill": "not-sample"}))):
+    for name, text in (
+        ("20260102T000000.000Z-sample-0000", "torn {"),
+        ("20260103T000000.000Z-sample-0000", json.dumps({**results[0], "verdict": "refused"})),
+        ("20260104T000000.000Z-not-sample-0000", json.dumps({**results[0], "drill": "not-sample"})),
+    ):
         (folder.root / "reports" / name).mkdir()
         (folder.root / "reports" / name / "result.json").write_text(text)
     done = folder.run("drill.plan", "sample")
@@ -122,7 +136,8 @@ def test_a_plan_that_would_be_refused_is_shown_and_exits_4(folder, rules, why):
 def test_a_reboot_that_was_accepted_is_told(folder):
     (folder.root / "inventory" / "lab.yml").write_text(
         "environment: lab\nhosts: {app-1: {address: 192.0.2.1, lease: {boot: none}}}\n"
-        "services: {app: {kind: process, host: app-1}}\n")
+        "services: {app: {kind: process, host: app-1}}\n"
+    )
     folder.write(BREAK.replace("hosts: controller", "hosts: app-1"))
     text = told(folder.run("drill.plan", "sample"))
     assert "app-1: reverts by itself 30 s" in text
@@ -162,7 +177,8 @@ def key_of(folder, name):
 def approved(folder, principal, key):
     """A drill in an environment that the inventory protects, approved by ``principal``."""
     (folder.root / "inventory" / "live.yml").write_text(
-        PRODUCTION.replace("environment: production", f"environment: live\nprotected: yes\nhosts: {{{here(folder.root)}}}"))
+        PRODUCTION.replace("environment: production", f"environment: live\nprotected: yes\nhosts: {{{here(folder.root)}}}")
+    )
     (folder.root / "inventory" / "approvers").write_text(f"{principal} " + Path(f"{key}.pub").read_text())
     folder.write("guard: {environments: [live]}\nrestore:\n" + step(["touch", "DIR/ran"]))
     done = folder.run("drill.approve", "sample", "--inventory", "live", "--until", "2h", "--key", key)
@@ -173,8 +189,12 @@ def test_who_approves_cannot_run_it_under_another_login_name(folder):
     """LOGNAME is a word that anybody may write; the account is what the kernel says."""
     me = pwd.getpwuid(os.getuid()).pw_name
     approved(folder, f"{me}@example.com", key_of(folder, "mine"))
-    folder.environment |= {"LOGNAME": "olga", "USER": "olga", "DRILLBOOK_OPERATOR": "olga@example.com",
-                           "DRILLBOOK_SIGNING_KEY": key_of(folder, "olgas")}
+    folder.environment |= {
+        "LOGNAME": "olga",
+        "USER": "olga",
+        "DRILLBOOK_OPERATOR": "olga@example.com",
+        "DRILLBOOK_SIGNING_KEY": key_of(folder, "olgas"),
+    }
     done = folder.run("drill", "sample", "--inventory", "live", "--confirm", "live")
     assert (done.returncode, "approval-by-operator" in (folder.latest / "result.json").read_text()) == (4, True), done.stdout
     assert not (folder.root / "ran").exists()
@@ -207,9 +227,15 @@ def test_a_check_that_ran_commands_of_the_project_does_not_say_that_nothing_was_
     folder.write("restore:\n" + step(["true"]))
     assert "nothing was changed" in told(folder.run("drill.check", "sample"))
     path = folder.root / "inventory" / "lab.yml"
-    path.write_text(path.read_text().replace("controller}}", "controller}, cache: {kind: redis, host: controller, password: "
-                                             "!command [sh, -c, 'echo kept-$((40+2))']}}"))
-    handed = "  - command.run: {argv: ['true'], effect: read, env: {P: '{{ services.cache.password }}'}}\n    hosts: controller\n"
+    path.write_text(
+        path.read_text().replace(
+            "controller}}",
+            "controller}, cache: {kind: redis, host: controller, password: !command [sh, -c, 'echo kept-$((40+2))']}}",
+        )
+    )
+    handed = (
+        "  - command.run: {argv: ['true'], effect: read, env: {P: '{{ services.cache.password }}'}}\n    hosts: controller\n"
+    )
     folder.write("ready:\n" + step(["touch", "DIR/ran"]) + "restore:\n" + handed)
     assert folder.run("trust", "--yes").returncode == 0
     done = folder.run("drill.check", "sample")
@@ -221,10 +247,13 @@ def test_a_check_that_ran_commands_of_the_project_does_not_say_that_nothing_was_
 @pytest.mark.parametrize("environment", ["生产", "prd", "live"])
 def test_an_environment_of_any_other_word_says_if_it_is_protected(folder, environment):
     (folder.root / "inventory" / "lab.yml").write_text(
-        f"environment: {environment}\nhosts: {{{here(folder.root)}}}\nservices: {{app: {{kind: process, host: controller}}}}\n")
+        f"environment: {environment}\nhosts: {{{here(folder.root)}}}\nservices: {{app: {{kind: process, host: controller}}}}\n"
+    )
     folder.write(f"guard: {{environments: [{environment}]}}\nrestore:\n" + step(["touch", "DIR/ran"]))
     done = folder.run("drill", "sample")
-    assert (done.returncode, "lab.yml:1:14" in done.stderr, "`protected: yes`" in done.stderr) == (2, True, True), done.stderr
+    assert (done.returncode, "lab.yml:1:14" in done.stderr, "`protected: yes`" in done.stderr) == (2, True, True), (
+        done.stderr
+    )
     assert not (folder.root / "ran").exists()
 
 
@@ -246,6 +275,6 @@ def test_every_fault_says_how_it_is_undone_without_a_host():
 def test_every_shipped_drill_can_be_shown():
     project = Project(Path(__file__).parent.parent)
     for name in project.drill_names():
-        for one in showing._plans(project, name, "lab")[1]:
+        for one in show_plan._plans(project, name, "lab")[1]:
             assert one.digest
-            assert all(showing.undo_of(each).text for each in one.steps)
+            assert all(show_plan.undo_of(each).text for each in one.steps)

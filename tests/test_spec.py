@@ -2,8 +2,8 @@
 
 import pytest
 
-from drillbook import spec
 from drillbook.errors import SpecError
+from drillbook.plan import spec
 
 GOOD = """\
 drill: sample
@@ -52,20 +52,56 @@ def test_a_good_drill(tmp_path):
         ("drill: sample", "drill: other", 1, "its file 'sample.yml'", "name the file other.yml"),
         ("title: A sample\n", "", 1, "the key 'title' is missing", ""),
         ("title: A sample", "title: A sample\nowner: [x]", 3, "owner: expected text, not ['x']", ""),
-        ("title: A sample", "title: A sample\nobjektives: {rto: 5m}", 3, "unknown key 'objektives'", "did you mean 'objectives'?"),
+        (
+            "title: A sample",
+            "title: A sample\nobjektives: {rto: 5m}",
+            3,
+            "unknown key 'objektives'",
+            "did you mean 'objectives'?",
+        ),
         ("title: A sample", "title: A sample\nobjectives: {rto: 300}", 3, "has no unit", ""),
         ("title: A sample", "title: A sample\nobjectives: {rto: 5min}", 3, "'5min' is not a duration", ""),
         ("title: A sample", "title: A sample\nobjectives: {rtt: 5m}", 3, "unknown key 'rtt'", "did you mean 'rto'?"),
         ("title: A sample", "title: A sample\nguard: {environments: lab}", 3, "environments", ""),
         ("ready:", "raedy:", 6, "unknown key 'raedy'", "did you mean 'ready'?"),
-        ("service.kill: {service: api}", "service.kil: {service: api}", 9, "no action 'service.kil'", "did you mean 'service.kill'?"),
-        ("service.kill: {service: api}", "servise.kill: {service: api}", 9, "no action 'servise.kill'", "did you mean 'service.kill'?"),
-        ("service.kill: {service: api}", "service.kill: {sevice: api}", 9, "unknown key 'sevice'", "did you mean 'service'?"),
-        ("service.kill: {service: api}", "service.kill: {service: api, force: true}", 9, "unknown key 'force'", "known keys: service"),
+        (
+            "service.kill: {service: api}",
+            "service.kil: {service: api}",
+            9,
+            "no action 'service.kil'",
+            "did you mean 'service.kill'?",
+        ),
+        (
+            "service.kill: {service: api}",
+            "servise.kill: {service: api}",
+            9,
+            "no action 'servise.kill'",
+            "did you mean 'service.kill'?",
+        ),
+        (
+            "service.kill: {service: api}",
+            "service.kill: {sevice: api}",
+            9,
+            "unknown key 'sevice'",
+            "did you mean 'service'?",
+        ),
+        (
+            "service.kill: {service: api}",
+            "service.kill: {service: api, force: true}",
+            9,
+            "unknown key 'force'",
+            "known keys: service",
+        ),
         ("service.kill: {service: api}", "service.kill: api", 9, "must be a mapping", ""),
         ("service.kill: {service: api}", "service.kill:", 9, "the key 'service' is missing", ""),
         ("    name: Kill it", "    nmae: Kill it", 10, "unknown keyword 'nmae'", "did you mean 'name'?"),
-        ("    name: Kill it", "    service.stop: {service: api}", 9, "names exactly one action", "service.kill, service.stop"),
+        (
+            "    name: Kill it",
+            "    service.stop: {service: api}",
+            9,
+            "names exactly one action",
+            "service.kill, service.stop",
+        ),
         ("    name: Kill it", "    timeout: 5", 10, "has no unit", ""),
         ("    name: Kill it", "    retries: -1", 10, "retries: expected at least 0, not -1", ""),
         ("    name: Kill it", "    every: 1s", 10, "`every` polls until `timeout`", "add `timeout"),
@@ -78,8 +114,13 @@ def test_a_good_drill(tmp_path):
         ("restore:", "restore: none\nrestored:", 12, "unknown key 'restored'", ""),
         ("ready:\n  - service.status: {service: api}", "ready: 5", 6, "must be a list", "begin each entry"),
         ("ready:\n  - service.status: {service: api}", "ready:\n  - service.status", 7, "a step must be a mapping", ""),
-        ("ready:\n  - service.status: {service: api}", "ready:\n  - service.status: {service: api, state: runing}", 7,
-         "state: expected 'running' or 'stopped', not 'runing'", ""),
+        (
+            "ready:\n  - service.status: {service: api}",
+            "ready:\n  - service.status: {service: api, state: runing}",
+            7,
+            "state: expected 'running' or 'stopped', not 'runing'",
+            "",
+        ),
     ],
 )
 def test_a_wrong_drill_is_told_where_and_what(tmp_path, old, new, line, message, hint):

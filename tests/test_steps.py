@@ -5,11 +5,11 @@ import time
 
 import pytest
 
+from drillbook.engine.steps import classify, groups, saved_facts
 from drillbook.errors import Cancelled, CouldNotVerify, NotReady, StepFailed
 from drillbook.hosts.fake import Reply
-from drillbook.journal import FILE
-from drillbook.result import Verdict
-from drillbook.steps import classify, groups, saved_facts
+from drillbook.journal.journal import FILE
+from drillbook.judge.result import Verdict
 from tests.machine.small import Disk, Small
 
 FAULT = "inject:\n  - command.run: {argv: [make, it], effect: fault, undo: [mend, it], proof: [is, it]}\n    hosts: a\n"
@@ -74,8 +74,12 @@ def test_an_intent_is_on_the_disk_before_its_step_acts(small, monkeypatch):
 def test_a_step_that_saves_on_several_hosts_saves_what_each_said(small):
     small.hosts["a"].on("say", "left")
     small.hosts["b"].on("say", "right")
-    small.run("restore:\n" + run("say", hosts="[a, b]", save="both") + run("say", save="one")
-              + run("look", "{{ both.a.stdout }}", "{{ both.b.stdout }}", "{{ one.stdout }}"))
+    small.run(
+        "restore:\n"
+        + run("say", hosts="[a, b]", save="both")
+        + run("say", save="one")
+        + run("look", "{{ both.a.stdout }}", "{{ both.b.stdout }}", "{{ one.stdout }}")
+    )
     assert small.hosts["a"].calls[-1].argv[0] in ("look", "sh")
     assert ("look", "left", "right", "left") in [call.argv for call in small.hosts["a"].calls]
 
@@ -101,17 +105,27 @@ def test_an_expression_that_cannot_be_evaluated_fails_its_step_on_every_host(sma
 
 def test_an_allowed_failure_of_an_expression_lets_the_phase_go_on(small):
     small.hosts["a"].on("say", "text")
-    small.run("restore:\n" + run("say", save="said") + run("look", "{{ said.stdout.nothing }}", allow_failure="never mind")
-              + run("look", "last"))
+    small.run(
+        "restore:\n"
+        + run("say", save="said")
+        + run("look", "{{ said.stdout.nothing }}", allow_failure="never mind")
+        + run("look", "last")
+    )
     assert small.ended()["restore.3", "a"] == "done"
 
 
 @pytest.mark.parametrize(
     ("error", "told"),
-    [(StepFailed("no"), ("failed", StepFailed.code, "no")), (Cancelled("stopped"), ("cancelled", Cancelled.code, "stopped")),
-     (CouldNotVerify("dark"), ("unverified", CouldNotVerify.code, "dark")), (NotReady("not yet"), ("error", NotReady.code, "not yet")),
-     (TimeoutError("late"), ("error", "timeout", "late")), (TimeoutError(), ("error", "timeout", "the step's timeout is over")),
-     (KeyError("x"), ("error", "unexpected", "KeyError: 'x'"))])
+    [
+        (StepFailed("no"), ("failed", StepFailed.code, "no")),
+        (Cancelled("stopped"), ("cancelled", Cancelled.code, "stopped")),
+        (CouldNotVerify("dark"), ("unverified", CouldNotVerify.code, "dark")),
+        (NotReady("not yet"), ("error", NotReady.code, "not yet")),
+        (TimeoutError("late"), ("error", "timeout", "late")),
+        (TimeoutError(), ("error", "timeout", "the step's timeout is over")),
+        (KeyError("x"), ("error", "unexpected", "KeyError: 'x'")),
+    ],
+)
 def test_every_error_has_its_outcome(error, told):
     assert classify(error) == told
 
@@ -131,10 +145,21 @@ def test_each_retry_has_a_timeout_of_its_own_and_polling_has_one_for_all(small):
 
 
 def test_groups_that_follow_each_other_are_carried_out_one_after_the_other(small):
-    made = small.plan("restore:\n" + group(run("look", "1"), run("look", "2")) + run("look", "3") + run("look", "4")
-                      + group(run("look", "5"), run("look", "6")) + group(run("look", "7"), run("look", "8")))
+    made = small.plan(
+        "restore:\n"
+        + group(run("look", "1"), run("look", "2"))
+        + run("look", "3")
+        + run("look", "4")
+        + group(run("look", "5"), run("look", "6"))
+        + group(run("look", "7"), run("look", "8"))
+    )
     assert [[step.params["argv"][1] for step in steps] for steps in groups(made.phase("restore"))] == [
-        ["1", "2"], ["3"], ["4"], ["5", "6"], ["7", "8"]]
+        ["1", "2"],
+        ["3"],
+        ["4"],
+        ["5", "6"],
+        ["7", "8"],
+    ]
 
 
 def test_a_step_whose_expression_fails_has_begun_on_every_host(small):
@@ -148,9 +173,12 @@ def test_an_expectation_that_is_not_met_says_what_was_wanted_and_what_was_there(
     small.hosts["a"].on("say", "text")
     small.run("verify:\n" + run("say", expect=["result.exit == 0", "result.stdout == 'other'"], name="Say it"))
     failed = next(event for event in small.events if event.kind == "failed")
-    found, = failed.data["findings"]
+    (found,) = failed.data["findings"]
     assert (found["code"], found["wanted"], found["measured"]) == (
-        "expectation", "result.stdout == 'other'", "{'stdout': 'text'}")
+        "expectation",
+        "result.stdout == 'other'",
+        "{'stdout': 'text'}",
+    )
     assert (found["step"], found["host"]) == ("verify.1", "a")
     assert failed.data["facts"]["stdout"] == "text"
     assert small.result.verdict is Verdict.FAILED
@@ -166,6 +194,7 @@ def test_a_fault_that_shows_late_is_proven_and_one_that_is_gone_at_once_is_not(s
 
 def test_a_cancelled_step_is_not_allowed_to_fail(small):
     """Who stops the run is heard, also where the step may fail."""
+
     def stops(call):
         small.stop.ask("stopped")
         call.deadline.check()

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from drillbook import strict
 from drillbook.errors import SourceError
+from drillbook.language import strict
 
 
 def value(text):
@@ -14,11 +14,33 @@ def value(text):
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("a: on", "on"), ("a: yes", "yes"), ("a: no", "no"), ("a: Off", "Off"), ("a: y", "y"), ("a: True", "True"),
-        ("a: true", True), ("a: false", False), ("a: null", None), ("a: ~", None), ("a:", None), ("a: 22:30", "22:30"),
-        ("a: 010", "010"), ("a: 0o10", "0o10"), ("a: 0x1F", "0x1F"), ("a: 1_000", "1_000"), ("a: 12", 12), ("a: -3", -3),
-        ("a: 1.5", 1.5), ("a: 1.5e3", 1500.0), ("a: .5", ".5"), ("a: .inf", ".inf"), ("a: 2026-01-01", "2026-01-01"),
-        ("a: '12'", "12"), ('a: "true"', "true"), ("a: |\n  12\n", "12\n"), ("a: [1, on]", [1, "on"]),
+        ("a: on", "on"),
+        ("a: yes", "yes"),
+        ("a: no", "no"),
+        ("a: Off", "Off"),
+        ("a: y", "y"),
+        ("a: True", "True"),
+        ("a: true", True),
+        ("a: false", False),
+        ("a: null", None),
+        ("a: ~", None),
+        ("a:", None),
+        ("a: 22:30", "22:30"),
+        ("a: 010", "010"),
+        ("a: 0o10", "0o10"),
+        ("a: 0x1F", "0x1F"),
+        ("a: 1_000", "1_000"),
+        ("a: 12", 12),
+        ("a: -3", -3),
+        ("a: 1.5", 1.5),
+        ("a: 1.5e3", 1500.0),
+        ("a: .5", ".5"),
+        ("a: .inf", ".inf"),
+        ("a: 2026-01-01", "2026-01-01"),
+        ("a: '12'", "12"),
+        ('a: "true"', "true"),
+        ("a: |\n  12\n", "12\n"),
+        ("a: [1, on]", [1, "on"]),
     ],
 )
 def test_scalars_mean_what_they_say(text, wanted):
@@ -63,8 +85,7 @@ def test_the_caret_stands_below_the_column():
 
 
 def test_exploding_aliases_end_in_an_error():
-    bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
-        f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
+    bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
     with pytest.raises(SourceError, match="too large"):
         value(bomb)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from drillbook import tasks
-from drillbook.attesting import places
+from drillbook.attestation import places
+from drillbook.cli import tasks
 from tests.program import Folder, fault, here, step
 
 
@@ -27,7 +27,8 @@ VERDICTS = {
     "failed": (1, "failed", BREAK + "restore:\n" + step(["false"])),
     "inconclusive": (3, "inconclusive", "verify:\n" + step(["true"], "expect: result.nothing == 1")),
     "refused": (4, "refused", "guard: {environments: [staging]}\n" + BREAK + "restore:\n" + step(["true"])),
-    "residue": (5, "failed", UNDOABLE + "restore:\n" + step(["false"]))}
+    "residue": (5, "failed", UNDOABLE + "restore:\n" + step(["false"])),
+}
 
 
 @pytest.mark.parametrize("name", VERDICTS)
@@ -106,22 +107,40 @@ def test_the_answer_to_manual_steps(folder):
     assert folder.run("drill", "sample", "--assume", "perhaps").returncode == 2
 
 
-@pytest.mark.parametrize(("argv", "said"), [
-    (["drill", "--foo"], "no flag --foo"), (["drill", "sample", "--foo"], "--foo"), (["drill"], "which drill or suite"),
-    (["drill.plan"], "which drill or suite"), (["drill.check"], "which drill or suite"), (["nonsense"], "nonsense"),
-    (["drill", "sampel"], "did you mean"), (["drill", "sample", "--inventory"], "inventory"), (["schema"], "which schema"),
-    (["drill", "sample", "--inventory", "lba"], "did you mean"), (["audit", "--since", "2026-01-01"], "--until"),
-    (["drill", "sample", "--quiet", "--json"], "exclude"), (["report", "no-such-run"], "no-such-run"),
-    (["--help", "nonsense"], "nonsense"), (["--help", "dril.plan"], "did you mean 'drill.plan'"),
-    (["actions", "http.respond"], "did you mean"),
-    (["drill", "all"], "drills/all.yml:3:18: there is no drill 'sampel'"), (["drill.plan", "all"], "did you mean 'sample'"),
-    (["drill", "sample", "--inventory", "other"], "services.app.admin.password of the inventory: the environment variable")])
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["drill", "--foo"], "no flag --foo"),
+        (["drill", "sample", "--foo"], "--foo"),
+        (["drill"], "which drill or suite"),
+        (["drill.plan"], "which drill or suite"),
+        (["drill.check"], "which drill or suite"),
+        (["nonsense"], "nonsense"),
+        (["drill", "sampel"], "did you mean"),
+        (["drill", "sample", "--inventory"], "inventory"),
+        (["schema"], "which schema"),
+        (["drill", "sample", "--inventory", "lba"], "did you mean"),
+        (["audit", "--since", "2026-01-01"], "--until"),
+        (["drill", "sample", "--quiet", "--json"], "exclude"),
+        (["report", "no-such-run"], "no-such-run"),
+        (["--help", "nonsense"], "nonsense"),
+        (["--help", "dril.plan"], "did you mean 'drill.plan'"),
+        (["actions", "http.respond"], "did you mean"),
+        (["drill", "all"], "drills/all.yml:3:18: there is no drill 'sampel'"),
+        (["drill.plan", "all"], "did you mean 'sample'"),
+        (
+            ["drill", "sample", "--inventory", "other"],
+            "services.app.admin.password of the inventory: the environment variable",
+        ),
+    ],
+)
 def test_mistakes_end_with_2_and_a_message(folder, argv, said, monkeypatch, capsys):
     folder.write("restore:\n" + step(["true"]))
     (folder.root / "drills" / "all.yml").write_text("suite: all\ntitle: All\ndrills: [sample, sampel]\n")
     (folder.root / "inventory" / "other.yml").write_text(
         f"environment: lab\nhosts: {{{here(folder.root)}}}\nservices:\n  app: {{kind: postgres, host: controller, database: a, "
-        "user: a, password: !file /dev/null, data_directory: /pg, admin: {user: b, password: !env DRILLBOOK_NONE}}\n")
+        "user: a, password: !file /dev/null, data_directory: /pg, admin: {user: b, password: !env DRILLBOOK_NONE}}\n"
+    )
     monkeypatch.chdir(folder.root)
     with pytest.raises(SystemExit) as end:
         tasks.program().run(["drillbook", *argv])
@@ -135,10 +154,22 @@ def test_mistakes_end_with_2_and_a_message(folder, argv, said, monkeypatch, caps
 def test_the_same_with_invoke_itself(folder):
     folder.write("restore:\n" + step(["true"]))
     (folder.root / "tasks.py").write_text("from drillbook import tasks\n\nnamespace = tasks.namespace()\n")
-    for argv, status in ((["drill", "--foo"], 2), (["drill"], 2), (["--help", "nonsense"], 2),
-                         (["actions", "http.responds"], 0), (["drill", "--help"], 0)):
-        done = subprocess.run([sys.executable, "-m", "invoke", *argv], cwd=folder.root, env=folder.environment,
-                              capture_output=True, text=True, check=False, timeout=60)
+    for argv, status in (
+        (["drill", "--foo"], 2),
+        (["drill"], 2),
+        (["--help", "nonsense"], 2),
+        (["actions", "http.responds"], 0),
+        (["drill", "--help"], 0),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "invoke", *argv],
+            cwd=folder.root,
+            env=folder.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
         assert done.returncode == status, done.stderr
         assert "Traceback" not in done.stderr
 
@@ -192,8 +223,10 @@ def test_list(folder):
 
 
 def test_list_loads_nothing_heavy(folder):
-    code = ("import sys; from drillbook import overview; from drillbook.project import Project; overview.drills(Project.here()); "
-            "bad = {'boto3', 'psycopg', 'docker', 'fabric', 'paramiko', 'redis'} & set(sys.modules); assert not bad, bad")
+    code = (
+        "import sys; from drillbook.cli import overview; from drillbook.project.project import Project; overview.drills(Project.here()); "
+        "bad = {'boto3', 'psycopg', 'docker', 'fabric', 'paramiko', 'redis'} & set(sys.modules); assert not bad, bad"
+    )
     subprocess.run([sys.executable, "-c", code], cwd=folder.root, check=True, capture_output=True)
 
 
@@ -209,8 +242,13 @@ def test_plan(folder):
 
 def test_plan_names_what_only_a_restore_mends():
     root = Path(__file__).parent.parent
-    done = subprocess.run([sys.executable, "-c", "from drillbook.tasks import main; main()", "drill.plan", "postgres-lost"],
-                          cwd=root, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", "from drillbook.cli.tasks import main; main()", "drill.plan", "postgres-lost"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert "undo: restore only" in done.stdout
 
 
@@ -225,10 +263,17 @@ def test_check(folder):
 
 
 UNREADY = {
-    "guard": ("guard: {environments: [staging]}\nrestore:\n" + step(["true"]), "may not run in this environment (lab, not staging)"),
+    "guard": (
+        "guard: {environments: [staging]}\nrestore:\n" + step(["true"]),
+        "may not run in this environment (lab, not staging)",
+    ),
     "ready": ("ready:\n" + step(["false"]) + "restore:\n" + step(["true"]), "not ready"),
     "step": ("restore:\n" + step(["no-such-program"]) + step(["nor-this-one"]), "nor-this-one"),
-    "probe": ("probes:\n  - http.available: {url: 'http://127.0.0.1:1/'}\nrestore:\n" + step(["true"]), "Connection refused")}
+    "probe": (
+        "probes:\n  - http.available: {url: 'http://127.0.0.1:1/'}\nrestore:\n" + step(["true"]),
+        "Connection refused",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", UNREADY)
@@ -245,7 +290,8 @@ def test_check_says_what_is_missing(folder, name):
 def test_check_names_all_unreachable_hosts_at_once(folder):
     (folder.root / "inventory" / "lab.yml").write_text(
         "environment: lab\nservices: {app: {kind: process, host: controller}}\n"
-        f"hosts: {{one: {{address: 127.0.0.1, port: 1}}, two: {{address: 127.0.0.1, port: 2}}, {here(folder.root)}}}\n")
+        f"hosts: {{one: {{address: 127.0.0.1, port: 1}}, two: {{address: 127.0.0.1, port: 2}}, {here(folder.root)}}}\n"
+    )
     folder.write("restore:\n" + step(["true"]).replace("controller", "'all:!controller'"))
     done = folder.run("drill.check", "sample")
     assert done.returncode == 4
@@ -300,7 +346,13 @@ def test_what_only_reads_makes_no_reports(folder, monkeypatch, capsys):
         assert status_of(*argv) == 0
         assert not (folder.root / "reports").exists(), argv
     (folder.root / "reports").write_text("")
-    for argv in (["drill.list"], ["report.list"], ["drill.recover"], ["report.verify"], [*AUDIT, str(folder.root / "audit")]):
+    for argv in (
+        ["drill.list"],
+        ["report.list"],
+        ["drill.recover"],
+        ["report.verify"],
+        [*AUDIT, str(folder.root / "audit")],
+    ):
         assert status_of(*argv) == 2, argv
         assert f"{folder.root}/reports cannot be read: Not a directory" in capsys.readouterr().err
 

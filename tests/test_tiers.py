@@ -30,8 +30,11 @@ def test_a_test_is_fast_by_its_file_or_by_its_name():
 def test_what_the_safety_page_names_is_left_to_no_night():
     named = set(re.findall(r"`(test_\w+)`", (tiers.ROOT / "docs" / "safety.md").read_text()))
     assert len(named) > 100
-    nightly = {name for path in FILES for name in re.findall(
-        r"^@pytest\.mark\.nightly\n(?:@.*\n)*def (test_\w+)\(", path.read_text(), re.MULTILINE)}
+    nightly = {
+        name
+        for path in FILES
+        for name in re.findall(r"^@pytest\.mark\.nightly\n(?:@.*\n)*def (test_\w+)\(", path.read_text(), re.MULTILINE)
+    }
     assert not named & nightly
 
 
@@ -48,8 +51,11 @@ class Item:
 
 NAMED = [Item(f"tests/e2e/test_hold.py::test_recovery_is_complete_and_idempotent[{number}]") for number in range(9)]
 OTHERS = [Item(f"tests/e2e/test_x.py::test_nobody_names_me[{number}]") for number in range(500)]
-ELSEWHERE = [Item(f"{file}::test_nobody_names_me_either[{number}]")
-             for file in ("tests/test_judge.py", "tests/e2e/test_not_run_here.py", "tests/e2e/test_plan.py") for number in range(9)]
+ELSEWHERE = [
+    Item(f"{file}::test_nobody_names_me_either[{number}]")
+    for file in ("tests/test_judge.py", "tests/e2e/test_not_run_here.py", "tests/e2e/test_plan.py")
+    for number in range(9)
+]
 """One in no folder that takes turns, one in a file that the page names as a whole, one that is fast."""
 
 

@@ -13,8 +13,9 @@ class Holder(BaseModel):
     room: Size = Size(0)
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("100ms", 0.1), ("10s", 10), ("5m", 300), ("2h", 7200), ("1d", 86400),
-                                               ("1.5s", 1.5)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("100ms", 0.1), ("10s", 10), ("5m", 300), ("2h", 7200), ("1d", 86400), ("1.5s", 1.5)]
+)
 def test_durations(text, seconds):
     assert Holder.model_validate({"wait": text}).wait == pytest.approx(seconds)
 
@@ -46,11 +47,19 @@ def test_secrets_are_read_late_and_never_shown(tmp_path, monkeypatch):
     for one in (by_env, by_file, by_command):
         shown = f"{one} {one!r} {one.model_dump_json()}"
         assert one.reveal() not in shown.replace("DRILL_TOKEN", "").replace('"printf","from-command"', "").replace(
-            "('printf', 'from-command')", "")
+            "('printf', 'from-command')", ""
+        )
 
 
-@pytest.mark.parametrize("secret", [Secret(source="env", name="DRILL_NOT_SET"), Secret(source="file", name="/nowhere/at/all"),
-                                    Secret(source="command", name=("false",)), Secret(source="command", name=("/no/prog",))])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        Secret(source="env", name="DRILL_NOT_SET"),
+        Secret(source="file", name="/nowhere/at/all"),
+        Secret(source="command", name=("false",)),
+        Secret(source="command", name=("/no/prog",)),
+    ],
+)
 def test_a_secret_that_cannot_be_read_is_an_error_of_its_own(secret):
     with pytest.raises(SecretError):
         secret.reveal()
@@ -88,7 +97,7 @@ def test_a_stream_is_redacted_wherever_it_is_cut(piece):
     file = io.BytesIO()
     writer = Redactor([secret]).writer(file)
     for start in range(0, len(data), piece):
-        writer.write(data[start:start + piece])
+        writer.write(data[start : start + piece])
     digest = writer.finish()
     assert file.getvalue() == data.replace(secret.encode(), b"***")
     assert writer.bytes == len(file.getvalue())

@@ -9,12 +9,13 @@ import time
 import pytest
 from rich.console import Console
 
-from drillbook import desk, overview, verifying
-from drillbook.attesting import keys
-from drillbook.attesting.lines import walk
+from drillbook.attestation import verifying
+from drillbook.attestation.lines import walk
+from drillbook.cli import commands, overview
 from drillbook.errors import UnknownName
-from drillbook.journal import FILE, alive
-from drillbook.project import Project
+from drillbook.journal.journal import FILE, alive
+from drillbook.project.project import Project
+from drillbook.signing import keys
 from drillbook.values import canonical, digest
 from tests.evidence.forging import rechained
 from tests.needs import need
@@ -65,7 +66,7 @@ def test_every_byte_that_is_changed_is_named_by_its_line(whole):
     data = (whole / FILE).read_bytes()
     for position in range(0, len(data), 11):
         for change in (1, 0x20):  # 0x20 changes nothing but the case of a letter
-            found = walk(data[:position] + bytes([data[position] ^ change]) + data[position + 1:])
+            found = walk(data[:position] + bytes([data[position] ^ change]) + data[position + 1 :])
             line = data[:position].count(b"\n") + 1
             if found.torn:
                 assert position == len(data) - 1, f"byte {position}"
@@ -78,13 +79,13 @@ def test_every_byte_that_is_changed_is_named_by_its_line(whole):
 def test_a_line_written_differently_with_the_same_meaning_is_named(run):
     lines = lines_of(run)
     for number, other in ((1, lines[1].replace(b'":', b'": ', 1)), (2, lines[2].replace(b"\n", b"\r\n"))):
-        assert walk(b"".join([*lines[:number], other, *lines[number + 1:]])).line == number + 1
+        assert walk(b"".join([*lines[:number], other, *lines[number + 1 :]])).line == number + 1
 
 
 def test_every_line_that_is_removed_is_named(run):
     lines = lines_of(run)
     for number in range(len(lines) - 1):
-        found = walk(b"".join(lines[:number] + lines[number + 1:]))
+        found = walk(b"".join(lines[:number] + lines[number + 1 :]))
         assert (found.line, found.wrong.partition(":")[0]) == (number + 1, f"line {number + 1} was removed")
     assert "lines 3 to 5 were removed" in walk(b"".join(lines[:2] + lines[5:])).wrong
 
@@ -92,7 +93,7 @@ def test_every_line_that_is_removed_is_named(run):
 def test_every_pair_of_lines_that_is_swapped_is_named(run):
     lines = lines_of(run)
     for number in range(len(lines) - 1):
-        found = walk(b"".join([*lines[:number], lines[number + 1], lines[number], *lines[number + 2:]]))
+        found = walk(b"".join([*lines[:number], lines[number + 1], lines[number], *lines[number + 2 :]]))
         assert found.line == number + 1
         assert f"lines {number + 1} and {number + 2} were swapped" in found.wrong
 
@@ -176,7 +177,9 @@ def test_a_journal_written_anew_and_signed_with_another_key_is_never_verified(ru
     assert status != 0
     assert "UNKNOWN signed by a key that nobody vouched for" in said["signature"]
     (run.parent.parent / "inventory").mkdir()
-    (run.parent.parent / keys.ALLOWED).write_text(f"ann {json.loads((run / 'attestation.json').read_text())['key']['public']}\n")
+    (run.parent.parent / keys.ALLOWED).write_text(
+        f"ann {json.loads((run / 'attestation.json').read_text())['key']['public']}\n"
+    )
     assert "WRONG" in checked(run)[1]["signature"]
 
 
@@ -242,7 +245,7 @@ def test_a_journal_that_was_emptied_or_taken_away_is_wrong(run, capsys, take):
     assert (status, said["journal"]) == (1, f"WRONG {events} events were signed, the journal {state}")
     assert "GOOD" in said["signature"]
     for name in ("", run.name, "sample"):
-        assert desk.verify(project, name) == 1
+        assert commands.verify(project, name) == 1
     capsys.readouterr()
     assert overview.drills(project) == 0
     text = " ".join(capsys.readouterr().out.split())
@@ -283,7 +286,7 @@ def test_names_of_runs(tmp_path):
             project.run(name)
         assert said in caught.value.message
         assert bench.folder.name in caught.value.hint
-    assert desk.verify(project, "sample") == 0
+    assert commands.verify(project, "sample") == 0
 
 
 def test_a_killed_run_has_no_ending_until_it_is_recovered(tmp_path):
@@ -303,8 +306,11 @@ def test_a_killed_run_has_no_ending_until_it_is_recovered(tmp_path):
         time.sleep(0.05)
     status, said = checked(run)
     assert status == 3
-    assert f"the run has no ending: its controller died; put back what it left: invoke drill.recover {run.name}" in said["ending"]
-    assert desk.recover(Project(tmp_path), "sample") == 0
+    assert (
+        f"the run has no ending: its controller died; put back what it left: invoke drill.recover {run.name}"
+        in said["ending"]
+    )
+    assert commands.recover(Project(tmp_path), "sample") == 0
     status, said = checked(run)
     assert status == 3
     assert said["ending"].startswith("GOOD")

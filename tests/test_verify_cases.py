@@ -9,11 +9,12 @@ import shutil
 import pytest
 from rich.console import Console
 
-from drillbook import spec, verifying
-from drillbook.attesting import keys
-from drillbook.conduct import Conductor
-from drillbook.journal import FILE
-from drillbook.project import Project
+from drillbook.attestation import verifying
+from drillbook.cli.conduct import Conductor
+from drillbook.journal.journal import FILE
+from drillbook.plan import spec
+from drillbook.project.project import Project
+from drillbook.signing import keys
 from drillbook.values import digest
 from tests.needs import need
 from tests.test_attest import SAMPLE
@@ -97,9 +98,15 @@ def test_a_journal_that_is_damaged_before_its_end_is_not_known_to_end_there(run)
     assert checked(run)[1]["end"].startswith("WRONG ")
 
 
-@pytest.mark.parametrize(("keep", "alive", "told"), [
-    (None, False, "GOOD the run wrote its last word"), (-1, True, "UNKNOWN the run is still going on"),
-    (-1, False, "UNKNOWN the run has no ending: its controller died"), (0, False, "UNKNOWN not known, since the journal is damaged")])
+@pytest.mark.parametrize(
+    ("keep", "alive", "told"),
+    [
+        (None, False, "GOOD the run wrote its last word"),
+        (-1, True, "UNKNOWN the run is still going on"),
+        (-1, False, "UNKNOWN the run has no ending: its controller died"),
+        (0, False, "UNKNOWN not known, since the journal is damaged"),
+    ],
+)
 def test_how_a_run_ended(run, keep, alive, told):
     lines = lines_of(run)[:keep] or [b"{}\n"]
     (run / FILE).write_bytes(b"".join(lines))
@@ -118,17 +125,24 @@ def test_an_empty_journal_beside_nothing_is_not_known(tmp_path):
     assert "the journal is empty" in said["journal"]
 
 
-@pytest.mark.parametrize(("change", "told"), [
-    (lambda run: (run / ATTESTATION).write_text("{"), "WRONG attestation.json cannot be read: it was changed"),
-    (unsigned, "UNKNOWN there is no attestation.json: nobody vouches for this run"),
-    (lambda run: (run / f"{ATTESTATION}.sig").unlink(), "UNKNOWN the attestation is not signed: it was removed"),
-    (lambda run: ((run / f"{ATTESTATION}.sig").unlink(), reseal(run, key=None, unsigned="no key")),
-     "UNKNOWN the attestation is not signed: no key"),
-    (lambda run: ((run / f"{ATTESTATION}.sig").unlink(), reseal(run, key=None, unsigned="")),
-     "UNKNOWN the attestation is not signed: no reason is given"),
-    (lambda run: reseal(run, exit=1), "WRONG it does not fit: the attestation was changed after it was signed"),
-    (lambda run: ((run / f"{ATTESTATION}.sig").unlink(), (run / f"{ATTESTATION}.sig").mkdir()), "WRONG it does not fit"),
-])
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda run: (run / ATTESTATION).write_text("{"), "WRONG attestation.json cannot be read: it was changed"),
+        (unsigned, "UNKNOWN there is no attestation.json: nobody vouches for this run"),
+        (lambda run: (run / f"{ATTESTATION}.sig").unlink(), "UNKNOWN the attestation is not signed: it was removed"),
+        (
+            lambda run: ((run / f"{ATTESTATION}.sig").unlink(), reseal(run, key=None, unsigned="no key")),
+            "UNKNOWN the attestation is not signed: no key",
+        ),
+        (
+            lambda run: ((run / f"{ATTESTATION}.sig").unlink(), reseal(run, key=None, unsigned="")),
+            "UNKNOWN the attestation is not signed: no reason is given",
+        ),
+        (lambda run: reseal(run, exit=1), "WRONG it does not fit: the attestation was changed after it was signed"),
+        (lambda run: ((run / f"{ATTESTATION}.sig").unlink(), (run / f"{ATTESTATION}.sig").mkdir()), "WRONG it does not fit"),
+    ],
+)
 def test_what_a_signature_is_worth(run, change, told):
     change(run)
     status, said = checked(run)
@@ -151,13 +165,17 @@ def test_whose_key_signed(run, monkeypatch, tmp_path):
     keys._make(other)
     strange = other.with_name("other.pub").read_text()
     allowed.write_text(f"ann@example.com {public}\n")
-    assert checked(run)[1]["signature"].startswith("GOOD signed by ann@example.com, whom inventory/allowed_signers names (SHA256:")
+    assert checked(run)[1]["signature"].startswith(
+        "GOOD signed by ann@example.com, whom inventory/allowed_signers names (SHA256:"
+    )
     allowed.write_text(f"bob@example.com {strange}")
     assert checked(run)[1]["signature"].startswith("GOOD signed with this machine's own key ")
     for chosen in (other, tmp_path / "nowhere"):
         monkeypatch.setenv(keys.CHOICE, str(chosen))
         allowed.write_text(f"bob@example.com {strange}")
-        assert checked(run)[1]["signature"].startswith("WRONG signed by a key that inventory/allowed_signers does not allow: SHA256:")
+        assert checked(run)[1]["signature"].startswith(
+            "WRONG signed by a key that inventory/allowed_signers does not allow: SHA256:"
+        )
         allowed.write_text(f'bob@example.com namespaces="drillbook-approval" {strange}')
         assert checked(run)[1]["signature"].startswith("UNKNOWN signed by a key that nobody vouched for: SHA256:")
         allowed.unlink()
@@ -166,18 +184,31 @@ def test_whose_key_signed(run, monkeypatch, tmp_path):
 
 def test_an_attestation_that_was_not_made_at_the_end_is_said(run):
     reseal(run, occasion="report", at="2026-01-01T00:00:00Z", attested_by="ann")
-    assert checked(run)[1]["sealed"].startswith("UNKNOWN no signature was made when the run ended, only at 2026-01-01T00:00:00Z by ann")
+    assert checked(run)[1]["sealed"].startswith(
+        "UNKNOWN no signature was made when the run ended, only at 2026-01-01T00:00:00Z by ann"
+    )
 
 
-@pytest.mark.parametrize(("change", "told"), [
-    (lambda run: None, "GOOD 7 files as attested"),
-    (lambda run: (run / "report.md").unlink(), "WRONG missing: report.md"),
-    (lambda run: ((run / "report.md").write_text("x"), (run / "plan.json").unlink()), "WRONG changed: report.md; missing: plan.json"),
-    (lambda run: (run / "more").write_text("x"), "UNKNOWN not attested, added later: more"),
-    (lambda run: [(run / f"more-{n}").write_text("x") for n in range(5)],
-     "UNKNOWN not attested, added later: more-0, more-1, more-2 and 2 more"),
-    (lambda run: [(run / f"more-{n}").write_text("x") for n in range(3)], "UNKNOWN not attested, added later: more-0, more-1, more-2"),
-])
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda run: None, "GOOD 7 files as attested"),
+        (lambda run: (run / "report.md").unlink(), "WRONG missing: report.md"),
+        (
+            lambda run: ((run / "report.md").write_text("x"), (run / "plan.json").unlink()),
+            "WRONG changed: report.md; missing: plan.json",
+        ),
+        (lambda run: (run / "more").write_text("x"), "UNKNOWN not attested, added later: more"),
+        (
+            lambda run: [(run / f"more-{n}").write_text("x") for n in range(5)],
+            "UNKNOWN not attested, added later: more-0, more-1, more-2 and 2 more",
+        ),
+        (
+            lambda run: [(run / f"more-{n}").write_text("x") for n in range(3)],
+            "UNKNOWN not attested, added later: more-0, more-1, more-2",
+        ),
+    ],
+)
 def test_files_are_as_they_were_attested(run, change, told):
     change(run)
     assert checked(run)[1]["files"] == told
@@ -192,15 +223,19 @@ def test_every_file_that_the_journal_names_is_looked_at(run, tmp_path):
     (run / "evidence" / "log").write_bytes(b"log")
     (tmp_path / "outside").write_bytes(b"deep")
     for facts, told in (
-            ({"list": [1, {"in": good}]}, "GOOD 1 file as the journal says"), ({"plain": "text"}, "GOOD the journal names none"),
-            ({"in": {**good, "sha256": good["sha256"].removeprefix("sha256:")}}, "GOOD 1 file as the journal says"),
-            ({"in": [{**good, "sha256": digest(b"other")}]}, "WRONG not what the journal says, or missing: evidence/deep"),
-            ({"in": [{**good, "file": "evidence/gone"}]}, "WRONG not what the journal says, or missing: evidence/gone"),
-            ({"in": {**good, "file": "evidence/../../../outside"}},
-             "WRONG not what the journal says, or missing: evidence/../../../outside"),
-            ({"in": {"file": "elsewhere/x", "sha256": digest(b"")}}, "GOOD the journal names none"),
-            ({"in": {"file": "evidence/deep", "sha256": None}}, "GOOD the journal names none"),
-            ({"in": {"file": 1, "sha256": "x"}}, "GOOD the journal names none")):
+        ({"list": [1, {"in": good}]}, "GOOD 1 file as the journal says"),
+        ({"plain": "text"}, "GOOD the journal names none"),
+        ({"in": {**good, "sha256": good["sha256"].removeprefix("sha256:")}}, "GOOD 1 file as the journal says"),
+        ({"in": [{**good, "sha256": digest(b"other")}]}, "WRONG not what the journal says, or missing: evidence/deep"),
+        ({"in": [{**good, "file": "evidence/gone"}]}, "WRONG not what the journal says, or missing: evidence/gone"),
+        (
+            {"in": {**good, "file": "evidence/../../../outside"}},
+            "WRONG not what the journal says, or missing: evidence/../../../outside",
+        ),
+        ({"in": {"file": "elsewhere/x", "sha256": digest(b"")}}, "GOOD the journal names none"),
+        ({"in": {"file": "evidence/deep", "sha256": None}}, "GOOD the journal names none"),
+        ({"in": {"file": 1, "sha256": "x"}}, "GOOD the journal names none"),
+    ):
         (run / FILE).write_bytes(b"".join(lines))
         changed(run, "done", lambda event, facts=facts: event["data"].update(facts=copy.deepcopy(facts)))
         assert checked(run)[1]["evidence"] == told
@@ -210,9 +245,17 @@ def test_every_file_that_the_journal_names_is_looked_at(run, tmp_path):
 
     def broken(event, wanted):
         event.update(kind="failed")
-        event["data"] |= {"facts": {"file": "evidence/log", "sha256": wanted}, "findings": [], "allowed": None, "outcome": "failed"}
+        event["data"] |= {
+            "facts": {"file": "evidence/log", "sha256": wanted},
+            "findings": [],
+            "allowed": None,
+            "outcome": "failed",
+        }
 
-    for wanted, told in ((digest(b"log"), "GOOD 1 file as the journal says"), (digest(b"x"), "WRONG not what the journal says")):
+    for wanted, told in (
+        (digest(b"log"), "GOOD 1 file as the journal says"),
+        (digest(b"x"), "WRONG not what the journal says"),
+    ):
         (run / FILE).write_bytes(b"".join(lines))
         changed(run, "done", lambda event, wanted=wanted: lease(event, wanted))
         assert checked(run)[1]["evidence"].startswith(told)
@@ -221,10 +264,17 @@ def test_every_file_that_the_journal_names_is_looked_at(run, tmp_path):
         assert checked(run)[1]["evidence"].startswith(told)
 
 
-@pytest.mark.parametrize(("edit", "told"), [
-    (lambda event: event["data"].update(run="other"), "WRONG the folder {run} holds the journal of the run other"),
-    (lambda event: event["data"]["plan"].update(title="Other"), "WRONG the digest of the plan does not fit the plan"),
-    (lambda event: event["data"].pop("plan"), "WRONG its first event does not say which run it is of, and what was planned")])
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (lambda event: event["data"].update(run="other"), "WRONG the folder {run} holds the journal of the run other"),
+        (lambda event: event["data"]["plan"].update(title="Other"), "WRONG the digest of the plan does not fit the plan"),
+        (
+            lambda event: event["data"].pop("plan"),
+            "WRONG its first event does not say which run it is of, and what was planned",
+        ),
+    ],
+)
 def test_a_journal_that_was_written_anew_says_something_else(run, edit, told):
     changed(run, "run.started", edit)
     assert checked(run)[1]["identity"] == told.format(run=run.name)
@@ -240,8 +290,18 @@ def test_an_attestation_of_another_run_says_something_else(run, key):
     assert checked(run)[1]["identity"] == said
 
 
-@pytest.mark.parametrize(("key", "value"), [("drill", "aaa"), ("drill", "zzz"), ("verdict", "failed"), ("exit", 1), ("exit", -1),
-                                            ("environment", "aaa"), ("environment", "zzz")])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("drill", "aaa"),
+        ("drill", "zzz"),
+        ("verdict", "failed"),
+        ("exit", 1),
+        ("exit", -1),
+        ("environment", "aaa"),
+        ("environment", "zzz"),
+    ],
+)
 def test_a_verdict_that_the_journal_does_not_give_is_wrong(run, key, value):
     reseal(run, **{key: value})
     assert checked(run)[1]["reports"] == f"WRONG the journal gives another {key} than the attestation says"
@@ -261,7 +321,9 @@ def test_reports_are_those_that_the_journal_gives(run):
 
 def test_a_journal_of_another_version_cannot_be_judged_and_says_why(run):
     changed(run, "run.started", lambda event: event["data"].pop("plan_digest"))
-    assert checked(run)[1]["reports"].startswith("UNKNOWN the journal could not be judged: ValueError: run.started: plan_digest: ")
+    assert checked(run)[1]["reports"].startswith(
+        "UNKNOWN the journal could not be judged: ValueError: run.started: plan_digest: "
+    )
 
 
 def test_a_journal_that_cannot_be_read_is_not_known(run):
@@ -274,10 +336,14 @@ def test_an_untouched_suite_is_verified_with_its_drills(suite, made):
     found = verifying.verify(suite, made[1].parent.parent)
     assert verifying.EXIT[found.mark] == 0, found
     assert [(one.what, one.mark.name) for one in found.checks] == [
-        (what, "GOOD") for what in ("signature", "drills", "files", "reports")]
+        (what, "GOOD") for what in ("signature", "drills", "files", "reports")
+    ]
     assert [one.said for one in found.checks][1:] == [
-        "1 drill as attested", "4 files as attested", "3 files, rendered again byte for byte"]
-    inner, = found.inner
+        "1 drill as attested",
+        "4 files as attested",
+        "3 files, rendered again byte for byte",
+    ]
+    (inner,) = found.inner
     assert (inner.name, inner.mark.name) == (inner_of(suite).name, "GOOD")
     text = shown(found).splitlines()
     assert text[0].strip() == suite.name
@@ -287,28 +353,58 @@ def test_an_untouched_suite_is_verified_with_its_drills(suite, made):
 
 
 def inner_of(suite):
-    one, = [path for path in suite.iterdir() if path.is_dir()]
+    (one,) = [path for path in suite.iterdir() if path.is_dir()]
     return one
 
 
-@pytest.mark.parametrize(("change", "what", "told"), [
-    (lambda suite: shutil.rmtree(inner_of(suite)), "drills", "WRONG missing: {run}"),
-    (lambda suite: shutil.copytree(inner_of(suite), suite / "more"), "drills", "WRONG not attested: more"),
-    (lambda suite: reseal(inner_of(suite), exit=1), "drills", "WRONG their attestation is not the one that the suite names: {run}"),
-    (lambda suite: unsigned(inner_of(suite)), "drills", "WRONG their attestation is not the one that the suite names: {run}"),
-    (lambda suite: reseal(suite, runs=None), "drills", "WRONG not attested: {run}"),
-    (lambda suite: reseal(suite, runs=["x"]), "drills", "WRONG not attested: {run}"),
-    (lambda suite: (suite / "result.json").unlink(), "ending", "UNKNOWN the suite has no ending: its controller died"),
-    (lambda suite: (suite / "result.json").write_text("{"), "reports", "WRONG result.json cannot be read: it was changed"),
-    (lambda suite: (suite / "result.json").write_text("{}"), "reports", "WRONG result.json cannot be read: it was changed"),
-    (lambda suite: (inner_of(suite) / FILE).write_bytes(b"".join(lines_of(inner_of(suite))[1:])), "reports",
-     "UNKNOWN not rendered again, since a journal is damaged"),
-    (lambda suite: (inner_of(suite) / FILE).unlink(), "reports", "UNKNOWN not rendered again: FileNotFoundError"),
-    (lambda suite: (suite / "report.md").write_text("x"), "reports", "WRONG not what the journal gives: report.md"),
-    (lambda suite: (suite / "report.md").unlink(), "reports", "UNKNOWN not there: report.md; make them: invoke report {suite}"),
-    (lambda suite: edited(suite, verdict="failed"), "reports", "WRONG the suite gives another verdict than the journal: sample"),
-    (lambda suite: edited(suite, exit=1), "reports", "WRONG the suite gives another verdict than the journal: sample"),
-])
+@pytest.mark.parametrize(
+    ("change", "what", "told"),
+    [
+        (lambda suite: shutil.rmtree(inner_of(suite)), "drills", "WRONG missing: {run}"),
+        (lambda suite: shutil.copytree(inner_of(suite), suite / "more"), "drills", "WRONG not attested: more"),
+        (
+            lambda suite: reseal(inner_of(suite), exit=1),
+            "drills",
+            "WRONG their attestation is not the one that the suite names: {run}",
+        ),
+        (
+            lambda suite: unsigned(inner_of(suite)),
+            "drills",
+            "WRONG their attestation is not the one that the suite names: {run}",
+        ),
+        (lambda suite: reseal(suite, runs=None), "drills", "WRONG not attested: {run}"),
+        (lambda suite: reseal(suite, runs=["x"]), "drills", "WRONG not attested: {run}"),
+        (lambda suite: (suite / "result.json").unlink(), "ending", "UNKNOWN the suite has no ending: its controller died"),
+        (
+            lambda suite: (suite / "result.json").write_text("{"),
+            "reports",
+            "WRONG result.json cannot be read: it was changed",
+        ),
+        (
+            lambda suite: (suite / "result.json").write_text("{}"),
+            "reports",
+            "WRONG result.json cannot be read: it was changed",
+        ),
+        (
+            lambda suite: (inner_of(suite) / FILE).write_bytes(b"".join(lines_of(inner_of(suite))[1:])),
+            "reports",
+            "UNKNOWN not rendered again, since a journal is damaged",
+        ),
+        (lambda suite: (inner_of(suite) / FILE).unlink(), "reports", "UNKNOWN not rendered again: FileNotFoundError"),
+        (lambda suite: (suite / "report.md").write_text("x"), "reports", "WRONG not what the journal gives: report.md"),
+        (
+            lambda suite: (suite / "report.md").unlink(),
+            "reports",
+            "UNKNOWN not there: report.md; make them: invoke report {suite}",
+        ),
+        (
+            lambda suite: edited(suite, verdict="failed"),
+            "reports",
+            "WRONG the suite gives another verdict than the journal: sample",
+        ),
+        (lambda suite: edited(suite, exit=1), "reports", "WRONG the suite gives another verdict than the journal: sample"),
+    ],
+)
 def test_a_suite_that_was_changed_is_named(suite, made, change, what, told):
     run = inner_of(suite).name
     change(suite)

@@ -7,14 +7,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from drillbook import inventory, plan, spec, steps, vouchers
-from drillbook.action import find, known_names
-from drillbook.attesting import keys
-from drillbook.attesting.manifests import ManifestKeys
-from drillbook.conduct import Conductor
+from drillbook.attestation.manifests import ManifestKeys
+from drillbook.cli.conduct import Conductor
+from drillbook.engine import steps
 from drillbook.errors import CouldNotVerify, StepFailed
-from drillbook.project import Project
-from drillbook.store import Uri
+from drillbook.inventory import inventory
+from drillbook.plan import planner, spec
+from drillbook.project.project import Project
+from drillbook.sdk import vouchers
+from drillbook.sdk.action import find, known_names
+from drillbook.sdk.store import Uri
+from drillbook.signing import keys
 from tests.evidence.forging import throw_away_key
 from tests.needs import need
 from tests.postgresql import fixtures
@@ -26,10 +29,14 @@ LIVE = "live-of-the-vouched"
 OWN = {"to", "uri"}
 """Fields that hold a reference to something else than a backup that is there: where one goes to, or a single object."""
 SERVICE = "kind: s3, endpoint: ENDPOINT, access_key: !env LIVE_KEY, secret_key: !env LIVE_SECRET, host: controller"
-BACKUP = ("backup:\n  - s3.copy: {service: live, to: \"s3://BUCKET/NAME\"}\n    save: copy\n"
-          "verify:\n  - s3.matches: {service: live, manifest: \"{{ copy.manifest }}\"}\n")
-RESTORE = ("restore:\n  - s3.restore: {service: live, from: \"FROM\"}\n"
-           "verify:\n  - s3.backup_intact: {service: live, from: \"FROM\"}\n  - s3.matches: {service: live, manifest: \"MANIFEST\"}\n")
+BACKUP = (
+    'backup:\n  - s3.copy: {service: live, to: "s3://BUCKET/NAME"}\n    save: copy\n'
+    'verify:\n  - s3.matches: {service: live, manifest: "{{ copy.manifest }}"}\n'
+)
+RESTORE = (
+    'restore:\n  - s3.restore: {service: live, from: "FROM"}\n'
+    'verify:\n  - s3.backup_intact: {service: live, from: "FROM"}\n  - s3.matches: {service: live, manifest: "MANIFEST"}\n'
+)
 
 
 class Store:
@@ -38,8 +45,10 @@ class Store:
     def __init__(self, root, place):
         self.root, self.s3 = root, place.s3()
         (root / "drills").mkdir()
-        services = "".join(f"  {name}: {{{SERVICE.replace('ENDPOINT', place.store.endpoint)}, bucket: {bucket}}}\n"
-                           for name, bucket in (("live", LIVE), ("store", BUCKET)))
+        services = "".join(
+            f"  {name}: {{{SERVICE.replace('ENDPOINT', place.store.endpoint)}, bucket: {bucket}}}\n"
+            for name, bucket in (("live", LIVE), ("store", BUCKET))
+        )
         services += "  app: {kind: process, host: controller}\n"
         (root / "lab.yml").write_text(f"environment: lab\nhosts: {{{here(root)}}}\nservices:\n{services}")
         self.inventory = inventory.load(root / "lab.yml")
@@ -50,7 +59,8 @@ class Store:
         path = self.root / "drills" / "sample.yml"
         path.write_text(f"drill: sample\ntitle: A sample\nservice: live\n{text.replace('BUCKET', BUCKET)}")
         self.folder, view = Conductor(Project(self.root), self.inventory, lambda event: None).run(
-            plan.make(spec.load(path), self.inventory))
+            planner.make(spec.load(path), self.inventory)
+        )
         return view.result
 
     def backup(self, name):
@@ -67,8 +77,11 @@ class Store:
     def resealed(self, name):
         """Forge the backup: another content, with a manifest that fits it. Returns the digest of the manifest."""
         body = b"as somebody wants it"
-        key = next(one["Key"] for one in self.s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{name}/")["Contents"]
-                   if one["Key"].endswith("contract"))
+        key = next(
+            one["Key"]
+            for one in self.s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{name}/")["Contents"]
+            if one["Key"].endswith("contract")
+        )
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
         manifest = json.loads(self.get(f"{name}/manifest.json"))
         manifest["objects"]["contract"].update(size=len(body), sha256=hashlib.sha256(body).hexdigest())
@@ -109,8 +122,11 @@ def another(store, name, data, thief):
     store.s3.put_object(Bucket=BUCKET, Key=f"{name}/manifest.json.sig", Body=keys.sign(data, thief))
 
 
-FORGED = {"left": (lambda *given: None, "its signature does not fit"), "removed": (removed, "it is not signed"),
-          "another": (another, "a key that nobody vouched for")}
+FORGED = {
+    "left": (lambda *given: None, "its signature does not fit"),
+    "removed": (removed, "it is not signed"),
+    "another": (another, "a key that nobody vouched for"),
+}
 
 
 @pytest.mark.parametrize("signature", FORGED)
@@ -127,7 +143,7 @@ def test_a_backup_that_was_sealed_anew_vouches_for_itself_no_more(store, tmp_pat
     assert f"nobody vouches for s3://{BUCKET}/{name}" in said
     assert why in said
     assert "Contents" not in store.s3.list_objects_v2(Bucket=LIVE), "nothing of it was written"
-    looked = store.run(f"verify:\n  - s3.backup_intact: {{service: live, from: \"s3://BUCKET/{name}\"}}\n")
+    looked = store.run(f'verify:\n  - s3.backup_intact: {{service: live, from: "s3://BUCKET/{name}"}}\n')
     assert (looked.verdict, looked.exit) == ("inconclusive", 3)
     pinned = store.restore(name, "#" + facts["location"].partition("#")[2])
     assert pinned.verdict == "failed", "who knows the digest is told that it is another one"
@@ -196,9 +212,10 @@ def test_a_second_attempt_forgets_no_doubt(store):
     mark = str(store.root / "broken")
     result = store.run(
         fault(["touch", mark], ["rm", "-f", mark], ["test", "-e", mark])
-        + f"restore:\n  - s3.restore: {{service: live, from: \"s3://{BUCKET}/again\"}}\n    retries: 1\n"
-        "    expect: [\"result.restored == 0\"]\n"
-        f"verify:\n  - s3.get: {{uri: \"s3://{LIVE}/contract\"}}\n")
+        + f'restore:\n  - s3.restore: {{service: live, from: "s3://{BUCKET}/again"}}\n    retries: 1\n'
+        '    expect: ["result.restored == 0"]\n'
+        f'verify:\n  - s3.get: {{uri: "s3://{LIVE}/contract"}}\n'
+    )
     step = next(one for one in result.steps if one.action == "s3.restore")
     assert (step.status, step.facts["restored"]) == ("done", 0), "the second attempt had nothing left to bring back"
     assert "it is not signed" in step.facts["unvouched"]
@@ -210,18 +227,22 @@ def test_an_archive_that_was_sealed_anew_vouches_for_itself_no_more(store):
     folder.mkdir()
     (folder / "index.html").write_text("as it was signed")
     where = f"s3://{BUCKET}/site"
-    taken = store.run(f"backup:\n  - files.archive: {{service: app, path: {folder}, to: \"{where}\"}}\n"
-                      f"verify:\n  - files.backup_intact: {{service: app, from: \"{where}\"}}\n"
-                      f"  - files.matches: {{service: app, manifest: \"{where}/manifest.json\"}}\n")
+    taken = store.run(
+        f'backup:\n  - files.archive: {{service: app, path: {folder}, to: "{where}"}}\n'
+        f'verify:\n  - files.backup_intact: {{service: app, from: "{where}"}}\n'
+        f'  - files.matches: {{service: app, manifest: "{where}/manifest.json"}}\n'
+    )
     assert taken.verdict == "passed", taken.reason
     manifest = json.loads(store.get("site/manifest.json"))
     manifest["run"] = "another"
     store.s3.put_object(Bucket=BUCKET, Key="site/manifest.json", Body=json.dumps(manifest).encode())
     for action, field in (("backup_intact", "from"), ("matches", "manifest")):
-        result = store.run(f"verify:\n  - files.{action}: {{service: app, {field}: \"{where}\"}}\n")
+        result = store.run(f'verify:\n  - files.{action}: {{service: app, {field}: "{where}"}}\n')
         assert (result.verdict, result.exit) == ("inconclusive", 3)
     (folder / "index.html").unlink()
     folder.rmdir()
-    result = store.run(f"restore:\n  - files.extract: {{service: app, from: \"{where}\"}}\n"
-                       f"verify:\n  - files.digest: {{path: {folder}/index.html}}\n    hosts: controller\n")
+    result = store.run(
+        f'restore:\n  - files.extract: {{service: app, from: "{where}"}}\n'
+        f"verify:\n  - files.digest: {{path: {folder}/index.html}}\n    hosts: controller\n"
+    )
     assert (result.verdict, result.exit, folder.exists()) == ("failed", 1, False)

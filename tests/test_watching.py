@@ -8,13 +8,15 @@ import time
 
 import pytest
 
-from drillbook import conduct, inventory, plan, spec
-from drillbook.hosting import Hosts
-from drillbook.journal import Journal, read
+from drillbook.cli import conduct
+from drillbook.engine.abort_conditions import Watch
+from drillbook.engine.open_hosts import Hosts
+from drillbook.engine.steps import Stage
+from drillbook.inventory import inventory
+from drillbook.journal.journal import Journal, read
+from drillbook.judge.result import Verdict
+from drillbook.plan import planner, spec
 from drillbook.redact import Redactor
-from drillbook.result import Verdict
-from drillbook.steps import Stage
-from drillbook.watching import Watch
 from tests.contents import content
 from tests.test_runner import Bench
 
@@ -38,8 +40,10 @@ class Post:
 
     def watch(self, rules, secrets=()):
         text = f"drill: sample\ntitle: A sample\nservice: app\nguard: {rules.replace('DIR', str(self.root))}\n"
-        (self.root / "sample.yml").write_text(text + 'verify:\n  - command.run: {argv: ["true"], effect: read}\n    hosts: controller\n')
-        made = plan.make(spec.load(self.root / "sample.yml"), inventory.load(self.root / "hosts.yml"))
+        (self.root / "sample.yml").write_text(
+            text + 'verify:\n  - command.run: {argv: ["true"], effect: read}\n    hosts: controller\n'
+        )
+        made = planner.make(spec.load(self.root / "sample.yml"), inventory.load(self.root / "hosts.yml"))
         folder = self.root / f"run-{len(self.opened)}"
         folder.mkdir()
         redactor = Redactor(secrets)
@@ -151,7 +155,9 @@ def test_an_expectation_without_a_value_is_no_answer(post):
 
 
 def test_what_cannot_be_looked_at_is_not_good(post):
-    watch = post.watch(guarded('{command.run: {argv: ["true"], effect: read}, hosts: [nowhere], every: 100ms, tries: 3, for: 1h}'))
+    watch = post.watch(
+        guarded('{command.run: {argv: ["true"], effect: read}, hosts: [nowhere], every: 100ms, tries: 3, for: 1h}')
+    )
     watch.start()
     found = post.trips(watch)
     assert "no answer 3 times in a row" in found.measured
@@ -267,8 +273,9 @@ def test_a_run_without_conditions_watches_nothing(post):
 
 def test_no_secret_is_told(post):
     (post.root / "value").write_text("the-password-of-it")
-    watch = post.watch(guarded(looking(["cat", "DIR/value"], "expect: result.stdout == 'x'")),
-                       secrets=["the-password-of-it"])
+    watch = post.watch(
+        guarded(looking(["cat", "DIR/value"], "expect: result.stdout == 'x'")), secrets=["the-password-of-it"]
+    )
     watch.start()
     found = post.trips(watch)
     assert "the-password" not in found.measured

@@ -46,7 +46,9 @@ def seed() -> str:
     """DRILLBOOK_SEED, or else the commit, so that every change draws others; without one, the day."""
     if given := os.environ.get("DRILLBOOK_SEED"):
         return given
-    done = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False
+    )
     return done.stdout.strip() or time.strftime("%Y-%m-%d", time.gmtime())
 
 

@@ -50,14 +50,20 @@ def main() -> int:
     sources = {name: (ROOT / path).read_text() for name, path in paths.items()}
     started = time.monotonic()
     again = survived(Path(options.again)) if options.again else None
-    every = [one for one in draw(sources, options.count, options.seed)
-             if options.match in " ".join(one.key) and (again is None or one.key in again)]
+    every = [
+        one
+        for one in draw(sources, options.count, options.seed)
+        if options.match in " ".join(one.key) and (again is None or one.key in again)
+    ]
     print(f"{len(every)} mutants of {len(sources)} modules, seed {options.seed!r}", flush=True)
     with tempfile.TemporaryDirectory(prefix="drillbook-mutants-") as folder:
         results = tested(every, paths, options.tests or wanted["tests"], Path(folder), options)
     if options.json:
-        Path(options.json).write_text(json.dumps([
-            {**results[n], **asdict(one), "source": ""} for n, one in enumerate(every) if n in results], indent=1))
+        Path(options.json).write_text(
+            json.dumps(
+                [{**results[n], **asdict(one), "source": ""} for n, one in enumerate(every) if n in results], indent=1
+            )
+        )
     status = told(every, results, wanted["least"])
     print(f"{time.monotonic() - started:.0f} s")
     return status
@@ -65,20 +71,23 @@ def main() -> int:
 
 def survived(earlier: Path) -> set[tuple[str, str, str, str]]:
     """Keys of the mutants that nothing had killed in an earlier run."""
-    return {(one["module"], one["function"], one["before"], one["after"])
-            for one in json.loads(earlier.read_text()) if not one["killer"]}
+    return {
+        (one["module"], one["function"], one["before"], one["after"])
+        for one in json.loads(earlier.read_text())
+        if not one["killer"]
+    }
 
 
-def tested(every: list[Mutant], paths: dict[str, str], tests: list[str], folder: Path,
-           options: argparse.Namespace) -> dict[int, dict[str, Any]]:
+def tested(
+    every: list[Mutant], paths: dict[str, str], tests: list[str], folder: Path, options: argparse.Namespace
+) -> dict[int, dict[str, Any]]:
     """The result of each mutant, from several sessions of pytest, each on its own copy of the tree."""
     reach = Path(options.reach).absolute() if options.reach else folder / "reach.json"
     sessions = []
     trees = [copied(folder / str(number) / "tree") for number in range(options.workers)]
     for number, tree in enumerate(trees):
         own = tree.parent
-        mine = [{"number": n, **asdict(one)}
-                for n, one in enumerate(every) if n % options.workers == number]
+        mine = [{"number": n, **asdict(one)} for n, one in enumerate(every) if n % options.workers == number]
         (own / "mutants.json").write_text(json.dumps(mine))
         (own / "modules.json").write_text(json.dumps(paths))
         # All sessions use the same map, so the first one alone makes it.
@@ -88,8 +97,12 @@ def tested(every: list[Mutant], paths: dict[str, str], tests: list[str], folder:
         sessions.append((own, start(own, tree, tests, reach)))
     for own, session in sessions:
         finish(session, own)
-    lines = [line for own, _ in sessions if (own / "results.jsonl").exists()
-             for line in (own / "results.jsonl").read_text().splitlines()]
+    lines = [
+        line
+        for own, _ in sessions
+        if (own / "results.jsonl").exists()
+        for line in (own / "results.jsonl").read_text().splitlines()
+    ]
     return {one["number"]: one for one in map(json.loads, lines)}
 
 
@@ -114,11 +127,35 @@ def copied(tree: Path) -> Path:
 
 def start(own: Path, tree: Path, tests: list[str], reach: Path, **more: str) -> subprocess.Popen[bytes]:
     """A session; what it compiles is kept nowhere, for a changed file could be mistaken for the one before."""
-    env = {**os.environ, "PYTHONPATH": f"{tree / 'src'}:{tree}", "PYTHONDONTWRITEBYTECODE": "1", "MUTANTS_WORK": str(own),
-           "MUTANTS_REACH": str(reach), "DRILLBOOK_EXAMPLES": "24", "XDG_CONFIG_HOME": str(own / "config"), **more}
+    env = {
+        **os.environ,
+        "PYTHONPATH": f"{tree / 'src'}:{tree}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "MUTANTS_WORK": str(own),
+        "MUTANTS_REACH": str(reach),
+        "DRILLBOOK_EXAMPLES": "24",
+        "XDG_CONFIG_HOME": str(own / "config"),
+        **more,
+    }
     env.pop("DRILLBOOK_REQUIRE", None)
-    argv = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "bench.mutants.session", "-p", "no:cacheprovider",
-            "-p", "no:xdist", "-p", "no:cov", "-p", "no:terminalreporter", *tests]
+    argv = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-s",
+        "-p",
+        "bench.mutants.session",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "-p",
+        "no:cov",
+        "-p",
+        "no:terminalreporter",
+        *tests,
+    ]
     with (own / "session.log").open("ab") as log:
         return subprocess.Popen(argv, cwd=tree, env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
@@ -131,8 +168,14 @@ def finish(session: subprocess.Popen[bytes], own: Path) -> None:
 
 def told(every: list[Mutant], results: dict[int, dict[str, Any]], least: float) -> int:
     """Print survivors and rates; the exit status."""
-    reasons = {(one["module"], one["function"], one["before"], one["after"]): one["reason"]
-               for one in tomllib.loads(SURVIVORS.read_text()).get("survivor", [])} if SURVIVORS.exists() else {}
+    reasons = (
+        {
+            (one["module"], one["function"], one["before"], one["after"]): one["reason"]
+            for one in tomllib.loads(SURVIVORS.read_text()).get("survivor", [])
+        }
+        if SURVIVORS.exists()
+        else {}
+    )
     killed, total = Counter[str](), Counter[str]()
     new = 0
     for number, one in enumerate(every):
@@ -142,8 +185,10 @@ def told(every: list[Mutant], results: dict[int, dict[str, Any]], least: float) 
         if not result["killer"]:
             reason = reasons.get(one.key, "")
             new += not reason
-            print(f"\nsurvived  {one.module}.py:{one.line} {one.function}  [{one.operator}, {result['tests']} tests]\n"
-                  f"  - {one.before}\n  + {one.after}\n  {reason or NEW}")
+            print(
+                f"\nsurvived  {one.module}.py:{one.line} {one.function}  [{one.operator}, {result['tests']} tests]\n"
+                f"  - {one.before}\n  + {one.after}\n  {reason or NEW}"
+            )
     print()
     for module in sorted(total):
         print(f"{module:10} {killed[module]:4} of {total[module]:4}  {killed[module] / total[module]:6.1%}")

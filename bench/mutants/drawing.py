@@ -61,8 +61,12 @@ def operators():
 def same(name: str) -> bool:
     """Does the operator only confuse equality and identity?"""
     parts = name.split("_")
-    return parts[0] == FAMILIES[0] and {parts[1][:2], parts[2][:2]} in ({"Eq", "Is"}, {"No", "Is"}) and (
-        parts[1].endswith(("Not", "NotEq")) == parts[2].endswith(("Not", "NotEq"))) and set(parts[1:]) <= CONFUSED
+    return (
+        parts[0] == FAMILIES[0]
+        and {parts[1][:2], parts[2][:2]} in ({"Eq", "Is"}, {"No", "Is"})
+        and (parts[1].endswith(("Not", "NotEq")) == parts[2].endswith(("Not", "NotEq")))
+        and set(parts[1:]) <= CONFUSED
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +109,11 @@ def possible(node, family: str) -> bool:
 
 def declared(node, family) -> bool:
     """Is it the star or slash of a function's parameters, or of an import?"""
-    return family == FAMILIES[1] and node.parent is not None and node.parent.type in ("parameters", "param", "import_from",
-                                                                                      "dictorsetmaker", "arglist")
+    return (
+        family == FAMILIES[1]
+        and node.parent is not None
+        and node.parent.type in ("parameters", "param", "import_from", "dictorsetmaker", "arglist")
+    )
 
 
 def spans(tree: ast.Module) -> list[tuple[tuple[int, int], tuple[int, int]]]:
@@ -167,7 +174,7 @@ def difference(old: list[str], new: list[str]) -> tuple[int, str, str]:
     behind = 0
     while behind < min(len(old), len(new)) - first and old[-1 - behind] == new[-1 - behind]:
         behind += 1
-    texts = [" ".join(" ".join(lines[first: len(lines) - behind]).split()) for lines in (old, new)]
+    texts = [" ".join(" ".join(lines[first : len(lines) - behind]).split()) for lines in (old, new)]
     return first + 1, texts[0], texts[1]
 
 

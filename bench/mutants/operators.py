@@ -7,8 +7,21 @@ from cosmic_ray.operators.operator import Operator
 from parso.python.tree import Name, PythonNode
 
 SWAPS = {"all": "any", "any": "all", "min": "max", "max": "min"}
-TEXTS = {"hint", "wanted", "measured", "remedy", "title", "why", "by_hand", "message", "thread_name_prefix", "prefix",
-         "encoding", "what", "name"}
+TEXTS = {
+    "hint",
+    "wanted",
+    "measured",
+    "remedy",
+    "title",
+    "why",
+    "by_hand",
+    "message",
+    "thread_name_prefix",
+    "prefix",
+    "encoding",
+    "what",
+    "name",
+}
 """Keyword arguments that hold text for people."""
 
 
@@ -83,8 +96,11 @@ class Condition(Operator):
 
     def mutation_positions(self, node):
         if node.type == "if_stmt":
-            yield from [(node.children[place].start_pos, node.children[place].end_pos)
-                        for place in conditions(node) for _ in range(2)]
+            yield from [
+                (node.children[place].start_pos, node.children[place].end_pos)
+                for place in conditions(node)
+                for _ in range(2)
+            ]
 
     def mutate(self, node, index):
         place = conditions(node)[index // 2]
@@ -110,7 +126,7 @@ class DropOperand(Operator):
     def mutate(self, node, index):
         at = index * 2
         if at:
-            del node.children[at - 1: at + 1]
+            del node.children[at - 1 : at + 1]
         else:
             prefix = node.get_first_leaf().prefix
             del node.children[0:2]
@@ -147,7 +163,7 @@ class DropKeyword(Operator):
 
     def mutate(self, node, index):
         at = keywords(node)[index]
-        del node.children[max(0, at - 1): at + 1]
+        del node.children[max(0, at - 1) : at + 1]
         return node
 
     @classmethod
@@ -158,8 +174,16 @@ class DropKeyword(Operator):
 def keywords(node):
     if node.type != "arglist":
         return []
-    return [at for at, child in enumerate(node.children) if at and isinstance(child, PythonNode) and child.type == "argument"
-            and child.children[0].type == "name" and child.children[1] == "=" and child.children[0].value not in TEXTS]
+    return [
+        at
+        for at, child in enumerate(node.children)
+        if at
+        and isinstance(child, PythonNode)
+        and child.type == "argument"
+        and child.children[0].type == "name"
+        and child.children[1] == "="
+        and child.children[0].value not in TEXTS
+    ]
 
 
 class ReturnNone(Operator):
@@ -178,5 +202,6 @@ class ReturnNone(Operator):
         return ()
 
 
-OWN = {one.__name__: one for one in (SwapAllAny, DropCall, DropRaise, Condition, DropOperand, Filter, DropKeyword,
-                                     ReturnNone)}
+OWN = {
+    one.__name__: one for one in (SwapAllAny, DropCall, DropRaise, Condition, DropOperand, Filter, DropKeyword, ReturnNone)
+}

@@ -135,8 +135,12 @@ class Listener:
             self.failed = report.nodeid
 
 
-def failure(session: pytest.Session, items: list[pytest.Item], last: pytest.Item | None = None,
-            begins: Callable[[str], object] = lambda name: None) -> str:
+def failure(
+    session: pytest.Session,
+    items: list[pytest.Item],
+    last: pytest.Item | None = None,
+    begins: Callable[[str], object] = lambda name: None,
+) -> str:
     """Name of the first of ``items`` that fails; '' when all pass."""
     listener = Listener(begins)
     session.config.pluginmanager.register(listener)
@@ -157,9 +161,12 @@ def tried(session: pytest.Session, work: Work, mutant: dict[str, Any], reached: 
     before = functions(compile(source, str(path), "exec", dont_inherit=True))
     after = functions(compile(mutant["source"], str(path), "exec", dont_inherit=True))
     changed = {name for name in before if name in after and before[name] != after[name]}
-    fast = bool(changed) and not outside(source, mutant["source"], path) and all(
-        fits(before[name], after[name]) for name in changed)
-    wanted = chosen(module, work.own.get(module, f"test_{module}"), changed if fast else set(), reached)
+    fast = (
+        bool(changed)
+        and not outside(source, mutant["source"], path)
+        and all(fits(before[name], after[name]) for name in changed)
+    )
+    wanted = chosen(module, work.own.get(module, f"test_{module.rpartition('/')[2]}"), changed if fast else set(), reached)
     if not wanted:
         return "", 0
     limits = {name: MORE_S + SLOWER * reached[name]["seconds"] for name in wanted}
@@ -175,6 +182,7 @@ def tried(session: pytest.Session, work: Work, mutant: dict[str, Any], reached: 
                     for function in living(path, before[name]):
                         function.__code__ = after[name]
                 tell(failure(session, [items[name] for name in names], begins=lambda name: tell(f"{BEGUN}{name}")))
+
             return forked(run, MORE_S, limits)
 
         left = wanted
@@ -182,7 +190,7 @@ def tried(session: pytest.Session, work: Work, mutant: dict[str, Any], reached: 
             # A busy machine lets a test fail now and then: it counts when it fails once more.
             if killer not in items or changed_and_run([killer]):
                 return killer, len(wanted)
-            left = left[left.index(killer) + 1:]
+            left = left[left.index(killer) + 1 :]
             if not left:
                 break
         return "", len(wanted)
@@ -196,8 +204,12 @@ def chosen(module: str, meant: str, changed: set[str], reached: dict[str, dict[s
     Those whose name holds ``meant`` come first, and then the quick ones.
     """
     names = {f"{module}:{name}" for name in changed}
-    fitting = [(test["seconds"], name) for name, test in reached.items() if not test["failed"] and (
-        names & set(test["enters"]) if names else any(one.startswith(f"{module}:") for one in test["enters"]))]
+    fitting = [
+        (test["seconds"], name)
+        for name, test in reached.items()
+        if not test["failed"]
+        and (names & set(test["enters"]) if names else any(one.startswith(f"{module}:") for one in test["enters"]))
+    ]
     own = sorted(one for one in fitting if meant in one[1])
     found: list[str] = []
     for some, budget in ((own, OWN_S), (sorted(set(fitting) - set(own)), BUDGET_S)):
@@ -224,12 +236,19 @@ def functions(code: CodeType, prefix: str = "") -> dict[str, CodeType]:
 def outside(before: str, after: str, path: Path) -> bool:
     """Does anything change that is run when the module is imported: constants, classes, default values?"""
     return skeleton(compile(before, str(path), "exec", dont_inherit=True)) != skeleton(
-        compile(after, str(path), "exec", dont_inherit=True))
+        compile(after, str(path), "exec", dont_inherit=True)
+    )
 
 
 def skeleton(code: CodeType) -> tuple[Any, ...]:
-    inner = [skeleton(one) if isinstance(one, CodeType) and not one.co_flags & 0x02 else
-             one.co_qualname if isinstance(one, CodeType) else (type(one).__name__, one) for one in code.co_consts]
+    inner = [
+        skeleton(one)
+        if isinstance(one, CodeType) and not one.co_flags & 0x02
+        else one.co_qualname
+        if isinstance(one, CodeType)
+        else (type(one).__name__, one)
+        for one in code.co_consts
+    ]
     return code.co_code, code.co_names, inner
 
 
@@ -239,10 +258,15 @@ def fits(old: CodeType, new: CodeType) -> bool:
 
 def living(path: Path, code: CodeType) -> list[FunctionType]:
     """The functions that exist of ``code``."""
-    return [one for one in gc.get_objects() if isinstance(one, FunctionType) and one.__code__.co_filename == str(path)
-            and one.__code__.co_qualname == code.co_qualname] or [
-                one for one in unfrozen() if one.__code__.co_filename == str(path)
-                and one.__code__.co_qualname == code.co_qualname]
+    return [
+        one
+        for one in gc.get_objects()
+        if isinstance(one, FunctionType)
+        and one.__code__.co_filename == str(path)
+        and one.__code__.co_qualname == code.co_qualname
+    ] or [
+        one for one in unfrozen() if one.__code__.co_filename == str(path) and one.__code__.co_qualname == code.co_qualname
+    ]
 
 
 def unfrozen() -> list[FunctionType]:
@@ -255,8 +279,9 @@ def anew(work: Work, wanted: list[str], limit: float) -> str:
     env = {name: value for name, value in os.environ.items() if not name.startswith("MUTANTS_")}
     argv = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"--basetemp={work.folder}/anew", *wanted]
     with (work.folder / "anew.log").open("wb") as log:
-        child = subprocess.Popen(argv, cwd=work.tree, env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                                 start_new_session=True)
+        child = subprocess.Popen(
+            argv, cwd=work.tree, env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+        )
         try:
             status = child.wait(limit + 20)
         except subprocess.TimeoutExpired:

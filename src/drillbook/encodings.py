@@ -74,7 +74,7 @@ def _pieces(secret: str) -> Iterator[str]:
     for text in [*whole, *(lines if len(lines) > 1 else ())]:
         if len(text) >= SHORTEST and not ARMOR.fullmatch(text):
             starts = range(0, max(1, len(text) - PIECE + STEP), STEP)
-            yield from (text[start:start + PIECE] for start in starts)
+            yield from (text[start : start + PIECE] for start in starts)
 
 
 def _written(secret: str) -> Iterator[Form]:
@@ -161,9 +161,13 @@ def _codes(char: str) -> list[str]:
     number, raw = ord(char), _raw(char)
     units = char.encode("utf-16-be", "surrogatepass")
     pairs = [f"{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2)]
-    found = [f"u{f'{SLASHES}u'.join(map(_digits, pairs))}", f"u\\{{0{{0,4}}{_digits(f'{number:x}')}\\}}",
-             f"U{_digits(f'{number:08x}')}", f"x{f'{SLASHES}x'.join(map(_nibbles, raw))}",
-             SLASHES.join(f"{byte:03o}" for byte in raw)]
+    found = [
+        f"u{f'{SLASHES}u'.join(map(_digits, pairs))}",
+        f"u\\{{0{{0,4}}{_digits(f'{number:x}')}\\}}",
+        f"U{_digits(f'{number:08x}')}",
+        f"x{f'{SLASHES}x'.join(map(_nibbles, raw))}",
+        SLASHES.join(f"{byte:03o}" for byte in raw),
+    ]
     return [*found, f"x{_nibbles(number)}"] if 127 < number < 256 else found
 
 
@@ -181,8 +185,11 @@ def _hexadecimal(secret: str) -> Iterator[Form]:
     raw = _raw(secret)
     high, low = f"{raw[0] >> 4:x}", f"{raw[0] & 15:x}"
     first = Part(tuple(f"{char}{_digits(low)}" for char in dict.fromkeys((high, high.upper()))), 2)
-    yield (first, *(Part((BETWEEN + _nibbles(byte),), 13) for byte in raw[1:ANCHOR]),
-           *_rest(f"{BETWEEN}[0-9A-Fa-f]{{2}}", 13, len(raw) - ANCHOR))
+    yield (
+        first,
+        *(Part((BETWEEN + _nibbles(byte),), 13) for byte in raw[1:ANCHOR]),
+        *_rest(f"{BETWEEN}[0-9A-Fa-f]{{2}}", 13, len(raw) - ANCHOR),
+    )
 
 
 def _rest(way: str, most: int, count: int) -> Iterator[Part]:
@@ -195,23 +202,29 @@ def _base64(secret: str) -> Iterator[Form]:
     """In base64."""
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for inner in _aligned(_raw(secret), encode, 3, 6):
-            known = inner[:2 * ANCHOR]
-            yield (Part((re.escape(known[0]),), 1), *(Part((WRAP + re.escape(char),), 9) for char in known[1:]),
-                   *_rest(f"{WRAP}[A-Za-z0-9+/_-]", 9, len(inner) - len(known)))
+            known = inner[: 2 * ANCHOR]
+            yield (
+                Part((re.escape(known[0]),), 1),
+                *(Part((WRAP + re.escape(char),), 9) for char in known[1:]),
+                *_rest(f"{WRAP}[A-Za-z0-9+/_-]", 9, len(inner) - len(known)),
+            )
 
 
 def _base32(secret: str) -> Iterator[Form]:
     """In base32."""
     for inner in _aligned(_raw(secret), base64.b32encode, 5, 5):
-        yield (Part((inner[0],), 1), *(Part((WRAP + char,), 3) for char in inner[1:FEW]),
-               *_rest(f"{WRAP}[A-Z2-7]", 3, len(inner) - FEW))
+        yield (
+            Part((inner[0],), 1),
+            *(Part((WRAP + char,), 3) for char in inner[1:FEW]),
+            *_rest(f"{WRAP}[A-Z2-7]", 3, len(inner) - FEW),
+        )
 
 
 def _aligned(raw: bytes, encode: Callable[[bytes], bytes], group: int, bits: int) -> Iterator[str]:
     """The part of an encoded text that ``raw`` alone decides, at each alignment in a ``group`` of bytes."""
     for offset in range(group):
         whole = encode(b"\0" * offset + raw).decode().rstrip("=")
-        inner = whole[-(-offset * 8 // bits): (offset + len(raw)) * 8 // bits]
+        inner = whole[-(-offset * 8 // bits) : (offset + len(raw)) * 8 // bits]
         if len(inner) >= 2 * SHORTEST:
             yield inner
 
@@ -220,7 +233,7 @@ def _utf16(secret: str) -> Iterator[Form]:
     """In UTF-16 of either order of bytes, as it is or as the text that a program makes of it; of ASCII in UTF-32 too."""
     orders = (secret.encode(order, "surrogatepass") for order in ("utf-16-le", "utf-16-be"))
     for raw in dict.fromkeys(order.strip(b"\0") for order in orders):
-        known, behind = raw[:4 * ANCHOR].rstrip(b"\0"), raw[4 * ANCHOR:]
+        known, behind = raw[: 4 * ANCHOR].rstrip(b"\0"), raw[4 * ANCHOR :]
         yield (*map(_byte, known), *_rest(f"(?:{NUL}){{0,3}}{ANY}", 60, len(behind.replace(b"\0", b""))), _NULS)
 
 
@@ -236,7 +249,7 @@ def _byte(byte: int) -> Part:
         return _part(chr(byte), bare=False)
     shown, octal = _nibbles(byte), f"{byte:03o}"
     escaped = f"{SLASHES}(?:x{shown}|u(?:00|dc){shown}|{octal}|ufffd)"
-    return Part((chr(0xdc00 + byte), escaped, f"{PERCENT}{shown}", "\ufffd", re.escape(chr(byte))), 24)
+    return Part((chr(0xDC00 + byte), escaped, f"{PERCENT}{shown}", "\ufffd", re.escape(chr(byte))), 24)
 
 
 ENCODINGS: tuple[Callable[[str], Iterator[Form]], ...] = (_written, _hexadecimal, _base64, _base32, _utf16)

@@ -35,6 +35,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from drillbook.exits import Exit
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -45,7 +47,7 @@ class DrillbookError(Exception):
     """Root of the tree; ``str()`` gives the message and the hint as people read them."""
 
     code: ClassVar[str] = "error"
-    exit_status: ClassVar[int] = 3
+    exit_status: ClassVar[int] = Exit.UNVERIFIED
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         """``message`` is what happened, ``hint`` what to do next."""
@@ -61,7 +63,13 @@ class UsageError(DrillbookError):
     """The person's input is wrong; nothing was touched."""
 
     code = "usage"
-    exit_status = 2
+    exit_status = Exit.USAGE
+
+
+class PluginError(UsageError):
+    """A plugin cannot be used; nothing of it was carried out."""
+
+    code = "plugin"
 
 
 def visible(text: str, limit: int = 2000) -> str:
@@ -192,14 +200,14 @@ class Cancelled(DrillbookError):
     """An operator or a guard stopped the run."""
 
     code = "cancelled"
-    exit_status = 4
+    exit_status = Exit.REFUSED
 
 
 class NotReady(DrillbookError):
     """A precondition does not hold; nothing was touched."""
 
     code = "not-ready"
-    exit_status = 4
+    exit_status = Exit.REFUSED
 
 
 class Locked(NotReady):
@@ -212,14 +220,14 @@ class Fenced(DrillbookError):
     """The lock of a service was taken over by somebody newer: this run may change nothing more there."""
 
     code = "fenced"
-    exit_status = 4
+    exit_status = Exit.REFUSED
 
 
 class Lapsed(DrillbookError):
     """A target reverted by itself, because its lease was not renewed in time or it was started again."""
 
     code = "lapsed"
-    exit_status = 4
+    exit_status = Exit.REFUSED
 
 
 class StepFailed(DrillbookError):
@@ -229,7 +237,7 @@ class StepFailed(DrillbookError):
     """
 
     code = "step-failed"
-    exit_status = 1
+    exit_status = Exit.FAILED
 
     def __init__(self, message: str, *, findings: Sequence[Finding] = (), facts: dict[str, object] | None = None) -> None:
         """``facts`` are what was measured all the same; they enter the journal beside the findings."""
@@ -254,7 +262,7 @@ class Unreported(DrillbookError):
     """A run has ended, and its report could not be written; until it is recovered nobody can see what it left."""
 
     code = "unreported"
-    exit_status = 5
+    exit_status = Exit.RESIDUE
 
 
 class LabError(DrillbookError):

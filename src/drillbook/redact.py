@@ -96,7 +96,7 @@ class Redactor:
         """Beginning and end of the secret that a cut of ``text`` at ``at`` would halve; twice ``at`` if there is none."""
         look = self._look
         first = max(0, at - look.longest)
-        found = spans(look.text, text[first:at + look.longest])
+        found = spans(look.text, text[first : at + look.longest])
         return next(((first + start, first + end) for start, end in found if start < at - first < end), (at, at))
 
     def writer(self, file: Sink) -> RedactingWriter:
@@ -175,7 +175,7 @@ def _branches(ways: Iterable[tuple[str, str]], *, cut: bool = False) -> str:
     for way, rest in ways:
         head = _HEAD.match(way)
         key = head[0] if head else ""
-        heads.setdefault(key, [r"\Z"] if cut else []).append(way[len(key):] + rest)
+        heads.setdefault(key, [r"\Z"] if cut else []).append(way[len(key) :] + rest)
     return "|".join(f"{head}(?:{'|'.join(dict.fromkeys(tails))})" for head, tails in heads.items())
 
 
@@ -219,8 +219,7 @@ def hidden(text: AnyStr, mark: AnyStr, stretches: Sequence[tuple[int, int]]) -> 
 class RedactingWriter:
     """Hides secrets in a stream; keeps back so much of its end as could be the beginning of one."""
 
-    def __init__(self, file: Sink, pattern: re.Pattern[bytes] | None, begun: re.Pattern[bytes] | None,
-                 longest: int) -> None:
+    def __init__(self, file: Sink, pattern: re.Pattern[bytes] | None, begun: re.Pattern[bytes] | None, longest: int) -> None:
         """Writes to ``file`` what has no match of ``pattern``, and keeps back what ``begun`` matches.
 
         No secret is longer than ``longest``.
@@ -249,7 +248,7 @@ class RedactingWriter:
         found = self._stretches()
         inside = [(start, min(end, length)) for start, end in found if start < length]
         clean = hidden(self._kept[:length], MARK, inside)
-        clean = clean[len(MARK):] if self._covered and length else clean
+        clean = clean[len(MARK) :] if self._covered and length else clean
         self._covered = max([0, *(end - length for start, end in found if start < length)])
         self._kept = self._kept[length:]
         self._file.write(clean)
@@ -262,4 +261,4 @@ class RedactingWriter:
         if not self._covered:
             return found
         over = [end for start, end in found if start < self._covered]
-        return [(0, max([self._covered, *over])), *found[len(over):]]
+        return [(0, max([self._covered, *over])), *found[len(over) :]]

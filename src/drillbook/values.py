@@ -49,7 +49,8 @@ class _Unit(float):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
-            cls._validate, serialization=core_schema.plain_serializer_function_ser_schema(str))
+            cls._validate, serialization=core_schema.plain_serializer_function_ser_schema(str)
+        )
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: Any) -> dict[str, Any]:
@@ -129,8 +130,9 @@ class Secret(BaseModel):
             if self.source == "file":
                 return self._of_file()
             argv = [self.name] if isinstance(self.name, str) else list(self.name)
-            done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=within_s,
-                                  stdin=subprocess.DEVNULL)
+            done = subprocess.run(
+                argv, capture_output=True, text=True, check=True, timeout=within_s, stdin=subprocess.DEVNULL
+            )
             return done.stdout.rstrip("\r\n")
         except (OSError, UnicodeDecodeError, subprocess.SubprocessError) as error:
             reason = error.strerror if isinstance(error, OSError) else type(error).__name__

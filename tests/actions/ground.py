@@ -13,9 +13,9 @@ import time
 import uuid
 from pathlib import Path
 
-from drillbook.action import Context
-from drillbook.host import Deadline, ManagerConfig, Target
 from drillbook.hosts.local import LocalHost
+from drillbook.sdk.action import Context
+from drillbook.sdk.host import Deadline, ManagerConfig, Target
 from tests.skeleton import left_in
 
 TOOLS = """awk cat chmod cmp cp cut dd df du env fallocate getconf grep head id kill ln ls mkdir mv nc nproc perl printf
@@ -41,15 +41,30 @@ class Ground:
         self.ours: list[subprocess.Popen] = []
 
     def ctx(self, step="inject.1"):
-        return Context(run_id=self.run, step=step, host=self.host, services=self.services, host_named=lambda name: self.host,
-                       deadline=Deadline.after(60), folder=self.root / "run")
+        return Context(
+            run_id=self.run,
+            step=step,
+            host=self.host,
+            services=self.services,
+            host_named=lambda name: self.host,
+            deadline=Deadline.after(60),
+            folder=self.root / "run",
+        )
 
     def undo(self, undo):
         """As a lease does it on the target: plain commands, nothing of ours in the environment."""
         assert undo.kind == "commands"
         for argv in undo.commands:
-            done = subprocess.run([*self.prefix, *argv], env={**PLAIN, **self.tools}, cwd="/", stdin=subprocess.DEVNULL, capture_output=True,
-                                  text=True, timeout=60, check=False)
+            done = subprocess.run(
+                [*self.prefix, *argv],
+                env={**PLAIN, **self.tools},
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
             assert done.returncode == 0, (argv, done.stdout, done.stderr)
 
     def until(self, held, seconds=20.0):
@@ -94,11 +109,14 @@ class Ground:
 
     def serve(self, port=0):
         """A process that listens on a port of loopback; returns it with the port."""
-        code = ("import socket,sys;s=socket.socket();s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1);"
-                "s.bind(('127.0.0.1',int(sys.argv[1])));s.listen(5);print(s.getsockname()[1],flush=True)\n"
-                "while True: s.accept()[0].close()")
-        child = subprocess.Popen([sys.executable, "-c", code, str(port)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                 text=True)
+        code = (
+            "import socket,sys;s=socket.socket();s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1);"
+            "s.bind(('127.0.0.1',int(sys.argv[1])));s.listen(5);print(s.getsockname()[1],flush=True)\n"
+            "while True: s.accept()[0].close()"
+        )
+        child = subprocess.Popen(
+            [sys.executable, "-c", code, str(port)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        )
         self.ours.append(child)
         return child, int(child.stdout.readline())
 

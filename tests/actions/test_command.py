@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from drillbook.result import Verdict
+from drillbook.judge.result import Verdict
 from tests.test_runner import Bench, step
 
 
@@ -24,13 +24,16 @@ def test_long_output_goes_into_a_file_of_the_run(bench):
 
 
 def test_environment_folder_and_input(bench):
-    text = "verify:\n  - command.run: {argv: [sh, -c, 'pwd; printf %s \"$A\"; cat'], env: {A: \"it's\"}, cwd: /usr, stdin: in, effect: read}\n    hosts: controller\n"
+    text = 'verify:\n  - command.run: {argv: [sh, -c, \'pwd; printf %s "$A"; cat\'], env: {A: "it\'s"}, cwd: /usr, stdin: in, effect: read}\n    hosts: controller\n'
     view = bench.run(text)
     assert view.result.steps[0].facts["stdout"] == "/usr\nit'sin"
 
 
 def test_other_statuses_can_be_good(bench):
-    assert bench.run("verify:\n" + step(["sh", "-c", "exit 3"]).replace("}", ", exit: [3]}", 1)).result.verdict is Verdict.PASSED
+    assert (
+        bench.run("verify:\n" + step(["sh", "-c", "exit 3"]).replace("}", ", exit: [3]}", 1)).result.verdict
+        is Verdict.PASSED
+    )
     view = bench.run("verify:\n" + step(["sh", "-c", "echo gone wrong >&2; exit 4"]).replace("}", ", exit: [3]}", 1))
     assert view.result.verdict is Verdict.FAILED
     assert "gone wrong" in view.steps[0].message

@@ -8,19 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.actions.files.faults import Corrupt
-from drillbook.actions.files.reversible import Chmod, FillDisk, Replace
-from drillbook.actions.port import Occupy
-from drillbook.actions.process.faults import Limit, Pause
-from drillbook.actions.resource import Cpu, FileDescriptors, Memory
 from drillbook.errors import NotReady
 from drillbook.hosts.local import LocalHost
+from drillbook.systems.files.actions.faults import Corrupt
+from drillbook.systems.files.actions.reversible import Chmod, FillDisk, Replace
+from drillbook.systems.linux.actions.port import Occupy
+from drillbook.systems.linux.actions.process.faults import Limit, Pause
+from drillbook.systems.linux.actions.resource import Cpu, FileDescriptors, Memory
 from tests.actions.ground import PLAIN, Ground, free_port, is_root
 from tests.needs import need
 
 NOBODY = 65534
-SERVER = ("import socket,sys,time;s=socket.socket();s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1);"
-          "s.bind(('127.0.0.1',int(sys.argv[1])));s.listen();print(flush=True);time.sleep(60)")
+SERVER = (
+    "import socket,sys,time;s=socket.socket();s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1);"
+    "s.bind(('127.0.0.1',int(sys.argv[1])));s.listen();print(flush=True);time.sleep(60)"
+)
 
 
 class Ordinary(LocalHost):
@@ -30,7 +32,7 @@ class Ordinary(LocalHost):
         return super().run((*PREFIX, *argv), env={**PLAIN, **(env or {})}, **options)
 
 
-PREFIX = (("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--") if is_root() else ())
+PREFIX = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--") if is_root() else ()
 
 
 @pytest.fixture
@@ -52,7 +54,9 @@ def ground():
 
 def serve(ground, port, prefix=PREFIX):
     """A listener of the ordinary user, or of whoever ``prefix`` says."""
-    child = subprocess.Popen([*prefix, "/usr/bin/python3", "-c", SERVER, str(port)], env=PLAIN, cwd="/", stdout=subprocess.PIPE)
+    child = subprocess.Popen(
+        [*prefix, "/usr/bin/python3", "-c", SERVER, str(port)], env=PLAIN, cwd="/", stdout=subprocess.PIPE
+    )
     ground.ours.append(child)
     child.stdout.readline()
     return child
@@ -63,11 +67,18 @@ def test_all_of_them_work_on_what_is_the_users_own(ground):
         pytest.skip("the system has no python3 of its own")
     file, port = str(ground.root / "file"), free_port()
     serve(ground, port)
-    for action in (Cpu.model_validate({"for": "60s"}), Memory.model_validate({"size": "8MiB", "for": "60s"}),
-                   FileDescriptors.model_validate({"count": 50, "for": "60s"}), Occupy.model_validate({"port": free_port()}),
-                   Replace(path=file, content="other"), Corrupt(path=file), Chmod(path=file, mode="000"),
-                   FillDisk.model_validate({"path": str(ground.root), "size": "2MiB"}),
-                   Pause(port=port), Limit(port=port, open_files=8, start=("true",))):
+    for action in (
+        Cpu.model_validate({"for": "60s"}),
+        Memory.model_validate({"size": "8MiB", "for": "60s"}),
+        FileDescriptors.model_validate({"count": 50, "for": "60s"}),
+        Occupy.model_validate({"port": free_port()}),
+        Replace(path=file, content="other"),
+        Corrupt(path=file),
+        Chmod(path=file, mode="000"),
+        FillDisk.model_validate({"path": str(ground.root), "size": "2MiB"}),
+        Pause(port=port),
+        Limit(port=port, open_files=8, start=("true",)),
+    ):
         ground.cycle(action)
 
 
@@ -81,12 +92,15 @@ def test_what_belongs_to_others_is_refused_with_what_to_do(ground):
     pid_file = ground.root / "other.pid"
     pid_file.write_text(f"{child.pid}\n")
     pid_file.chmod(0o644)
-    for action, said in ((Pause(port=port), "another user's"), (Pause(pid_file=str(pid_file)), "belongs to another user"),
-                         (Replace(path=str(file), content="x"), "belongs to another user"),
-                         (Chmod(path=str(file), mode="000"), "belongs to another user"),
-                         (FillDisk.model_validate({"path": str(folder), "size": "1MiB"}), "may be written"),
-                         (Occupy.model_validate({"port": port}), "another user's"),
-                         (Occupy.model_validate({"port": 1}), "ordinary user")):
+    for action, said in (
+        (Pause(port=port), "another user's"),
+        (Pause(pid_file=str(pid_file)), "belongs to another user"),
+        (Replace(path=str(file), content="x"), "belongs to another user"),
+        (Chmod(path=str(file), mode="000"), "belongs to another user"),
+        (FillDisk.model_validate({"path": str(folder), "size": "1MiB"}), "may be written"),
+        (Occupy.model_validate({"port": port}), "another user's"),
+        (Occupy.model_validate({"port": 1}), "ordinary user"),
+    ):
         if said == "ordinary user" and Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text().strip() == "0":
             continue
         with pytest.raises(NotReady, match=said) as told:

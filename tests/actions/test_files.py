@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from drillbook.result import Verdict
+from drillbook.judge.result import Verdict
 from tests.test_runner import Bench
 
 
@@ -57,7 +57,10 @@ def test_a_removed_folder_is_gone_during_the_drill_and_back_after_it(bench):
 
 def test_what_the_restore_made_again_stays_and_the_kept_copy_goes(bench):
     (bench.root / "data").write_text("old")
-    text = on_controller("inject", "files.remove", "{path: DIR/data}") + "restore:\n  - command.run: {argv: [cp, /etc/hostname, DIR/data], effect: read}\n    hosts: controller\n"
+    text = (
+        on_controller("inject", "files.remove", "{path: DIR/data}")
+        + "restore:\n  - command.run: {argv: [cp, /etc/hostname, DIR/data], effect: read}\n    hosts: controller\n"
+    )
     view = bench.run(text)
     assert view.result.verdict is Verdict.PASSED, view.result.reason
     assert (bench.root / "data").read_text() != "old"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.action import find
-from drillbook.archive import files as knowledge
 from drillbook.errors import CommandFailed, CouldNotVerify, NotReady, StepFailed
-from drillbook.services import Process
+from drillbook.sdk.action import find
+from drillbook.systems.files import archives as knowledge
+from drillbook.systems.units.service import Process
 from tests.needs import need
 from tests.postgresql import fixtures
 from tests.postgresql.site import BUCKET
@@ -101,7 +101,9 @@ def test_everything_comes_back_as_it_was(place, tree):
     lose.ready(ctx)
     assert holds(proof, lose, ctx) is True
     assert holds(proof, lose.model_copy(update={"path": f"{tree}/plain"}), ctx) is False, "other files of the same service"
-    assert holds({"identity": proof["identity"] | {"of": proof["identity"]["of"] | {"machine": "another"}}}, lose, ctx) is False
+    assert (
+        holds({"identity": proof["identity"] | {"of": proof["identity"]["of"] | {"machine": "another"}}}, lose, ctx) is False
+    )
     assert lose.undo(ctx).kind == "restore"
     assert lose.active(ctx) is False
     lose.run(ctx)
@@ -117,19 +119,28 @@ def test_everything_comes_back_as_it_was(place, tree):
     assert [one.name for one in tree.parent.iterdir()] == ["data"]
 
 
-@pytest.mark.parametrize(("change", "code"), [
-    (lambda root: (root / "plain").write_bytes(b"plaiN\n" * 1000), "file-content"),
-    (lambda root: shutil.rmtree(root / "sub"), "file-missing"),
-    (lambda root: (root / "sub").chmod(0o777), "file-mode"),
-    pytest.param(lambda root: os.lchown(root / "link", 7, 7), "file-owner",
-                 marks=pytest.mark.skipif(not ROOT, reason="only root gives files away")),
-    (lambda root: [(root / "link").unlink(), (root / "link").symlink_to("sparse")], "file-link"),
-    (lambda root: [(root / "sub" / "second").unlink(), shutil.copy2(root / "plain", root / "sub" / "second")], "file-link"),
-    (lambda root: os.removexattr(root / "plain", "user.origin"), "file-xattr"),
-    (lambda root: os.utime(root / "plain", (1, 1)), "file-time"),
-    (lambda root: (root / "stray").write_text("x"), "file-unexpected"),
-    (lambda root: [(root / "pipe").unlink(), (root / "pipe").mkdir()], "file-mode"),
-])
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda root: (root / "plain").write_bytes(b"plaiN\n" * 1000), "file-content"),
+        (lambda root: shutil.rmtree(root / "sub"), "file-missing"),
+        (lambda root: (root / "sub").chmod(0o777), "file-mode"),
+        pytest.param(
+            lambda root: os.lchown(root / "link", 7, 7),
+            "file-owner",
+            marks=pytest.mark.skipif(not ROOT, reason="only root gives files away"),
+        ),
+        (lambda root: [(root / "link").unlink(), (root / "link").symlink_to("sparse")], "file-link"),
+        (
+            lambda root: [(root / "sub" / "second").unlink(), shutil.copy2(root / "plain", root / "sub" / "second")],
+            "file-link",
+        ),
+        (lambda root: os.removexattr(root / "plain", "user.origin"), "file-xattr"),
+        (lambda root: os.utime(root / "plain", (1, 1)), "file-time"),
+        (lambda root: (root / "stray").write_text("x"), "file-unexpected"),
+        (lambda root: [(root / "pipe").unlink(), (root / "pipe").mkdir()], "file-mode"),
+    ],
+)
 def test_each_difference_has_its_code_and_names_the_path(place, original, change, code):
     root, facts = original
     tree = place.folder / f"tree-{next(NUMBERS)}"
@@ -225,8 +236,9 @@ def test_a_restore_that_loses_permissions_fails(place, tree, monkeypatch):
     wrapper = place.folder / f"wrapped-{tree.parent.name[:20]}"
     wrapper.mkdir()
     real = shutil.which("tar")
-    (wrapper / "tar").write_text(f'#!/bin/sh\n{real} "$@" || exit\n'
-                                 'case " $* " in *" --extract "*) chmod 0600 ./data/plain;; esac\n')
+    (wrapper / "tar").write_text(
+        f'#!/bin/sh\n{real} "$@" || exit\ncase " $* " in *" --extract "*) chmod 0600 ./data/plain;; esac\n'
+    )
     (wrapper / "tar").chmod(0o755)
     monkeypatch.setenv("PATH", f"{wrapper}:{os.environ['PATH']}")
     with pytest.raises(StepFailed) as failure:

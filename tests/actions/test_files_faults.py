@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.actions.files.faults import Corrupt
-from drillbook.actions.files.reversible import Chmod, FillDisk, Replace
 from drillbook.errors import CommandFailed, NotReady, StepFailed
+from drillbook.systems.files.actions.faults import Corrupt
+from drillbook.systems.files.actions.reversible import Chmod, FillDisk, Replace
 from tests.actions.ground import path_without
 from tests.needs import need
 
@@ -20,7 +20,16 @@ def fingerprint(path):
     """All that the undo promises: content, identity, owner, permissions, time, attributes."""
     found = path.lstat()
     names = {name: os.getxattr(path, name) for name in os.listxattr(path)}
-    return hashlib.sha256(path.read_bytes()).hexdigest(), found.st_ino, found.st_uid, found.st_gid, found.st_mode, found.st_mtime_ns, found.st_nlink, names
+    return (
+        hashlib.sha256(path.read_bytes()).hexdigest(),
+        found.st_ino,
+        found.st_uid,
+        found.st_gid,
+        found.st_mode,
+        found.st_mtime_ns,
+        found.st_nlink,
+        names,
+    )
 
 
 @pytest.fixture
@@ -64,7 +73,7 @@ def test_replace_that_broke_off_anywhere(ground, file, reached):
     undo = action.undo(ctx)
     kept = file.with_name(f"{file.name}.drillbook-{ground.run}-original")
     steps = ["mkdir", "copy", "kept", "linked", "replaced", "undoing"]
-    done = steps[:steps.index(reached) + 1]
+    done = steps[: steps.index(reached) + 1]
     kept.mkdir(0o700)
     if "copy" in done:
         (kept / "is").write_text("nonsense\n")
@@ -114,7 +123,12 @@ def test_replace_refuses_what_it_could_not_put_back(ground, file):
     ctx = ground.ctx()
     link = ground.root / "link"
     link.symlink_to(file)
-    for path, said in ((link, "symbolic link"), (ground.root / "none", "no file"), (file.parent, "no file"), ("/etc", "refused")):
+    for path, said in (
+        (link, "symbolic link"),
+        (ground.root / "none", "no file"),
+        (file.parent, "no file"),
+        ("/etc", "refused"),
+    ):
         with pytest.raises(NotReady, match=said):
             Replace(path=str(path), content="x").ready(ctx)
     with pytest.raises(StepFailed, match="has that content already"):
@@ -135,7 +149,7 @@ def test_corrupt_changes_bytes_and_nothing_else_and_back(ground, file):
     action = Corrupt(path=str(file), bytes=16, seed=3)
     facts = ground.cycle(action, lambda: during.append((file.read_bytes(), fingerprint(file))))
     at = facts["offset"]
-    assert during[0][0] == CONTENT[:at] + bytes(byte ^ 0x80 for byte in CONTENT[at:at + 16]) + CONTENT[at + 16:]
+    assert during[0][0] == CONTENT[:at] + bytes(byte ^ 0x80 for byte in CONTENT[at : at + 16]) + CONTENT[at + 16 :]
     assert during[0][1][1:] == before[1:], "size, time and permissions tell nothing"
     assert fingerprint(file) == before
     assert alone(file)
@@ -149,7 +163,7 @@ def test_corrupt_and_its_repair_that_broke_off_between_two_bytes(ground, file, w
     undo = action.undo(ctx)
     at = action.inject(ctx)["offset"]
     torn = bytearray(file.read_bytes())
-    torn[at:at + written] = CONTENT[at:at + written]
+    torn[at : at + written] = CONTENT[at : at + written]
     file.write_bytes(torn)
     assert action.active(ctx) is (written < 16)
     ground.undo(undo)
@@ -213,8 +227,13 @@ def test_chmod_leaves_what_somebody_changed_again(ground, file):
 def test_chmod_refuses(ground, file):
     link = ground.root / "link"
     link.symlink_to(file)
-    for path, mode, said in ((link, "000", "symbolic link"), (file, "640", "already"), (file, "0640", "already"),
-                             (ground.root / "none", "000", "not there"), ("/etc", "000", "refused")):
+    for path, mode, said in (
+        (link, "000", "symbolic link"),
+        (file, "640", "already"),
+        (file, "0640", "already"),
+        (ground.root / "none", "000", "not there"),
+        ("/etc", "000", "refused"),
+    ):
         with pytest.raises(NotReady, match=said):
             Chmod(path=str(path), mode=mode).ready(ground.ctx())
     for mode in ("8", "64", "999", "u+x", "00000"):
@@ -250,7 +269,9 @@ def test_fill_disk_until_a_rest_is_left(ground):
         pytest.skip("only root may mount")
     place = ground.root / "small"
     place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", str(place)], check=False, capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64m", "none", str(place)], check=False, capture_output=True
+    ).returncode:
         pytest.skip("nothing may be mounted here")
     try:
         left = []

@@ -7,11 +7,11 @@ import threading
 
 import pytest
 
-from drillbook.actions.env import Matches
-from drillbook.actions.host import Disk, Memory, OomKills
-from drillbook.actions.http import Health
-from drillbook.actions.net import Resolve, Route
 from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.systems.http.actions import Health
+from drillbook.systems.linux.actions.host import Disk, Memory, OomKills
+from drillbook.systems.linux.actions.net import Resolve, Route
+from drillbook.systems.units.actions.env import Matches
 from tests.actions.ground import free_port
 from tests.diagnosing.test_trees import Site
 from tests.e2e.field import fill, small_disk
@@ -32,14 +32,24 @@ def test_what_no_service_writes_to_is_not_full(tmp_path):
     """An image of a package is always full, and nothing is wrong with it; nor does a kernel in /boot hinder a service."""
     site = Site(tmp_path)
     host = site.hosts["controller"]
-    rows = {"-k": ("/dev/sda 1000 400 600 40% /", "/dev/loop0 500 500 0 100% /snap", "/dev/sdb 90 89 1 99% /boot", "shm 9 9 0 100% /dev/shm"),
-            "-i": ("/dev/sda 10 2 8 20% /", "/dev/loop0 5 5 0 100% /snap", "/dev/sdb 9 2 7 22% /boot")}
+    rows = {
+        "-k": (
+            "/dev/sda 1000 400 600 40% /",
+            "/dev/loop0 500 500 0 100% /snap",
+            "/dev/sdb 90 89 1 99% /boot",
+            "shm 9 9 0 100% /dev/shm",
+        ),
+        "-i": ("/dev/sda 10 2 8 20% /", "/dev/loop0 5 5 0 100% /snap", "/dev/sdb 9 2 7 22% /boot"),
+    }
     for word, lines in rows.items():
         host.on(("env", "LC_ALL=C", "df", "-P", word), "\n".join(["heading", *lines]))
     host.on(("cat", "/proc/mounts"), "/dev/sda / ext4 rw,errors=remount-ro 0 0\n/dev/loop0 /snap squashfs ro,nodev 0 0\n")
     found = Disk().run(site.ctx())
     assert [(one["mount"], one["read_only"]) for one in found["filesystems"]] == [
-        ("/", False), ("/snap", True), ("/boot", False)]
+        ("/", False),
+        ("/snap", True),
+        ("/boot", False),
+    ]
     assert (found["fullest"], found["used_percent"], found["inodes_percent"]) == ("/", 40, 20)
 
 
@@ -83,12 +93,15 @@ def test_an_env_file_that_is_complete(ground):
     assert (found["missing"], found["empty"], found["extra"]) == ([], [], ["EXTRA"])
 
 
-@pytest.mark.parametrize(("text", "missing", "empty"), [
-    ("DATABASE_URL=hidden-value\nDEBUG=1\n", ["REDIS_URL"], []),
-    ("DATABASE_URL=\nREDIS_URL=hidden-value\nDEBUG=\n", [], ["DATABASE_URL"]),
-    ("# DATABASE_URL=hidden-value\nREDIS_URL=x\nDEBUG=\n", ["DATABASE_URL"], []),
-    (None, ["DATABASE_URL", "DEBUG", "REDIS_URL"], []),
-])
+@pytest.mark.parametrize(
+    ("text", "missing", "empty"),
+    [
+        ("DATABASE_URL=hidden-value\nDEBUG=1\n", ["REDIS_URL"], []),
+        ("DATABASE_URL=\nREDIS_URL=hidden-value\nDEBUG=\n", [], ["DATABASE_URL"]),
+        ("# DATABASE_URL=hidden-value\nREDIS_URL=x\nDEBUG=\n", ["DATABASE_URL"], []),
+        (None, ["DATABASE_URL", "DEBUG", "REDIS_URL"], []),
+    ],
+)
 def test_names_that_are_missing_and_never_a_value(ground, text, missing, empty):
     with pytest.raises(StepFailed) as told:
         env(ground, text)
@@ -123,6 +136,7 @@ def test_the_way_to_a_peer(ground):
 @pytest.fixture
 def server():
     """A service that says of itself what it is told to."""
+
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             status, body = self.server.says
@@ -150,11 +164,14 @@ def test_a_service_that_is_well(server, ground):
     assert (found["status"], found["state"], found["failing"]) == (200, "ok", [])
 
 
-@pytest.mark.parametrize(("status", "body", "failing"), [
-    (503, b'{"status": "unavailable", "dependencies": {"postgresql": "down", "redis": "up"}}', ["postgresql"]),
-    (200, b'{"status": "degraded", "failing": {"redis": "refused"}}', ["redis"]),
-    (500, b"<h1>oops</h1>", []),
-])
+@pytest.mark.parametrize(
+    ("status", "body", "failing"),
+    [
+        (503, b'{"status": "unavailable", "dependencies": {"postgresql": "down", "redis": "up"}}', ["postgresql"]),
+        (200, b'{"status": "degraded", "failing": {"redis": "refused"}}', ["redis"]),
+        (500, b"<h1>oops</h1>", []),
+    ],
+)
 def test_a_service_that_is_not_well(server, ground, status, body, failing):
     server.says = status, body
     with pytest.raises(StepFailed) as told:

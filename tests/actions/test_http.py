@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from drillbook.probes.http import Available
-from drillbook.result import Verdict
+from drillbook.judge.result import Verdict
+from drillbook.sdk.web import ask
+from drillbook.systems.http.probes.http import Available
 from drillbook.values import Duration
-from drillbook.web import ask
 from tests.test_runner import Bench
 
 

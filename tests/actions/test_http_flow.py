@@ -6,13 +6,13 @@ import threading
 
 import pytest
 
-from drillbook import placeholders
-from drillbook.action import Context
-from drillbook.actions.http import Flow
 from drillbook.errors import StepFailed
-from drillbook.host import Deadline, Target
 from drillbook.hosts.local import LocalHost
-from drillbook.result import Verdict
+from drillbook.judge.result import Verdict
+from drillbook.language import placeholders
+from drillbook.sdk.action import Context
+from drillbook.sdk.host import Deadline, Target
+from drillbook.systems.http.actions import Flow
 from tests.test_runner import Bench
 
 TOKEN = "t0ken-of-the-session"
@@ -65,19 +65,34 @@ def run(bench, *steps, **more):
 
 
 def login(server, **save):
-    return {"name": "Log in", "url": f"{server}/login", "method": "POST", "body": {"user": "ada"},
-            "save": {"token": "session.token", **save}}
+    return {
+        "name": "Log in",
+        "url": f"{server}/login",
+        "method": "POST",
+        "body": {"user": "ada"},
+        "save": {"token": "session.token", **save},
+    }
 
 
 AUTHORIZED = {"Authorization": "Bearer ${token}"}
 
 
 def test_values_of_answers_go_into_later_requests(bench, server):
-    view = run(bench, login(server, number="session.roles.1.b", odd="session.odd"),
-               {"url": f"{server}/orders/${{odd}}", "method": "POST", "headers": AUTHORIZED, "status": 201,
-                "body": {"of": "${number}", "text": "order ${number}", "list": ["${odd}"]}, "save": {"id": "id"},
-                "contains": "order ${number}"},
-               {"url": f"{server}/orders/${{id}}", "headers": AUTHORIZED, "status": 201}, show=["id", "number"])
+    view = run(
+        bench,
+        login(server, number="session.roles.1.b", odd="session.odd"),
+        {
+            "url": f"{server}/orders/${{odd}}",
+            "method": "POST",
+            "headers": AUTHORIZED,
+            "status": 201,
+            "body": {"of": "${number}", "text": "order ${number}", "list": ["${odd}"]},
+            "save": {"id": "id"},
+            "contains": "order ${number}",
+        },
+        {"url": f"{server}/orders/${{id}}", "headers": AUTHORIZED, "status": 201},
+        show=["id", "number"],
+    )
     assert view.result.verdict is Verdict.PASSED, view.result.reason
     assert json.loads(Shop.seen[1][3]) == {"of": 7, "text": "order 7", "list": ["a/b?c"]}
     assert [path for _, path, _, _ in Shop.seen] == ["/login", "/orders/a%2Fb%3Fc", "/orders/7"]
@@ -101,9 +116,17 @@ def test_a_failure_names_the_request_and_hides_what_was_saved(bench, server):
     assert TOKEN not in (bench.folder / "journal.jsonl").read_text()
 
 
-@pytest.mark.parametrize(("path", "said"), [
-    ("session.nothing", "no 'nothing'"), ("session.none", "null"), ("session.roles", "a list"), ("session", "a mapping"),
-    ("session.roles.2", "no '2'"), ("session.token.x", "no 'x'")])
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("session.nothing", "no 'nothing'"),
+        ("session.none", "null"),
+        ("session.roles", "a list"),
+        ("session", "a mapping"),
+        ("session.roles.2", "no '2'"),
+        ("session.token.x", "no 'x'"),
+    ],
+)
 def test_a_value_that_is_not_there(bench, server, path, said):
     view = run(bench, login(server, value=path))
     assert view.result.verdict is Verdict.FAILED
@@ -121,11 +144,17 @@ def test_an_answer_that_is_no_json_or_does_not_contain(bench, server):
     assert "no answer" in view.result.findings[0].measured
 
 
-@pytest.mark.parametrize(("steps", "said"), [
-    ([{"url": "http://a/${x}"}], "no earlier request saves 'x'"),
-    ([{"url": "http://a/", "save": {"x": "x"}, "contains": "${x}"}], "no earlier request saves 'x'"),
-    ([{"url": "ftp://a/"}], "pattern"), ([], "at least 1"), ([{"url": "http://a/", "save": {"x": "a..b"}}], "no path"),
-    ([{"url": "http://a/", "odd": 1}], "not permitted")])
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ([{"url": "http://a/${x}"}], "no earlier request saves 'x'"),
+        ([{"url": "http://a/", "save": {"x": "x"}, "contains": "${x}"}], "no earlier request saves 'x'"),
+        ([{"url": "ftp://a/"}], "pattern"),
+        ([], "at least 1"),
+        ([{"url": "http://a/", "save": {"x": "a..b"}}], "no path"),
+        ([{"url": "http://a/", "odd": 1}], "not permitted"),
+    ],
+)
 def test_a_flow_that_cannot_work_is_told_before_it_runs(steps, said):
     with pytest.raises(ValueError, match=said):
         Flow.model_validate({"steps": steps})

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.actions.files.basics import Remove
-from drillbook.actions.files.faults import Corrupt
-from drillbook.actions.files.reversible import Chmod, FillDisk, Replace
-from drillbook.actions.settings import Change, Keep, PutBack
 from drillbook.errors import DrillbookError, StepFailed
-from drillbook.services import Http
+from drillbook.sdk.service import Http
+from drillbook.systems.files.actions.basics import Remove
+from drillbook.systems.files.actions.faults import Corrupt
+from drillbook.systems.files.actions.reversible import Chmod, FillDisk, Replace
+from drillbook.systems.units.actions.settings import Change, Keep, PutBack
 from tests.actions.ground import TOOLS, Ground, is_root
 from tests.actions.test_faults_as_ordinary_user import NOBODY, PREFIX
 from tests.needs import need
@@ -34,9 +34,9 @@ for one in /usr/bin /bin /usr/sbin; do test ! -x "$one/${0##*/}" || exec "$one/$
 """
 # What they do: in the place of something comes a link to root's. The folder around, the file, what lies beside the file.
 SWAPS = {
-    "folder": 'mv inner inner.aside && ln -s ROOT/etc inner',
-    "file": 'mv inner/file inner/aside && ln -s ROOT/etc/file inner/file',
-    "secret": 'mv inner/file inner/aside && ln -s ROOT/private/secret inner/file',
+    "folder": "mv inner inner.aside && ln -s ROOT/etc inner",
+    "file": "mv inner/file inner/aside && ln -s ROOT/etc/file inner/file",
+    "secret": "mv inner/file inner/aside && ln -s ROOT/private/secret inner/file",
     "beside": 'for one in inner/.d* inner/*.d*; do test ! -e "$one" || mv "$one" inner/aside && ln -s ROOT/etc "$one"; done',
     "early": 'for one in $(cat DIR/names); do ln -s ROOT/etc/new "inner/$one" || ln -s ROOT/etc "inner/$one"; done',
 }
@@ -101,8 +101,13 @@ class Street:
         found = {}
         for one in sorted([*(self.root / "etc").rglob("*"), *(self.root / "private").rglob("*"), self.root / "etc"]):
             state = one.lstat()
-            found[str(one)] = (state.st_mode, state.st_uid, state.st_mtime_ns, state.st_ino,
-                               one.read_bytes() if stat.S_ISREG(state.st_mode) else b"")
+            found[str(one)] = (
+                state.st_mode,
+                state.st_uid,
+                state.st_mtime_ns,
+                state.st_ino,
+                one.read_bytes() if stat.S_ISREG(state.st_mode) else b"",
+            )
         return found
 
     def carry_out(self, make):
@@ -120,7 +125,11 @@ class Street:
             self.ground.host.run(argv, deadline=ctx.deadline)
 
     def leaked(self):
-        return [one for one in self.home.rglob("*") if not one.is_symlink() and one.is_file() and "SECRET_OF_ROOT" in one.read_text()]
+        return [
+            one
+            for one in self.home.rglob("*")
+            if not one.is_symlink() and one.is_file() and "SECRET_OF_ROOT" in one.read_text()
+        ]
 
 
 @pytest.fixture
@@ -143,13 +152,17 @@ def test_root_follows_no_link_of_another_user(street, name, swap):
     watch = street.ground.host.run
 
     def run(argv, **options):
-        names.update(Path(word).name for word in argv if word.startswith(f"{street.path.parent}/") and word != str(street.path))
+        names.update(
+            Path(word).name for word in argv if word.startswith(f"{street.path.parent}/") and word != str(street.path)
+        )
         return watch(argv, **options)
 
     street.ground.host.run = run
     street.carry_out(make)
     del street.ground.host.run
-    assert (street.path.read_text(), street.path.lstat().st_uid) == (before, NOBODY), "nobody swapped anything, and it is as it was"
+    assert (street.path.read_text(), street.path.lstat().st_uid) == (before, NOBODY), (
+        "nobody swapped anything, and it is as it was"
+    )
     assert [one.name for one in street.path.parent.iterdir()] == ["file"]
     (street.shims / "names").write_text(" ".join(names))
     moments, theirs = street.count, street.roots()
@@ -160,8 +173,6 @@ def test_root_follows_no_link_of_another_user(street, name, swap):
         assert street.between == theirs, f"{name}: {swap} before tool {when} of {moments}"
         assert street.roots() == theirs, f"{name}: {swap} before tool {when} of {moments}"
         assert street.leaked() == [], f"{name}: {swap} before tool {when} of {moments}"
-
-
 
 
 def test_links_of_root_are_followed(street):

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from drillbook.journal import FILE, read
-from drillbook.judge import judge
-from drillbook.result import Verdict
+from drillbook.journal.journal import FILE, read
+from drillbook.judge.judge import judge
+from drillbook.judge.result import Verdict
 from tests.program import here
 
 DRILL = """\
@@ -26,9 +26,10 @@ verify:
 RUN = """
 import sys
 from pathlib import Path
-from drillbook import inventory, plan, spec
-from drillbook.conduct import Conductor
-from drillbook.project import Project
+from drillbook.inventory import inventory
+from drillbook.plan import planner as plan, spec
+from drillbook.cli.conduct import Conductor
+from drillbook.project.project import Project
 root = Path(sys.argv[1])
 hosts = inventory.load(root / "hosts.yml")
 Conductor(Project(root), hosts, lambda event: None).run(plan.make(spec.load(root / "drills" / "sample.yml"), hosts))
@@ -39,7 +40,8 @@ Conductor(Project(root), hosts, lambda event: None).run(plan.make(spec.load(root
 def root(tmp_path):
     (tmp_path / "drills").mkdir()
     (tmp_path / "hosts.yml").write_text(
-        f"environment: lab\nhosts: {{{here(tmp_path)}}}\nservices: {{app: {{kind: process, host: controller}}}}\n")
+        f"environment: lab\nhosts: {{{here(tmp_path)}}}\nservices: {{app: {{kind: process, host: controller}}}}\n"
+    )
     (tmp_path / "drills" / "sample.yml").write_text(DRILL)
     return tmp_path
 
@@ -55,8 +57,9 @@ def view_of(root):
 
 
 def without_terminal(root, assume=None):
-    subprocess.run([sys.executable, "-c", RUN, str(root)], check=True, stdin=subprocess.DEVNULL, env=environment(assume),
-                   timeout=30)
+    subprocess.run(
+        [sys.executable, "-c", RUN, str(root)], check=True, stdin=subprocess.DEVNULL, env=environment(assume), timeout=30
+    )
     return view_of(root)
 
 
@@ -120,7 +123,9 @@ def test_without_a_terminal_the_drill_is_refused(root):
     assert any("--assume" in one.remedy for one in view.result.findings)
 
 
-@pytest.mark.parametrize(("assume", "verdict"), [("yes", Verdict.PASSED), ("no", Verdict.FAILED), ("of course", Verdict.REFUSED)])
+@pytest.mark.parametrize(
+    ("assume", "verdict"), [("yes", Verdict.PASSED), ("no", Verdict.FAILED), ("of course", Verdict.REFUSED)]
+)
 def test_an_assumed_answer_is_stated(root, assume, verdict):
     view, events = without_terminal(root, assume)
     assert view.result.verdict is verdict

@@ -16,18 +16,20 @@ from pathlib import Path
 
 import pytest
 
-from drillbook import inventory, plan, spec
-from drillbook.action import Context, find
-from drillbook.actions.net import Filters
-from drillbook.conduct import Conductor
+from drillbook.cli.conduct import Conductor
 from drillbook.errors import CommandFailed, CouldNotVerify, HostError, NotReady, StepFailed
-from drillbook.host import Deadline
 from drillbook.hosts.local import LocalHost
-from drillbook.hosts.ssh import SshHost
-from drillbook.journal import FILE, read
-from drillbook.project import Project
-from drillbook.result import Verdict
-from drillbook.services import Redis, Relay
+from drillbook.hosts.ssh.host import SshHost
+from drillbook.inventory import inventory
+from drillbook.journal.journal import FILE, read
+from drillbook.judge.result import Verdict
+from drillbook.plan import planner, spec
+from drillbook.project.project import Project
+from drillbook.sdk.action import Context, find
+from drillbook.sdk.host import Deadline
+from drillbook.systems.linux.actions.net import Filters
+from drillbook.systems.linux.service import Relay
+from drillbook.systems.redis.service import Redis
 from tests.hosts.servers import OpenSsh, descendants
 from tests.needs import need
 
@@ -118,7 +120,9 @@ class Sshd(OpenSsh):
         config = self.folder / "sshd_config"
         config.write_text(config.read_text().replace("127.0.0.1", "0.0.0.0"))
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen([*self.machine.enter, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                [*self.machine.enter, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         return self
 
     def target(self, name="far", **changes):
@@ -155,8 +159,15 @@ class World:
 
     def context(self, step="inject.1", run="20260101T000000Z-test-0001", host=None):
         host = host or self.host
-        return Context(run_id=run, step=step, host=host, services={}, host_named=lambda name: host,
-                       deadline=Deadline.after(60), folder=self.folder)
+        return Context(
+            run_id=run,
+            step=step,
+            host=host,
+            services={},
+            host_named=lambda name: host,
+            deadline=Deadline.after(60),
+            folder=self.folder,
+        )
 
     def rules(self):
         """Everything that the target's packet filter and queues hold."""
@@ -168,8 +179,12 @@ class World:
     def connects(self, port=PORT):
         """A new connection from the target to the peer: its end in a word."""
         script = 'exec 3<>"/dev/tcp/$0/$1" && echo connects'
-        done = subprocess.run([*self.target.enter, "timeout", "2", "bash", "-c", script, PEER, str(port)],
-                              capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*self.target.enter, "timeout", "2", "bash", "-c", script, PEER, str(port)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         return done.stdout.strip() or ("refused" if "refused" in done.stderr else "hangs")
 
     def stop(self):
@@ -242,8 +257,14 @@ def test_a_fault_is_real_proven_and_undone_exactly(far, tool, name, shown):
 def test_connections_that_are_there_already_hang_or_are_reset(far):
     for name, wanted in (("drop", "echo\n"), ("reset", "")):
         fault, ctx = make(name, peer=PEER, peer_port=PORT), far.context()
-        client = subprocess.Popen([*far.target.enter, sys.executable, "-c", TALK, PEER, str(PORT)], text=True, bufsize=1,
-                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        client = subprocess.Popen(
+            [*far.target.enter, sys.executable, "-c", TALK, PEER, str(PORT)],
+            text=True,
+            bufsize=1,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         try:
             client.stdin.write("\n")
             assert client.stdout.readline() == "echo\n"
@@ -268,8 +289,11 @@ def test_a_port_of_the_target_is_closed_to_all_but_the_controller(far, tool):
     try:
         assert fault.inject(ctx)["shown_by"] == "rules"
         assert fault.active(ctx) is True
-        outcome = subprocess.run([*far.peer.enter, "timeout", "1", "bash", "-c", script, TARGET_INSIDE, str(PORT)],
-                                 capture_output=True, check=False)
+        outcome = subprocess.run(
+            [*far.peer.enter, "timeout", "1", "bash", "-c", script, TARGET_INSIDE, str(PORT)],
+            capture_output=True,
+            check=False,
+        )
         assert outcome.returncode == 124
         sh("timeout", "5", "bash", "-c", script, TARGET, str(PORT))
     finally:
@@ -277,11 +301,17 @@ def test_a_port_of_the_target_is_closed_to_all_but_the_controller(far, tool):
     assert fault.active(ctx) is False
 
 
-@pytest.mark.parametrize(("fields", "why"), [
-    ({"peer": CONTROLLER}, "includes the controller"), ({"peer": "10.99.0.0/16"}, "includes the controller"),
-    ({"peer": "0.0.0.0/0", "peer_port": PORT}, "includes the controller"), ({}, "which traffic is meant"),
-    ({"peer": PEER, "peer_port": 7009}, "refused before anything was broken"),
-    ({"peer": PEER, "peer_port": PORT, "protocol": "all"}, "no ports")])
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"peer": CONTROLLER}, "includes the controller"),
+        ({"peer": "10.99.0.0/16"}, "includes the controller"),
+        ({"peer": "0.0.0.0/0", "peer_port": PORT}, "includes the controller"),
+        ({}, "which traffic is meant"),
+        ({"peer": PEER, "peer_port": 7009}, "refused before anything was broken"),
+        ({"peer": PEER, "peer_port": PORT, "protocol": "all"}, "no ports"),
+    ],
+)
 def test_what_would_lock_out_or_prove_nothing_is_refused_before(far, fields, why):
     with pytest.raises(NotReady, match=why):
         make("drop", **fields).ready(far.context())
@@ -309,7 +339,7 @@ def test_a_whole_peer_is_cut_and_the_ssh_connection_stays(far):
 
 def test_a_fault_that_locks_out_after_all_is_taken_back_at_once(far, monkeypatch):
     """A rule of somebody else refuses new connections at the very moment of the fault: it is taken back."""
-    from drillbook.actions.network import lockout
+    from drillbook.systems.linux.actions.network import lockout
 
     monkeypatch.setattr(lockout, "PATH_S", 0.5)
     monkeypatch.setattr(lockout, "BANNER_S", 0.5)
@@ -333,7 +363,7 @@ def test_a_fault_that_locks_out_after_all_is_taken_back_at_once(far, monkeypatch
 
 
 def test_without_a_second_path_nothing_is_done(far, monkeypatch):
-    from drillbook.actions.network import lockout
+    from drillbook.systems.linux.actions.network import lockout
 
     monkeypatch.setattr(lockout, "BANNER_S", 0.5)
     fault, ctx = make("drop", peer=PEER, peer_port=PORT), far.context()
@@ -362,8 +392,17 @@ def test_rules_that_somebody_took_apart_are_neither_active_nor_gone(far):
         name = fault.inject(ctx)["rules"]
         comment = f"drillbook {ctx.run_id} {ctx.step}"
         for hook in ("INPUT", "OUTPUT"):
-            far.target.sh("iptables", "-D", hook, "-m", "comment", "--comment", comment, "-j",
-                          f"{name}-{'in' if hook == 'INPUT' else 'out'}")
+            far.target.sh(
+                "iptables",
+                "-D",
+                hook,
+                "-m",
+                "comment",
+                "--comment",
+                comment,
+                "-j",
+                f"{name}-{'in' if hook == 'INPUT' else 'out'}",
+            )
         with pytest.raises(CouldNotVerify, match="there in part"):
             fault.active(ctx)
     finally:
@@ -435,15 +474,21 @@ def test_a_drill_with_it_passes(far, tmp_path, name):
         f"  peer: {{address: {PEER}}}\n"
         "services:\n  app: {kind: process, host: far}\n"
         f"  path: {{kind: relay, host: far, address: {PEER}, port: {PORT}, reach: ssh, to: behind}}\n"
-        f"  behind: {{kind: redis, host: peer, address: {PEER}, port: {PORT}}}\n")
-    connect = f"command.run: {{argv: [timeout, '5', bash, -c, 'exec 3<>/dev/tcp/{PEER}/{PORT}'], effect: read}}\n    hosts: far\n"
-    cut = {"network.drop": f"network.drop: {{peer: {PEER}, peer_port: {PORT}}}\n    hosts: far\n",
-           "path.cut": "path.cut: {service: path}\nrestore:\n  - path.open: {service: path}\n"}[name]
+        f"  behind: {{kind: redis, host: peer, address: {PEER}, port: {PORT}}}\n"
+    )
+    connect = (
+        f"command.run: {{argv: [timeout, '5', bash, -c, 'exec 3<>/dev/tcp/{PEER}/{PORT}'], effect: read}}\n    hosts: far\n"
+    )
+    cut = {
+        "network.drop": f"network.drop: {{peer: {PEER}, peer_port: {PORT}}}\n    hosts: far\n",
+        "path.cut": "path.cut: {service: path}\nrestore:\n  - path.open: {service: path}\n",
+    }[name]
     proof = connect if name == "path.cut" else "command.run: {argv: ['true'], effect: read}\n    hosts: far\n"
     (tmp_path / "drills" / "cut.yml").write_text(
-        f"drill: cut\ntitle: Cut off from a peer\nservice: app\nready:\n  - {connect}inject:\n  - {cut}verify:\n  - {proof}")
+        f"drill: cut\ntitle: Cut off from a peer\nservice: app\nready:\n  - {connect}inject:\n  - {cut}verify:\n  - {proof}"
+    )
     found = inventory.load(tmp_path / "hosts.yml")
-    made = plan.make(spec.load(tmp_path / "drills" / "cut.yml"), found)
+    made = planner.make(spec.load(tmp_path / "drills" / "cut.yml"), found)
     folder, view = Conductor(Project(tmp_path), found, lambda event: None).run(made)
     events = read(folder / FILE).events
     proofs = [(event.kind, event.data["active"]) for event in events if event.kind in ("fault.active", "fault.gone")]
@@ -491,8 +536,10 @@ def test_the_rule_that_drops_is_found_and_no_other(far):
 
 def test_a_path_behind_a_relay_without_control_is_cut_by_own_rules_and_opened_again(far):
     """The rules of another run stay."""
-    services = {"path": Relay(name="path", host="far", address=PEER, port=PORT, reach="ssh", to="behind"),
-                "behind": Redis(name="behind", host="peer", address=PEER, port=PORT)}
+    services = {
+        "path": Relay(name="path", host="far", address=PEER, port=PORT, reach="ssh", to="behind"),
+        "behind": Redis(name="behind", host="peer", address=PEER, port=PORT),
+    }
     ctx = dataclasses.replace(far.context(), services=services)
     cut, opening = (find(f"path.{name}").model_validate({"service": "path"}) for name in ("cut", "open"))
     others, their = make("drop", peer=PEER, peer_port=OTHER_PORT), far.context(run="20260101T000000Z-test-0002")

@@ -10,11 +10,13 @@ import threading
 
 import pytest
 
-from drillbook.actions.network.looks import Capture
 from drillbook.errors import CouldNotVerify, NotReady
-from drillbook.evidence.packets import Capture as Packets
 from drillbook.hosts.local import LocalHost
-from drillbook.services import Http, Postgres, Process
+from drillbook.sdk.service import Http
+from drillbook.systems.linux.actions.network.looks import Capture
+from drillbook.systems.linux.packets import Capture as Packets
+from drillbook.systems.postgres.service import Postgres
+from drillbook.systems.units.service import Process
 from tests.actions.ground import PLAIN, free_port, is_root, path_without
 from tests.needs import need
 
@@ -61,8 +63,11 @@ def traffic(ground):
 
 
 def left(port):
-    return [line for line in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
-            if "tcpdump" in line and f"port {port}" in line]
+    return [
+        line
+        for line in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
+        if "tcpdump" in line and f"port {port}" in line
+    ]
 
 
 def test_connections_are_counted_and_nothing_that_they_carry_is_kept(ground, allowed, traffic):
@@ -77,8 +82,12 @@ def test_connections_are_counted_and_nothing_that_they_carry_is_kept(ground, all
     data = (ground.root / "run" / facts["capture"]["file"]).read_bytes()
     assert len(data) == facts["capture"]["bytes"] > 100
     assert SECRET[:4] not in data
-    told = subprocess.run(["tcpdump", "-n", "-r", str(ground.root / "run" / facts["capture"]["file"])], capture_output=True, text=True,
-                          check=True).stdout
+    told = subprocess.run(
+        ["tcpdump", "-n", "-r", str(ground.root / "run" / facts["capture"]["file"])],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     assert len(told.splitlines()) == facts["packets"], "any reader can read what is kept"
     assert left(answering) == []
     facts = Capture(port=refusing, seconds="4s").run(ground.ctx("inject.2"))
@@ -135,8 +144,11 @@ def test_what_else_stands_in_the_way(ground, monkeypatch):
         Capture(service="worker").ready(ground.ctx())
     with pytest.raises(ValueError, match="name the traffic"):
         Capture()
-    monkeypatch.setattr("drillbook.evidence.capturing._PATH", f"PATH={path_without(ground.root / 'bin')}")
-    monkeypatch.setattr("drillbook.evidence.capturing._CAPTURE", f"PATH={ground.root / 'bin'}\ncommand -v tcpdump >/dev/null || exit 127")
+    monkeypatch.setattr("drillbook.systems.linux.capturing._PATH", f"PATH={path_without(ground.root / 'bin')}")
+    monkeypatch.setattr(
+        "drillbook.systems.linux.capturing._CAPTURE",
+        f"PATH={ground.root / 'bin'}\ncommand -v tcpdump >/dev/null || exit 127",
+    )
     with pytest.raises(NotReady, match="tcpdump or timeout"):
         Capture(port=9).ready(ground.ctx())
     with pytest.raises(CouldNotVerify, match="there is no tcpdump"):
@@ -144,13 +156,17 @@ def test_what_else_stands_in_the_way(ground, monkeypatch):
 
 
 def test_ports_of_services(ground):
-    ground.services |= {"api": Http(name="api", host="here", url="https://x"), "own": Http(name="own", host="here", url="http://x:81"),
-                        "db": Postgres(name="db", host="here", port=6000, database="d", user="u", admin={"user": "a"}, data_directory="/d")}
+    ground.services |= {
+        "api": Http(name="api", host="here", url="https://x"),
+        "own": Http(name="own", host="here", url="http://x:81"),
+        "db": Postgres(name="db", host="here", port=6000, database="d", user="u", admin={"user": "a"}, data_directory="/d"),
+    }
     assert [Capture(service=name)._port(ground.ctx()) for name in ("api", "own", "db")] == [443, 81, 6000]
     assert Capture(service="db", port=7)._port(ground.ctx()) == 7
 
 
 # --- counting, on packets made here
+
 
 def packet(source, target, flags, sequence=0, payload=b""):
     tcp = struct.pack(">HHIIBBHHH", source, target, sequence, 0, 5 << 4, flags, 0, 0, 0) + payload
@@ -167,7 +183,7 @@ def counted(data, step=10_000):
     sink = io.BytesIO()
     found = Packets(sink)
     for at in range(0, len(data), step):
-        found.write(data[at:at + step])
+        found.write(data[at : at + step])
     return found, sink.getvalue()
 
 
@@ -176,26 +192,53 @@ SYN, ACK, RST = 2, 16, 4
 
 @pytest.mark.parametrize("step", [1, 7, 10_000])
 def test_what_comes_again(step):
-    frames = [packet(1, 80, SYN, 100), packet(80, 1, SYN | ACK, 500), packet(1, 80, ACK, 101, b"hello"),
-              packet(1, 80, ACK, 101, b"hello"), packet(1, 80, ACK, 106, b"more"), packet(1, 80, ACK, 109, b"e"), packet(1, 80, ACK, 110),
-              packet(2, 80, SYN, 7), packet(2, 80, SYN, 7), packet(3, 80, SYN, 9), packet(80, 3, RST | ACK, 0)]
+    frames = [
+        packet(1, 80, SYN, 100),
+        packet(80, 1, SYN | ACK, 500),
+        packet(1, 80, ACK, 101, b"hello"),
+        packet(1, 80, ACK, 101, b"hello"),
+        packet(1, 80, ACK, 106, b"more"),
+        packet(1, 80, ACK, 109, b"e"),
+        packet(1, 80, ACK, 110),
+        packet(2, 80, SYN, 7),
+        packet(2, 80, SYN, 7),
+        packet(3, 80, SYN, 9),
+        packet(80, 3, RST | ACK, 0),
+    ]
     found, kept = counted(capture(*frames), step)
     assert found.facts() | {"bytes": 0} == {
-        "packets": 11, "bytes": 0, "flags": {"syn": 4, "syn_ack": 1, "fin": 0, "rst": 1}, "retransmissions": 2, "connections": 3,
-        "refused": 1, "unanswered": 1, "other": 0}
+        "packets": 11,
+        "bytes": 0,
+        "flags": {"syn": 4, "syn_ack": 1, "fin": 0, "rst": 1},
+        "retransmissions": 2,
+        "connections": 3,
+        "refused": 1,
+        "unanswered": 1,
+        "other": 0,
+    }
     assert b"hello" not in kept
     assert counted(kept)[0].facts() == found.facts(), "what is kept tells the same"
 
 
 def test_sequence_numbers_wrap_around():
     top = (1 << 32) - 3
-    found, _ = counted(capture(packet(1, 80, ACK, top, b"abc"), packet(1, 80, ACK, 0, b"def"), packet(1, 80, ACK, top, b"abc")))
+    found, _ = counted(
+        capture(packet(1, 80, ACK, top, b"abc"), packet(1, 80, ACK, 0, b"def"), packet(1, 80, ACK, top, b"abc"))
+    )
     assert found.facts()["retransmissions"] == 1
 
 
-@pytest.mark.parametrize("data", [b"", b"no capture at all, but long enough for one", capture(link=147) + b"\0" * 50,
-                                  capture() + struct.pack("<IIII", 1, 0, 1 << 30, 1 << 30) + b"x" * 100, os.urandom(300),
-                                  capture(b"\0" * 5, b"\x08\0" * 9, b"\0" * 12 + b"\x86\xdd" + b"\x60" * 30)])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"no capture at all, but long enough for one",
+        capture(link=147) + b"\0" * 50,
+        capture() + struct.pack("<IIII", 1, 0, 1 << 30, 1 << 30) + b"x" * 100,
+        os.urandom(300),
+        capture(b"\0" * 5, b"\x08\0" * 9, b"\0" * 12 + b"\x86\xdd" + b"\x60" * 30),
+    ],
+)
 def test_a_broken_capture_breaks_nothing(data):
     found, _ = counted(data)
     assert found.facts()["connections"] == 0

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from drillbook.errors import DrillbookError, NotReady, StepFailed
-from drillbook.host import Target
 from drillbook.hosts.local import LocalHost
-from drillbook.postgresql.tools import Tools
-from drillbook.services import Process
+from drillbook.sdk.host import Target
+from drillbook.systems.postgres.tools import Tools
+from drillbook.systems.units.service import Process
 from tests.actions.ground import is_root
 from tests.actions.test_faults_as_ordinary_user import NOBODY, PREFIX
 from tests.needs import need
@@ -40,8 +40,12 @@ class Mallory:
         self.folder, self.seen, self.readers, self.plan = folder, [], [], None
 
     def do(self, script, *words):
-        return subprocess.run([*PREFIX, "sh", "-c", script, "sh", *map(str, words)], cwd="/", check=False,
-                              capture_output=True).returncode == 0
+        return (
+            subprocess.run(
+                [*PREFIX, "sh", "-c", script, "sh", *map(str, words)], cwd="/", check=False, capture_output=True
+            ).returncode
+            == 0
+        )
 
     def first(self, name):
         """Make the folder before the drill does, open to all."""
@@ -58,8 +62,13 @@ class Mallory:
 
     def read(self, path):
         """Make the file before the drill does, and keep it open."""
-        child = subprocess.Popen([*PREFIX, "/usr/bin/python3", "-c", KEEP_OPEN, path], cwd="/", stdin=subprocess.PIPE,
-                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        child = subprocess.Popen(
+            [*PREFIX, "/usr/bin/python3", "-c", KEEP_OPEN, path],
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
         child.stdout.readline()
         self.readers.append(child)
 
@@ -137,8 +146,11 @@ def test_a_file_of_root_alone_is_not_carried_away(place, street, mallory, first)
     def plan(argv, seen):
         for word in argv:
             if "survey" in argv and word.endswith("/files"):
-                mallory.do('mv -- "$1" "$1.aside" && mkdir -- "$1" && chmod 777 "$1" && ln -s -- "$2" "$1/files"',
-                           word.removesuffix("/files"), street / "private")
+                mallory.do(
+                    'mv -- "$1" "$1.aside" && mkdir -- "$1" && chmod 777 "$1" && ln -s -- "$2" "$1/files"',
+                    word.removesuffix("/files"),
+                    street / "private",
+                )
 
     mallory.plan = plan
     to = f"loot-{first.count('/')}-{len(first)}"
@@ -152,7 +164,10 @@ def test_a_file_of_root_alone_is_not_carried_away(place, street, mallory, first)
 def test_nothing_is_written_into_a_folder_of_root(place, street, mallory, first):
     ctx = place.context()
     ctx.services["app"] = Process(name="app", host="db-1")
-    place.host, watched = LocalHost(target=Target(name="db-1", local=True, scratch=str(place.folder / "scratch"))), place.host
+    place.host, watched = (
+        LocalHost(target=Target(name="db-1", local=True, scratch=str(place.folder / "scratch"))),
+        place.host,
+    )
     facts = place.run("files.archive", service="app", path=str(street / "data"), to=f"s3://{BUCKET}/{street.name}")
     place.host = watched
 
@@ -199,8 +214,9 @@ def test_the_password_of_a_superuser_is_not_read(place, mallory, first):
 def test_a_folder_between_that_others_may_change_is_refused(place, street, mallory):
     """Without the sticky bit, whoever may write in a folder may put another one in the place of ours."""
     mallory.folder.chmod(0o777)
-    error = drill(place, mallory, "elsewhere", "files.archive", service="app", path=str(street / "data"),
-                  to=f"s3://{BUCKET}/between")
+    error = drill(
+        place, mallory, "elsewhere", "files.archive", service="app", path=str(street / "data"), to=f"s3://{BUCKET}/between"
+    )
     assert f"{mallory.folder} may be written by others" in error.message
     assert "scratch" in error.hint
 
@@ -236,8 +252,11 @@ def test_files_are_extracted_where_nobody_swapped_anything(place, street, mallor
 @pytest.mark.parametrize("when", range(5))
 def test_root_extracts_nothing_into_a_folder_that_a_link_leads_to(place, street, mallory, when):
     """The folder beside the place is swapped right before one command or another."""
+
     def plan(argv, seen):
-        beside = [path for path in (street / "home" / "inner").iterdir() if path.name.endswith("-new") and not path.is_symlink()]
+        beside = [
+            path for path in (street / "home" / "inner").iterdir() if path.name.endswith("-new") and not path.is_symlink()
+        ]
         if beside and len(told) == when:
             if when % 2:
                 mallory.do('mv -- "$1" "$1.aside" && mkdir -p -- "$1/data"', beside[0])
@@ -257,6 +276,7 @@ def test_root_extracts_nothing_into_a_folder_that_a_link_leads_to(place, street,
 
 def test_root_extracts_nothing_where_a_link_of_somebody_else_leads(place, street, mallory):
     """The folder around the place is swapped before anything begins."""
+
     def plan(argv, seen):
         inner = street / "home" / "inner"
         if not inner.is_symlink() and any("/extract-" in word for word in argv):
@@ -274,7 +294,9 @@ def test_root_deletes_nothing_where_a_link_of_somebody_else_leads(place, street,
     (home / "data" / "file").write_text("content\n")
     for path in (street / "home", home):
         shutil.chown(path, NOBODY, NOBODY)
-    facts = place.run("files.archive", ctx=app(place), service="app", path=str(home / "data"), to=f"s3://{BUCKET}/{street.name}")
+    facts = place.run(
+        "files.archive", ctx=app(place), service="app", path=str(home / "data"), to=f"s3://{BUCKET}/{street.name}"
+    )
     (street / "etc" / "data").mkdir()
 
     class Late(Watched):
@@ -326,8 +348,12 @@ def test_what_is_removed_beside_a_place_is_not_what_a_link_of_somebody_else_lead
     left = sorted((street / "etc").iterdir())
     assert len(left) == 2, "what was lost elsewhere is not removed"
     ctx = app(place)
-    undo = place.action("files.extract", service="app", path=str(street / "home" / "inner" / "data"),
-                        **{"from": f"s3://{BUCKET}/{street.name}"}).undo(ctx)
+    undo = place.action(
+        "files.extract",
+        service="app",
+        path=str(street / "home" / "inner" / "data"),
+        **{"from": f"s3://{BUCKET}/{street.name}"},
+    ).undo(ctx)
     made = street / "etc" / Path(undo.commands[0][-1]).name
     made.mkdir()
     for argv in undo.commands:

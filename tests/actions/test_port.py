@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.actions.port import Occupy, Release
 from drillbook.errors import NotReady, StepFailed
-from drillbook.services import Http, Process
+from drillbook.sdk.service import Http
+from drillbook.systems.linux.actions.port import Occupy, Release
+from drillbook.systems.units.service import Process
 from tests.actions.ground import free_port, is_root, marked, path_without
 from tests.needs import need
 
@@ -47,7 +48,7 @@ def test_each_tool_that_can_listen(ground, monkeypatch, tool):
     if tool == "nc" and "-k" not in subprocess.run(["nc", "-h"], capture_output=True, text=True, check=False).stderr:
         pytest.skip("nc is not the one of OpenBSD")
     tools = ["python3", "perl", "socat", "nc"]
-    monkeypatch.setenv("PATH", path_without(ground.root / "bin", *tools[:tools.index(tool)]))
+    monkeypatch.setenv("PATH", path_without(ground.root / "bin", *tools[: tools.index(tool)]))
     port = free_port()
     could = []
     ground.cycle(occupy(port), lambda: could.append(can_bind(port)))
@@ -135,8 +136,10 @@ def test_nobody_else_is_ended(ground):
 
 
 def test_the_port_of_a_service(ground):
-    ground.services = {"api": Http(name="api", host="here", url="http://127.0.0.1:1", port=free_port()),
-                       "portless": Process(name="portless", host="here")}
+    ground.services = {
+        "api": Http(name="api", host="here", url="http://127.0.0.1:1", port=free_port()),
+        "portless": Process(name="portless", host="here"),
+    }
     ground.cycle(Occupy.model_validate({"service": "api", "for": "60s"}), lambda: None)
     with pytest.raises(NotReady, match="names no `port`"):
         Occupy(service="portless").ready(ground.ctx())

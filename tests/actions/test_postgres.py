@@ -14,9 +14,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from drillbook.action import Effect
 from drillbook.errors import Cancelled, CommandFailed, CouldNotVerify, NotReady, PlanError, StepFailed
-from drillbook.transfer import Carrier
+from drillbook.sdk.action import Effect
+from drillbook.sdk.transfer import Carrier
 from drillbook.values import Secret
 from tests.needs import need
 from tests.postgresql import fixtures
@@ -25,7 +25,12 @@ from tests.processes import entries
 from tests.skeleton import left_in
 
 place, primary, backup, restored, target = (
-    fixtures.place, fixtures.primary, fixtures.backup, fixtures.restored, fixtures.target)
+    fixtures.place,
+    fixtures.primary,
+    fixtures.backup,
+    fixtures.restored,
+    fixtures.target,
+)
 
 
 def codes(failure):
@@ -50,10 +55,14 @@ def test_a_backup_says_what_it_holds(place, primary, backup):
     assert tables["pg_catalog.pg_largeobject"]["rows"] == 1
     assert manifest["database"]["connection_limit"] == 40
     assert manifest["database"]["owner"] == "clerk"
-    assert {"globals.sql", "schema.sql", "database/toc.dat", "config/postgresql.conf", "config/pg_hba.conf"} <= set(manifest["files"])
+    assert {"globals.sql", "schema.sql", "database/toc.dat", "config/postgresql.conf", "config/pg_hba.conf"} <= set(
+        manifest["files"]
+    )
     assert {name: (one["size"]) for name, one in manifest["files"].items()} == {
         key[5:]: place.s3().head_object(Bucket=BUCKET, Key=key)["ContentLength"]
-        for key in place.keys("rich/") if key != "rich/manifest.json"}
+        for key in place.keys("rich/")
+        if key != "rich/manifest.json"
+    }
     assert backup["rows"] == sum(table["rows"] for table in manifest["tables"])
     assert backup["location"] == f"s3://{BUCKET}/rich#{backup['manifest'].partition('#')[2]}"
     assert leftovers(place) == []
@@ -64,8 +73,9 @@ def test_what_was_restored_matches_down_to_the_settings(place, backup, restored)
     assert facts["tables"] == backup["tables"]
     assert set(facts["not_compared"]) == {"public.summary", "public.unfilled"}
     assert restored.sql("SHOW work_mem") == [("5MB",)]
-    assert restored.sql("SELECT datconnlimit, shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'shop'") \
-        == [(40, "a shop; with 'quotes'")]
+    assert restored.sql(
+        "SELECT datconnlimit, shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'shop'"
+    ) == [(40, "a shop; with 'quotes'")]
     with restored.connect(user="clerk") as session:
         assert session.execute("SELECT count(*) FROM orders").fetchone() == (500,)
         assert session.execute("SHOW statement_timeout").fetchone() == ("30s",)
@@ -149,8 +159,10 @@ def test_a_dump_beside_writers_is_one_state(place, primary, target):
 
 
 def test_large_files_go_in_parts(place, primary, target):
-    primary.sql("CREATE TABLE noise AS SELECT g, string_agg(md5(random()::text), '') AS t "
-                "FROM generate_series(1, 15000) AS g, generate_series(1, 30) GROUP BY g")
+    primary.sql(
+        "CREATE TABLE noise AS SELECT g, string_agg(md5(random()::text), '') AS t "
+        "FROM generate_series(1, 15000) AS g, generate_series(1, 30) GROUP BY g"
+    )
     try:
         facts = place.run("postgres.dump", service="primary", to=f"s3://{BUCKET}/parts", part_size="5MiB")
         etags = [place.s3().head_object(Bucket=BUCKET, Key=key)["ETag"] for key in place.keys("parts/")]
@@ -164,14 +176,47 @@ def test_large_files_go_in_parts(place, primary, target):
 
 
 def test_a_host_without_python_uses_curl(place, primary, target, monkeypatch, tmp_path):
-    for tool in ("sh", "curl", "sha256sum", "mkdir", "rm", "cut", "dd", "head", "tail", "find", "sort", "wc", "sed", "cat", "mv",
-                 "dirname", "df", "awk", "tr", "env", "unshare", "mktemp", "sleep", "grep", "readlink", "ls", "stat", "test",
-                 "base64", "printf", "xxd", "od"):
+    for tool in (
+        "sh",
+        "curl",
+        "sha256sum",
+        "mkdir",
+        "rm",
+        "cut",
+        "dd",
+        "head",
+        "tail",
+        "find",
+        "sort",
+        "wc",
+        "sed",
+        "cat",
+        "mv",
+        "dirname",
+        "df",
+        "awk",
+        "tr",
+        "env",
+        "unshare",
+        "mktemp",
+        "sleep",
+        "grep",
+        "readlink",
+        "ls",
+        "stat",
+        "test",
+        "base64",
+        "printf",
+        "xxd",
+        "od",
+    ):
         for folder in ("/usr/bin", "/bin"):
             if Path(folder, tool).exists() and not (tmp_path / tool).exists():
                 (tmp_path / tool).symlink_to(Path(folder, tool))
-    primary.sql("CREATE TABLE noise AS SELECT g, string_agg(md5(random()::text), '') AS t "
-                "FROM generate_series(1, 15000) AS g, generate_series(1, 30) GROUP BY g")
+    primary.sql(
+        "CREATE TABLE noise AS SELECT g, string_agg(md5(random()::text), '') AS t "
+        "FROM generate_series(1, 15000) AS g, generate_series(1, 30) GROUP BY g"
+    )
     monkeypatch.setenv("PATH", str(tmp_path))
     ctx = place.context()
     assert Carrier(place.host, ctx.deadline, ctx.scratch).tool() == "curl"
@@ -204,7 +249,9 @@ def flip(place, key):
 
 
 def largest(place, prefix):
-    return max((key for key in place.keys(prefix + "/database/") if key.endswith(".gz")), key=lambda key: len(body(place, key)))
+    return max(
+        (key for key in place.keys(prefix + "/database/") if key.endswith(".gz")), key=lambda key: len(body(place, key))
+    )
 
 
 def test_every_damage_is_found_before_anything_is_made(place, backup, target):
@@ -224,9 +271,13 @@ def test_every_damage_is_found_before_anything_is_made(place, backup, target):
     assert damaged(cut)[0] == ["backup-size"]
     assert damaged(lambda prefix: flip(place, largest(place, prefix)))[0] == ["backup-digest"]
     assert damaged(lambda prefix: flip(place, f"{prefix}/globals.sql"))[0] == ["backup-digest"]
-    assert damaged(lambda prefix: place.s3().delete_object(Bucket=BUCKET, Key=largest(place, prefix)))[0] == ["backup-missing"]
+    assert damaged(lambda prefix: place.s3().delete_object(Bucket=BUCKET, Key=largest(place, prefix)))[0] == [
+        "backup-missing"
+    ]
     assert damaged(lambda prefix: flip(place, f"{prefix}/manifest.json"))[0] == ["backup-manifest"]
-    assert damaged(lambda prefix: place.s3().delete_object(Bucket=BUCKET, Key=f"{prefix}/manifest.json"))[0] == ["backup-missing"]
+    assert damaged(lambda prefix: place.s3().delete_object(Bucket=BUCKET, Key=f"{prefix}/manifest.json"))[0] == [
+        "backup-missing"
+    ]
 
 
 def test_a_manifest_that_leads_out_of_its_folder_is_refused(place, backup, target):
@@ -266,8 +317,9 @@ def test_a_dropped_database_comes_back_into_the_running_cluster(place, backup, r
     place.run("postgres.matches", service="spare", manifest=backup["manifest"])
 
 
-@pytest.mark.parametrize("line", ["pg_restore: error: could not execute query: ERROR:  boom",
-                                  "pg_restore: warning: errors ignored on restore: 3"])
+@pytest.mark.parametrize(
+    "line", ["pg_restore: error: could not execute query: ERROR:  boom", "pg_restore: warning: errors ignored on restore: 3"]
+)
 def test_a_tool_that_reports_errors_and_exits_0_is_found_out(place, backup, target, tmp_path, line):
     bin_folder = tmp_path / "bin"
     bin_folder.mkdir()
@@ -275,7 +327,9 @@ def test_a_tool_that_reports_errors_and_exits_0_is_found_out(place, backup, targ
         (bin_folder / tool.name).symlink_to(tool)
     real = (bin_folder / "pg_restore").resolve()
     (bin_folder / "pg_restore").unlink()
-    (bin_folder / "pg_restore").write_text(f'#!/bin/sh\ncase "$*" in *--exit-on-error*) echo "{line}" >&2; exit 0;; esac\nexec {real} "$@"\n')
+    (bin_folder / "pg_restore").write_text(
+        f'#!/bin/sh\ncase "$*" in *--exit-on-error*) echo "{line}" >&2; exit 0;; esac\nexec {real} "$@"\n'
+    )
     (bin_folder / "pg_restore").chmod(0o755)
     target.service = place.clusters[target.service.name].service = target.service.model_copy(update={"bin": str(bin_folder)})
     with pytest.raises(StepFailed) as failure:
@@ -294,8 +348,9 @@ def test_a_stopped_restore_leaves_no_half_database(place, backup, target, tmp_pa
             (folder / tool.name).symlink_to(tool)
     begun = tmp_path / "begun"
     folder.chmod(0o755)
-    (folder / "vacuumdb").write_text(f"#!/bin/sh\ncase $* in *--version*) exec {target.service.bin}/vacuumdb --version;; esac\n"
-                                     f"touch {begun}\nsleep 60\n")
+    (folder / "vacuumdb").write_text(
+        f"#!/bin/sh\ncase $* in *--version*) exec {target.service.bin}/vacuumdb --version;; esac\ntouch {begun}\nsleep 60\n"
+    )
     (folder / "vacuumdb").chmod(0o755)
     place.clusters[target.service.name].service = target.service.model_copy(update={"bin": str(folder)})
     ctx = place.context()
@@ -320,25 +375,40 @@ def test_a_stopped_restore_leaves_no_half_database(place, backup, target, tmp_pa
 
 
 CHANGES = {
-    "a row changed": ("UPDATE types SET t = t || '!' WHERE id = 77", "UPDATE types SET t = rtrim(t, '!') WHERE id = 77", "table-content"),
-    "a number's scale changed": ("UPDATE types SET n = 11.1 WHERE id = 10", "UPDATE types SET n = 11.00 WHERE id = 10", "table-content"),
+    "a row changed": (
+        "UPDATE types SET t = t || '!' WHERE id = 77",
+        "UPDATE types SET t = rtrim(t, '!') WHERE id = 77",
+        "table-content",
+    ),
+    "a number's scale changed": (
+        "UPDATE types SET n = 11.1 WHERE id = 10",
+        "UPDATE types SET n = 11.00 WHERE id = 10",
+        "table-content",
+    ),
     "a pair of equal rows more": ("INSERT INTO secured VALUES (9), (9)", "DELETE FROM secured WHERE a = 9", "table-content"),
     "a row lost": ("DELETE FROM parent WHERE a = 1", "INSERT INTO parent VALUES (1)", "table-content"),
     "a table lost": ("ALTER TABLE empty RENAME TO gone", "ALTER TABLE gone RENAME TO empty", "table-missing"),
     "a table more": ("CREATE TABLE more (a int)", "DROP TABLE more", "table-unexpected"),
     "a sequence behind": ("SELECT setval('orders_id_seq', 499)", "SELECT setval('orders_id_seq', 500)", "sequence-behind"),
     "a falling sequence behind": ("SELECT setval('down', -1)", "SELECT setval('down', -3)", "sequence-behind"),
-    "a constraint dropped": ("ALTER TABLE orders DROP CONSTRAINT orders_type_id_fkey",
-                             "ALTER TABLE orders ADD CONSTRAINT orders_type_id_fkey FOREIGN KEY (type_id) REFERENCES types (id)",
-                             "schema-differs"),
+    "a constraint dropped": (
+        "ALTER TABLE orders DROP CONSTRAINT orders_type_id_fkey",
+        "ALTER TABLE orders ADD CONSTRAINT orders_type_id_fkey FOREIGN KEY (type_id) REFERENCES types (id)",
+        "schema-differs",
+    ),
     "a grant more": ("GRANT DELETE ON types TO clerk", "REVOKE DELETE ON types FROM clerk", "schema-differs"),
     "an owner changed": ("ALTER TABLE parts OWNER TO auditor", "ALTER TABLE parts OWNER TO postgres", "schema-differs"),
-    "row security off": ("ALTER TABLE secured NO FORCE ROW LEVEL SECURITY", "ALTER TABLE secured FORCE ROW LEVEL SECURITY", "schema-differs"),
+    "row security off": (
+        "ALTER TABLE secured NO FORCE ROW LEVEL SECURITY",
+        "ALTER TABLE secured FORCE ROW LEVEL SECURITY",
+        "schema-differs",
+    ),
     "a setting lost": ("ALTER DATABASE shop RESET work_mem", "ALTER DATABASE shop SET work_mem = '5MB'", "schema-differs"),
     "a comment in a function changed": (
         "CREATE OR REPLACE FUNCTION twice(a int) RETURNS int LANGUAGE sql IMMUTABLE AS $$\n-- another comment\nSELECT a * 2\n$$",
         "CREATE OR REPLACE FUNCTION twice(a int) RETURNS int LANGUAGE sql IMMUTABLE AS $$\n-- a comment that stays\nSELECT a * 2\n$$",
-        "schema-differs"),
+        "schema-differs",
+    ),
 }
 
 
@@ -362,10 +432,13 @@ def test_a_comparison_sees_that(place, backup, restored, change):
 def test_a_comparison_shows_no_password_that_the_schema_holds(place, primary):
     """Of user mappings and subscriptions: no inventory names them, and the server prints them to its superuser."""
     old, new = "pass''word-of-the-remote", "pass''word-of-another"
-    primary.sql("CREATE EXTENSION postgres_fdw", "CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host 'far')",
-                f"CREATE USER MAPPING FOR clerk SERVER far OPTIONS (\"user\" 'clerk', password '{old}')",
-                "CREATE SUBSCRIPTION away CONNECTION 'host=far password=hunter2-of-the-subscription' PUBLICATION p "
-                "WITH (connect = false)")
+    primary.sql(
+        "CREATE EXTENSION postgres_fdw",
+        "CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host 'far')",
+        f"CREATE USER MAPPING FOR clerk SERVER far OPTIONS (\"user\" 'clerk', password '{old}')",
+        "CREATE SUBSCRIPTION away CONNECTION 'host=far password=hunter2-of-the-subscription' PUBLICATION p "
+        "WITH (connect = false)",
+    )
     try:
         backup = place.run("postgres.dump", service="primary", to=f"s3://{BUCKET}/secretive")
         kept = place.s3().get_object(Bucket=BUCKET, Key="secretive/schema.sql")["Body"].read().decode()
@@ -373,8 +446,10 @@ def test_a_comparison_shows_no_password_that_the_schema_holds(place, primary):
         assert "-of-the-remote" not in kept
         assert "host=far" in kept
         place.run("postgres.matches", service="primary", manifest=backup["manifest"])
-        primary.sql(f"ALTER USER MAPPING FOR clerk SERVER far OPTIONS (SET password '{new}')",
-                    "ALTER SUBSCRIPTION away CONNECTION 'host=further password=hunter2-of-the-subscription'")
+        primary.sql(
+            f"ALTER USER MAPPING FOR clerk SERVER far OPTIONS (SET password '{new}')",
+            "ALTER SUBSCRIPTION away CONNECTION 'host=further password=hunter2-of-the-subscription'",
+        )
         with pytest.raises(StepFailed) as failure:
             place.run("postgres.matches", service="primary", manifest=backup["manifest"])
         diff = (place.folder / "run" / failure.value.findings[-1].evidence[0]).read_text()
@@ -382,8 +457,12 @@ def test_a_comparison_shows_no_password_that_the_schema_holds(place, primary):
         assert "hunter2" not in diff
         assert "word-of" not in diff
     finally:
-        primary.sql("ALTER SUBSCRIPTION away DISABLE", "ALTER SUBSCRIPTION away SET (slot_name = NONE)",
-                    "DROP SUBSCRIPTION away", "DROP EXTENSION postgres_fdw CASCADE")
+        primary.sql(
+            "ALTER SUBSCRIPTION away DISABLE",
+            "ALTER SUBSCRIPTION away SET (slot_name = NONE)",
+            "DROP SUBSCRIPTION away",
+            "DROP EXTENSION postgres_fdw CASCADE",
+        )
 
 
 def test_a_comparison_of_no_table_is_none(place, backup, restored):
@@ -393,8 +472,13 @@ def test_a_comparison_of_no_table_is_none(place, backup, restored):
     with pytest.raises(CouldNotVerify, match="no table's rows would be compared"):
         place.run("postgres.matches", service="spare", manifest=backup["manifest"], ignore=dict.fromkeys(names, "busy"))
     with pytest.raises(ValueError, match="cannot be in `tables` and in `ignore`"):
-        place.action("postgres.matches", service="spare", manifest=backup["manifest"], tables=["public.orders"],
-                     ignore={"public.orders": "busy"})
+        place.action(
+            "postgres.matches",
+            service="spare",
+            manifest=backup["manifest"],
+            tables=["public.orders"],
+            ignore={"public.orders": "busy"},
+        )
 
 
 def test_a_database_without_a_table_is_no_backup(place, primary):
@@ -416,8 +500,11 @@ def test_a_sequence_that_went_on_is_no_difference(place, backup, restored):
 
 
 def test_the_canary_is_no_part_of_the_comparison(place, primary, target):
-    primary.sql("CREATE SCHEMA drillbook", "CREATE TABLE drillbook.canary (run text, number bigint)",
-                "INSERT INTO drillbook.canary VALUES ('r', 1)")
+    primary.sql(
+        "CREATE SCHEMA drillbook",
+        "CREATE TABLE drillbook.canary (run text, number bigint)",
+        "INSERT INTO drillbook.canary VALUES ('r', 1)",
+    )
     try:
         facts = place.run("postgres.dump", service="primary", to=f"s3://{BUCKET}/canary")
         place.run("postgres.restore", service=target.service.name, **{"from": facts["location"]})
@@ -449,7 +536,13 @@ def with_tool(place, cluster, tmp_path, name, script):
 
 def test_a_failing_dump_leaves_nothing(place, primary, tmp_path):
     real = Path(primary.service.bin, "pg_dump").resolve()
-    name = with_tool(place, primary, tmp_path, "pg_dump", f'case "$*" in *directory*) {real} "$@"; echo "pg_dump: error: disk on fire" >&2; exit 3;; esac\nexec {real} "$@"\n')
+    name = with_tool(
+        place,
+        primary,
+        tmp_path,
+        "pg_dump",
+        f'case "$*" in *directory*) {real} "$@"; echo "pg_dump: error: disk on fire" >&2; exit 3;; esac\nexec {real} "$@"\n',
+    )
     with pytest.raises(StepFailed, match="disk on fire"):
         place.run("postgres.dump", service=name, to=f"s3://{BUCKET}/failing")
     assert place.keys("failing") == []
@@ -477,8 +570,13 @@ def test_a_failing_upload_leaves_nothing(place, primary, tmp_path, monkeypatch):
 def test_a_stopped_dump_leaves_nothing(place, primary, tmp_path):
     real = Path(primary.service.bin, "pg_dump").resolve()
     dumping = tmp_path / "dumping"
-    name = with_tool(place, primary, tmp_path, "pg_dump",
-                     f'case "$*" in *directory*) : > {dumping}; exec sleep 600;; esac\nexec {real} "$@"\n')
+    name = with_tool(
+        place,
+        primary,
+        tmp_path,
+        "pg_dump",
+        f'case "$*" in *directory*) : > {dumping}; exec sleep 600;; esac\nexec {real} "$@"\n',
+    )
     ctx = place.context()
 
     def stop():
@@ -538,16 +636,21 @@ def test_no_password_shows_in_a_process_list_or_a_record(place, primary, target)
 def test_ready_says_what_is_missing(place, primary, tmp_path, target):
     def refused(service_name, **fields):
         with pytest.raises(NotReady) as refusal:
-            place.action("postgres.dump", service=service_name, to=f"s3://{BUCKET}/x", **fields).ready(place.context(seconds=20))
+            place.action("postgres.dump", service=service_name, to=f"s3://{BUCKET}/x", **fields).ready(
+                place.context(seconds=20)
+            )
         assert refusal.value.hint
         return refusal.value.message
 
     place.action("postgres.dump", service="primary", to=f"s3://{BUCKET}/x").ready(place.context())
     assert "cannot be reached" in refused(target.service.name)
-    place.extra["other"] = primary.service.model_copy(update={"admin": primary.service.admin.model_copy(update={"password": secret("no", "TEST_WRONG")})})
+    place.extra["other"] = primary.service.model_copy(
+        update={"admin": primary.service.admin.model_copy(update={"password": secret("no", "TEST_WRONG")})}
+    )
     assert "password authentication failed" in refused("other")
-    place.extra["other"] = primary.service.model_copy(update={"admin": primary.service.admin.model_copy(
-        update={"user": "clerk", "password": primary.service.password})})
+    place.extra["other"] = primary.service.model_copy(
+        update={"admin": primary.service.admin.model_copy(update={"user": "clerk", "password": primary.service.password})}
+    )
     assert "no superuser" in refused("other")
     place.extra["other"] = primary.service.model_copy(update={"bin": str(tmp_path)})
     assert "has no" in refused("other")
@@ -555,9 +658,14 @@ def test_ready_says_what_is_missing(place, primary, tmp_path, target):
     assert "version 9" in refused(patched)
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"secret_key": ("wrong", "TEST_WRONG_KEY")}, "SignatureDoesNotMatch"), ({"bucket": "no-such-bucket"}, "NoSuchBucket"),
-    ({"endpoint": "http://127.0.0.1:9"}, "could not")])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"secret_key": ("wrong", "TEST_WRONG_KEY")}, "SignatureDoesNotMatch"),
+        ({"bucket": "no-such-bucket"}, "NoSuchBucket"),
+        ({"endpoint": "http://127.0.0.1:9"}, "could not"),
+    ],
+)
 def test_a_store_that_is_not_ready(place, primary, change, words):
     ctx = place.context()
     change = {key: secret(*value) if isinstance(value, tuple) else value for key, value in change.items()}
@@ -597,7 +705,12 @@ def test_healthy_tells_about_the_server(place, primary):
 
 
 def test_sql_reads_and_gives_json(place, primary):
-    facts = place.run("postgres.sql", service="primary", query="SELECT id, n, f, e, arr, jb, iv, b FROM types ORDER BY id LIMIT 4", **{"as": "admin"})
+    facts = place.run(
+        "postgres.sql",
+        service="primary",
+        query="SELECT id, n, f, e, arr, jb, iv, b FROM types ORDER BY id LIMIT 4",
+        **{"as": "admin"},
+    )
     assert facts["columns"] == ["id", "n", "f", "e", "arr", "jb", "iv", "b"]
     assert json.loads(json.dumps(facts, allow_nan=False)) == facts
     assert facts["value"] == 1
@@ -606,8 +719,16 @@ def test_sql_reads_and_gives_json(place, primary):
     assert (len(big["rows"]), big["rowcount"], big["truncated"]) == (1000, 1500, True)
 
 
-@pytest.mark.parametrize("query", ["DELETE FROM orders", "COMMIT; DELETE FROM orders", "SELECT nextval('orders_id_seq')",
-                                   "WITH x AS (DELETE FROM orders RETURNING 1) SELECT * FROM x", "SET transaction_read_only = off"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "DELETE FROM orders",
+        "COMMIT; DELETE FROM orders",
+        "SELECT nextval('orders_id_seq')",
+        "WITH x AS (DELETE FROM orders RETURNING 1) SELECT * FROM x",
+        "SET transaction_read_only = off",
+    ],
+)
 def test_sql_cannot_write_unless_it_says_so(place, primary, query):
     before = primary.sql("SELECT count(*), (SELECT last_value FROM orders_id_seq) FROM orders")
     action = place.action("postgres.sql", service="primary", query=query, **{"as": "admin"})
@@ -619,8 +740,14 @@ def test_sql_cannot_write_unless_it_says_so(place, primary, query):
 
 
 def test_sql_writes_and_is_undone(place, primary):
-    action = place.action("postgres.sql", service="primary", query="INSERT INTO empty VALUES (5)", effect="write",
-                          undo_query="DELETE FROM empty WHERE a = 5", **{"as": "admin"})
+    action = place.action(
+        "postgres.sql",
+        service="primary",
+        query="INSERT INTO empty VALUES (5)",
+        effect="write",
+        undo_query="DELETE FROM empty WHERE a = 5",
+        **{"as": "admin"},
+    )
     assert action.effect is Effect.WRITE
     assert action.run(place.context())["rowcount"] == 1
     assert primary.sql("SELECT a FROM empty") == [(5,)]

@@ -10,7 +10,9 @@ from tests.postgresql.site import ADMIN_PASSWORD, AS_NOBODY, BUCKET
 
 place = fixtures.place
 BIN = Path("/usr/lib/postgresql/15/bin")
-pytestmark = pytest.mark.skipif(not (BIN / "pg_dump").exists(), reason="PostgreSQL 15 is not installed (Debian: postgresql-15)")
+pytestmark = pytest.mark.skipif(
+    not (BIN / "pg_dump").exists(), reason="PostgreSQL 15 is not installed (Debian: postgresql-15)"
+)
 
 
 @pytest.fixture
@@ -29,15 +31,36 @@ def test_a_database_of_15_is_dumped_proven_and_restored(place, programs):
     old, spare = place.place("old", bin=programs), place.place("spare-15", bin=programs)
     password = old.data.parent / "password"
     password.write_text(ADMIN_PASSWORD)
-    subprocess.run([f"{programs}/initdb", "-D", str(old.data), "-U", "postgres", "-E", "UTF8", "--locale", "C", "--no-sync",
-                    "--auth", "scram-sha-256", "--pwfile", str(password)], check=True, capture_output=True)
+    subprocess.run(
+        [
+            f"{programs}/initdb",
+            "-D",
+            str(old.data),
+            "-U",
+            "postgres",
+            "-E",
+            "UTF8",
+            "--locale",
+            "C",
+            "--no-sync",
+            "--auth",
+            "scram-sha-256",
+            "--pwfile",
+            str(password),
+        ],
+        check=True,
+        capture_output=True,
+    )
     with (old.data / "postgresql.conf").open("a") as file:
-        file.write(f"\nlisten_addresses = '127.0.0.1'\nport = {old.service.port}\n"
-                   f"unix_socket_directories = '{old.data.parent}'\n")
+        file.write(
+            f"\nlisten_addresses = '127.0.0.1'\nport = {old.service.port}\nunix_socket_directories = '{old.data.parent}'\n"
+        )
     old.start()
     old.sql("CREATE DATABASE shop", database="postgres")
-    old.sql("CREATE TABLE sold (id int PRIMARY KEY, what text)", "INSERT INTO sold SELECT n, 'thing ' || n FROM "
-            "generate_series(1, 1000) AS n")
+    old.sql(
+        "CREATE TABLE sold (id int PRIMARY KEY, what text)",
+        "INSERT INTO sold SELECT n, 'thing ' || n FROM generate_series(1, 1000) AS n",
+    )
     place.action("postgres.dump", service="old", to=f"s3://{BUCKET}/old").ready(place.context())
     dumped = place.run("postgres.dump", service="old", to=f"s3://{BUCKET}/old")
     assert " 15." in dumped["tools"]["pg_dump"]

@@ -14,18 +14,23 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.action import find
 from drillbook.errors import CommandFailed, StepFailed
 from drillbook.hosts.local import LocalHost
-from drillbook.postgresql import cluster
-from drillbook.postgresql.access import provisional_name
-from drillbook.postgresql.manifest import Database
-from drillbook.postgresql.restore import Restore as Restoring
-from drillbook.postgresql.tools import Tools
+from drillbook.sdk.action import find
+from drillbook.systems.postgres import cluster
+from drillbook.systems.postgres.access import provisional_name
+from drillbook.systems.postgres.manifest import Database
+from drillbook.systems.postgres.restore import Restore as Restoring
+from drillbook.systems.postgres.tools import Tools
 from tests.postgresql import fixtures
 
 place, primary, backup, restored, target = (
-    fixtures.place, fixtures.primary, fixtures.backup, fixtures.restored, fixtures.target)
+    fixtures.place,
+    fixtures.primary,
+    fixtures.backup,
+    fixtures.restored,
+    fixtures.target,
+)
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -33,11 +38,28 @@ def killed(place, ctx, number, name, fields):
     """Carry out an action in a process that dies after its statement ``number``; that statement, or None if it lived."""
     file = place.folder / "mortal.pickle"
     services = {"store": place.store, **{key: cluster.service for key, cluster in place.clusters.items()}}
-    file.write_bytes(pickle.dumps({
-        "target": place.host.target, "services": services, "run": ctx.run_id, "step": ctx.step, "folder": str(ctx.folder),
-        "action": name, "fields": fields}))
-    done = subprocess.run([sys.executable, "-m", "tests.postgresql.mortal", str(file), str(number)], cwd=ROOT, timeout=120,
-                          env=os.environ, capture_output=True, text=True, check=False)
+    file.write_bytes(
+        pickle.dumps(
+            {
+                "target": place.host.target,
+                "services": services,
+                "run": ctx.run_id,
+                "step": ctx.step,
+                "folder": str(ctx.folder),
+                "action": name,
+                "fields": fields,
+            }
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.postgresql.mortal", str(file), str(number)],
+        cwd=ROOT,
+        timeout=120,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode == 0:
         return None
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -48,8 +70,15 @@ def databases(cluster):
     return {name for (name,) in cluster.sql("SELECT datname FROM pg_database WHERE NOT datistemplate", database="postgres")}
 
 
-MOMENTS = [(True, 1, "CREATE DATABASE"), (True, 2, "ALTER DATABASE"), (True, 3, "ALTER DATABASE"), (True, 4, "CHECKPOINT"),
-           (False, 5, "ALTER DATABASE"), (False, 6, "ALTER DATABASE"), (False, 7, "ALTER DATABASE")]
+MOMENTS = [
+    (True, 1, "CREATE DATABASE"),
+    (True, 2, "ALTER DATABASE"),
+    (True, 3, "ALTER DATABASE"),
+    (True, 4, "CHECKPOINT"),
+    (False, 5, "ALTER DATABASE"),
+    (False, 6, "ALTER DATABASE"),
+    (False, 7, "ALTER DATABASE"),
+]
 
 
 @pytest.mark.parametrize(("closed", "number", "words"), MOMENTS)
@@ -103,7 +132,9 @@ def test_half_a_database_is_discarded_and_lets_nobody_in(place, backup, restored
     assert half.startswith("shop~restoring~")
     lose, restore = place.action("postgres.lose_data", service="spare"), place.action("postgres.restore", **fields)
     assert (lose.active(ctx), lose.untouched(ctx), restore.active(ctx)) == (True, False, True)
-    assert place.run("postgres.clear_restore", ctx=place.context(), service="spare")["discarded"] == [], "it is another run's"
+    assert place.run("postgres.clear_restore", ctx=place.context(), service="spare")["discarded"] == [], (
+        "it is another run's"
+    )
     assert place.run("postgres.clear_restore", ctx=ctx, service="spare") == {"discarded": [half], "opened": False}
     assert databases(restored) == {"postgres"}
     assert (lose.active(ctx), restore.active(ctx)) == (True, False)
@@ -125,8 +156,20 @@ def test_a_provisional_name_fits(primary, name):
 def test_a_new_cluster_knows_until_it_is_on_disk(place, backup, target):
     """A controller that died before the cluster was brought to disk: the next one does that."""
     tools = Tools.of(place.context(), target.service, place.host)
-    cluster.create(tools, Database(name="shop", owner="clerk", encoding="UTF8", provider="c", collate="C", ctype="C", locale="",
-                                   connection_limit=-1, bytes=0))
+    cluster.create(
+        tools,
+        Database(
+            name="shop",
+            owner="clerk",
+            encoding="UTF8",
+            provider="c",
+            collate="C",
+            ctype="C",
+            locale="",
+            connection_limit=-1,
+            bytes=0,
+        ),
+    )
     assert (target.data / cluster.UNSYNCED).exists()
     cluster.sync(tools)
     assert not (target.data / cluster.UNSYNCED).exists()
@@ -136,8 +179,20 @@ def test_a_server_that_was_started_and_ended_is_waited_for_no_longer(place, back
     """It was killed in the middle of its recovery: nobody takes a write there, and the time for the step is an hour."""
     tools = Tools.of(place.context(), target.service, place.host)
     shutil.rmtree(target.data, ignore_errors=True)
-    cluster.create(tools, Database(name="shop", owner="clerk", encoding="UTF8", provider="c", collate="C", ctype="C", locale="",
-                                   connection_limit=-1, bytes=0))
+    cluster.create(
+        tools,
+        Database(
+            name="shop",
+            owner="clerk",
+            encoding="UTF8",
+            provider="c",
+            collate="C",
+            ctype="C",
+            locale="",
+            connection_limit=-1,
+            bytes=0,
+        ),
+    )
     target.start()
     target.kill()
     started = Future()
@@ -171,12 +226,26 @@ def test_a_table_restored_by_a_killed_controller_keeps_what_was_written_since(pl
 def test_half_a_cluster_beside_its_place_is_seen_and_removed(place, backup, target, temporary):
     """The controller died after initdb, before the new cluster was in its place."""
     ctx = place.context(step="restore.1")
-    action = place.action("postgres.restore", service=target.service.name, temporary=temporary, **{"from": backup["location"]})
+    action = place.action(
+        "postgres.restore", service=target.service.name, temporary=temporary, **{"from": backup["location"]}
+    )
     undo = action.undo(ctx)
     tools = Tools.of(ctx, target.service, place.host)
     made = cluster.aside(tools, ctx.run_id)
-    cluster.create(made, Database(name="shop", owner="clerk", encoding="UTF8", provider="c", collate="C", ctype="C", locale="",
-                                  connection_limit=-1, bytes=0))
+    cluster.create(
+        made,
+        Database(
+            name="shop",
+            owner="clerk",
+            encoding="UTF8",
+            provider="c",
+            collate="C",
+            ctype="C",
+            locale="",
+            connection_limit=-1,
+            bytes=0,
+        ),
+    )
     others = target.data.with_name(f"{target.data.name}.drillbook-another-1234")
     others.mkdir()
     assert action.active(ctx) is True

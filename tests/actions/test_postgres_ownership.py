@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
-from drillbook.postgresql import cluster as clusters
+from drillbook.systems.postgres import cluster as clusters
 from tests.postgresql import fixtures
 
 place, primary, backup, target = fixtures.place, fixtures.primary, fixtures.backup, fixtures.target
@@ -78,7 +78,9 @@ def test_the_cluster_of_another_port_gets_nothing(place, backup, target, foreign
     name, before = at_port_of(place, target, foreign), holdings(foreign)
     assert "it serves the cluster" in refusal(place, name, backup)
     assert holdings(foreign) == before
-    target.service = target.service.model_copy(update={"port": int((target.data / "postmaster.pid").read_text().split("\n")[3])})
+    target.service = target.service.model_copy(
+        update={"port": int((target.data / "postmaster.pid").read_text().split("\n")[3])}
+    )
     assert holdings(target) == mine
 
 
@@ -102,7 +104,9 @@ def test_a_data_directory_that_is_not_the_one_of_the_server_at_the_port_is_not_r
     """Its own server runs too, at a port of its own."""
     wrong = foreign.service.model_copy(update={"name": "wrong", "port": primary.service.port})
     place.extra["wrong"] = wrong
-    fields = {"postgres.stop": {"mode": "immediate"}, "postgres.lose_data": {}}.get(name, {"from": "s3://backups-for-tests/x"})
+    fields = {"postgres.stop": {"mode": "immediate"}, "postgres.lose_data": {}}.get(
+        name, {"from": "s3://backups-for-tests/x"}
+    )
     with pytest.raises(NotReady, match="it serves the cluster") as refused:
         place.action(name, service="wrong", **fields).ready(place.context())
     assert "data_directory" in refused.value.hint

@@ -11,14 +11,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from drillbook.action import Effect
-from drillbook.backupset import taking
+from drillbook.engine.provenance import Proven, Provenance
 from drillbook.errors import NotReady, StepFailed
-from drillbook.postgresql import timelines
-from drillbook.postgresql.connection import connected
-from drillbook.provenance import Proven, Provenance
-from drillbook.store import Reference, Store
-from drillbook.transfer import PART_LEAST
+from drillbook.sdk.action import Effect
+from drillbook.sdk.backup_writer import taking
+from drillbook.sdk.store import Reference, Store
+from drillbook.sdk.transfer import PART_LEAST
+from drillbook.systems.postgres import timelines
+from drillbook.systems.postgres.connection import connected
 from tests.postgresql import fixtures
 from tests.postgresql.site import BUCKET
 from tests.processes import entries
@@ -32,8 +32,10 @@ def primary(place):
     cluster.create()
     cluster.start()
     cluster.sql(f'CREATE DATABASE "{cluster.service.database}"', database="postgres")
-    cluster.sql("CREATE TABLE ledger (id bigserial PRIMARY KEY, note text)",
-                "INSERT INTO ledger (note) SELECT 'before ' || n FROM generate_series(1, 500) n")
+    cluster.sql(
+        "CREATE TABLE ledger (id bigserial PRIMARY KEY, note text)",
+        "INSERT INTO ledger (note) SELECT 'before ' || n FROM generate_series(1, 500) n",
+    )
     return cluster
 
 
@@ -53,7 +55,8 @@ def processes(place):
         try:
             words = (link.parent / "cmdline").read_bytes().split(b"\0")
             if str(link.readlink()).startswith(str(place.host.target.scratch)) and (
-                    any(one.endswith(b"pg_receivewal") for one in words) and words[0] not in (b"timeout", b"setsid")):
+                any(one.endswith(b"pg_receivewal") for one in words) and words[0] not in (b"timeout", b"setsid")
+            ):
                 found.append(int(link.parent.name))
         except OSError:
             continue
@@ -63,7 +66,9 @@ def processes(place):
 def write(primary, segments):
     """Rows in as many segments of the log, each of which begins in the next."""
     for number in range(segments):
-        primary.sql(f"INSERT INTO ledger (note) SELECT 'row {number}/' || n FROM generate_series(1, 50) n", "SELECT pg_switch_wal()")
+        primary.sql(
+            f"INSERT INTO ledger (note) SELECT 'row {number}/' || n FROM generate_series(1, 50) n", "SELECT pg_switch_wal()"
+        )
     primary.sql("INSERT INTO ledger (note) VALUES ('the last one')")
 
 
@@ -84,7 +89,11 @@ def without(folder, number, *, damaged=False):
 
 def test_a_base_backup_is_whole_and_pg_verifybackup_says_so(place, primary, base):
     assert sorted(key.removeprefix("base/") for key in place.keys("base/")) == [
-        "backup_manifest", "base.tar.gz", "manifest.json", "pg_wal.tar.gz"]
+        "backup_manifest",
+        "base.tar.gz",
+        "manifest.json",
+        "pg_wal.tar.gz",
+    ]
     facts = place.run("postgres.base_intact", service="primary", **{"from": base["location"]})
     assert (facts["files"], facts["bytes"], facts["start_lsn"]) == (3, base["bytes"], base["start_lsn"])
     assert "successfully verified" in facts["said"]
@@ -224,8 +233,12 @@ def test_a_cluster_that_a_command_of_the_drill_made_is_the_restored_one(place, p
     """Like a typed restore's: the backup is proven once more after it, and nothing else may take its place."""
     proof = place.action("postgres.base_intact", service="primary", **{"from": base["location"]})
     found = proof.run(place.context())
-    own = place.action("command.run", argv=["true"], effect="write",
-                       restores={"service": "primary", "from": base["location"].partition("#")[0]})
+    own = place.action(
+        "command.run",
+        argv=["true"],
+        effect="write",
+        restores={"service": "primary", "from": base["location"].partition("#")[0]},
+    )
     target.create()
     target.start()
     moved = place.context()

@@ -11,8 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from drillbook.errors import NotReady, StepFailed
-from drillbook.postgresql.connection import connected
-from drillbook.probe import find_probe
+from drillbook.sdk.probe import find_probe
+from drillbook.systems.postgres.connection import connected
 from tests.actions.ground import PLAIN, marked
 from tests.postgresql import fixtures
 
@@ -28,9 +28,14 @@ def small(place):
     cluster.start()
     cluster.sql("CREATE ROLE clerk LOGIN PASSWORD 'clerk'", "CREATE DATABASE shop OWNER clerk", database="postgres")
     password = cluster.service.password.reveal().replace("'", "''")
-    cluster.sql(f"ALTER ROLE clerk PASSWORD '{password}'", "CREATE TABLE goods (id int PRIMARY KEY, code text, shelf int)",
-                "INSERT INTO goods SELECT g, md5(g::text), g % 50 FROM generate_series(1, 20000) AS g",
-                "CREATE INDEX goods_code ON goods (code)", "ALTER TABLE goods OWNER TO clerk", "ANALYZE goods")
+    cluster.sql(
+        f"ALTER ROLE clerk PASSWORD '{password}'",
+        "CREATE TABLE goods (id int PRIMARY KEY, code text, shelf int)",
+        "INSERT INTO goods SELECT g, md5(g::text), g % 50 FROM generate_series(1, 20000) AS g",
+        "CREATE INDEX goods_code ON goods (code)",
+        "ALTER TABLE goods OWNER TO clerk",
+        "ANALYZE goods",
+    )
     yield cluster
     cluster.destroy()
 
@@ -134,8 +139,14 @@ def test_a_session_that_is_idle_in_its_transaction_blocks_until_it_is_ended(plac
         assert fault.active(ctx) is True
         with pytest.raises(psycopg.errors.LockNotAvailable):
             small.sql("SET lock_timeout = '300ms'", "SELECT count(*) FROM goods")
-        until(lambda: place.run("postgres.terminate", service="small", idle_longer_than="100ms",
-                                application=facts["application"])["terminated"] == 1)
+        until(
+            lambda: (
+                place.run("postgres.terminate", service="small", idle_longer_than="100ms", application=facts["application"])[
+                    "terminated"
+                ]
+                == 1
+            )
+        )
         assert small.sql("SET lock_timeout = '20s'", "SELECT count(*) FROM goods") == [(20000,)]
         until(lambda: fault.active(ctx) is False)
         assert busy.execute("SELECT 1").fetchone() == (1,)
@@ -168,7 +179,8 @@ def test_a_probe_sees_that_a_statement_lost_its_index_however_quick_it_still_is(
     """Twenty thousand rows are read in a few milliseconds: no time limit would tell."""
     ctx = place.context(step="probe.1")
     probe = find_probe("postgres.planned").model_validate(
-        {"service": "small", "query": "SELECT count(*) FROM goods WHERE code = 'x'", "index": "goods_code"})
+        {"service": "small", "query": "SELECT count(*) FROM goods WHERE code = 'x'", "index": "goods_code"}
+    )
     assert probe.check(ctx) is None
     fault = place.action("postgres.drop_index", service="small", index="goods_code")
     way_back = fault.undo(ctx)
@@ -188,8 +200,11 @@ def test_a_probe_sees_that_a_statement_lost_its_index_however_quick_it_still_is(
 def test_a_table_that_is_read_as_a_whole_is_found_after_a_crash(place, small, known):
     """A server that crashed forgets how many rows its tables have, and nobody may know it from before either."""
     table = "goods" if known else "fresh"
-    small.sql("DROP TABLE IF EXISTS fresh", "CREATE TABLE fresh (id int, code text) WITH (autovacuum_enabled = off)",
-              "INSERT INTO fresh SELECT g, md5(g::text) FROM generate_series(1, 20000) AS g")
+    small.sql(
+        "DROP TABLE IF EXISTS fresh",
+        "CREATE TABLE fresh (id int, code text) WITH (autovacuum_enabled = off)",
+        "INSERT INTO fresh SELECT g, md5(g::text) FROM generate_series(1, 20000) AS g",
+    )
     small.kill()
     small.start()
     reading = f"SELECT count(*) FROM {table} WHERE code || '' = 'x'"
@@ -203,21 +218,36 @@ def test_a_table_that_is_read_as_a_whole_is_found_after_a_crash(place, small, kn
 
 def test_plans_of_running_statements_are_told_and_nothing_is_run(place, small):
     """Of those of the application's role, with and without parameters, the longest first; one that writes is not run again."""
-    statements = [("SELECT pg_sleep(60), count(*) FROM goods WHERE shelf = %s AND code <> 'secret-word'", (7,)),
-                  ("INSERT INTO goods SELECT id + 100000, code, 1 FROM goods WHERE code = 'x' OR pg_sleep(0.05) IS NULL", ()),
-                  ("SELECT pg_sleep(60)" + " " * 2000, ()), ("SELECT pg_sleep(60); DROP TABLE goods", ())]
+    statements = [
+        ("SELECT pg_sleep(60), count(*) FROM goods WHERE shelf = %s AND code <> 'secret-word'", (7,)),
+        ("INSERT INTO goods SELECT id + 100000, code, 1 FROM goods WHERE code = 'x' OR pg_sleep(0.05) IS NULL", ()),
+        ("SELECT pg_sleep(60)" + " " * 2000, ()),
+        ("SELECT pg_sleep(60); DROP TABLE goods", ()),
+    ]
     busy = [*(small.connect(user="clerk") for _ in statements), small.connect()]
 
     def work(session, query, values):
         with contextlib.suppress(psycopg.errors.QueryCanceled), session:
             session.execute(query.encode(), values or None)
 
-    threads = [threading.Thread(target=work, args=args) for args in zip(busy, [s[0] for s in statements] + ["SELECT pg_sleep(61)"],
-                                                                        [s[1] for s in statements] + [()], strict=True)]
+    threads = [
+        threading.Thread(target=work, args=args)
+        for args in zip(
+            busy, [s[0] for s in statements] + ["SELECT pg_sleep(61)"], [s[1] for s in statements] + [()], strict=True
+        )
+    ]
     for number, thread in enumerate(threads, 1):
         thread.start()
-        until(lambda count=number: len(small.sql(
-            "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(%' AND state = 'active' AND pid <> pg_backend_pid()")) == count)
+        until(
+            lambda count=number: (
+                len(
+                    small.sql(
+                        "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(%' AND state = 'active' AND pid <> pg_backend_pid()"
+                    )
+                )
+                == count
+            )
+        )
     try:
         told = place.run("postgres.plans", service="small", longer_than="0s", watch="30s", most=5)
     finally:
@@ -226,7 +256,9 @@ def test_plans_of_running_statements_are_told_and_nothing_is_run(place, small):
         for thread in threads:
             thread.join(60)
     first, second, third, fourth = told["plans"]
-    assert first["scanned"] == [{"table": "goods", "rows": 20000, "filter": "((goods.code <> ?::text) AND (goods.shelf = $1))", "reads": 1}]
+    assert first["scanned"] == [
+        {"table": "goods", "rows": 20000, "filter": "((goods.code <> ?::text) AND (goods.shelf = $1))", "reads": 1}
+    ]
     assert "secret-word" not in str(told)
     assert (second["why"], second["scanned"][0]["rows"]) == ("", 20000)
     assert "track_activity_query_size" in third["why"]
@@ -235,10 +267,17 @@ def test_plans_of_running_statements_are_told_and_nothing_is_run(place, small):
     assert place.run("postgres.plans", service="small", longer_than="0s")["plans"] == []
 
 
-@pytest.mark.parametrize(("query", "reads"), [
-    ("SELECT (SELECT count(*) FROM goods o WHERE o.code || '' = g.code) FROM goods g ORDER BY id LIMIT 500", 500),
-    ("SELECT count(*) FROM goods g WHERE code || '' NOT IN (SELECT code || 'y' FROM goods WHERE shelf = 1) AND pg_sleep(1) IS NOT NULL", 1),
-    ("SELECT pg_sleep(5), (SELECT count(*) FROM goods WHERE shelf = 1)", 1)])
+@pytest.mark.parametrize(
+    ("query", "reads"),
+    [
+        ("SELECT (SELECT count(*) FROM goods o WHERE o.code || '' = g.code) FROM goods g ORDER BY id LIMIT 500", 500),
+        (
+            "SELECT count(*) FROM goods g WHERE code || '' NOT IN (SELECT code || 'y' FROM goods WHERE shelf = 1) AND pg_sleep(1) IS NOT NULL",
+            1,
+        ),
+        ("SELECT pg_sleep(5), (SELECT count(*) FROM goods WHERE shelf = 1)", 1),
+    ],
+)
 def test_a_plan_tells_how_often_a_table_is_read_in_one_run(place, small, query, reads):
     """However slow the machine is: nothing has to come to its end before it counts."""
     session = small.connect(user="clerk")

@@ -9,10 +9,10 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from drillbook.attesting.manifests import ManifestKeys
+from drillbook.attestation.manifests import ManifestKeys
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
-from drillbook.postgresql import content
-from drillbook.postgresql.tables import Name
+from drillbook.systems.postgres import content
+from drillbook.systems.postgres.tables import Name
 from tests.postgresql import fixtures
 from tests.postgresql.site import BUCKET
 
@@ -25,11 +25,15 @@ EXTRA = (
     "COMMENT ON VIEW totals IS 'counted'",
     "CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
     "CREATE TRIGGER stamped BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION stamp()",
-    "CREATE INDEX orders_item ON orders (item)", "CREATE TABLE lines (order_id int REFERENCES orders ON DELETE CASCADE, n int)",
-    "INSERT INTO lines SELECT g, g FROM generate_series(1, 300) AS g", "GRANT SELECT, UPDATE (item) ON orders TO auditor",
-    "CREATE POLICY mine ON secured USING (a > 1)", "ALTER TABLE orders ADD CONSTRAINT named CHECK (item <> '')",
+    "CREATE INDEX orders_item ON orders (item)",
+    "CREATE TABLE lines (order_id int REFERENCES orders ON DELETE CASCADE, n int)",
+    "INSERT INTO lines SELECT g, g FROM generate_series(1, 300) AS g",
+    "GRANT SELECT, UPDATE (item) ON orders TO auditor",
+    "CREATE POLICY mine ON secured USING (a > 1)",
+    "ALTER TABLE orders ADD CONSTRAINT named CHECK (item <> '')",
     "CREATE TABLE log (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, note text)",
-    "GRANT SELECT, INSERT ON log, lines TO clerk")
+    "GRANT SELECT, INSERT ON log, lines TO clerk",
+)
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +55,7 @@ def restore(place, backup, table, **options):
     return place.run("postgres.restore_table", service="primary", table=table, **{"from": backup["location"]}, **options)
 
 
-@pytest.mark.parametrize("table", [
-    "types", "parent", "parts_1", "secured", '"Odd Schema"."Table ""x"".%s"'])
+@pytest.mark.parametrize("table", ["types", "parent", "parts_1", "secured", '"Odd Schema"."Table ""x"".%s"'])
 def test_a_dropped_table_comes_back_with_all_that_went_along(place, primary, backup, table):
     """Whatever CASCADE took is there again, to the last grant and comment; the others keep what was written since."""
     primary.sql(f"INSERT INTO log (note) VALUES ('after the backup {uuid.uuid4()}')")
@@ -108,8 +111,9 @@ def test_a_closed_table_is_read_but_not_written_until_it_is_admitted(place, prim
     writer.start()
     try:
         ctx = place.context(step="restore.1")
-        action = place.action("postgres.restore_table", service="primary", table="lines", closed=True,
-                              **{"from": backup["location"]})
+        action = place.action(
+            "postgres.restore_table", service="primary", table="lines", closed=True, **{"from": backup["location"]}
+        )
         undo = action.undo(ctx)
         assert action.run(ctx)["closed"] is True
         assert action.active(ctx) is True
@@ -145,7 +149,7 @@ def test_what_is_there_is_not_overwritten_unless_asked(place, primary, backup):
 
 def test_content_that_differs_is_never_seen(place, primary, backup, monkeypatch):
     """A backup whose manifest and archive disagree: nothing of the transaction stays."""
-    from drillbook.postgresql import single
+    from drillbook.systems.postgres import single
 
     honest = single.SingleRestore._after
 
@@ -230,14 +234,16 @@ def test_a_dropped_table_is_known_as_dropped_although_a_program_made_it_anew(pla
 @pytest.mark.parametrize(("name", "fields"), [("delete_rows", {"where": "order_id <= 100"}), ("drop_table", {})])
 def test_a_commit_that_the_server_refused_has_touched_nothing(place, primary, backup, name, fields):
     """A deferred trigger that fails is the last thing that can keep a transaction from being committed."""
-    primary.sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''never''; END'",
-                "CREATE TABLE kept (n int REFERENCES orders ON DELETE CASCADE); INSERT INTO kept VALUES (1)",
-                "CREATE CONSTRAINT TRIGGER refused AFTER DELETE ON lines DEFERRABLE INITIALLY DEFERRED "
-                "FOR EACH ROW EXECUTE FUNCTION refuse()",
-                "CREATE FUNCTION stir() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM kept; END'",
-                "CREATE CONSTRAINT TRIGGER refused AFTER DELETE ON kept DEFERRABLE INITIALLY DEFERRED "
-                "FOR EACH ROW EXECUTE FUNCTION refuse()",
-                "CREATE EVENT TRIGGER stirred ON sql_drop WHEN TAG IN ('DROP TABLE') EXECUTE FUNCTION stir()")
+    primary.sql(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''never''; END'",
+        "CREATE TABLE kept (n int REFERENCES orders ON DELETE CASCADE); INSERT INTO kept VALUES (1)",
+        "CREATE CONSTRAINT TRIGGER refused AFTER DELETE ON lines DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION refuse()",
+        "CREATE FUNCTION stir() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM kept; END'",
+        "CREATE CONSTRAINT TRIGGER refused AFTER DELETE ON kept DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION refuse()",
+        "CREATE EVENT TRIGGER stirred ON sql_drop WHEN TAG IN ('DROP TABLE') EXECUTE FUNCTION stir()",
+    )
     ctx = place.context(step=f"inject.73{name}")
     action = place.action(f"postgres.{name}", service="primary", table="lines", **fields)
     try:
@@ -247,8 +253,13 @@ def test_a_commit_that_the_server_refused_has_touched_nothing(place, primary, ba
         assert action.untouched(ctx) is True
         assert primary.sql("SELECT count(*) FROM lines") == [(300,)]
     finally:
-        primary.sql("DROP EVENT TRIGGER stirred", "DROP TABLE kept", "DROP FUNCTION stir",
-                    "DROP TRIGGER refused ON lines", "DROP FUNCTION refuse")
+        primary.sql(
+            "DROP EVENT TRIGGER stirred",
+            "DROP TABLE kept",
+            "DROP FUNCTION stir",
+            "DROP TRIGGER refused ON lines",
+            "DROP FUNCTION refuse",
+        )
 
 
 @pytest.mark.parametrize("where", ["", "  \n"])
@@ -270,8 +281,10 @@ def test_a_condition_is_one_condition(place, primary, backup, where):
 def test_tables_that_nobody_knows(place, primary, backup):
     with pytest.raises(NotReady, match=r"no table public\.nosuch"):
         place.action("postgres.drop_table", service="primary", table="nosuch").ready(place.context())
-    for call in (lambda: restore(place, backup, "nosuch"),
-                 lambda: place.run("postgres.matches", service="primary", manifest=backup["manifest"], tables=["nosuch"])):
+    for call in (
+        lambda: restore(place, backup, "nosuch"),
+        lambda: place.run("postgres.matches", service="primary", manifest=backup["manifest"], tables=["nosuch"]),
+    ):
         with pytest.raises(StepFailed) as failure:
             call()
         assert codes(failure) == ["backup-missing"]
@@ -281,8 +294,10 @@ def test_tables_that_nobody_knows(place, primary, backup):
         place.action("postgres.matches", service="primary", manifest=backup["manifest"], ignore={"log": " "})
 
 
-@pytest.mark.parametrize(("text", "name"), [("orders", Name("public", "orders")), ('Sales."A b"', Name("sales", "A b")),
-                                            ('"a""b"."c.d"', Name('a"b', "c.d"))])
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("orders", Name("public", "orders")), ('Sales."A b"', Name("sales", "A b")), ('"a""b"."c.d"', Name('a"b', "c.d"))],
+)
 def test_names(text, name):
     assert Name.parse(text) == name
     assert Name.parse(name.quoted) == name
@@ -325,7 +340,9 @@ def test_the_newest_backup_must_be_vouched_for(place, primary, backup, tmp_path,
     assert (found["vouched"], "unvouched" in found) == (True, False)
     body = place.s3().get_object(Bucket=BUCKET, Key="vouched/a/manifest.json")["Body"].read()
     place.s3().put_object(Bucket=BUCKET, Key="vouched/a/manifest.json", Body=body.replace(b'"run":"', b'"run":"another-'))
-    with pytest.raises(CouldNotVerify, match=r"nobody vouches for the newest backup of primary, s3://.*: its signature does not fit"):
+    with pytest.raises(
+        CouldNotVerify, match=r"nobody vouches for the newest backup of primary, s3://.*: its signature does not fit"
+    ):
         place.run("postgres.newest_backup", ctx=ctx, **search)
     place.s3().delete_object(Bucket=BUCKET, Key="vouched/a/manifest.json.sig")
     with pytest.raises(CouldNotVerify, match="it is not signed"):
@@ -407,8 +424,11 @@ def back(place, backup, table, where):
 def test_deleted_rows_come_back_beside_what_was_written_since(place, primary, backup):
     before = digests(place)["public.orders"]
     place.run("postgres.delete_rows", service="primary", table="orders", where="id BETWEEN 11 AND 30")
-    primary.sql("INSERT INTO orders (id, item) VALUES (9001, 'since')", "UPDATE orders SET item = 'changed' WHERE id = 40",
-                "DELETE FROM orders WHERE id = 50")
+    primary.sql(
+        "INSERT INTO orders (id, item) VALUES (9001, 'since')",
+        "UPDATE orders SET item = 'changed' WHERE id = 40",
+        "DELETE FROM orders WHERE id = 50",
+    )
     facts = back(place, backup, "orders", "id BETWEEN 11 AND 30")
     assert (facts["restored"], facts["differing"], facts["in_backup"]) == (20, 1, 500)
     assert primary.sql("SELECT item FROM orders WHERE id IN (40, 50, 9001) ORDER BY id") == [("changed",), ("since",)]
@@ -422,8 +442,10 @@ def test_deleted_rows_come_back_beside_what_was_written_since(place, primary, ba
 def test_rows_that_a_trigger_would_change_are_not_brought_back(place, primary, backup):
     before = digests(place)["public.orders"]
     place.run("postgres.delete_rows", service="primary", table="orders", where="id < 4")
-    primary.sql("CREATE FUNCTION twist() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.item := ''other''; RETURN NEW; END'",
-                "CREATE TRIGGER twisted BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION twist()")
+    primary.sql(
+        "CREATE FUNCTION twist() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.item := ''other''; RETURN NEW; END'",
+        "CREATE TRIGGER twisted BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION twist()",
+    )
     try:
         with pytest.raises(StepFailed) as failure:
             back(place, backup, "orders", "id < 4")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.actions.process.faults import Kill, Limit, Pause, Resume
 from drillbook.errors import NotReady, StepFailed
-from drillbook.host import ManagerConfig
-from drillbook.hostfaults import target
-from drillbook.hostfaults.state import made_state_folder
-from drillbook.services import Process
+from drillbook.sdk.host import ManagerConfig
+from drillbook.systems.linux import target
+from drillbook.systems.linux.actions.process.faults import Kill, Limit, Pause, Resume
+from drillbook.systems.linux.faultstate import made_state_folder
+from drillbook.systems.units.service import Process
 from tests.actions.ground import Ground, free_port, path_without, state
 from tests.needs import need
 
@@ -82,8 +82,11 @@ def managed(tmp_path, monkeypatch):
     need("supervisord")
     config = tmp_path / "s.conf"
     config.write_text(SUPERVISOR.format(root=tmp_path))
-    made = Ground(tmp_path, ManagerConfig(kind="supervisor", config=str(config)),
-                  {"app": Process(name="app", host="here", unit="app"), "bare": Process(name="bare", host="here")})
+    made = Ground(
+        tmp_path,
+        ManagerConfig(kind="supervisor", config=str(config)),
+        {"app": Process(name="app", host="here", unit="app"), "bare": Process(name="bare", host="here")},
+    )
     made.tools = {"PATH": os.environ["PATH"]}
     daemon = made.start("supervisord", "-c", str(config), stderr=subprocess.DEVNULL)
     ask = ["supervisorctl", "-c", str(config), "status", "app"]
@@ -144,9 +147,15 @@ def test_an_injection_that_broke_off(ground, served):
     """The folder was made and nothing was noted down; or it was noted down and nothing was done."""
     ctx = ground.ctx()
     start = target.of_port(ctx, served.port).start
-    for action in (Pause(port=served.port), Limit(port=served.port, open_files=8, start=served.start),
-                   Kill(port=served.port, start=served.start)):
-        for line in (None, f"{served.pid} {start} nofile=1024\n" if isinstance(action, Limit) else f"{served.pid} {start} \n"):
+    for action in (
+        Pause(port=served.port),
+        Limit(port=served.port, open_files=8, start=served.start),
+        Kill(port=served.port, start=served.start),
+    ):
+        for line in (
+            None,
+            f"{served.pid} {start} nofile=1024\n" if isinstance(action, Limit) else f"{served.pid} {start} \n",
+        ):
             folder = Path(made_state_folder(ctx))
             folder.mkdir()
             if line:
@@ -187,7 +196,10 @@ def test_the_undo_of_kill_starts_nothing_that_a_restore_brought_back(ground, ser
 
 def test_an_undo_whose_start_fails_is_a_failed_undo_and_can_be_tried_again(ground, served):
     ctx = ground.ctx()
-    action = Kill(port=served.port, start=("sh", "-c", 'test -e "$1" && shift && exec "$@"', "sh", str(ground.root / "go"), *served.start))
+    action = Kill(
+        port=served.port,
+        start=("sh", "-c", 'test -e "$1" && shift && exec "$@"', "sh", str(ground.root / "go"), *served.start),
+    )
     undo = action.undo(ctx)
     action.inject(ctx)
     done = subprocess.run(undo.commands[0], capture_output=True, text=True, check=False)
@@ -211,8 +223,9 @@ def test_limit_lowers_soft_limits_and_gives_them_back(ground, served):
     subprocess.run(["prlimit", "--pid", str(served.pid), "--nofile=500:"], check=True)
     before = [limits(served.pid, name) for name in names]
     during = []
-    action = Limit.model_validate({"pid_file": str(served.file), "open_files": 16, "memory": "2GiB", "cpu_time": "1h",
-                                   "start": list(served.start)})
+    action = Limit.model_validate(
+        {"pid_file": str(served.file), "open_files": 16, "memory": "2GiB", "cpu_time": "1h", "start": list(served.start)}
+    )
     facts = ground.cycle(action, lambda: during.extend(limits(served.pid, name) for name in names))
     assert [soft for soft, _ in during] == ["16", str(2 << 30), "3600"]
     assert [hard for _, hard in during] == [hard for _, hard in before]
@@ -279,8 +292,10 @@ def test_a_port_of_two_processes_means_nobody(ground):
 
 
 def test_a_server_with_children_is_its_parent(ground):
-    code = ("import os,socket,sys,time;s=socket.socket();s.bind(('127.0.0.1',0));s.listen();child=os.fork()\n"
-            "if child: print(s.getsockname()[1],child,flush=True)\ntime.sleep(60)")
+    code = (
+        "import os,socket,sys,time;s=socket.socket();s.bind(('127.0.0.1',0));s.listen();child=os.fork()\n"
+        "if child: print(s.getsockname()[1],child,flush=True)\ntime.sleep(60)"
+    )
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     ground.ours.append(child)
     port, forked = map(int, child.stdout.readline().split())
@@ -292,8 +307,16 @@ def test_a_server_with_children_is_its_parent(ground):
 
 @pytest.mark.parametrize(
     ("kind", "params"),
-    [(Pause, {}), (Pause, {"pid_file": "/a/b", "port": 5}), (Kill, {"port": 5}), (Limit, {"service": "app"}),
-     (Limit, {"port": 5, "open_files": 8}), (Kill, {"service": "app", "signal": "STOP"}), (Pause, {"pid_file": "relative"})])
+    [
+        (Pause, {}),
+        (Pause, {"pid_file": "/a/b", "port": 5}),
+        (Kill, {"port": 5}),
+        (Limit, {"service": "app"}),
+        (Limit, {"port": 5, "open_files": 8}),
+        (Kill, {"service": "app", "signal": "STOP"}),
+        (Pause, {"pid_file": "relative"}),
+    ],
+)
 def test_what_cannot_be_meant_is_told_when_the_drill_is_read(kind, params):
     with pytest.raises(ValueError):
         kind.model_validate(params)
@@ -326,7 +349,7 @@ def test_a_unit_that_is_down_or_not_named(managed):
 
 def test_a_service_keeps_its_port_until_it_is_stopped(managed):
     """port.occupy lets the port be the service's own in the beginning, and nobody else's."""
-    from drillbook.actions.port import Occupy
+    from drillbook.systems.linux.actions.port import Occupy
 
     _, port = managed.serve()
     with pytest.raises(NotReady, match="taken by process"):

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from drillbook.action import Effect
-from drillbook.actions.process.allocations import Allocations
 from drillbook.errors import Cancelled, CouldNotVerify, NotReady, PlanError
-from drillbook.evidence import allocations, attaching
-from drillbook.hostfaults.target import Found
 from drillbook.lab.app.allocations import Watch
-from drillbook.services import Http
-from drillbook.web import ask
+from drillbook.sdk.action import Effect
+from drillbook.sdk.service import Http
+from drillbook.sdk.web import ask
+from drillbook.systems.linux import allocations, attaching
+from drillbook.systems.linux.actions.process.allocations import Allocations
+from drillbook.systems.linux.target import Found
 from tests.actions.ground import free_port, path_without
 from tests.actions.test_process_looks import OPEN
 from tests.needs import need
@@ -146,8 +146,9 @@ def test_a_step_that_is_stopped_meanwhile_leaves_the_process_as_it_was(ground, p
     path, child = started(ground, RESTS)
     ctx = ground.ctx()
     status = Path(f"/proc/{child.pid}/status")
-    caught = threading.Thread(target=lambda: (ground.until(lambda: "TracerPid:\t0\n" not in status.read_text(), 60),
-                                              ctx.deadline.cancel.set()))
+    caught = threading.Thread(
+        target=lambda: (ground.until(lambda: "TracerPid:\t0\n" not in status.read_text(), 60), ctx.deadline.cancel.set())
+    )
     caught.start()
     with pytest.raises(Cancelled):
         Allocations(pid_file=str(path), by="memray", seconds="1s").run(ctx)
@@ -194,14 +195,25 @@ def test_who_watches_already_is_left_alone(ground, profiling):
     assert held_by(child.pid, "theirs"), "it goes on"
 
 
-@pytest.mark.parametrize(("said", "message", "hint"), [
-    *((f"drillbook: {word}\n", "", "") for word in attaching._WHY),
-    ("Failed to start tracking in remote process: ModuleNotFoundError(\"No module named 'memray'\")", "finds no memray", "environment"),
-    ("Failed to start tracking in remote process: PermissionError(13, 'Permission denied')", r"cannot work in process 7: .*Permission denied", "its user"),
-    ("The given process ID is owned by a different user.", "may not be traced", "ptrace_scope"),
-    ("You most likely do not have permission to trace the process.", "may not be traced", "{sudo: true}"),
-    ("something \x1b else", r"could not watch process 7: something \\x1b else", "--verbose"),
-])
+@pytest.mark.parametrize(
+    ("said", "message", "hint"),
+    [
+        *((f"drillbook: {word}\n", "", "") for word in attaching._WHY),
+        (
+            "Failed to start tracking in remote process: ModuleNotFoundError(\"No module named 'memray'\")",
+            "finds no memray",
+            "environment",
+        ),
+        (
+            "Failed to start tracking in remote process: PermissionError(13, 'Permission denied')",
+            r"cannot work in process 7: .*Permission denied",
+            "its user",
+        ),
+        ("The given process ID is owned by a different user.", "may not be traced", "ptrace_scope"),
+        ("You most likely do not have permission to trace the process.", "may not be traced", "{sudo: true}"),
+        ("something \x1b else", r"could not watch process 7: something \\x1b else", "--verbose"),
+    ],
+)
 def test_what_memray_says_is_explained(ground, said, message, hint):
     word = said.split()[1] if said.startswith("drillbook: ") else ""
     error = attaching._refused(ground.ctx(), Found(7, 1, "S"), "memray", word, "" if word else said)
@@ -251,8 +263,15 @@ def test_an_application_watches_itself_for_one_at_a_time_and_stops():
     assert not tracemalloc.is_tracing()
 
 
-@pytest.mark.parametrize(("status", "body", "said"), [
-    (404, b"", "correct `path`"), (409, b"", "somebody else"), (500, b"oh\x1b", "look in its log"), (200, b"<html>", "the form of its answer")])
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (404, b"", "correct `path`"),
+        (409, b"", "somebody else"),
+        (500, b"oh\x1b", "look in its log"),
+        (200, b"<html>", "the form of its answer"),
+    ],
+)
 def test_an_application_that_does_not_offer_it_is_told(ground, status, body, said):
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -288,10 +307,18 @@ def test_code_in_a_process_must_be_written_out():
 
 
 def test_places_of_a_target_are_text_and_add_up():
-    seen = allocations.of_memray(json.dumps({
-        "held_bytes": 1000, "held_allocations": 9, "peak_bytes": 2000, "seconds": 1.5,
-        "places": [["<script>\x1b", "/" + "x" * 500 + "/f.py", 1], ["outer", "g.py", 2]],
-        "rows": [[600, 3, [0, 1]], [200, 2, [0]], [100, 1, []]]}))
+    seen = allocations.of_memray(
+        json.dumps(
+            {
+                "held_bytes": 1000,
+                "held_allocations": 9,
+                "peak_bytes": 2000,
+                "seconds": 1.5,
+                "places": [["<script>\x1b", "/" + "x" * 500 + "/f.py", 1], ["outer", "g.py", 2]],
+                "rows": [[600, 3, [0, 1]], [200, 2, [0]], [100, 1, []]],
+            }
+        )
+    )
     facts = allocations.summary(seen, 2)
     assert [(row["bytes"], row["allocations"], row["share"]) for row in facts["places"]] == [(800, 5, 0.8), (100, 1, 0.1)]
     assert facts["largest"].startswith("<script>\\x1b (...x")
@@ -299,7 +326,9 @@ def test_places_of_a_target_are_text_and_add_up():
     assert facts["places"][1]["where"] == "(outside of Python)"
     drawing = allocations.drawing(seen, "title")
     assert "<script" not in drawing
-    assert "outer (g.py:2): 600 bytes, 66.7 %" in [one.text for one in ET.fromstring(drawing).iter("{http://www.w3.org/2000/svg}title")]
+    assert "outer (g.py:2): 600 bytes, 66.7 %" in [
+        one.text for one in ET.fromstring(drawing).iter("{http://www.w3.org/2000/svg}title")
+    ]
 
 
 def test_a_drawing_stays_small(monkeypatch):
@@ -310,7 +339,9 @@ def test_a_drawing_stays_small(monkeypatch):
     assert "a0 (f.py:1)" in drawing
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", "{}", '{"places": [[1]], "rows": []}', '{"places": [], "rows": [[1, 2, [5]]]}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", "{}", '{"places": [[1]], "rows": []}', '{"places": [], "rows": [[1, 2, [5]]]}', "[" * 100_000]
+)
 def test_what_is_no_list_of_allocations_is_told(text):
     with pytest.raises(ValueError):
         allocations.of_memray(text)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.actions.process.looks import MemoryProfile, Profile, Stacks, Usage
 from drillbook.errors import CouldNotVerify, NotReady
-from drillbook.evidence import flamegraph, stacks, ticks
+from drillbook.systems.linux import flamegraph, stacks, ticks
+from drillbook.systems.linux.actions.process.looks import MemoryProfile, Profile, Stacks, Usage
 from tests.actions.ground import path_without
 from tests.needs import need
 
@@ -125,8 +125,10 @@ def test_what_stands_in_the_way_is_told(ground, spying, monkeypatch):
 
 
 def test_stacks_are_counted_by_function():
-    found = stacks.collapsed('process 7:"/bin/x --password=hunter2;y";a (f.py:1);b (f.py:2) 3\nprocess 7;a (f.py:9);b (f.py:5) 5\n'
-                             "a (f.py:1) 2\nnonsense\n")
+    found = stacks.collapsed(
+        'process 7:"/bin/x --password=hunter2;y";a (f.py:1);b (f.py:2) 3\nprocess 7;a (f.py:9);b (f.py:5) 5\n'
+        "a (f.py:1) 2\nnonsense\n"
+    )
     assert sum(found.values()) == 10
     assert "hunter2" not in str(found)
     rows = {row["function"]: (row["samples"], row["with_calls"]) for row in stacks.functions(found)}
@@ -137,7 +139,9 @@ def test_names_of_a_target_are_text_in_the_drawing():
     drawing = flamegraph.svg({("<script>alert(1)</script>", 'b"\x00\x1b\ud800 & c'): 3, ("thin",): 1}, "<b>title</b>")
     assert "<script" not in drawing
     assert [one.text for one in ET.fromstring(drawing).iter("{http://www.w3.org/2000/svg}title")][:2] == [
-        "<b>title</b>", "all: 4 samples, 100.0 %"]
+        "<b>title</b>",
+        "all: 4 samples, 100.0 %",
+    ]
     assert ET.fromstring(flamegraph.svg({}, "nothing")).tag.endswith("svg")
 
 

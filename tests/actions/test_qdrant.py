@@ -13,9 +13,9 @@ pytest.importorskip("qdrant_client", reason="the extra `qdrant` is not installed
 
 from qdrant_client import models
 
-from drillbook.action import find
+from drillbook.engine.provenance import Provenance
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
-from drillbook.provenance import Provenance
+from drillbook.sdk.action import find
 from drillbook.values import Secret
 from tests.postgresql.site import BUCKET, free_ports, secret, site
 from tests.vectors import server
@@ -34,8 +34,11 @@ def stack(tmp_path_factory):
         rows = place.place("rows", database="postgres")
         rows.create()
         rows.start()
-        rows.sql("CREATE ROLE clerk LOGIN PASSWORD 'hidden-user-word'", "CREATE TABLE chunks (id bigint PRIMARY KEY, "
-                 "content text NOT NULL, indexed boolean NOT NULL DEFAULT true)", "GRANT SELECT ON chunks TO clerk")
+        rows.sql(
+            "CREATE ROLE clerk LOGIN PASSWORD 'hidden-user-word'",
+            "CREATE TABLE chunks (id bigint PRIMARY KEY, content text NOT NULL, indexed boolean NOT NULL DEFAULT true)",
+            "GRANT SELECT ON chunks TO clerk",
+        )
         yield place, url, rows
 
 
@@ -113,17 +116,33 @@ def test_counting_and_comparing_ids_both_ways(world):
     world.delete(3, 40)
     world.put(point(1000), point(UUIDS[0]))
     facts = world.against("qdrant.ids")
-    assert (facts["missing"], facts["missing_ids"], facts["strays"], facts["stray_ids"]) == (2, ["3", "40"], 2, ["1000", UUIDS[0]])
+    assert (facts["missing"], facts["missing_ids"], facts["strays"], facts["stray_ids"]) == (
+        2,
+        ["3", "40"],
+        2,
+        ["1000", UUIDS[0]],
+    )
     with pytest.raises(StepFailed) as failure:
         world.against("qdrant.ids", equal=True)
-    assert codes(failure) == [("vector-missing", "3"), ("vector-missing", "40"), ("vector-unexpected", "1000"),
-                              ("vector-unexpected", UUIDS[0])]
+    assert codes(failure) == [
+        ("vector-missing", "3"),
+        ("vector-missing", "40"),
+        ("vector-unexpected", "1000"),
+        ("vector-unexpected", UUIDS[0]),
+    ]
 
 
-@pytest.mark.parametrize(("query", "said"), [
-    ("SELECT id FROM chunks WHERE false", "gave no id"), ("SELECT id, id FROM chunks", "2 columns"),
-    ("SELECT 'x' FROM chunks", "something else than ids"), ("SELECT id FROM nothing", "could not be asked"),
-    ("DELETE FROM chunks RETURNING id", "could not be asked"), ("CREATE TABLE mine (a int)", "could not be asked")])
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("SELECT id FROM chunks WHERE false", "gave no id"),
+        ("SELECT id, id FROM chunks", "2 columns"),
+        ("SELECT 'x' FROM chunks", "something else than ids"),
+        ("SELECT id FROM nothing", "could not be asked"),
+        ("DELETE FROM chunks RETURNING id", "could not be asked"),
+        ("CREATE TABLE mine (a int)", "could not be asked"),
+    ],
+)
 def test_a_query_that_gives_no_ids_verifies_nothing(world, query, said):
     with pytest.raises(CouldNotVerify, match=said):
         world.run("qdrant.ids", database="rows", query=query)
@@ -142,10 +161,17 @@ def test_a_snapshot_is_whole_matches_and_never_overwrites(world):
 def test_matches_names_what_is_missing_other_and_too_much(world):
     facts = world.snapshot()
     world.delete(7)
-    world.put(point(8, text="another text"), models.PointStruct(id=9, vector=vector("other"), payload=point(9).payload), point(77))
+    world.put(
+        point(8, text="another text"), models.PointStruct(id=9, vector=vector("other"), payload=point(9).payload), point(77)
+    )
     with pytest.raises(StepFailed) as failure:
         world.run("qdrant.matches", manifest=facts["manifest"])
-    assert codes(failure) == [("vector-missing", "7"), ("vector-content", "8"), ("vector-content", "9"), ("vector-unexpected", "77")]
+    assert codes(failure) == [
+        ("vector-missing", "7"),
+        ("vector-content", "8"),
+        ("vector-content", "9"),
+        ("vector-unexpected", "77"),
+    ]
 
 
 def test_a_restore_writes_what_differs_and_makes_a_lost_collection_anew(world):
@@ -169,11 +195,18 @@ def test_a_restore_writes_what_differs_and_makes_a_lost_collection_anew(world):
 
 def test_named_and_sparse_vectors_and_uuids_come_back(stack):
     place, url, rows = stack
-    config = {"vectors_config": {"small": models.VectorParams(size=3, distance=models.Distance.DOT)},
-              "sparse_vectors_config": {"words": models.SparseVectorParams()}}
-    points = [models.PointStruct(id=one, payload={"n": number, "deep": {"ü": [None, 1.5, True]}}, vector={
-        "small": [0.1, number, -2], "words": models.SparseVector(indices=[7, 3], values=[0.5, 1e-3])})
-        for number, one in enumerate([*UUIDS, 2**63])]
+    config = {
+        "vectors_config": {"small": models.VectorParams(size=3, distance=models.Distance.DOT)},
+        "sparse_vectors_config": {"words": models.SparseVectorParams()},
+    }
+    points = [
+        models.PointStruct(
+            id=one,
+            payload={"n": number, "deep": {"ü": [None, 1.5, True]}},
+            vector={"small": [0.1, number, -2], "words": models.SparseVector(indices=[7, 3], values=[0.5, 1e-3])},
+        )
+        for number, one in enumerate([*UUIDS, 2**63])
+    ]
     with server.collection(url, points, **config) as service:
         world = World(place, url, rows, service)
         facts = world.snapshot()
@@ -215,7 +248,9 @@ def test_a_snapshot_that_the_server_refuses_is_told_and_the_points_bring_it_back
     prefix = world.service.collection
     damaged = f"other/{prefix}"
     for key in world.place.keys(prefix):
-        world.place.s3().copy_object(Bucket=BUCKET, Key=key.replace(prefix, damaged), CopySource={"Bucket": BUCKET, "Key": key})
+        world.place.s3().copy_object(
+            Bucket=BUCKET, Key=key.replace(prefix, damaged), CopySource={"Bucket": BUCKET, "Key": key}
+        )
     data = b"no snapshot at all"
     made = json.loads(world.place.s3().get_object(Bucket=BUCKET, Key=f"{damaged}/manifest.json")["Body"].read())
     made["snapshot"] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
@@ -233,7 +268,7 @@ def test_a_snapshot_that_the_server_refuses_is_told_and_the_points_bring_it_back
 
 
 def test_a_snapshot_is_left_out_when_it_is_not_wanted_or_when_clients_write(world, monkeypatch):
-    from drillbook.vectors.collection import Session
+    from drillbook.systems.qdrant.collection import Session
 
     plain = world.run("qdrant.snapshot", to=f"s3://{BUCKET}/plain/{world.service.collection}", server_snapshot=False)
     assert plain["snapshot_left_out"] == "not wanted"
@@ -249,12 +284,20 @@ def test_a_snapshot_is_left_out_when_it_is_not_wanted_or_when_clients_write(worl
     facts = world.snapshot()
     assert "clients wrote" in facts["snapshot_left_out"]
     assert facts["points"] == ROWS
-    assert [key.rpartition("/")[2] for key in world.place.keys(world.service.collection)] == ["manifest.json", "points-00001.jsonl.gz"]
+    assert [key.rpartition("/")[2] for key in world.place.keys(world.service.collection)] == [
+        "manifest.json",
+        "points-00001.jsonl.gz",
+    ]
 
 
-@pytest.mark.parametrize("change", [
-    lambda place, key: place.s3().put_object(Bucket=BUCKET, Key=key, Body=b"damaged"),
-    lambda place, key: place.s3().delete_object(Bucket=BUCKET, Key=key)], ids=["other", "missing"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda place, key: place.s3().put_object(Bucket=BUCKET, Key=key, Body=b"damaged"),
+        lambda place, key: place.s3().delete_object(Bucket=BUCKET, Key=key),
+    ],
+    ids=["other", "missing"],
+)
 def test_a_damaged_snapshot_is_noticed_and_never_handed_to_the_server(world, change):
     facts = world.snapshot()
     change(world.place, f"{world.service.collection}/collection.snapshot")
@@ -265,9 +308,14 @@ def test_a_damaged_snapshot_is_noticed_and_never_handed_to_the_server(world, cha
     assert world.run("qdrant.count")["points"] == ROWS
 
 
-@pytest.mark.parametrize(("change", "code"), [
-    (lambda place, key: place.s3().put_object(Bucket=BUCKET, Key=key, Body=b"damaged"), "backup-digest"),
-    (lambda place, key: place.s3().delete_object(Bucket=BUCKET, Key=key), "backup-missing")], ids=["other", "missing"])
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda place, key: place.s3().put_object(Bucket=BUCKET, Key=key, Body=b"damaged"), "backup-digest"),
+        (lambda place, key: place.s3().delete_object(Bucket=BUCKET, Key=key), "backup-missing"),
+    ],
+    ids=["other", "missing"],
+)
 def test_a_damaged_backup_is_noticed_and_never_restored(world, change, code):
     facts = world.snapshot()
     change(world.place, f"{world.service.collection}/points-00001.jsonl.gz")
@@ -284,7 +332,10 @@ def test_a_proof_is_of_the_collection_and_not_of_the_name_of_its_service(world):
     proof = find("qdrant.backup_intact").model_validate({"service": "vectors", "from": facts["location"]})
     found = proof.run(world.ctx())
     assert Provenance().examine(proof, world.ctx(), found)["of_this_service"] is True
-    with server.collection(world.url, [point(1)]) as other, pytest.raises(StepFailed, match="it is not of vectors") as failure:
+    with (
+        server.collection(world.url, [point(1)]) as other,
+        pytest.raises(StepFailed, match="it is not of vectors") as failure,
+    ):
         Provenance().examine(proof, world.ctx(collection=other.collection), found)
     assert [one.code for one in failure.value.findings] == ["backup-of-another"]
     assert world.service.collection in failure.value.findings[0].measured
@@ -343,6 +394,7 @@ def test_points_that_hold_a_secret_are_not_deleted(world):
     world.put(point(1, text="the password is hunter2hunter2"))
     ctx = world.ctx()
     import dataclasses
+
     ctx = dataclasses.replace(ctx, redactor=Redactor(["hunter2hunter2"]))
     with pytest.raises(StepFailed, match="holds a secret"):
         world.place.action("qdrant.delete_points", service="vectors", count=2).undo(ctx)
@@ -379,7 +431,14 @@ def test_reconcile_brings_what_is_missing_and_deletes_what_is_too_much(world):
     world.put(point(5000), point(UUIDS[0]))
     facts = world.against("qdrant.reconcile", source=SOURCE, **{"from": snapshot["location"]})
     assert {key: facts[key] for key in ("missing", "strays", "from_backup", "from_source", "deleted", "left", "points")} == {
-        "missing": 4, "strays": 3, "from_backup": 3, "from_source": 1, "deleted": 3, "left": 0, "points": ROWS}
+        "missing": 4,
+        "strays": 3,
+        "from_backup": 3,
+        "from_source": 1,
+        "deleted": 3,
+        "left": 0,
+        "points": ROWS,
+    }
     kept = Path(world.ctx().folder, facts["evidence"]["file"]).read_text().splitlines()
     assert [json.loads(line)["id"] for line in kept[1:]] == [60, 5000, UUIDS[0]]
     assert world.against("qdrant.ids", equal=True)["points"] == ROWS
@@ -430,7 +489,7 @@ def test_what_nothing_gives_stays_missing_and_is_told(world):
 
 
 def test_a_stray_whose_row_comes_at_the_last_moment_is_kept(world, monkeypatch):
-    from drillbook.actions.qdrant import truth
+    from drillbook.systems.qdrant.actions import truth
 
     world.put(point(70), point(71))
     compare = truth.difference
@@ -462,10 +521,12 @@ def test_a_wrong_key_a_wrong_port_and_a_deaf_server_are_told(world):
 
 
 def test_the_probe_sees_a_lost_point_a_lost_collection_and_a_dead_server(world):
-    from drillbook.probes.qdrant import Available
+    from drillbook.systems.qdrant.probes import Available
 
-    wide, narrow = (Available.model_validate({"service": "vectors", "timeout": "20s", "every": "1s", **more})
-                    for more in ({}, {"point": "7"}))
+    wide, narrow = (
+        Available.model_validate({"service": "vectors", "timeout": "20s", "every": "1s", **more})
+        for more in ({}, {"point": "7"})
+    )
     assert (wide.check(world.ctx()), narrow.check(world.ctx())) == (None, None)
     world.delete(7)
     assert wide.check(world.ctx()) is None

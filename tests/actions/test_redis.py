@@ -15,11 +15,11 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from drillbook.action import find
 from drillbook.errors import Cancelled, CouldNotVerify, HostError, NotReady, StepFailed
-from drillbook.keyspace.connection import connected
-from drillbook.keyspace.content import mark_of, text_of
-from drillbook.services import Redis
+from drillbook.sdk.action import find
+from drillbook.systems.redis.connection import connected
+from drillbook.systems.redis.content import mark_of, text_of
+from drillbook.systems.redis.service import Redis
 from drillbook.values import Secret
 from tests.keyspace.unit import PASSWORD, Unit, program, unit
 from tests.postgresql.site import BUCKET, KEY, SECRET_KEY, free_ports, site
@@ -65,7 +65,10 @@ def fill(cache: Unit) -> None:
 def cache(stack):
     """The server with the same content for every test."""
     made = stack[1]
-    if made.client().config_get("appendonly")["appendonly"] != "yes" or made.client().config_get("maxmemory")["maxmemory"] != "0":
+    if (
+        made.client().config_get("appendonly")["appendonly"] != "yes"
+        or made.client().config_get("maxmemory")["maxmemory"] != "0"
+    ):
         made.empty()
     made.client().flushall()
     fill(made)
@@ -122,25 +125,45 @@ def test_equal_content_matches_on_another_server_with_other_encodings_and_hash_s
     assert (facts["keys"], facts["expired"]) == (309, 0)
 
 
-@pytest.mark.parametrize(("change", "code", "title"), [
-    (lambda c: c.set("views:7", "8"), "key-content", "views:7"),
-    (lambda c: c.hset("session:4", "token", "stolen"), "key-content", "session:4"),
-    (lambda c: c.rpush("queue", "c"), "key-content", "queue"),
-    (lambda c: (c.delete("queue"), c.rpush("queue", "a", "b", "b")), "key-content", "queue"),
-    (lambda c: c.srem("large:set", "member-9"), "key-content", "large:set"),
-    (lambda c: c.zadd("ranks", {"third": 0.33333}), "key-content", "ranks"),
-    (lambda c: c.xadd("events", {"a": "3"}), "key-content", "events"),
-    (lambda c: c.xgroup_setid("events", "readers", "2-1"), "key-content", "events"),
-    (lambda c: (c.delete("views:7"), c.rpush("views:7", "7")), "key-content", "views:7"),
-    (lambda c: c.expire("views:7", 500), "key-content", "views:7"),
-    (lambda c: c.persist("lease"), "key-content", "lease"),
-    (lambda c: c.pexpireat("lease", LEASE_MS + 2500), "key-content", "lease"),
-    (lambda c: c.pexpireat("lease", LEASE_MS - 2500), "key-content", "lease"),
-    (lambda c: c.delete(ODD), "key-missing", text_of(ODD)),
-    (lambda c: c.move("views:9", 5), "key-missing", "views:9"),
-    (lambda c: c.set("stray", 1), "key-unexpected", "stray"),
-], ids=["value", "field", "longer", "order", "member", "score", "entry", "group", "type", "ttl-new", "ttl-gone", "ttl-later", "ttl-sooner",
-        "missing", "moved", "unexpected"])
+@pytest.mark.parametrize(
+    ("change", "code", "title"),
+    [
+        (lambda c: c.set("views:7", "8"), "key-content", "views:7"),
+        (lambda c: c.hset("session:4", "token", "stolen"), "key-content", "session:4"),
+        (lambda c: c.rpush("queue", "c"), "key-content", "queue"),
+        (lambda c: (c.delete("queue"), c.rpush("queue", "a", "b", "b")), "key-content", "queue"),
+        (lambda c: c.srem("large:set", "member-9"), "key-content", "large:set"),
+        (lambda c: c.zadd("ranks", {"third": 0.33333}), "key-content", "ranks"),
+        (lambda c: c.xadd("events", {"a": "3"}), "key-content", "events"),
+        (lambda c: c.xgroup_setid("events", "readers", "2-1"), "key-content", "events"),
+        (lambda c: (c.delete("views:7"), c.rpush("views:7", "7")), "key-content", "views:7"),
+        (lambda c: c.expire("views:7", 500), "key-content", "views:7"),
+        (lambda c: c.persist("lease"), "key-content", "lease"),
+        (lambda c: c.pexpireat("lease", LEASE_MS + 2500), "key-content", "lease"),
+        (lambda c: c.pexpireat("lease", LEASE_MS - 2500), "key-content", "lease"),
+        (lambda c: c.delete(ODD), "key-missing", text_of(ODD)),
+        (lambda c: c.move("views:9", 5), "key-missing", "views:9"),
+        (lambda c: c.set("stray", 1), "key-unexpected", "stray"),
+    ],
+    ids=[
+        "value",
+        "field",
+        "longer",
+        "order",
+        "member",
+        "score",
+        "entry",
+        "group",
+        "type",
+        "ttl-new",
+        "ttl-gone",
+        "ttl-later",
+        "ttl-sooner",
+        "missing",
+        "moved",
+        "unexpected",
+    ],
+)
 def test_each_difference_has_its_finding(cache, saved, change, code, title):
     change(cache.client())
     with pytest.raises(StepFailed, match="differs from the backup") as failure:
@@ -218,7 +241,10 @@ def test_flushed_refilled_and_restored_also_after_further_restarts(cache, append
     matches(cache, facts)
     if appends == "yes":
         cache.client().bgrewriteaof()
-        while cache.client().info("persistence")["aof_rewrite_in_progress"] or cache.client().info("persistence")["aof_rewrite_scheduled"]:
+        while (
+            cache.client().info("persistence")["aof_rewrite_in_progress"]
+            or cache.client().info("persistence")["aof_rewrite_scheduled"]
+        ):
             time.sleep(0.02)
         cache.restart()
         matches(cache, facts)
@@ -278,13 +304,20 @@ def test_flush_refuses_a_keyspace_that_this_run_did_not_save(cache):
 
 
 def flipped(body):
-    return body[:len(body) // 2] + bytes([body[len(body) // 2] ^ 1]) + body[len(body) // 2 + 1:]
+    return body[: len(body) // 2] + bytes([body[len(body) // 2] ^ 1]) + body[len(body) // 2 + 1 :]
 
 
-@pytest.mark.parametrize(("name", "change", "code"), [
-    ("dump.rdb", lambda body: body[:-50], "backup-size"), ("dump.rdb", flipped, "backup-digest"),
-    ("dump.rdb", None, "backup-missing"), ("manifest.json", lambda body: body + b" ", "backup-manifest"),
-    ("manifest.json", None, "backup-missing")], ids=["truncated", "bit-flip", "missing", "manifest", "no-manifest"])
+@pytest.mark.parametrize(
+    ("name", "change", "code"),
+    [
+        ("dump.rdb", lambda body: body[:-50], "backup-size"),
+        ("dump.rdb", flipped, "backup-digest"),
+        ("dump.rdb", None, "backup-missing"),
+        ("manifest.json", lambda body: body + b" ", "backup-manifest"),
+        ("manifest.json", None, "backup-missing"),
+    ],
+    ids=["truncated", "bit-flip", "missing", "manifest", "no-manifest"],
+)
 def test_a_damaged_backup_is_refused_before_anything_is_touched(place, cache, saved, name, change, code):
     location, prefix = place.copy(saved["location"])
     key = f"{prefix}/{name}"
@@ -320,7 +353,9 @@ def test_a_file_that_no_server_loads_is_no_backup(place, cache, saved):
     assert cache.strays() == []
 
 
-@pytest.mark.parametrize(("change", "values"), [(flipped, {}), (lambda body: body, {"loaded": 311})], ids=["unloadable", "fewer"])
+@pytest.mark.parametrize(
+    ("change", "values"), [(flipped, {}), (lambda body: body, {"loaded": 311})], ids=["unloadable", "fewer"]
+)
 def test_a_restore_that_fails_gives_the_old_keys_back(place, cache, saved, change, values):
     cache.client().set("only:now", "1")
     with pytest.raises(StepFailed):
@@ -344,6 +379,7 @@ def test_a_saved_file_with_other_keys_than_its_manifest_is_no_backup(place, cach
 
 def when_there(look, act):
     """Do ``act`` once ``look`` sees something."""
+
     def watch():
         until = time.monotonic() + 20
         while not look() and time.monotonic() < until:
@@ -372,7 +408,7 @@ class Killed(BaseException):
 
 
 def test_the_undo_puts_back_what_a_killed_controller_left(cache, saved, monkeypatch):
-    from drillbook.keyspace.restore import Restore
+    from drillbook.systems.redis.restore import Restore
 
     def killed(*_):
         raise Killed
@@ -405,7 +441,7 @@ def test_the_undo_puts_back_what_a_killed_controller_left(cache, saved, monkeypa
 
 def test_what_was_not_there_before_an_aborted_restore_is_not_there_after_it(cache, saved, monkeypatch):
     """A server that appends to no file: a folder with the backup's would be read at once where somebody turns that on."""
-    from drillbook.keyspace.restore import Restore
+    from drillbook.systems.redis.restore import Restore
 
     def killed(*_):
         raise Killed
@@ -433,7 +469,7 @@ def test_what_was_not_there_before_an_aborted_restore_is_not_there_after_it(cach
 
 def test_a_restore_that_is_killed_while_it_writes_leaves_the_old_files_in_their_place(cache, saved):
     """The host dies, or the command is killed: who starts the server then has all of the old keys, never half or none."""
-    from drillbook.keyspace.restore import _REPLACE
+    from drillbook.systems.redis.restore import _REPLACE
 
     cache.client().set("only:now", "1")
     before, ctx = cache.client().dbsize(), cache.context()
@@ -513,7 +549,7 @@ def test_the_server_of_another_unit_at_the_port_is_left_alone(cache, saved, tmp_
 
 def test_the_server_of_another_folder_is_not_the_one_that_is_restored(cache, saved):
     """As where `host` is the wrong one of two machines that look alike: the process is not here."""
-    from drillbook.keyspace import ownership
+    from drillbook.systems.redis import ownership
 
     with connected(cache.context(), cache.service) as session:
         ownership.must_own(cache.context(), session, cache.service, str(cache.data))
@@ -525,7 +561,9 @@ def test_a_save_that_fails_leaves_nothing(place, cache, saved):
     with pytest.raises(StepFailed, match="already"):
         cache.run("redis.save", to=f"s3://{BUCKET}/cache")
     ctx = cache.context()
-    thread = when_there(lambda: list((cache.folder / "scratch").glob("drillbook/runs/*/save-*/files/dump.rdb")), ctx.deadline.cancel.set)
+    thread = when_there(
+        lambda: list((cache.folder / "scratch").glob("drillbook/runs/*/save-*/files/dump.rdb")), ctx.deadline.cancel.set
+    )
     with pytest.raises((Cancelled, HostError)):
         cache.run("redis.save", ctx=ctx, to=f"s3://{BUCKET}/stopped")
     thread.join()
@@ -575,8 +613,11 @@ def test_ready_says_what_is_missing(cache, saved, monkeypatch):
     cache.action("redis.matches", manifest=saved["manifest"]).ready(ctx)
     monkeypatch.setenv("WRONG", "not-the-password")
     given = cache.service.model_dump(exclude={"password"}) | {"password": cache.service.password}
-    for change, said in (({"password": Secret(source="env", name="WRONG")}, "WRONGPASS|invalid|AUTH"),
-                         ({"program": "/nowhere/valkey"}, "/nowhere/valkey"), ({"data_directory": "/nowhere"}, "keeps its data in")):
+    for change, said in (
+        ({"password": Secret(source="env", name="WRONG")}, "WRONGPASS|invalid|AUTH"),
+        ({"program": "/nowhere/valkey"}, "/nowhere/valkey"),
+        ({"data_directory": "/nowhere"}, "keeps its data in"),
+    ):
         ctx.services["cache"] = Redis(**(given | change))
         with pytest.raises(NotReady, match=said) as failure:
             cache.action("redis.save", to=f"s3://{BUCKET}/new").ready(ctx)
@@ -586,12 +627,15 @@ def test_ready_says_what_is_missing(cache, saved, monkeypatch):
         cache.action("redis.restore", **{"from": saved["location"]}).ready(ctx)
 
 
-@pytest.mark.parametrize(("rules", "said"), [
-    (("-flushall",), {"redis.flush": "run FLUSHALL"}),
-    (("-bgsave",), {"redis.save": "run BGSAVE"}),
-    (("resetkeys", "~session:*"), {"redis.save": "run TYPE, PEXPIRETIME, DUMP, GET, SET, EXPIRE, DEL"}),
-    (("-acl",), {}),
-])
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        (("-flushall",), {"redis.flush": "run FLUSHALL"}),
+        (("-bgsave",), {"redis.save": "run BGSAVE"}),
+        (("resetkeys", "~session:*"), {"redis.save": "run TYPE, PEXPIRETIME, DUMP, GET, SET, EXPIRE, DEL"}),
+        (("-acl",), {}),
+    ],
+)
 def test_ready_says_what_the_server_does_not_let_its_user_do(cache, monkeypatch, rules, said):
     """Nothing of it is run: a user who may not ask for it, and an old server, tell nothing."""
     monkeypatch.setenv("CLERK", "word-of-the-clerk")

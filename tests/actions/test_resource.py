@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.actions.resource import Cpu, FileDescriptors, Memory
 from drillbook.errors import NotReady, StepFailed
-from drillbook.hostfaults.helper import Helper
+from drillbook.systems.linux.actions.resource import Cpu, FileDescriptors, Memory
+from drillbook.systems.linux.helper import Helper
 from tests.actions.ground import marked, path_without, state
 
 CPU = Cpu.model_validate({"workers": 1, "for": "60s"})
@@ -105,8 +105,8 @@ def test_an_undo_that_was_killed_after_it_removed_the_folder(ground):
 
 def test_an_injection_that_comes_after_its_undo_ends_at_once(ground):
     """The helper was started, and the undo removed the folder, before the helper could note itself down."""
-    from drillbook.actions.resource import _BURN
-    from drillbook.hostfaults.helper import PRELUDE
+    from drillbook.systems.linux.actions.resource import _BURN
+    from drillbook.systems.linux.helper import PRELUDE
 
     gone = str(ground.scratch / "gone")
     child = subprocess.run(["sh", "-c", PRELUDE + _BURN, "x", gone, "60", "1"], timeout=30, check=False, capture_output=True)
@@ -127,8 +127,13 @@ def test_twice_in_one_step_is_refused(ground):
 
 @pytest.mark.parametrize(
     ("action", "said"),
-    [(Cpu(workers=1024), "more than its"), (Memory.model_validate({"size": "900GiB"}), "is too much of"),
-     (FileDescriptors(count=1 << 20), "one process may hold|more than half")], ids=["cpu", "memory", "file_descriptors"])
+    [
+        (Cpu(workers=1024), "more than its"),
+        (Memory.model_validate({"size": "900GiB"}), "is too much of"),
+        (FileDescriptors(count=1 << 20), "one process may hold|more than half"),
+    ],
+    ids=["cpu", "memory", "file_descriptors"],
+)
 def test_more_than_the_host_can_bear_is_refused(ground, action, said):
     with pytest.raises(NotReady, match=said):
         action.ready(ground.ctx())
@@ -137,8 +142,9 @@ def test_more_than_the_host_can_bear_is_refused(ground, action, said):
     ground.nothing_left()
 
 
-@pytest.mark.parametrize(("action", "tool"), [(CPU, "setsid"), (FILES, "python3"), (MEMORY, "awk")],
-                         ids=["setsid", "python3", "awk"])
+@pytest.mark.parametrize(
+    ("action", "tool"), [(CPU, "setsid"), (FILES, "python3"), (MEMORY, "awk")], ids=["setsid", "python3", "awk"]
+)
 def test_a_missing_tool_is_told_before_anything_runs(ground, monkeypatch, action, tool):
     monkeypatch.setenv("PATH", path_without(ground.root / "bin", tool))
     with pytest.raises(NotReady, match=tool) as told:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.actions.files.backup import Archive, Extract
-from drillbook.actions.files.basics import Remove
-from drillbook.actions.files.faults import Corrupt, Lose
+from drillbook.cli.tasks import main
 from drillbook.errors import HostError, NotReady, StepFailed
-from drillbook.services import Process
-from drillbook.tasks import main
+from drillbook.systems.files.actions.backup import Archive, Extract
+from drillbook.systems.files.actions.basics import Remove
+from drillbook.systems.files.actions.faults import Corrupt, Lose
+from drillbook.systems.units.service import Process
 from tests.actions.ground import Ground, is_root
 from tests.actions.test_faults_as_ordinary_user import NOBODY, PREFIX, Ordinary
 from tests.needs import need
@@ -99,8 +99,13 @@ def test_what_cannot_be_read_is_not_archived(ground):
 
 def test_what_is_the_users_own_is_ready(ground):
     www = tree(ground, "own", owner=NOBODY, inner=NOBODY)
-    for action in (early(Lose, service="app", path=str(www)), early(Extract, service="app", path=str(www)),
-                   early(Archive, service="app", path=str(www)), Corrupt(path=str(www / "page")), Remove(path=str(www))):
+    for action in (
+        early(Lose, service="app", path=str(www)),
+        early(Extract, service="app", path=str(www)),
+        early(Archive, service="app", path=str(www)),
+        Corrupt(path=str(www / "page")),
+        Remove(path=str(www)),
+    ):
         action.ready(ground.ctx())
     ground.cycle(Remove(path=str(www)))
     ground.cycle(Corrupt(path=str(www / "page")))

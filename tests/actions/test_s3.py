@@ -61,12 +61,24 @@ def test_objects_are_compared_one_by_one(place):
     with pytest.raises(StepFailed) as failure:
         place.run("s3.matches", store="store", objects=wanted)
     assert [(one.code, one.title.rpartition(": ")[2]) for one in failure.value.findings] == [
-        ("object-missing", "set/a"), ("object-content", "set/b")]
+        ("object-missing", "set/a"),
+        ("object-content", "set/b"),
+    ]
     assert failure.value.facts["objects"] == 3
 
 
-@pytest.mark.parametrize("fields", [{}, {"store": "store"}, {"objects": {}}, {"store": "store", "manifest": "s3://bucket/x"},
-                                    {"store": "store", "objects": {}}, {"store": "store", "objects": {"a": "short"}}, {"manifest": "not-a-uri"}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"store": "store"},
+        {"objects": {}},
+        {"store": "store", "manifest": "s3://bucket/x"},
+        {"store": "store", "objects": {}},
+        {"store": "store", "objects": {"a": "short"}},
+        {"manifest": "not-a-uri"},
+    ],
+)
 def test_a_comparison_needs_one_source(place, fields):
     with pytest.raises(ValueError):
         place.action("s3.matches", **fields)
@@ -81,8 +93,11 @@ def test_a_put_needs_one_content(place, fields):
 def test_a_store_that_refuses(place):
     ctx = place.context()
     ctx.services["store"] = place.store.model_copy(update={"secret_key": secret("wrong-key", "TEST_S3_WRONG")})
-    for name, fields in (("s3.put", {"store": "store", "key": "x", "text": "x"}), ("s3.get", {"uri": f"s3://{BUCKET}/big"}),
-                         ("s3.matches", {"store": "store", "objects": {"x": "0" * 64}})):
+    for name, fields in (
+        ("s3.put", {"store": "store", "key": "x", "text": "x"}),
+        ("s3.get", {"uri": f"s3://{BUCKET}/big"}),
+        ("s3.matches", {"store": "store", "objects": {"x": "0" * 64}}),
+    ):
         with pytest.raises(NotReady, match="SignatureDoesNotMatch") as refusal:
             place.action(name, **fields).ready(ctx)
         assert "secret_key" in refusal.value.hint

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from drillbook.action import find
 from drillbook.errors import NotReady, StepFailed
+from drillbook.sdk.action import find
 from tests.postgresql import fixtures
 from tests.postgresql.site import BUCKET
 from tests.sameness import holds
@@ -39,8 +39,13 @@ def make(place, versioning):
     if versioning:
         place.s3().put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     for key in ("a/one", "a/two", "a/ü +&%?", "b/three", "b/empty"):
-        place.s3().put_object(Bucket=name, Key=key, Body=b"" if key == "b/empty" else key.encode() * 100,
-                              Metadata={"own": "kept"}, ContentType="text/x-own")
+        place.s3().put_object(
+            Bucket=name,
+            Key=key,
+            Body=b"" if key == "b/empty" else key.encode() * 100,
+            Metadata={"own": "kept"},
+            ContentType="text/x-own",
+        )
     yield name
 
 
@@ -116,17 +121,27 @@ def test_a_prefix_that_selects_nothing_restores_and_proves_nothing(place, versio
     said = r"none of the 5 objects of the copy begins with 'A/'; the first is 'a/one'"
     with pytest.raises(StepFailed, match=said):
         matches(place, versioned, facts, prefix="A/")
-    for name, fields in (("s3.restore", {"from": facts["location"]}), ("s3.versions_restore", {"manifest": facts["manifest"]})):
+    for name, fields in (
+        ("s3.restore", {"from": facts["location"]}),
+        ("s3.versions_restore", {"manifest": facts["manifest"]}),
+    ):
         with pytest.raises(StepFailed, match=said):
             act(place, versioned, name, prefix="A/", **fields)
     with pytest.raises(StepFailed, match="never held an object whose key begins with 'A/'"):
         act(place, versioned, "s3.versions_restore", at=datetime.now(UTC).isoformat(timespec="seconds"), prefix="A/")
 
 
-@pytest.mark.parametrize(("change", "code"), [
-    (lambda place, key: place.s3().put_object(Bucket=BUCKET, Key=key, Body=b"A" + b"/one" + b"a/one" * 99), "backup-digest"),
-    (lambda place, key: place.s3().put_object(Bucket=BUCKET, Key=key, Body=b"short"), "backup-size"),
-    (lambda place, key: place.s3().delete_object(Bucket=BUCKET, Key=key), "backup-missing")])
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (
+            lambda place, key: place.s3().put_object(Bucket=BUCKET, Key=key, Body=b"A" + b"/one" + b"a/one" * 99),
+            "backup-digest",
+        ),
+        (lambda place, key: place.s3().put_object(Bucket=BUCKET, Key=key, Body=b"short"), "backup-size"),
+        (lambda place, key: place.s3().delete_object(Bucket=BUCKET, Key=key), "backup-missing"),
+    ],
+)
 def test_a_damaged_copy_is_noticed_and_never_restored(place, plain, change, code):
     facts = copied(place, plain)
     prefix = facts["location"].removeprefix(f"s3://{BUCKET}/").partition("#")[0]
@@ -247,8 +262,11 @@ def test_objects_are_lost_for_good_only_as_the_copy_holds_them(place, plain):
 
 
 def test_the_wrong_kind_of_bucket_is_not_ready(place, plain, versioned):
-    for name, fields in (("s3.delete_objects", {}), ("s3.corrupt_object", {"key": "a/one"}),
-                         ("s3.versions_restore", {"at": "2026-01-01T00:00:00Z"})):
+    for name, fields in (
+        ("s3.delete_objects", {}),
+        ("s3.corrupt_object", {"key": "a/one"}),
+        ("s3.versions_restore", {"at": "2026-01-01T00:00:00Z"}),
+    ):
         with pytest.raises(NotReady, match="keeps no versions"):
             place.action(name, service="live", **fields).ready(context(place, plain))
     with pytest.raises(NotReady, match="keeps versions"):
@@ -265,8 +283,10 @@ def test_two_stores_are_refused(place, plain):
         action.run(ctx)
 
 
-@pytest.mark.parametrize("fields", [{}, {"at": "2026-01-01T00:00:00"}, {"at": "soon"},
-                                    {"at": "2026-01-01T00:00:00Z", "manifest": "s3://bucket/x"}])
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"at": "2026-01-01T00:00:00"}, {"at": "soon"}, {"at": "2026-01-01T00:00:00Z", "manifest": "s3://bucket/x"}],
+)
 def test_a_restore_of_versions_needs_one_aim(place, fields):
     with pytest.raises(ValueError):
         place.action("s3.versions_restore", service="live", **fields)

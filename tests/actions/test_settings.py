@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from drillbook.actions.settings import Apply, Change, Keep, PutBack, changed
 from drillbook.errors import NotReady, StepFailed
-from drillbook.services import Http
+from drillbook.sdk.service import Http
+from drillbook.systems.units.actions.settings import Apply, Change, Keep, PutBack, changed
 
 TEXT = "# the API's\nAPI_PORT=8000\nexport SECRET_URL=postgresql://u:hunter2@h/d\n\nLEVEL=info\n"
 

@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from drillbook.probes.tcp import Open
-from drillbook.result import Verdict
+from drillbook.judge.result import Verdict
+from drillbook.systems.linux.probes import Open
 from drillbook.values import Duration
 from tests.test_runner import Bench
 
@@ -72,8 +72,10 @@ def test_the_probe_measures_an_outage(bench, listener):
     """A drill with the probe: the port goes away and comes back."""
     port = listener.getsockname()[1]
     listener.close()
-    serve = ("import socket,time\ns=socket.create_server(('127.0.0.1',int(__import__('sys').argv[1])),backlog=512)\n"
-             "time.sleep(60)")
+    serve = (
+        "import socket,time\ns=socket.create_server(('127.0.0.1',int(__import__('sys').argv[1])),backlog=512)\n"
+        "time.sleep(60)"
+    )
     script = 'python3 -c "$1" "$2" >/dev/null 2>&1 & echo $! > "$3"'
     start = ["sh", "-c", script, "sh", serve, str(port), "DIR/pid"]
     import json
@@ -88,7 +90,8 @@ def test_the_probe_measures_an_outage(bench, listener):
             f"probes:\n  - tcp.open: {{address: 127.0.0.1, port: {port}, every: 50ms}}\n"
             f"inject:\n  - command.run: {{argv: {json.dumps(stop)}, effect: fault, undo: ['true'], "
             f"proof: [sh, -c, 'test ! -d /proc/$(cat \"$1\")', sh, DIR/pid]}}\n    hosts: controller\n"
-            f"restore:\n  - command.run: {{argv: {json.dumps(start)}, effect: write}}\n    hosts: controller\n")
+            f"restore:\n  - command.run: {{argv: {json.dumps(start)}, effect: write}}\n    hosts: controller\n"
+        )
     finally:
         subprocess.run([part.replace("DIR", str(bench.root)) for part in stop], check=True)
     assert view.result.verdict is Verdict.PASSED, (view.result.reason, view.result.findings)

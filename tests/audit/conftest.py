@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from drillbook.audit import desk
-from drillbook.project import Project
+from drillbook.cli import audit as desk
+from drillbook.project.project import Project
 from tests.audit.stories import Book
 from tests.needs import need
 from tests.test_attest import SAMPLE
@@ -35,8 +35,10 @@ def bench(tmp_path, monkeypatch):
 @pytest.fixture
 def audit(bench, capsys):
     """The audit of all time: its exit status, and what it says."""
+
     def audit(**how):
         capsys.readouterr()
         status = desk.audit(Project(bench.root), "2000-01-01", "2999-12-31", str(bench.root / "audit"), **how)
         return status, " ".join(capsys.readouterr().out.split())
+
     return audit

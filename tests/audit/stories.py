@@ -7,9 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
-from drillbook import conduct, inventory, journal, plan, spec
-from drillbook.journal import Journal
-from drillbook.project import Project
+from drillbook.cli import conduct
+from drillbook.inventory import inventory
+from drillbook.journal import journal
+from drillbook.journal.journal import Journal
+from drillbook.plan import planner, spec
+from drillbook.project.project import Project
 from drillbook.redact import Redactor
 from drillbook.report import publish
 from tests.contents import content
@@ -35,12 +38,20 @@ class Run(Story):
         book.runs.append(self)
         (book.root / f"{drill}.yml").write_text(text)
         (book.root / "hosts.yml").write_text(hosts)
-        self.plan = plan.make(spec.load(book.root / f"{drill}.yml"), inventory.load(book.root / "hosts.yml"))
+        self.plan = planner.make(spec.load(book.root / f"{drill}.yml"), inventory.load(book.root / "hosts.yml"))
         with clock(self.at, 0.0):
             before = prev or conduct.previous_head(Project(book.root), self.id)
             self.journal = Journal(self.folder, Redactor([]), origin=0.0, prev=before)
-        self.add(0.0, "run.started", run=self.id, plan=self.plan.model_dump(mode="json"), plan_digest=self.plan.digest,
-                 tool="drillbook 0", operator=operator, controller="here")
+        self.add(
+            0.0,
+            "run.started",
+            run=self.id,
+            plan=self.plan.model_dump(mode="json"),
+            plan_digest=self.plan.digest,
+            tool="drillbook 0",
+            operator=operator,
+            controller="here",
+        )
 
     def add(self, at, kind, step=None, host=None, /, **data):
         with clock(self.at, at):
@@ -137,7 +148,7 @@ def year(book):
 
 def hostile(book):
     """Names, reasons and operators that want to be more than text."""
-    text = DRILL.replace("title: A sample", "title: \"<b>x</b>\"")
+    text = DRILL.replace("title: A sample", 'title: "<b>x</b>"')
     book.run("2026-01-12T09:00:00", text=text, operator=HOSTILE).refused(HOSTILE).close()
     left = book.run("2026-02-12T09:00:00", text=text, operator=HOSTILE)
     left.fault().availability(*SAMPLES).recovery().end([LEFT | {"what": HOSTILE, "host": HOSTILE, "why": HOSTILE}]).close()
@@ -148,5 +159,3 @@ def render_all(book):
     """The reports of every run, as a run leaves them."""
     for run in book.runs:
         publish.write_run(run.folder, conduct.judged(run.folder))
-
-

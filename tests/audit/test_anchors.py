@@ -15,12 +15,13 @@ import boto3
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from drillbook import inventory, plan, spec
-from drillbook.attesting import bucket, places, timestamps
-from drillbook.conduct import Conductor
+from drillbook.attestation import bucket, places, timestamps
+from drillbook.cli.conduct import Conductor
+from drillbook.cli.views import tell_missed
 from drillbook.errors import UsageError
-from drillbook.project import Project
-from drillbook.views import tell_missed
+from drillbook.inventory import inventory
+from drillbook.plan import planner, spec
+from drillbook.project.project import Project
 from tests.audit.test_assurance import verified
 from tests.contacting.listener import listening
 from tests.evidence.test_auditor import PAGE
@@ -36,8 +37,13 @@ LOCKED, LOOSE = "anchors", "loose"
 def s3(tmp_path_factory):
     """A store with a locked bucket and one without a lock."""
     with store(tmp_path_factory.mktemp("s3")) as service:
-        client = boto3.client("s3", endpoint_url=service.endpoint, aws_access_key_id=KEY, aws_secret_access_key=SECRET_KEY,
-                              region_name="us-east-1")
+        client = boto3.client(
+            "s3",
+            endpoint_url=service.endpoint,
+            aws_access_key_id=KEY,
+            aws_secret_access_key=SECRET_KEY,
+            region_name="us-east-1",
+        )
         client.endpoint = service.endpoint
         until = time.monotonic() + 30
         while True:
@@ -60,6 +66,7 @@ def at(s3, monkeypatch, tmp_path):
     def at(name=LOCKED, options=""):
         monkeypatch.setenv(places.CHOICE, f"s3://{name}/{tmp_path.name}{options}")
         return f"s3://{name}/{tmp_path.name}"
+
     return at
 
 
@@ -70,7 +77,7 @@ def objects(s3, tmp_path, name=LOCKED):
 def conducted(bench):
     """Run the bench's drill once more; the conductor, which knows what was missed."""
     conductor = Conductor(Project(bench.root), bench.inventory, lambda event: None)
-    conductor.run(plan.make(spec.load(bench.root / "drills" / "sample.yml"), bench.inventory))
+    conductor.run(planner.make(spec.load(bench.root / "drills" / "sample.yml"), bench.inventory))
     return conductor
 
 
@@ -133,7 +140,9 @@ def test_a_bucket_without_a_lock_is_told_after_the_run_and_by_the_audit(bench, a
     assert verified(bench) == 3
 
 
-def test_a_store_that_does_not_answer_keeps_no_run_from_ending_and_is_never_taken_for_compared(bench, audit, at, monkeypatch):
+def test_a_store_that_does_not_answer_keeps_no_run_from_ending_and_is_never_taken_for_compared(
+    bench, audit, at, monkeypatch
+):
     source = at()
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
     assert bench.run(SAMPLE).result.exit == 0
@@ -143,7 +152,9 @@ def test_a_store_that_does_not_answer_keeps_no_run_from_ending_and_is_never_take
     assert verified(bench) == 3
 
 
-@pytest.mark.parametrize("text", ["s3://", "s3://UPPER/x", "s3://bucket/x?keep=soon", "s3://bucket/x?keep", "s3://bucket/x?lock=1d"])
+@pytest.mark.parametrize(
+    "text", ["s3://", "s3://UPPER/x", "s3://bucket/x?keep=soon", "s3://bucket/x?keep", "s3://bucket/x?lock=1d"]
+)
 def test_a_place_that_is_none_is_refused_before_anything_begins(bench, monkeypatch, text):
     monkeypatch.setenv(places.CHOICE, text)
     before = sorted((bench.root / "reports").iterdir())
@@ -171,8 +182,12 @@ class Authority(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         query = self.rfile.read(int(self.headers["Content-Length"]))
         (self.server.folder / "query.tsq").write_bytes(query)
-        subprocess.run(["openssl", "ts", "-reply", "-config", "tsa.cnf", "-queryfile", "query.tsq", "-out", "answer.tsr"],
-                       cwd=self.server.folder, check=True, capture_output=True)
+        subprocess.run(
+            ["openssl", "ts", "-reply", "-config", "tsa.cnf", "-queryfile", "query.tsq", "-out", "answer.tsr"],
+            cwd=self.server.folder,
+            check=True,
+            capture_output=True,
+        )
         answer = (self.server.folder / "answer.tsr").read_bytes()
         self.send_response(200)
         self.send_header("Content-Type", "application/timestamp-reply")
@@ -209,10 +224,42 @@ def certified(folder):
     (folder / "tsa.cnf").write_text(CONFIG)
     (folder / "serial").write_text("01\n")
     for argv in (
-            ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-days", "30", "-subj", "/CN=root"),
-            ("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "tsa.key", "-out", "tsa.csr", "-subj", "/CN=stamps"),
-            ("x509", "-req", "-in", "tsa.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", "tsa.pem", "-days", "30",
-             "-extfile", "tsa.cnf", "-extensions", "stamps")):
+        (
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            "ca.key",
+            "-out",
+            "ca.pem",
+            "-days",
+            "30",
+            "-subj",
+            "/CN=root",
+        ),
+        ("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "tsa.key", "-out", "tsa.csr", "-subj", "/CN=stamps"),
+        (
+            "x509",
+            "-req",
+            "-in",
+            "tsa.csr",
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-out",
+            "tsa.pem",
+            "-days",
+            "30",
+            "-extfile",
+            "tsa.cnf",
+            "-extensions",
+            "stamps",
+        ),
+    ):
         subprocess.run(["openssl", *argv], cwd=folder, check=True, capture_output=True)
     return folder
 
@@ -241,7 +288,9 @@ def test_a_timestamp_vouches_for_the_time_of_an_anchor(bench, audit, authority, 
     assert f"{bench.folders[0].name}: its anchor bears no timestamp" in said
     assert verified(bench) == 0
     lines = [json.loads(line) for line in places.default(bench.root / "reports").read_bytes().splitlines()]
-    assert [timestamps.FIELD in one for one in lines if one["run"] == bench.folder.name] == [False, True], "none before the end"
+    assert [timestamps.FIELD in one for one in lines if one["run"] == bench.folder.name] == [False, True], (
+        "none before the end"
+    )
 
 
 @pytest.mark.parametrize("change", ["back-dated", "another head", "of another run", "another authority", "cut"])

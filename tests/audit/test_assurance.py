@@ -7,10 +7,10 @@ import shutil
 
 import pytest
 
-from drillbook import desk as tasks
-from drillbook.attesting import places
+from drillbook.attestation import places
+from drillbook.cli import commands as tasks
 from drillbook.errors import UsageError
-from drillbook.project import Project
+from drillbook.project.project import Project
 from tests.evidence.forging import attest, chained, journal, throw_away_key
 from tests.test_attest import SAMPLE
 
@@ -65,8 +65,10 @@ def test_that_the_newest_runs_were_removed_shows(bench, audit, gone, capsys):
 
 def test_an_older_copy_in_place_of_a_newer_one_shows(bench, audit, tmp_path):
     """A run whose residue was still told, put back over what the recovery wrote."""
-    bench.run("inject:\n  - command.run: {argv: [touch, DIR/broken], effect: fault, undo: [test, -e, DIR/mended], proof: "
-              "[test, -e, DIR/broken]}\n    hosts: controller\n")
+    bench.run(
+        "inject:\n  - command.run: {argv: [touch, DIR/broken], effect: fault, undo: [test, -e, DIR/mended], proof: "
+        "[test, -e, DIR/broken]}\n    hosts: controller\n"
+    )
     shutil.copytree(bench.folder, tmp_path / "older")
     (bench.root / "broken").unlink()
     (bench.root / "mended").touch()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from drillbook import earlier
 from drillbook.audit import content, html, markdown
+from drillbook.judge import earlier_runs
 from tests.audit.test_chain import audited
 from tests.test_judge import ACKS, DRILL, SAMPLES
 
@@ -18,7 +18,7 @@ def sized(book, day, size):
     run.add(12.0, "phase.ended", phase="restore", status="done").add(12.0, "phase.started", phase="verify")
     run.step(12.5, 13.0, "verify.1", "db-1", service="backups", bytes=size, items=4, unit="objects", free_bytes=None)
     run.step(13.0, 13.1, "verify.2", "controller").add(13.2, "phase.ended", phase="verify", status="done")
-    points = earlier.capacity([other.folder for other in book.runs[:-1]], run.plan)
+    points = earlier_runs.capacity([other.folder for other in book.runs[:-1]], run.plan)
     run.add(20.5, "capacity.history", points=points).end().close()
     return points
 
@@ -28,7 +28,8 @@ def test_growth_by_the_newest_run(book):
     audit = audited(book)
     assert audit.whole
     assert [(row.environment, row.run, row.outlook.service, row.outlook.points) for row in audit.capacity] == [
-        ("lab", book.runs[-1].id, "backups", 3)]
+        ("lab", book.runs[-1].id, "backups", 3)
+    ]
     assert round(audit.capacity[0].outlook.growth_bytes_per_day) == 10 * MIB
     data = content.as_data(audit)["capacity"]
     assert (data[0]["service"], data[0]["points"]) == ("backups", 3)
@@ -43,7 +44,7 @@ def test_runs_elsewhere_and_damaged_ones_are_no_points(book):
     plan = book.runs[0].plan
     folders = [book.runs[0].folder]
     other = plan.model_copy(update={"inventory": plan.inventory.model_copy(update={"environment": "staging"})})
-    assert (len(earlier.capacity(folders, plan)), earlier.capacity(folders, other)) == (1, [])
+    assert (len(earlier_runs.capacity(folders, plan)), earlier_runs.capacity(folders, other)) == (1, [])
     path = book.runs[0].path
     path.write_bytes(path.read_bytes().replace(b'"items":4', b'"items":5'))
-    assert earlier.capacity([*folders, book.root / "nowhere"], plan) == []
+    assert earlier_runs.capacity([*folders, book.root / "nowhere"], plan) == []

@@ -35,8 +35,11 @@ def test_a_month_that_has_not_come_is_no_gap(book):
     assert [cell.last for cell in row.cells][-2:] == [NOT_YET] * 2
     row_of_text = next(line for line in markdown.render(audit).splitlines() if line.startswith("| backups |"))
     assert (row_of_text.count("| not yet "), row_of_text.count("| **no run** ")) == (2, 10)
-    assert html.render(audit).count("<span>not yet</span>") == sum(
-        cell.last == NOT_YET for row in audit.coverage for cell in row.cells) >= 2
+    assert (
+        html.render(audit).count("<span>not yet</span>")
+        == sum(cell.last == NOT_YET for row in audit.coverage for cell in row.cells)
+        >= 2
+    )
 
 
 def test_what_the_inventory_leaves_out_is_shown_with_its_reason_and_is_no_gap(book):
@@ -107,7 +110,11 @@ def test_numbers_agree_with_the_results_of_the_runs(book):
         one = by_run[row.run]
         objective = one["objectives"][row.key]
         assert one["verdict"] == "passed"
-        assert (row.measured_s, row.error_s, row.target_s) == (objective["measured_s"], objective["error_s"], objective["target_s"])
+        assert (row.measured_s, row.error_s, row.target_s) == (
+            objective["measured_s"],
+            objective["error_s"],
+            objective["target_s"],
+        )
         assert objective["met"] is True
     codes = [(one["drill"], found["code"]) for one in results for found in one["findings"]]
     assert {(row.drill, row.code): row.count for row in audit.findings} == {pair: codes.count(pair) for pair in codes}
@@ -140,7 +147,8 @@ def test_only_a_run_that_passed_proves_an_objective(book):
 
 def test_passed_with_residue_is_no_proof(book):
     book.run("2026-01-10T09:00:00").fault().availability(*stories.SAMPLES).canary(stories.ACKS, [[1, 400]]).recovery().end(
-        [stories.LEFT]).close()
+        [stories.LEFT]
+    ).close()
     audit = audited(book)
     assert audit.verdicts == {"not verified": 1}
     assert audit.not_passed[0].residue
@@ -231,8 +239,19 @@ def test_dates_that_cannot_be(since, until, message):
 
 
 def test_controls_point_to_sections_and_say_what_is_not_shown():
-    assert {one.id for one in CONTROLS} == {"A1.2", "A1.3", "A.5.30", "A.8.13", "A.8.14", "CP-4", "CP-9", "CP-10", "8.1.4.9",
-                                            "Art. 11", "Art. 12"}
+    assert {one.id for one in CONTROLS} == {
+        "A1.2",
+        "A1.3",
+        "A.5.30",
+        "A.8.13",
+        "A.8.14",
+        "CP-4",
+        "CP-9",
+        "CP-10",
+        "8.1.4.9",
+        "Art. 11",
+        "Art. 12",
+    }
     for one in CONTROLS:
         assert one.shows
         assert one.not_shown
@@ -282,4 +301,6 @@ def test_a_backup_was_compared_only_where_a_verification_did(book):
     assert [row.recovered for row in audit.coverage if row.service == "api"] == [1]
     assert next(one.shows for one in audit.controls if one.id == "A1.2").startswith("Nothing: ")
     shows = [one.shows for one in bearing(["postgres-lost", "table-dropped"]) if one.id == "A1.2"]
-    assert shows == ["That a backup was restored and its content compared, in runs that passed: postgres-lost, table-dropped."]
+    assert shows == [
+        "That a backup was restored and its content compared, in runs that passed: postgres-lost, table-dropped."
+    ]

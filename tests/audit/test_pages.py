@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.audit import desk, html, markdown
+from drillbook.audit import html, markdown
+from drillbook.cli import audit as desk
 from drillbook.errors import UsageError
-from drillbook.project import Project
+from drillbook.project.project import Project
 from tests.audit import stories
 from tests.audit.stories import Book
 from tests.audit.test_chain import audited
@@ -65,7 +66,9 @@ def test_as_before(tmp_path, name, status):
 
 
 def test_no_golden_file_is_left_over():
-    assert sorted(path.name for path in GOLDEN.iterdir()) == sorted(f"{name}.{end}" for name in BOOKS for end in ("html", "md", "json"))
+    assert sorted(path.name for path in GOLDEN.iterdir()) == sorted(
+        f"{name}.{end}" for name in BOOKS for end in ("html", "md", "json")
+    )
 
 
 def test_twice_gives_the_same_bytes_and_an_audit_is_no_run(tmp_path):

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from drillbook.capacity.outlook import outlooks
-from drillbook.capacity.points import Point, of_run
+from drillbook.judge.outlook import outlooks
+from drillbook.judge.size_points import Point, of_run
 from drillbook.report.growth import growth_rows
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -15,8 +15,18 @@ MIB = 1 << 20
 
 def point(day, size, *, free=None, rto=None, restore=None, drill="lost", service="database"):
     at = (START + timedelta(days=day)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return Point(run=f"run-{day}-{drill}", at=at, drill=drill, service=service, bytes=size, items=1000, unit="rows", free_bytes=free,
-                 rto_s=rto, restore_s=restore)
+    return Point(
+        run=f"run-{day}-{drill}",
+        at=at,
+        drill=drill,
+        service=service,
+        bytes=size,
+        items=1000,
+        unit="rows",
+        free_bytes=free,
+        rto_s=rto,
+        restore_s=restore,
+    )
 
 
 def outlook(points, target=None):
@@ -31,7 +41,11 @@ def test_steady_growth():
     found = outlook([point(day, (100 + 10 * day) * MIB, free=50 * MIB) for day in range(5)])
     assert found.growth_bytes_per_day == pytest.approx(10 * MIB)
     assert found.growth_error == pytest.approx(0, abs=1)
-    assert (found.full.days, found.full.earliest, found.full.latest) == (pytest.approx(5), pytest.approx(5), pytest.approx(5))
+    assert (found.full.days, found.full.earliest, found.full.latest) == (
+        pytest.approx(5),
+        pytest.approx(5),
+        pytest.approx(5),
+    )
     assert found.full.date == "2026-01-10"
     assert found.outgrows.reason == "the drill sets no RTO"
 
@@ -49,7 +63,10 @@ def test_the_restore_outgrows_the_rto():
 
 def test_already_now_is_said_only_where_the_restores_agree():
     """By their mean it outgrew the RTO, and the newest two were far within it: nothing is certain of that."""
-    points = [point(day, size, rto=rto, restore=rto) for day, size, rto in [(0, 10**10, 240.0), (31, 11 * 10**9, 80.0), (59, 12 * 10**9, 85.0)]]
+    points = [
+        point(day, size, rto=rto, restore=rto)
+        for day, size, rto in [(0, 10**10, 240.0), (31, 11 * 10**9, 80.0), (59, 12 * 10**9, 85.0)]
+    ]
     found = outlook(points, 120.0)
     assert (found.outgrows.days, found.outgrows.earliest, found.outgrows.latest, found.outgrows.reason) == (0, 0, None, None)
     assert "perhaps never" in growth_rows([found])[0].outgrows
@@ -63,8 +80,10 @@ def test_already_now_is_said_only_where_the_restores_agree():
 def test_scatter_widens_the_interval():
     sizes = [100, 112, 118, 133, 139, 151, 158]
     restores = [10.0, 11.5, 11.5, 13.0, 14.5, 14.5, 16.0]
-    points = [point(day, size * MIB, free=100 * MIB, rto=restore + 5 + day % 2, restore=restore)
-              for day, (size, restore) in enumerate(zip(sizes, restores, strict=True))]
+    points = [
+        point(day, size * MIB, free=100 * MIB, rto=restore + 5 + day % 2, restore=restore)
+        for day, (size, restore) in enumerate(zip(sizes, restores, strict=True))
+    ]
     found = outlook(points, 60.0)
     for when in (found.full, found.outgrows):
         assert when.earliest < when.days < when.latest
@@ -90,7 +109,9 @@ def test_what_does_not_grow_is_never_full():
 
 
 def test_restores_of_other_drills_and_runs_without_one_do_not_count():
-    points = [point(day, (100 + 10 * day) * MIB, rto=20, restore=10, drill="other" if day < 3 else "lost") for day in range(5)]
+    points = [
+        point(day, (100 + 10 * day) * MIB, rto=20, restore=10, drill="other" if day < 3 else "lost") for day in range(5)
+    ]
     found = outlook(points, 60.0)
     assert (found.restores, found.outgrows.days) == (2, None)
     assert "2 of its runs" in found.outgrows.reason
@@ -110,8 +131,18 @@ def test_a_far_date_is_none():
 
 def test_of_a_run_only_what_was_done_and_only_its_own_restore():
     facts = {"service": "database", "bytes": 5, "items": 2, "unit": "rows", "free_bytes": 7}
-    steps = [("capacity.collect", "done", {**facts, "bytes": 1}), ("capacity.collect", "failed", facts), ("sql", "done", {"bytes": 9}),
-             ("capacity.collect", "done", facts), ("capacity.collect", "done", {**facts, "service": "originals", "free_bytes": None})]
+    steps = [
+        ("capacity.collect", "done", {**facts, "bytes": 1}),
+        ("capacity.collect", "failed", facts),
+        ("sql", "done", {"bytes": 9}),
+        ("capacity.collect", "done", facts),
+        ("capacity.collect", "done", {**facts, "service": "originals", "free_bytes": None}),
+    ]
     found = of_run(run="r", at="t", drill="d", service="database", steps=steps, rto_s=9.0, restore_s=4.0)
-    assert [(one.service, one.bytes, one.rto_s, one.restore_s) for one in found] == [("database", 5, 9.0, 4.0), ("originals", 5, None, None)]
-    assert of_run(run="r", at="t", drill="d", service="database", steps=steps, rto_s=None, restore_s=4.0)[0].restore_s is None
+    assert [(one.service, one.bytes, one.rto_s, one.restore_s) for one in found] == [
+        ("database", 5, 9.0, 4.0),
+        ("originals", 5, None, None),
+    ]
+    assert (
+        of_run(run="r", at="t", drill="d", service="database", steps=steps, rto_s=None, restore_s=4.0)[0].restore_s is None
+    )

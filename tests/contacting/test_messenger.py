@@ -4,12 +4,14 @@ import threading
 
 import pytest
 
-from drillbook import desk, inventory, verifying
-from drillbook.contacting import messenger
-from drillbook.contacting.wording import objective
-from drillbook.journal import FILE, read
-from drillbook.project import Project
-from drillbook.result import Objective, Verdict
+from drillbook.attestation import verifying
+from drillbook.cli import commands
+from drillbook.inventory import inventory
+from drillbook.journal.journal import FILE, read
+from drillbook.judge.result import Objective, Verdict
+from drillbook.notify import messenger
+from drillbook.notify.wording import objective
+from drillbook.project.project import Project
 from tests.contacting.listener import closed_port, hanging, listening
 from tests.needs import need
 from tests.test_runner import FAULT, HOSTS, Bench, step
@@ -62,7 +64,9 @@ def test_start_and_end_are_told_with_verdict_and_report(tmp_path, monkeypatch, c
 def test_objectives_are_told_with_their_errors():
     told = objective("rto", Objective(target_s=10.0, measured_s=7.41, error_s=0.1, met=True))
     assert told == "RTO: 7.4 s ± 0.1 s, objective 10 s: met"
-    assert "not measured" in objective("rpo", Objective(target_s=10.0, measured_s=None, error_s=None, met=None, reason="why"))
+    assert "not measured" in objective(
+        "rpo", Objective(target_s=10.0, measured_s=None, error_s=None, met=None, reason="why")
+    )
 
 
 def test_residue_is_told_with_what_to_do(tmp_path, monkeypatch):
@@ -121,8 +125,10 @@ def test_one_that_hangs_holds_up_nothing_and_is_a_finding(tmp_path, monkeypatch)
     assert kinds.index("contact.missed") > kinds.index("run.finished"), "the run did not wait for it"
 
 
-@pytest.mark.parametrize(("value", "why"), [
-    (None, "the environment variable WAY_0 is not set"), ("no address " + TOKEN, "no service URL of apprise")])
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [(None, "the environment variable WAY_0 is not set"), ("no address " + TOKEN, "no service URL of apprise")],
+)
 def test_a_secret_that_is_missing_or_no_address_stops_nothing(tmp_path, monkeypatch, capfd, value, why):
     bench = Told(tmp_path, monkeypatch, [value or ""], ", on: [start]")
     if value is None:
@@ -140,7 +146,7 @@ def test_a_recovery_tells_that_all_is_back(tmp_path, monkeypatch, capfd):
         view = bench.run(FAULT % "[sh, -c, 'test -e DIR/mended && rm -f DIR/broken']")
         assert view.result.exit == 5
         (tmp_path / "mended").touch()
-        assert desk.recover(Project(tmp_path), view.result.run) == 0
+        assert commands.recover(Project(tmp_path), view.result.run) == 0
         assert server.wait(2)[1]["title"] == "[lab] drill sample: recovered; everything is put back"
     out, err = capfd.readouterr()
     assert "oncall was told of the end by way 1, json" in out

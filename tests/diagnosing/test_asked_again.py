@@ -7,13 +7,13 @@ import time
 
 import pytest
 
-from drillbook.action import Context, find
-from drillbook.diagnosing import source
-from drillbook.diagnosing.diagnosis import Book
+from drillbook.diagnosis import trees
+from drillbook.diagnosis.run import Book
 from drillbook.errors import StepFailed
-from drillbook.host import Deadline
 from drillbook.hosts.fake import FakeHost
-from drillbook.inventory import load
+from drillbook.inventory.inventory import load
+from drillbook.sdk.action import Context, find
+from drillbook.sdk.host import Deadline
 
 TREE = """
 tree: web
@@ -55,12 +55,22 @@ def saying(*answers):
 
 
 def finds(folder, url, cause, within="10s"):
-    (folder / "site.yml").write_text("environment: lab\nhosts: {app: {address: 127.0.0.1}}\nservices:\n"
-                                     f"  api: {{kind: http, host: app, url: '{url}'}}\n")
+    (folder / "site.yml").write_text(
+        "environment: lab\nhosts: {app: {address: 127.0.0.1}}\nservices:\n"
+        f"  api: {{kind: http, host: app, url: '{url}'}}\n"
+    )
     (folder / "web.yml").write_text(TREE)
     known = load(folder / "site.yml")
-    ctx = Context(run_id="r", step="diagnose.1", host=FakeHost("app"), services=known.services, host_named=FakeHost,
-                  deadline=Deadline.after(30), folder=folder, book=Book((source.load(folder / "web.yml"),), known))
+    ctx = Context(
+        run_id="r",
+        step="diagnose.1",
+        host=FakeHost("app"),
+        services=known.services,
+        host_named=FakeHost,
+        deadline=Deadline.after(30),
+        folder=folder,
+        book=Book((trees.load(folder / "web.yml"),), known),
+    )
     return find("diagnosis.finds").model_validate({"service": "api", "cause": cause, "within": within}).run(ctx)
 
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from drillbook import incident
-from drillbook.action import Context
-from drillbook.diagnosing import scope, source
-from drillbook.diagnosing.diagnosis import Book, examine
+from drillbook.cli import diagnose
+from drillbook.diagnosis import scope, trees
+from drillbook.diagnosis.run import Book, examine
 from drillbook.errors import Cancelled, HostUnreachable, PlanError, SpecError
-from drillbook.host import Deadline, ManagerConfig
 from drillbook.hosts.fake import FakeHost, Reply
-from drillbook.inventory import Contact, load
-from drillbook.manager.systemd import Systemd
+from drillbook.inventory.inventory import Contact, load
 from drillbook.redact import Redactor
+from drillbook.sdk.action import Context
+from drillbook.sdk.host import Deadline, ManagerConfig
+from drillbook.sdk.manager.systemd import Systemd
 
 ROOT = Path(__file__).parent.parent.parent
 QUERY = Systemd(ManagerConfig()).query("a unit")[:3]
@@ -60,7 +60,7 @@ MEMINFO = "MemTotal: 1000 kB\nMemAvailable: {free} kB\n"
 
 def tree(folder, text=TREE):
     (folder / "unit.yml").write_text(text)
-    return source.load(folder / "unit.yml")
+    return trees.load(folder / "unit.yml")
 
 
 def wrong(folder, old, new):
@@ -87,9 +87,16 @@ class Site:
         self.hosts[host].on(QUERY, answer)
 
     def ctx(self, seconds=30.0):
-        return Context(run_id="r", step="diagnose", host=self.hosts["controller"], services=self.inventory.services,
-                       host_named=self.hosts.__getitem__, deadline=Deadline.after(seconds), folder=self.folder,
-                       redactor=Redactor(["hunter2-hunter2"]))
+        return Context(
+            run_id="r",
+            step="diagnose",
+            host=self.hosts["controller"],
+            services=self.inventory.services,
+            host_named=self.hosts.__getitem__,
+            deadline=Deadline.after(seconds),
+            folder=self.folder,
+            redactor=Redactor(["hunter2-hunter2"]),
+        )
 
     def look(self, *names, within=20.0):
         return examine(self.ctx(), self.book, names or scope.everything(self.inventory.services), within)
@@ -101,27 +108,30 @@ def site(tmp_path):
 
 
 def test_the_shipped_trees_are_sound():
-    found = source.load_all(ROOT / "drills" / source.FOLDER)
+    found = trees.load_all(ROOT / "drills" / trees.FOLDER)
     assert len(found) >= 5
 
 
-@pytest.mark.parametrize(("old", "new", "said"), [
-    ("service.status: {", "service.stop: {", "only looks"),
-    ("service.status: {", "command.run: {effect: read, ", "only looks"),
-    ("service.status: {", "process.allocations: {by: memray, ", "only looks"),
-    ("service.status: {", "process.allocations: {by: '{{ service.kind }}', ", "only looks"),
-    ("service.status: {", "service.statu: {", "there is no action"),
-    ("kind: process", "kind: postgrez", "there is no kind"),
-    ("not unit.ok, weight", "not unitt.ok, weight", "did you mean"),
-    ("{{ unit.word }} after", "{{ unit.word ", "not an expression"),
-    ("when: not unit.ok}", "when: not cpu.ok}", "nothing is known as 'cpu'"),
-    ("  unit: {service", "  service: {service", "cannot name a check"),
-    ("class: degraded", "class: slow", "unavailable"),
-    ("weight: 3", "weight: 11", "10"),
-    ("service.start:", "service.begin:", "there is no action"),
-    ("tree: unit", "tree: other", "its file"),
-    ("healthy: [unit.ok]", "healthy: [peer.ok]", "nothing is known as 'peer'"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("service.status: {", "service.stop: {", "only looks"),
+        ("service.status: {", "command.run: {effect: read, ", "only looks"),
+        ("service.status: {", "process.allocations: {by: memray, ", "only looks"),
+        ("service.status: {", "process.allocations: {by: '{{ service.kind }}', ", "only looks"),
+        ("service.status: {", "service.statu: {", "there is no action"),
+        ("kind: process", "kind: postgrez", "there is no kind"),
+        ("not unit.ok, weight", "not unitt.ok, weight", "did you mean"),
+        ("{{ unit.word }} after", "{{ unit.word ", "not an expression"),
+        ("when: not unit.ok}", "when: not cpu.ok}", "nothing is known as 'cpu'"),
+        ("  unit: {service", "  service: {service", "cannot name a check"),
+        ("class: degraded", "class: slow", "unavailable"),
+        ("weight: 3", "weight: 11", "10"),
+        ("service.start:", "service.begin:", "there is no action"),
+        ("tree: unit", "tree: other", "its file"),
+        ("healthy: [unit.ok]", "healthy: [peer.ok]", "nothing is known as 'peer'"),
+    ],
+)
 def test_mistakes_are_told_with_their_place(tmp_path, old, new, said):
     assert said in wrong(tmp_path, old, new)
 
@@ -156,7 +166,8 @@ def test_what_speaks_against_a_cause_counts(site):
     site.hosts["app"].on(("sh",), "")
     found = site.look("api")
     assert [(one.cause, one.score, [seen.says for seen in one.against]) for one in found.ranked] == [
-        ("api-down", 2, ["it has failed"])]
+        ("api-down", 2, ["it has failed"])
+    ]
 
 
 def test_a_host_that_cannot_be_asked_is_never_healthy(site):
@@ -193,16 +204,22 @@ def test_no_service_at_all_is_not_healthy(site):
 
 
 def test_what_depends_on_a_check_that_failed_says_why_that_one_did(tmp_path):
-    made = Site(tmp_path, TREE.replace("when: not unit.ok}", 'name: its rows}').replace(
-        'memory: {host.memory: {service: "{{ service.name }}"}', 'memory: {host.memory: {service: "{{ unit.rows }}"}'))
+    made = Site(
+        tmp_path,
+        TREE.replace("when: not unit.ok}", "name: its rows}").replace(
+            'memory: {host.memory: {service: "{{ service.name }}"}', 'memory: {host.memory: {service: "{{ unit.rows }}"}'
+        ),
+    )
     made.unit("app", DEAD)
     made.hosts["app"].on(("cat", "/proc/meminfo"), MEMINFO.format(free=900))
-    doubt, = [one for one in made.look("api").why if "its rows" in one]
+    (doubt,) = [one for one in made.look("api").why if "its rows" in one]
     assert doubt.startswith("api: its rows could not be looked at: unit said: api is inactive (dead)")
 
 
 def test_what_a_target_says_never_becomes_an_expression(site):
-    text = TREE.replace('step: {service.start: {service: "{{ service.name }}"}}', 'step: {service.start: {service: "{{ unit.word }}"}}')
+    text = TREE.replace(
+        'step: {service.start: {service: "{{ service.name }}"}}', 'step: {service.start: {service: "{{ unit.word }}"}}'
+    )
     made = Site(site.folder, text)
     made.unit("app", "LoadState=loaded\nActiveState=inactive\nSubState={{ 7 * 7 }}\nMainPID=0\n")
     one = next(one for one in made.look("api").ranked if one.cause == "api-down")
@@ -226,10 +243,12 @@ def test_the_deadline_holds_whatever_hangs(site, hangs):
         site.hosts["db"].on(QUERY, lambda call: str(forever.wait(600)))
     ctx = site.ctx()
     if hangs == "connection":
+
         def named(name):
             if name == "db":
                 forever.wait(600)
             return site.hosts[name]
+
         ctx = replace(ctx, host_named=named)
     site.unit("app", DEAD)
     begun = time.monotonic()
@@ -249,7 +268,7 @@ def test_a_stop_ends_it(site):
 
 
 def test_one_question_is_asked_once(tmp_path):
-    made = Site(tmp_path, TREE.replace("  memory:", "  again: {service.status: {service: \"{{ service.name }}\"}}\n  memory:"))
+    made = Site(tmp_path, TREE.replace("  memory:", '  again: {service.status: {service: "{{ service.name }}"}}\n  memory:'))
     found = made.look("api")
     assert found.found == "healthy"
     assert [call.argv[:3] for call in made.hosts["app"].calls].count(QUERY) == 1
@@ -264,6 +283,7 @@ def test_a_service_that_is_not_there(site):
 def test_an_error_that_nobody_foresaw_is_told(site):
     def named(name):
         raise HostUnreachable("no way there", host="app") if name == "app" else ZeroDivisionError("odd")
+
     found = examine(replace(site.ctx(), host_named=named), site.book, ("api", "worker"), 10.0)
     assert found.found == "unknown"
     assert any("no way there" in one for one in found.why)
@@ -285,7 +305,7 @@ def test_contacts_of_the_remedy_come_instead_of_all(tmp_path, call, shown):
 
 def told(found, inventory):
     out = io.StringIO()
-    incident.show(found, inventory, Console(file=out, width=200, color_system=None))
+    diagnose.show(found, inventory, Console(file=out, width=200, color_system=None))
     return out.getvalue()
 
 
@@ -293,9 +313,13 @@ def test_healthy_names_what_it_does_not_rest_on(site, tmp_path):
     said = told(site.look("api"), site.inventory)
     assert "every check was made" not in said
     assert "not called for: memory of api" in said
-    without = Site(tmp_path, TREE.replace("  memory: {host.memory: {service: \"{{ service.name }}\"}, when: not unit.ok}\n", "")
-                   .replace("memory.used_percent > 90", "unit.ok is none").replace("{{ memory.used_percent }}", "")
-                   .replace("{{ memory.nothing }}", ""))
+    without = Site(
+        tmp_path,
+        TREE.replace('  memory: {host.memory: {service: "{{ service.name }}"}, when: not unit.ok}\n', "")
+        .replace("memory.used_percent > 90", "unit.ok is none")
+        .replace("{{ memory.used_percent }}", "")
+        .replace("{{ memory.nothing }}", ""),
+    )
     assert "every check was made, and none" in told(without.look("api"), without.inventory)
 
 

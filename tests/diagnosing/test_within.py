@@ -16,7 +16,10 @@ checks:
   disk: {host.disk: {service: "{{ service.name }}", path: /}}
 healthy: [info.ok]
 """
-HANGS = {"a secret": ("controller", "!command [sh, -c, 'echo $$ > DIR/pid; exec sleep 300']"), "a host": ("far", "!env DRILLBOOK_TEST")}
+HANGS = {
+    "a secret": ("controller", "!command [sh, -c, 'echo $$ > DIR/pid; exec sleep 300']"),
+    "a host": ("far", "!env DRILLBOOK_TEST"),
+}
 
 
 @pytest.mark.parametrize("what", HANGS)
@@ -30,7 +33,8 @@ def test_the_deadline_counts_from_the_start_of_the_command(tmp_path, what):
         port = mute.getsockname()[1]
         (tmp_path / "inventory" / "lab.yml").write_text(
             f"environment: lab\nhosts:\n  {here(tmp_path)}\n  far: {{address: 127.0.0.1, port: {port}}}\nservices:\n"
-            f"  cache: {{kind: redis, host: {host}, address: 127.0.0.1, port: {port}, password: {secret.replace('DIR', str(tmp_path))}}}\n")
+            f"  cache: {{kind: redis, host: {host}, address: 127.0.0.1, port: {port}, password: {secret.replace('DIR', str(tmp_path))}}}\n"
+        )
         assert folder.run("trust", "--yes").returncode == 0
         done = folder.run("diagnose", "cache", "--within", "3s", "--json", timeout=120)
     assert (done.returncode, done.stderr) == (3, "")
@@ -52,7 +56,8 @@ def test_a_secret_that_fails_is_an_error_as_ever(tmp_path):
     (tmp_path / "drills" / "diagnosis" / "cache.yml").write_text(TREE)
     (tmp_path / "inventory" / "lab.yml").write_text(
         f"environment: lab\nhosts:\n  {here(tmp_path)}\nservices:\n"
-        "  cache: {kind: redis, host: controller, address: 127.0.0.1, port: 1, password: !env DRILLBOOK_NONE}\n")
+        "  cache: {kind: redis, host: controller, address: 127.0.0.1, port: 1, password: !env DRILLBOOK_NONE}\n"
+    )
     done = folder.run("diagnose", "--within", "3s")
     assert done.returncode == 2
     assert "services.cache.password of the inventory: the environment variable DRILLBOOK_NONE is not set" in done.stderr

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.action import Context
 from drillbook.errors import LabError
-from drillbook.host import Deadline, ManagerConfig
 from drillbook.lab.containers import control
-from drillbook.project import Project
-from drillbook.services import Container
+from drillbook.project.project import Project
+from drillbook.sdk.action import Context
+from drillbook.sdk.host import Deadline, ManagerConfig
+from drillbook.systems.docker.service import Container
 from tests.actions.ground import Ground
 from tests.needs import docker_engine, missing
 
@@ -51,8 +51,13 @@ class Box(Ground):
 
     def container(self, *command, **options):
         name = f"drillbook-test-{uuid.uuid4().hex[:8]}"
-        made = self.client.containers.run(self.image, list(command) or ["sleep", "600"], name=name, detach=True,
-                                          **{"init": True, "network_mode": "none", **options})
+        made = self.client.containers.run(
+            self.image,
+            list(command) or ["sleep", "600"],
+            name=name,
+            detach=True,
+            **{"init": True, "network_mode": "none", **options},
+        )
         self.made.append(made)
         self.services = {"box": Container(name="box", host="here", container=name, unit=name)}
         return made
@@ -116,5 +121,12 @@ def site(shared, tmp_path, monkeypatch):
 
 def context(host, services, folder, *, within=60.0, run="", step="inject.1"):
     folder.mkdir(parents=True, exist_ok=True)
-    return Context(run_id=run or f"run-{uuid.uuid4().hex[:8]}", step=step, host=host, services=services,
-                   host_named=lambda name: host, deadline=Deadline.after(within), folder=folder)
+    return Context(
+        run_id=run or f"run-{uuid.uuid4().hex[:8]}",
+        step=step,
+        host=host,
+        services=services,
+        host_named=lambda name: host,
+        deadline=Deadline.after(within),
+        folder=folder,
+    )

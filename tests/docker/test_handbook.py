@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import yaml
 
-from drillbook.diagnosing.ranking import HEALTHY, UNKNOWN
+from drillbook.diagnosis.ranking import HEALTHY, UNKNOWN
 from drillbook.lab.containers.engine import containers
 from tests import tiers
 from tests.program import PROGRAM
@@ -18,8 +18,15 @@ WITHIN_S = 20
 
 
 def run(site, *argv, timeout=120):
-    return subprocess.run([*PROGRAM, *argv], cwd=site.project.root, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=timeout, check=False)
+    return subprocess.run(
+        [*PROGRAM, *argv],
+        cwd=site.project.root,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
 
 
 def diagnosed(site, *argv):
@@ -28,7 +35,9 @@ def diagnosed(site, *argv):
     return done.returncode, json.loads(done.stdout)
 
 
-DRILLS = tiers.drawn(yaml.safe_load((tiers.ROOT / "drills" / "handbook.yml").read_text())["drills"], 5, "handbook on the Docker lab")
+DRILLS = tiers.drawn(
+    yaml.safe_load((tiers.ROOT / "drills" / "handbook.yml").read_text())["drills"], 5, "handbook on the Docker lab"
+)
 """Those that CI tries, other ones for each commit; with `invoke test --all` the suite as it is."""
 
 
@@ -39,8 +48,11 @@ def test_every_drill_of_the_handbook_passes_and_its_cause_is_named(site):
     folder = (site.project.root / "reports" / "latest").resolve()
     suite = json.loads((folder / "result.json").read_text())
     results = [json.loads((folder / one["run"] / "result.json").read_text()) for one in suite["runs"]]
-    wrong = [(one["drill"], one["verdict"], one["reason"], [(f["title"], f["measured"]) for f in one["findings"]])
-             for one in results if one["verdict"] != "passed" or one["residue"]]
+    wrong = [
+        (one["drill"], one["verdict"], one["reason"], [(f["title"], f["measured"]) for f in one["findings"]])
+        for one in results
+        if one["verdict"] != "passed" or one["residue"]
+    ]
     assert not wrong, wrong
     assert (done.returncode, len(results)) == (0, len(DRILLS)), done.stdout + done.stderr
     named = {one["drill"]: one["diagnosis"] and one["diagnosis"]["found"] for one in results}

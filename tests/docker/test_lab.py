@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.actions.compose import Ps, Restart, Up
-from drillbook.actions.compose import Stop as StopServices
-from drillbook.actions.docker.change import Exec
-from drillbook.actions.docker.faults import Pause
-from drillbook.actions.docker.look import Logs, Running
+from drillbook.engine.recorded_host import RecordingHost
 from drillbook.errors import LabError, NotReady, StepFailed
 from drillbook.hosts.open import open_host
-from drillbook.journal import Journal
+from drillbook.journal.journal import Journal
 from drillbook.lab.containers import control
 from drillbook.lab.containers.engine import containers, remove
 from drillbook.lab.containers.layout import SERVICES, DockerLab
-from drillbook.recording import RecordingHost
 from drillbook.redact import Redactor
+from drillbook.systems.docker.actions.change import Exec
+from drillbook.systems.docker.actions.faults import Pause
+from drillbook.systems.docker.actions.look import Logs, Running
+from drillbook.systems.docker.compose_actions import Ps, Restart, Up
+from drillbook.systems.docker.compose_actions import Stop as StopServices
 from tests.docker.conftest import FILES, context
 
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -34,8 +34,12 @@ def test_the_lab_is_whole_and_marked_as_its_own(site):
     shown = json.dumps(containers(site.lab.project))
     for secret in (site.lab.folder / "secrets").iterdir():
         assert secret.read_text() not in shown, f"{secret.name} is shown by `docker inspect`"
-    published = [bound["HostIp"] for one in containers(site.lab.project).values()
-                 for ports in (one["NetworkSettings"]["Ports"] or {}).values() for bound in ports or ()]
+    published = [
+        bound["HostIp"]
+        for one in containers(site.lab.project).values()
+        for ports in (one["NetworkSettings"]["Ports"] or {}).values()
+        for bound in ports or ()
+    ]
     assert set(published) == {"127.0.0.1"}
 
 
@@ -76,7 +80,11 @@ def test_a_step_of_a_run_reaches_the_engine_of_an_ssh_host(site, tmp_path):
         journal = Journal(tmp_path, redactor, origin=0.0)
         ctx = context(RecordingHost(host, journal, "ready.1", redactor), services, tmp_path)
         assert Running(service="api").run(ctx)["state"] == "running"
-        assert Exec(service="api", argv=("sh", "-c", "echo out; echo err >&2")).run(ctx) == {"exit": 0, "stdout": "out", "stderr": "err"}
+        assert Exec(service="api", argv=("sh", "-c", "echo out; echo err >&2")).run(ctx) == {
+            "exit": 0,
+            "stdout": "out",
+            "stderr": "err",
+        }
         assert Logs(service="api", lines=5).run(ctx)["lines"] <= 5
         journal.close()
     finally:
@@ -146,6 +154,8 @@ def test_two_folders_never_share_a_name_or_a_port(tmp_path):
 
 def test_what_a_lab_left_without_its_folder_is_removed(engine, image):
     lab = DockerLab.preferred(Path("/var/tmp/drillbook-test-gone-docker"))
-    made = engine.containers.run(image, ["sleep", "60"], detach=True, init=True, labels={"com.docker.compose.project": lab.project})
+    made = engine.containers.run(
+        image, ["sleep", "60"], detach=True, init=True, labels={"com.docker.compose.project": lab.project}
+    )
     remove(lab.project)
     assert subprocess.run(["docker", "inspect", made.id], capture_output=True, check=False).returncode != 0

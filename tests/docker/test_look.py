@@ -13,12 +13,13 @@ from dataclasses import replace
 
 import pytest
 
-from drillbook.actions.docker.change import Start
-from drillbook.actions.docker.look import Inspect, Logs, Running, Stats
 from drillbook.errors import Cancelled, CouldNotVerify, NotReady, StepFailed
-from drillbook.host import Deadline
 from drillbook.hosts.open import open_host
-from drillbook.services import Container, Process
+from drillbook.sdk.host import Deadline
+from drillbook.systems.docker.actions.change import Start
+from drillbook.systems.docker.actions.look import Inspect, Logs, Running, Stats
+from drillbook.systems.docker.service import Container
+from drillbook.systems.units.service import Process
 from tests.hosts.servers import AsyncSsh
 
 
@@ -36,7 +37,9 @@ def test_running_says_why_it_does_not(box):
 
 
 def test_running_sees_what_the_kernel_killed(box):
-    made = box.container("python3", "-c", "kept = bytearray(100 << 20)", mem_limit=32 << 20, memswap_limit=32 << 20, init=False)
+    made = box.container(
+        "python3", "-c", "kept = bytearray(100 << 20)", mem_limit=32 << 20, memswap_limit=32 << 20, init=False
+    )
     box.until(lambda: made.reload() or made.status == "exited", 60)
     with pytest.raises(StepFailed, match="killed for memory"):
         Running(service="box").run(box.ctx())
@@ -75,8 +78,13 @@ class Begun(Deadline):
 def stalling(tmp_path):
     """An engine whose log of every container comes to a standstill, a byte at a time; the path of its socket."""
     Begun.told.clear()
-    over, said = threading.Event(), {"/version": {"ApiVersion": "1.45"}, "/containers/x/json": {
-        "Id": "x", "Name": "/x", "State": {"Status": "running"}, "Config": {"Tty": False}}}
+    over, said = (
+        threading.Event(),
+        {
+            "/version": {"ApiVersion": "1.45"},
+            "/containers/x/json": {"Id": "x", "Name": "/x", "State": {"Status": "running"}, "Config": {"Tty": False}},
+        },
+    )
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -166,8 +174,10 @@ def test_inspect_tells_no_value_of_the_environment(box):
 
 
 def test_an_unknown_container_and_a_service_that_is_none(box):
-    box.services = {"box": Container(name="box", host="here", container="drillbook-test-none"),
-                    "other": Process(name="other", host="here")}
+    box.services = {
+        "box": Container(name="box", host="here", container="drillbook-test-none"),
+        "other": Process(name="other", host="here"),
+    }
     with pytest.raises(CouldNotVerify, match="there is no container 'drillbook-test-none'"):
         Running(service="box").run(box.ctx())
     with pytest.raises(NotReady, match="is no container, as far as the inventory says"):
@@ -193,5 +203,7 @@ def test_an_engine_that_hangs_is_left_at_the_deadline(box, tmp_path):
 
 def test_the_engine_says_the_same_as_its_program(box):
     made = box.container()
-    said = subprocess.run(["docker", "inspect", "--format", "{{.Config.Image}}", made.name], capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        ["docker", "inspect", "--format", "{{.Config.Image}}", made.name], capture_output=True, text=True, check=True
+    )
     assert Inspect(service="box").run(box.ctx())["image"] == said.stdout.strip()

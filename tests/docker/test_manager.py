@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.actions.service import Kill, Stop
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
-from drillbook.host import Deadline
-from drillbook.manager import manager_of
+from drillbook.sdk.host import Deadline
+from drillbook.sdk.manager import manager_of
+from drillbook.systems.units.actions.service import Kill, Stop
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import uuid
 
 import pytest
 
-from drillbook.actions.compose import Ps, Stop
 from drillbook.errors import CouldNotVerify, NotReady
+from drillbook.systems.docker.compose_actions import Ps, Stop
 
 
 @pytest.fixture

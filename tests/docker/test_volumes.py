@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from drillbook.actions.docker.volumes import VolumeBackup, VolumeRestore
-from drillbook.containers import volumes
-from drillbook.containers.volumes import Volume
+from drillbook.engine.provenance import Provenance
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
-from drillbook.identity import Identity
-from drillbook.provenance import Provenance
-from drillbook.store import Store
-from drillbook.stored import sha256
+from drillbook.sdk.identity import Identity
+from drillbook.sdk.store import Store
+from drillbook.sdk.stored_backup import sha256
+from drillbook.systems.docker import volumes
+from drillbook.systems.docker.actions.volumes import VolumeBackup, VolumeRestore
+from drillbook.systems.docker.volumes import Volume
 
 FILL = "umask 027; mkdir -p a/b && echo one > a/b/1 && ln -s b a/link && printf x > '.name with space'; chown drill a/b/1; chmod 600 a/b/1; chown drill:games .; chmod 2751 ."
 
@@ -137,9 +137,11 @@ def test_a_restore_that_died_is_put_back_from_every_stage(box, volume, stage):
     ctx = box.ctx("restore.1")
     restore = VolumeRestore(service="box", volume=name, **{"from": "s3://dr-backups/x/y"})
     undo = restore.undo(ctx)
-    steps = {"new": "mkdir $p-new; echo new > $p-new/file",
-             "kept": "mkdir $p-new $p-kept; mv a $p-kept/",
-             "in": "stat -c '%u:%g %a' . > $p-was; chown 0:0 .; chmod 700 .; mkdir $p-in $p-kept; mv a '.name with space' $p-kept/; echo new > file; mkdir -p a/b; echo wrong > a/b/1"}
+    steps = {
+        "new": "mkdir $p-new; echo new > $p-new/file",
+        "kept": "mkdir $p-new $p-kept; mv a $p-kept/",
+        "in": "stat -c '%u:%g %a' . > $p-was; chown 0:0 .; chmod 700 .; mkdir $p-in $p-kept; mv a '.name with space' $p-kept/; echo new > file; mkdir -p a/b; echo wrong > a/b/1",
+    }
     assert made.exec_run(["sh", "-c", f"p=.drillbook-{ctx.run_id}; {steps[stage]}"]).exit_code == 0
     assert restore.active(ctx) is True
     for _ in range(2):
@@ -204,8 +206,14 @@ def test_users_that_cannot_be_stopped_and_started_again(box, volume):
     with pytest.raises(NotReady, match=f"{made.name}, which uses it, is paused"):
         restore.ready(box.ctx("restore.1"))
     made.unpause()
-    passing = box.client.containers.run(box.image, ["sleep", "600"], detach=True, init=True, auto_remove=True,
-                                        volumes={name: {"bind": "/data", "mode": "rw"}})
+    passing = box.client.containers.run(
+        box.image,
+        ["sleep", "600"],
+        detach=True,
+        init=True,
+        auto_remove=True,
+        volumes={name: {"bind": "/data", "mode": "rw"}},
+    )
     try:
         with pytest.raises(NotReady, match="was made with --rm"):
             restore.ready(box.ctx("restore.1"))

@@ -9,12 +9,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from drillbook.conduct import Conductor, connect, redactor_for
+from drillbook.cli.conduct import Conductor, connect, redactor_for
+from drillbook.engine.recovery import Recovery
 from drillbook.lab import control
-from drillbook.plan import make
-from drillbook.project import Project
-from drillbook.recovery import Recovery
-from drillbook.spec import load
+from drillbook.plan.planner import make
+from drillbook.plan.spec import load
+from drillbook.project.project import Project
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -46,8 +46,14 @@ class Bench:
 
     def admin(self):
         """A session of the superuser on the primary, without anything of Drillbook's between."""
-        return psycopg.connect(host="127.0.0.1", port=self.value("postgres.db-1"), dbname="dpa", user="postgres",
-                               password=self.secret("pg_admin"), autocommit=True)
+        return psycopg.connect(
+            host="127.0.0.1",
+            port=self.value("postgres.db-1"),
+            dbname="dpa",
+            user="postgres",
+            password=self.secret("pg_admin"),
+            autocommit=True,
+        )
 
     def text(self, name: str) -> str:
         return self.project.drill_names()[name].read_text()
@@ -75,6 +81,7 @@ class Bench:
 
     def run(self, plan, observer=lambda event: None, inventory=None):
         """The folder and the view of a run of ``plan``; ``observer`` sees every event before the run goes on."""
+
         def observe(event):
             if event.kind == "run.started":
                 self.run_id = event.data["run"]

@@ -8,16 +8,22 @@ import subprocess
 import sys
 import time
 
-from drillbook.web import ask
+from drillbook.sdk.web import ask
 
-PROGRAM = "import sys; sys.argv[0] = 'drillbook'; from drillbook.tasks import main; main()"
+PROGRAM = "import sys; sys.argv[0] = 'drillbook'; from drillbook.cli.tasks import main; main()"
 
 
 def start(bench, *arguments, root=None):
     """The program with ``arguments`` in the bench's project, or in the one at ``root``."""
     environment = {**os.environ, "DRILLBOOK_LAB": str(bench.lab)}
-    return subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments], cwd=root or bench.project.root, env=environment,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        cwd=root or bench.project.root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def journal_of(folder):

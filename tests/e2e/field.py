@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from drillbook import inventory, plan, spec
-from drillbook.conduct import Conductor, connect, redactor_for
-from drillbook.journal import FILE, read
-from drillbook.project import Project
-from drillbook.recovery import Recovery
+from drillbook.cli.conduct import Conductor, connect, redactor_for
+from drillbook.engine.recovery import Recovery
+from drillbook.inventory import inventory
+from drillbook.journal.journal import FILE, read
+from drillbook.plan import planner, spec
+from drillbook.project.project import Project
 from tests.e2e.wire import Wire
 from tests.hosts.servers import AsyncSsh
 from tests.needs import need
@@ -66,15 +67,17 @@ class Site:
         public = machine.host_key.with_suffix(".pub").read_text()
         (root / "known").write_text("".join(f"[127.0.0.1]:{wire.port} {public}" for wire in self.wires.values()))
         self.inventory = inventory.load(self._inventory())
-        self.plan = plan.make(spec.load(self._drill()), self.inventory)
+        self.plan = planner.make(spec.load(self._drill()), self.inventory)
         self.project = Project(root)
 
     def _inventory(self) -> Path:
         lines = ["environment: lab", "hosts:"]
         for name, wire in self.wires.items():
-            lines.append(f"  {name}: {{address: 127.0.0.1, port: {wire.port}, user: {self.machine.user}, lease: {{boot: none}},"
-                         f" identity: {self.machine.client_key}, known_hosts: {self.root / 'known'},"
-                         f" scratch: {self.scratch[name]}}}")
+            lines.append(
+                f"  {name}: {{address: 127.0.0.1, port: {wire.port}, user: {self.machine.user}, lease: {{boot: none}},"
+                f" identity: {self.machine.client_key}, known_hosts: {self.root / 'known'},"
+                f" scratch: {self.scratch[name]}}}"
+            )
         path = self.root / "inventory" / "lab.yml"
         path.parent.mkdir()
         path.write_text("\n".join([*lines, f"services: {{app: {{kind: process, host: {self.hosts[0]}}}}}", ""]))
@@ -82,8 +85,9 @@ class Site:
 
     def _drill(self) -> Path:
         def steps(text: str) -> str:
-            return "".join(f"  - command.run: {text.replace('UP', str(up))}\n    hosts: {name}\n"
-                           for name, up in self.up.items())
+            return "".join(
+                f"  - command.run: {text.replace('UP', str(up))}\n    hosts: {name}\n" for name, up in self.up.items()
+            )
 
         path = self.root / "drills" / "adversity.yml"
         path.write_text(
@@ -91,7 +95,9 @@ class Site:
             "guard: {environments: [lab], lease: 5s}\n"
             f"inject:\n{steps('{argv: [rm, UP], effect: fault, undo: [touch, UP], proof: [test, !, -e, UP]}')}"
             f"restore:\n{steps('{argv: [touch, UP], effect: write}')}verify:\n{steps('{argv: [test, -e, UP], effect: read}')}".replace(
-                "test, !,", 'test, "!",'))
+                "test, !,", 'test, "!",'
+            )
+        )
         return path
 
     def run(self, observer=lambda event: None):
@@ -100,8 +106,9 @@ class Site:
 
     def recover(self, folder):
         """Recover a run as `invoke drill.recover` does; returns what is left."""
-        return Recovery(folder, lambda made, name: connect(made.inventory, name), redactor_for,
-                        lambda event: None).run({"operator": "test", "tool": "test"})
+        return Recovery(folder, lambda made, name: connect(made.inventory, name), redactor_for, lambda event: None).run(
+            {"operator": "test", "tool": "test"}
+        )
 
     def wires_do(self, mode: str) -> None:
         for wire in self.wires.values():
@@ -154,8 +161,12 @@ def small_disk(folder: Path, megabytes: int = 2):
     if os.geteuid() != 0:
         pytest.skip("only root can mount a small disk")
     folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "drillbook-test", str(folder)], check=False,
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "drillbook-test", str(folder)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
     try:

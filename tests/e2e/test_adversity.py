@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.conduct import judged
+from drillbook.cli.conduct import judged
 from drillbook.errors import Unreported
-from drillbook.journal import FILE, read
-from drillbook.result import Verdict
+from drillbook.journal.journal import FILE, read
+from drillbook.judge.result import Verdict
 from tests.e2e.field import Machine, Site, at, fill, small_disk, until
 
 BEFORE, AFTER, RESTORE = ("phase.started", "inject"), ("done", "inject.1"), ("step.started", "restore.1")
@@ -101,8 +101,12 @@ class Stories:
 
     def begin(self) -> None:
         work = {label(case): (self.network, case) for case in CASES}
-        work |= {"killed": (self.killed, "killed", False), "killed-and-back": (self.killed, "killed-and-back", True),
-                 "rebooted": (self.rebooted, "rebooted"), "one-hangs": (self.one_hangs, "one-hangs")}
+        work |= {
+            "killed": (self.killed, "killed", False),
+            "killed-and-back": (self.killed, "killed-and-back", True),
+            "rebooted": (self.rebooted, "rebooted"),
+            "one-hangs": (self.one_hangs, "one-hangs"),
+        }
         pool = ThreadPoolExecutor(len(work))
         self.told = {name: pool.submit(*words) for name, words in work.items()}
         pool.shutdown(wait=False)
@@ -148,7 +152,7 @@ def recovered(site, folder):
     before = read(folder / FILE)
     assert site.recover(folder) == []
     after = read(folder / FILE)
-    assert after.events[:len(before.events)] == before.events
+    assert after.events[: len(before.events)] == before.events
     assert after.events[-1].kind == "recovery.finished"
     assert judged(folder).result.residue == ()
     assert site.healthy()

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from drillbook.conduct import judged
-from drillbook.journal import FILE, History, read
-from drillbook.judge import judge
+from drillbook.cli.conduct import judged
+from drillbook.journal.journal import FILE, History, read
+from drillbook.judge.judge import judge
+from drillbook.judge.result import Verdict
 from drillbook.report.folders import last_word
-from drillbook.result import Verdict
 from tests.e2e.controllers import eventually, eventually_healthy, healthy, start, wait_for
 from tests.e2e.field import at, fill, small_disk
 from tests.e2e.wire import Wire
@@ -54,7 +54,7 @@ def test_the_api_is_started_by_the_target_when_the_network_stays_away(bench, wir
     assert view.result.exit == 5, view.result.reason
     (fault,) = [one for one in view.result.residue if one.step == "inject.1"]
     assert (fault.host, fault.what) == ("app-1", "service.kill (Kill the API's process)")
-    assert "start api" in " ".join(fault.by_hand.split()) or "start \"$unit\"" in fault.by_hand
+    assert "start api" in " ".join(fault.by_hand.split()) or 'start "$unit"' in fault.by_hand
     assert "put it back by itself" in fault.why
     assert eventually_healthy(bench)
     wire.set("open")
@@ -131,7 +131,7 @@ def test_an_undo_that_fails_is_told_and_recovered_later(bench):
     output = recovery.communicate(timeout=120)[0]
     assert recovery.returncode == 0, output
     after = read(folder / FILE)
-    assert after.events[:len(before.events)] == before.events, "the same journal goes on"
+    assert after.events[: len(before.events)] == before.events, "the same journal goes on"
     assert after.events[-1].kind == "recovery.finished"
     assert judged(folder).result.residue == ()
     assert eventually_healthy(bench)

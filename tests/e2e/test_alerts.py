@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from drillbook.host import Deadline
-from drillbook.monitoring import alerts
-from drillbook.monitoring.client import Api
-from drillbook.result import Verdict
+from drillbook.judge.result import Verdict
+from drillbook.sdk.host import Deadline
+from drillbook.systems.prometheus import alerts
+from drillbook.systems.prometheus.client import Api
 from tests.needs import need
 
 DRILL = """\

@@ -7,7 +7,7 @@ import sysconfig
 
 import redis
 
-from drillbook.result import Verdict
+from drillbook.judge.result import Verdict
 from tests.e2e.test_sabotage import DAMAGE, began, codes, store, when
 
 
@@ -17,13 +17,19 @@ def client(bench):
 
 def sessions(bench):
     found = client(bench)
-    return [bool(found.exists(f"session:{number}")) and bool(found.exists(f"views:document:{number}")) for number in range(1, 401)]
+    return [
+        bool(found.exists(f"session:{number}")) and bool(found.exists(f"views:document:{number}"))
+        for number in range(1, 401)
+    ]
 
 
 def restart(bench):
     for word in ("stop", "start"):
-        subprocess.run([f"{sysconfig.get_path('scripts')}/supervisorctl", "-c", str(bench.value("manager.store-1")), word, "redis"],
-                       check=True, capture_output=True)
+        subprocess.run(
+            [f"{sysconfig.get_path('scripts')}/supervisorctl", "-c", str(bench.value("manager.store-1")), word, "redis"],
+            check=True,
+            capture_output=True,
+        )
 
 
 def test_it_passes_under_traffic_and_lasts_over_a_further_restart(bench):
@@ -45,6 +51,7 @@ def test_it_passes_under_traffic_and_lasts_over_a_further_restart(bench):
 
 def damage(bench, change, saved):
     """An observer's act that damages the RDB in the store."""
+
     def act(event):
         key = f"{bench.run_id}/cache/dump.rdb"
         body = store(bench).get_object(Bucket="dr-backups", Key=key)["Body"].read()
@@ -96,8 +103,12 @@ def test_a_keyspace_that_is_not_equal_fails(bench):
     _, view = bench.run(bench.plan("cache-lost"), when("phase.started", "verify", act))
     assert (view.result.verdict, view.result.exit) == (Verdict.FAILED, 1)
     found = {(one.code, one.title.rpartition(": ")[2]) for one in view.result.findings}
-    assert found >= {("key-content", "session:8"), ("key-content", "session:9"), ("key-missing", "session:7"),
-                     ("key-unexpected", "stray")}
+    assert found >= {
+        ("key-content", "session:8"),
+        ("key-content", "session:9"),
+        ("key-missing", "session:7"),
+        ("key-unexpected", "stray"),
+    }
     keys = client(bench)
     keys.restore("session:7", 0, old)
     keys.hset("session:8", "token", token)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 
-from drillbook import conduct
+from drillbook.cli import conduct
+from drillbook.judge.result import Verdict
 from drillbook.report import html, markdown
-from drillbook.result import Verdict
 
 DRILL = """\
 drill: sizes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from drillbook.result import Verdict
+from drillbook.judge.result import Verdict
 
 DRILL = """\
 drill: looks

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.conduct import judged
-from drillbook.result import Verdict
+from drillbook.cli.conduct import judged
+from drillbook.judge.result import Verdict
 from tests.e2e.test_sabotage import began, codes, rewrite, store, when
 
 
@@ -54,9 +54,14 @@ def test_an_archive_that_is_damaged_later_is_never_extracted_and_recover_clears_
     assert judged(folder).result.residue == ()
 
 
-@pytest.mark.parametrize(("change", "code"), [
-    (lambda path: path.write_bytes(path.read_bytes() + b"# edited\n"), "file-content"),
-    (lambda path: path.chmod(0o644), "file-mode")], ids=["other-bytes", "other-mode"])
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes() + b"# edited\n"), "file-content"),
+        (lambda path: path.chmod(0o644), "file-mode"),
+    ],
+    ids=["other-bytes", "other-mode"],
+)
 def test_a_restore_that_is_not_equal_fails(bench, change, code):
     path = settings(bench)
     before = path.read_bytes()

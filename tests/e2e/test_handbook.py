@@ -6,17 +6,28 @@ import time
 
 import pytest
 
-from drillbook.plan import make
-from drillbook.result import Verdict
-from drillbook.spec import load
-from drillbook.web import ask
+from drillbook.judge.result import Verdict
+from drillbook.plan.planner import make
+from drillbook.plan.spec import load
+from drillbook.sdk.web import ask
 from tests import tiers
 from tests.needs import need
 
 pytestmark = pytest.mark.long(12)
 
-NAMES = ["port-taken", "env-missing", "dependency-down", "connections-exhausted", "slow-query", "idle-in-transaction",
-         "memory-leak", "api-slow", "data-orphans", "database-lost", "full-drill"]
+NAMES = [
+    "port-taken",
+    "env-missing",
+    "dependency-down",
+    "connections-exhausted",
+    "slow-query",
+    "idle-in-transaction",
+    "memory-leak",
+    "api-slow",
+    "data-orphans",
+    "database-lost",
+    "full-drill",
+]
 """`api-down`, `network-cut` and `cache-lost` are tried where their controller dies, in tests/matrix; `vectors-diverged` in
 test_vectors.py."""
 SAMPLE = tiers.drawn(NAMES, 3, "handbook on the embedded lab")
@@ -46,19 +57,32 @@ def well(bench):
         time.sleep(0.2)
 
 
-@pytest.mark.parametrize("name", [name if name in SAMPLE else pytest.param(name, marks=pytest.mark.nightly) for name in NAMES])
+@pytest.mark.parametrize(
+    "name", [name if name in SAMPLE else pytest.param(name, marks=pytest.mark.nightly) for name in NAMES]
+)
 def test_it_passes(bench, name):
     well(bench)
     _, view = bench.run(planned(bench, name))
-    assert view.result.verdict is Verdict.PASSED, (view.result.reason, [(one.title, one.measured) for one in view.result.findings])
+    assert view.result.verdict is Verdict.PASSED, (
+        view.result.reason,
+        [(one.title, one.measured) for one in view.result.findings],
+    )
     assert view.result.residue == ()
 
 
 def test_a_missing_index_is_detected_however_quick_the_machine_is(bench):
     """On the fastest machine nobody waits for one read of the table: its users' answers come in time all along."""
     well(bench)
-    _, view = bench.run(bench.plan("slow-query", ('every: 500ms, timeout: 2s}', 'every: 500ms, timeout: 14s}'),
-                                   ('duplicates?limit=500", every', 'duplicates?limit=1", every')))
-    assert view.result.verdict is Verdict.PASSED, (view.result.reason, [(one.title, one.measured) for one in view.result.findings])
+    _, view = bench.run(
+        bench.plan(
+            "slow-query",
+            ("every: 500ms, timeout: 2s}", "every: 500ms, timeout: 14s}"),
+            ('duplicates?limit=500", every', 'duplicates?limit=1", every'),
+        )
+    )
+    assert view.result.verdict is Verdict.PASSED, (
+        view.result.reason,
+        [(one.title, one.measured) for one in view.result.findings],
+    )
     assert [track.bad for track in view.timeline.probes if track.name == "http.available"] == [0]
     assert view.result.objectives["detect"].met is True

@@ -50,8 +50,7 @@ def end(process, *, terminate=True):
 
 def state_left(bench):
     """What the hosts of the lab still hold of locks and leases."""
-    return [path for host in ("app-1", "db-1", "db-2", "store-1")
-            for path in (bench.lab / host).rglob("tmp/drillbook*")]
+    return [path for host in ("app-1", "db-1", "db-2", "store-1") for path in (bench.lab / host).rglob("tmp/drillbook*")]
 
 
 def test_a_second_drill_on_the_service_is_refused_while_the_first_runs(slow, elsewhere):
@@ -76,11 +75,20 @@ def test_a_second_drill_on_the_service_is_refused_while_the_first_runs(slow, els
 def _rename_the_api(root):
     """The project's own names for the API and its host."""
     path = root / "inventory" / "lab.yml"
-    path.write_text(re.sub(r"\bapi:\n", "frontend:\n", path.read_text().replace("app-1:", "web:").replace("host: app-1", "host: web")
-                           .replace("[app-1]", "[web]")))
+    path.write_text(
+        re.sub(
+            r"\bapi:\n",
+            "frontend:\n",
+            path.read_text().replace("app-1:", "web:").replace("host: app-1", "host: web").replace("[app-1]", "[web]"),
+        )
+    )
     for path in (root / "drills").rglob("api-down.yml"):
-        path.write_text(path.read_text().replace("service: api", "service: frontend").replace("services.api.", "services.frontend.")
-                        .replace("hosts: app-1", "hosts: web"))
+        path.write_text(
+            path.read_text()
+            .replace("service: api", "service: frontend")
+            .replace("services.api.", "services.frontend.")
+            .replace("hosts: app-1", "hosts: web")
+        )
 
 
 @pytest.mark.parametrize("way", ["lock", "file", "task"])
@@ -132,8 +140,9 @@ def test_a_frozen_controller_loses_its_lock_and_its_late_writes_are_fenced_off(s
     assert first.returncode == 5, output
     lost = [event for event in late if event["kind"] in ("lock.lost", "lease.lapsed")]
     assert lost, [event["kind"] for event in late]
-    assert not any(event["kind"] == "command" and event["data"]["exit"] == 0 and "start" in event["data"]["argv"]
-                   for event in late), "a late write got through"
+    assert not any(
+        event["kind"] == "command" and event["data"]["exit"] == 0 and "start" in event["data"]["argv"] for event in late
+    ), "a late write got through"
     assert any("lock" in one["why"] for one in result_of(folder)["residue"])
     assert reverted > 5
     assert eventually_healthy(slow)
@@ -194,7 +203,7 @@ def test_a_killed_controller_is_recovered_from_a_copy_on_another_machine(slow, e
     first.communicate()
     copy = elsewhere / "reports" / folder.name
     shutil.copytree(folder, copy)
-    monkeypatch.setattr("drillbook.holding.ended", lambda controller: False)
+    monkeypatch.setattr("drillbook.engine.hold.ended", lambda controller: False)
     assert slow.recover(copy) == []
     assert eventually_healthy(slow)
     assert state_left(slow) == []

@@ -16,7 +16,7 @@ from html.parser import HTMLParser
 import pytest
 from markdown_it import MarkdownIt
 
-from drillbook.journal import FILE, read
+from drillbook.journal.journal import FILE, read
 from tests.program import here
 
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -24,8 +24,8 @@ LIMIT_MB = 200
 RUN = """
 import json, re, sys
 from pathlib import Path
-from drillbook import desk
-from drillbook.project import Project
+from drillbook.cli import commands as desk
+from drillbook.project.project import Project
 
 def peak():  # of this program alone: ru_maxrss would begin with that of the process that started it
     return int(re.search(r"VmHWM:\\s+([0-9]+)", Path("/proc/self/status").read_text())[1])
@@ -52,7 +52,8 @@ def run(tmp_path, steps, timeout=90):
     (tmp_path / "inventory").mkdir()
     (tmp_path / "drills" / "hostile.yml").write_text(HEAD + "restore:\n" + steps)
     (tmp_path / "inventory" / "here.yml").write_text(
-        f"environment: lab\nhosts: {{{here(tmp_path)}}}\nservices: {{app: {{kind: process, host: controller}}}}\n")
+        f"environment: lab\nhosts: {{{here(tmp_path)}}}\nservices: {{app: {{kind: process, host: controller}}}}\n"
+    )
     done = subprocess.run([sys.executable, "-c", RUN, str(tmp_path)], capture_output=True, timeout=timeout, check=False)
     assert (tmp_path / "measured.json").exists(), done.stderr.decode()[-2000:]
     folder = next(path for path in (tmp_path / "reports").iterdir() if path.is_dir() and not path.is_symlink())
@@ -60,8 +61,14 @@ def run(tmp_path, steps, timeout=90):
 
 
 def step(argv, *more):
-    return "".join(f"  {line}\n" for line in (f"- command.run: {{argv: {json.dumps(argv)}, effect: read}}", "  hosts: controller",
-                                              *(f"  {one}" for one in more)))
+    return "".join(
+        f"  {line}\n"
+        for line in (
+            f"- command.run: {{argv: {json.dumps(argv)}, effect: read}}",
+            "  hosts: controller",
+            *(f"  {one}" for one in more),
+        )
+    )
 
 
 class Tags(HTMLParser):
@@ -81,7 +88,7 @@ def harmless(folder, output):
     assert not CONTROL.search(text), repr(CONTROL.search(text))
     for name in ("journal.jsonl", "result.json", "report.md", "report.html", "junit.xml"):
         content = (folder / name).read_bytes().decode("utf-8")
-        assert not CONTROL.search(content), (name, repr(content[max(0, CONTROL.search(content).start() - 60):][:90]))
+        assert not CONTROL.search(content), (name, repr(content[max(0, CONTROL.search(content).start() - 60) :][:90]))
     for line in (folder / FILE).read_text().splitlines():
         json.loads(line)
     read(folder / FILE)
@@ -111,15 +118,20 @@ def test_what_a_target_prints_is_text(tmp_path, kind):
 
 
 def test_invalid_utf_8_is_text(tmp_path):
-    folder, output, measured = run(tmp_path, step(["sh", "-c", "printf '\\377\\376\\300\\200\\355\\240\\200'; printf '\\377' >&2; exit 1"]))
+    folder, output, measured = run(
+        tmp_path, step(["sh", "-c", "printf '\\377\\376\\300\\200\\355\\240\\200'; printf '\\377' >&2; exit 1"])
+    )
     assert measured["status"] == 1
     harmless(folder, output)
 
 
 def test_a_line_of_50_mb(tmp_path):
     line = "import sys\nfor _ in range(50): sys.stdout.write('y' * 1_000_000)\n"
-    folder, output, measured = run(tmp_path, step([sys.executable, "-c", line], "save: said")
-                                   + step([sys.executable, "-c", line.replace("stdout", "stderr") + "sys.exit(1)"]))
+    folder, output, measured = run(
+        tmp_path,
+        step([sys.executable, "-c", line], "save: said")
+        + step([sys.executable, "-c", line.replace("stdout", "stderr") + "sys.exit(1)"]),
+    )
     assert measured["status"] == 1
     assert measured["peak"] < LIMIT_MB, measured
     assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 1_000_000
@@ -143,12 +155,16 @@ def closed_port():
 def test_all_unreachable_hosts_are_named_at_once_and_nothing_runs(tmp_path):
     (tmp_path / "drills").mkdir()
     (tmp_path / "inventory").mkdir()
-    (tmp_path / "drills" / "hostile.yml").write_text(HEAD + f"restore:\n  - command.run: {{argv: [touch, {tmp_path}/ran], effect: read}}\n"
-                                                     "    hosts: 'all:controller'\n")
+    (tmp_path / "drills" / "hostile.yml").write_text(
+        HEAD + f"restore:\n  - command.run: {{argv: [touch, {tmp_path}/ran], effect: read}}\n    hosts: 'all:controller'\n"
+    )
     hosts = "".join(f"  dead-{n}: {{address: 127.0.0.1, port: {closed_port()}, user: nobody}}\n" for n in (1, 2, 3))
     (tmp_path / "inventory" / "here.yml").write_text(
-        f"environment: lab\nhosts:\n  {here(tmp_path)}\n{hosts}services: {{app: {{kind: process, host: controller}}}}\n")
-    done = subprocess.run([sys.executable, "-c", RUN, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False)
+        f"environment: lab\nhosts:\n  {here(tmp_path)}\n{hosts}services: {{app: {{kind: process, host: controller}}}}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
     assert json.loads((tmp_path / "measured.json").read_text())["status"] == 4, done.stderr
     for n in (1, 2, 3):
         assert f"dead-{n}" in done.stdout

@@ -5,9 +5,9 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from drillbook.plan import make
-from drillbook.result import Verdict
-from drillbook.spec import load
+from drillbook.judge.result import Verdict
+from drillbook.plan.planner import make
+from drillbook.plan.spec import load
 
 SPARE = """\
 drill: spare-{name}
@@ -15,14 +15,19 @@ title: {name}
 service: spare
 guard: {{environments: [lab]}}
 """
-MADE = SPARE.format(name="made") + """\
+MADE = (
+    SPARE.format(name="made")
+    + """\
 backup:
   - postgres.dump: {service: database, to: "s3://{{ services.backups.bucket }}/{{ run.id }}/dpa"}
     save: dump
 restore:
   - postgres.restore: {service: spare, from: "{{ dump.location }}"}
 """
-LOST = SPARE.format(name="lost") + """\
+)
+LOST = (
+    SPARE.format(name="lost")
+    + """\
 backup:
   - postgres.dump: {service: spare, to: "s3://{{ services.backups.bucket }}/{{ run.id }}/dpa"}
     save: dump
@@ -37,6 +42,7 @@ verify:
   - postgres.matches: {service: spare, manifest: "{{ dump.manifest }}"}
   - postgres.backup_intact: {service: spare, from: "{{ dump.location }}"}
 """
+)
 
 
 @pytest.fixture
@@ -62,8 +68,13 @@ def with_params(plan, step, **params):
 
 def system(bench, host):
     """The system identifier of the cluster that answers at a host's port."""
-    with psycopg.connect(host="127.0.0.1", port=bench.value(f"postgres.{host}"), dbname="dpa", user="postgres",
-                         password=bench.secret("pg_admin")) as session:
+    with psycopg.connect(
+        host="127.0.0.1",
+        port=bench.value(f"postgres.{host}"),
+        dbname="dpa",
+        user="postgres",
+        password=bench.secret("pg_admin"),
+    ) as session:
         assert session.execute("SELECT count(*) FROM documents").fetchone()[0] >= 20_000
         return session.execute("SELECT system_identifier::text FROM pg_control_system()").fetchone()[0]
 

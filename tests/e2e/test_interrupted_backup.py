@@ -7,14 +7,14 @@ import signal
 import subprocess
 import sys
 
-from drillbook.action import Write, find, known_names
+from drillbook.sdk.action import Write, find, known_names
 from tests.e2e.test_objects import store
 
 BUCKET = "dr-backups"
 DYING = """
 import os, signal, sys
-from drillbook.store import Store
-from drillbook.tasks import main
+from drillbook.sdk.store import Store
+from drillbook.cli.tasks import main
 
 begin = Store.begin
 
@@ -33,8 +33,15 @@ def uploads(bench):
 
 
 def test_a_recovery_drops_the_upload_of_a_killed_controller(bench):
-    done = subprocess.run([sys.executable, "-c", DYING, "vectors-diverged"], cwd=bench.project.root, capture_output=True, text=True, check=False,
-                          env={**os.environ, "DRILLBOOK_LAB": str(bench.lab)}, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", DYING, "vectors-diverged"],
+        cwd=bench.project.root,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "DRILLBOOK_LAB": str(bench.lab)},
+        timeout=120,
+    )
     assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
     folder = next(path.parent for path in bench.project.reports.glob("*/journal.jsonl"))
     assert [key.partition("/")[0] for key in uploads(bench)] == [folder.name], "what a killed controller leaves"

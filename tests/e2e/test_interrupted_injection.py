@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from drillbook.report import terminal
-from drillbook.result import Injection, Verdict
+from drillbook.judge.result import Injection, Verdict
+from drillbook.report.terminal import summary
 from tests.report import renderings
 from tests.report.test_agreement import plain
 
@@ -41,7 +41,7 @@ def test_ctrl_c_in_the_injection(bench, drill, moment):
     assert fault.ended.startswith("it never happened" if fault.injection is Injection.NEVER else "put back: "), fault
     assert not [name for name in FIGURES if result.clocks[name] is not None]
     assert {one.lost_writes for one in result.objectives.values()} == {None}
-    formats = {**renderings.formats(view), "txt": renderings.printed(terminal.summary(view), 300)}
+    formats = {**renderings.formats(view), "txt": renderings.printed(summary.summary(view), 300)}
     for ending, text in formats.items():
         words = plain(text)
         assert fault.why in words, ending

@@ -11,16 +11,22 @@ import time
 
 import pytest
 
-from drillbook.conduct import judged
-from drillbook.result import Verdict
-from drillbook.web import ask
+from drillbook.cli.conduct import judged
+from drillbook.judge.result import Verdict
+from drillbook.sdk.web import ask
 
 
 def start(bench, drill, *arguments):
     environment = {**os.environ, "DRILLBOOK_LAB": str(bench.lab)}
-    program = "from drillbook.tasks import main; main()"
-    return subprocess.Popen([sys.executable, "-c", program, "drill", drill, *arguments], cwd=bench.project.root,
-                            env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    program = "from drillbook.cli.tasks import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", program, "drill", drill, *arguments],
+        cwd=bench.project.root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def wait_for(bench, process, kind, step=None, seconds=60):
@@ -90,9 +96,9 @@ def test_a_killed_controller_is_recovered_from_its_journal(bench):
 
 DYING = """
 import os, signal, sys
-from drillbook.conduct import Conductor
-from drillbook.plan import make
-from drillbook.project import Project
+from drillbook.cli.conduct import Conductor
+from drillbook.plan.planner import make
+from drillbook.project.project import Project
 from pathlib import Path
 
 project = Project(Path.cwd())
@@ -114,8 +120,15 @@ Conductor(project, inventory, observe).run(make(project.drill("postgres-lost"), 
 def test_a_controller_killed_in_the_middle_of_a_restore_is_recovered(bench, last):
     """It dies as soon as the journal holds what it did last; tests of the actions do so between their statements."""
     bench.spoiled = True
-    process = subprocess.run([sys.executable, "-c", DYING, last], cwd=bench.project.root, timeout=120, check=False,
-                             env={**os.environ, "DRILLBOOK_LAB": str(bench.lab)}, capture_output=True, text=True)
+    process = subprocess.run(
+        [sys.executable, "-c", DYING, last],
+        cwd=bench.project.root,
+        timeout=120,
+        check=False,
+        env={**os.environ, "DRILLBOOK_LAB": str(bench.lab)},
+        capture_output=True,
+        text=True,
+    )
     assert process.returncode == -signal.SIGKILL, process.stderr
     (journal,) = bench.project.reports.glob("*/journal.jsonl")
     assert bench.recover(journal.parent) == []

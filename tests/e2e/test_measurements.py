@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from drillbook.result import Verdict
+from drillbook.judge.result import Verdict
 
 
 class IndependentClock(threading.Thread):

@@ -31,9 +31,17 @@ class Bare:
         self.hide = " && ".join([*(f"mount --bind /dev/null {path}" for path in found), 'exec "$@"'])
 
     def run(self, *argv: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
-        program = [sys.executable, "-c", "from drillbook.tasks import main; main()", *argv]
-        return subprocess.run(["unshare", "-m", "sh", "-c", self.hide, "sh", *program], cwd=self.root, env=self.environment,
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=seconds)
+        program = [sys.executable, "-c", "from drillbook.cli.tasks import main; main()", *argv]
+        return subprocess.run(
+            ["unshare", "-m", "sh", "-c", self.hide, "sh", *program],
+            cwd=self.root,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds,
+        )
 
     def newest(self) -> Path:
         return (self.root / "reports" / "latest").resolve()

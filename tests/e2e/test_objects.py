@@ -6,8 +6,8 @@ import urllib.request
 
 import pytest
 
+from drillbook.judge.result import Verdict
 from drillbook.lab.seed import original
-from drillbook.result import Verdict
 from tests.e2e.test_sabotage import began, codes, store, when
 
 BUCKET = "dpa-originals"
@@ -21,7 +21,9 @@ def served(bench, number=7) -> bytes:
 
 def versions(bench, key):
     found = store(bench).list_object_versions(Bucket=BUCKET, Prefix=key)
-    return [one["VersionId"] for one in found.get("Versions", [])], [one["VersionId"] for one in found.get("DeleteMarkers", [])]
+    return [one["VersionId"] for one in found.get("Versions", [])], [
+        one["VersionId"] for one in found.get("DeleteMarkers", [])
+    ]
 
 
 @pytest.mark.parametrize("name", ["objects-deleted", "object-corrupted"])
@@ -39,7 +41,7 @@ def test_without_a_restore_the_undo_puts_it_back_and_what_a_client_wrote_meanwhi
 
     before = versions(bench, KEY)
     text = bench.text(name)
-    plan = bench.plan(name, (text[text.index("restore:"):text.index("verify:")], ""))
+    plan = bench.plan(name, (text[text.index("restore:") : text.index("verify:")], ""))
     _, view = bench.run(plan, when("done", "inject.1", act))
     kept = served(bench, 9)
     store(bench).put_object(Bucket=BUCKET, Key="originals/00000009", Body=original(9))
@@ -67,10 +69,17 @@ def test_a_run_that_was_killed_is_put_back_from_its_journal(bench):
     assert served(bench) == original(7)
 
 
-@pytest.mark.parametrize(("change", "code"), [
-    (lambda client, key, body: client.put_object(Bucket="dr-backups", Key=key, Body=body[:-7] + b"damaged"), "backup-digest"),
-    (lambda client, key, body: client.delete_object(Bucket="dr-backups", Key=key), "backup-missing"),
-], ids=["other-bytes", "missing"])
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (
+            lambda client, key, body: client.put_object(Bucket="dr-backups", Key=key, Body=body[:-7] + b"damaged"),
+            "backup-digest",
+        ),
+        (lambda client, key, body: client.delete_object(Bucket="dr-backups", Key=key), "backup-missing"),
+    ],
+    ids=["other-bytes", "missing"],
+)
 def test_a_damaged_copy_is_noticed_before_anything_is_broken(bench, change, code):
     def act(event):
         client, key = store(bench), f"{bench.run_id}/originals/objects/originals/00000150"

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from drillbook import settling
-from drillbook.conduct import connect, judged, redactor_for
-from drillbook.journal import FILE, read
-from drillbook.recovery import Recovery
-from drillbook.result import Verdict
+from drillbook.cli import close_residue
+from drillbook.cli.conduct import connect, judged, redactor_for
+from drillbook.engine.recovery import Recovery
+from drillbook.journal.journal import FILE, read
+from drillbook.judge.result import Verdict
 from tests.e2e.controllers import start, wait_for
 
 DRILL = """\
@@ -45,8 +45,10 @@ cleanup:
 """
 LOSE = 'files.lose: {service: api, path: FILE, from: "{{ archive.location }}"}'
 COPY = ["cp", "-p", "KEPT", "FILE"]
-WIPE = ("command.run: {argv: [rm, FILE], effect: fault, undo: restore, proof: [test, '!', -e, FILE], proven_by: proof}\n"
-        "    hosts: app-1")
+WIPE = (
+    "command.run: {argv: [rm, FILE], effect: fault, undo: restore, proof: [test, '!', -e, FILE], proven_by: proof}\n"
+    "    hosts: app-1"
+)
 LOOK = "service.status: {service: api}"
 WAIT = 'command.run: {argv: [sleep, "4"], effect: read}\n    hosts: app-1'
 
@@ -91,8 +93,9 @@ class Own:
             controller.communicate()
 
     def recover(self, folder, **how):
-        return Recovery(folder, lambda plan, name: connect(plan.inventory, name), redactor_for,
-                        lambda event: None, **how).run({"operator": "test", "tool": "test"})
+        return Recovery(
+            folder, lambda plan, name: connect(plan.inventory, name), redactor_for, lambda event: None, **how
+        ).run({"operator": "test", "tool": "test"})
 
 
 @pytest.fixture
@@ -147,14 +150,18 @@ def test_a_command_of_ones_own_breaks_what_only_a_restore_brings_back(own):
     assert (view.result.verdict, view.result.exit) == (Verdict.PASSED, 0), view.result.reason
     assert own.file.read_bytes() == own.before
     events = read(folder / FILE).events
-    assert [event.data["undo"]["kind"] for event in events if (event.kind, event.step) == ("intent", "inject.1")] == ["restore"]
+    assert [event.data["undo"]["kind"] for event in events if (event.kind, event.step) == ("intent", "inject.1")] == [
+        "restore"
+    ]
     assert [event.data["service"] for event in events if event.kind == "backup.proven"] == ["api"]
     assert [event.data["message"] for event in events if event.kind == "undone" and event.step == "inject.1"] != []
 
 
 @pytest.mark.parametrize("moment", ["detect.1", "restore.1"])
 def test_a_run_that_died_after_such_a_command_is_restored_by_its_recovery(own, moment):
-    folder = own.killed(moment, inject=f"{WIPE}\ndetect:\n  - {WAIT}", restore=["sh", "-c", 'sleep 2; exec "$@"', "sh", *COPY])
+    folder = own.killed(
+        moment, inject=f"{WIPE}\ndetect:\n  - {WAIT}", restore=["sh", "-c", 'sleep 2; exec "$@"', "sh", *COPY]
+    )
     assert not own.file.exists()
     assert own.recover(folder) == []
     assert carried_out(folder, "verify.2") == 1
@@ -176,7 +183,7 @@ def test_a_run_that_is_stopped_after_such_a_command_restores_first(own):
 def test_such_a_command_whose_runbook_fails_is_restored_from_the_proven_backup(own):
     folder, view = own.run(inject=WIPE, restore=["false"])
     assert view.result.exit == 5
-    assert settling.settle(own.bench.project, folder.name, "it is as it was") == 4, "its proof says that it is not"
+    assert close_residue.settle(own.bench.project, folder.name, "it is as it was") == 4, "its proof says that it is not"
     assert own.recover(folder)
     assert own.recover(folder, from_backup=True) == []
     assert own.file.read_bytes() == own.before
@@ -187,7 +194,9 @@ def test_such_a_command_whose_runbook_fails_is_restored_from_the_proven_backup(o
 def test_a_drill_that_only_restores_mends_what_such_a_command_lost(own):
     folder, view = own.run(inject=WIPE, restore=["false"])
     assert view.result.exit == 5
-    facts = next(event.data["facts"] for event in read(folder / FILE).events if (event.kind, event.step) == ("done", "backup.1"))
+    facts = next(
+        event.data["facts"] for event in read(folder / FILE).events if (event.kind, event.step) == ("done", "backup.1")
+    )
     path = own.bench.changed("mend")
     path.write_text(MEND.replace("LOCATION", facts["location"]).replace("MANIFEST", facts["manifest"]))
     _, mended = own.bench.run(own.bench.made(path))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from drillbook.result import Verdict
+from drillbook.judge.result import Verdict
 from tests.e2e.test_restore_crashed import postmaster
 
 
 def begins(inventory):
     """The lines of the service ``database``, and where they begin."""
     start = inventory.index("  database:\n")
-    return inventory[start:inventory.index("\n  spare:", start)]
+    return inventory[start : inventory.index("\n  spare:", start)]
 
 
 def test_the_wrong_one_of_two_hosts_loses_nothing(bench):

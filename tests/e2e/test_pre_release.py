@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.journal import FILE, read
+from drillbook.journal.journal import FILE, read
+from drillbook.judge.result import Verdict
 from drillbook.lab import control
-from drillbook.result import Verdict
 from tests.e2e.test_interrupts import SLOW, start, wait_for
 
 PRODUCTION = {"database", "api", "cache", "backups", "originals"}

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from drillbook.errors import PlanError
-from drillbook.plan import make
-from drillbook.restorable import Restorable
-from drillbook.spec import load
-from drillbook.web import ask
+from drillbook.plan.planner import make
+from drillbook.plan.restorable import Restorable
+from drillbook.plan.spec import load
+from drillbook.sdk.web import ask
 from tests.e2e.controllers import eventually, eventually_healthy, journal_of, start, wait_for
 from tests.e2e.test_handbook import well
 
@@ -48,8 +48,12 @@ NEEDED = [
     Row("api-slow", "Start the API with them, and with more workers", ("More workers serve",)),
     Row("memory-leak", "Limit the cache, and start the API", ("It serves again",)),
     # A start alone, as at night; with the leak it may be killed again before it has answered once.
-    Row("memory-leak", "Limit the cache, and start the API", ("It serves again", "Its memory stays where it is"),
-        {"service.start": {"service": "api"}, "name": "Start the API"}),
+    Row(
+        "memory-leak",
+        "Limit the cache, and start the API",
+        ("It serves again", "Its memory stays where it is"),
+        {"service.start": {"service": "api"}, "name": "Start the API"},
+    ),
 ]
 """What is broken there is put back at the end, whatever was restored."""
 LOOK = {"service.status": {"service": "originals"}, "name": "Look on"}
@@ -81,7 +85,7 @@ def without(bench, row):
     data["restore"] = [step for step in data["restore"] if step]
     data["detect"] = [step for step in data.get("detect", ()) if not step.keys() & SLOW]
     last = max((number for number, name in enumerate(titled(data, "verify")) if name in row.said), default=0)
-    data["verify"] = data["verify"][:last + 1]
+    data["verify"] = data["verify"][: last + 1]
     if data["verify"][last]["name"] in row.said and "every" in data["verify"][last]:
         data["verify"][last]["timeout"] = "3s"
     for phase in ("diagnose", "cleanup"):  # what a cleanup puts back, the undo does as well
@@ -111,8 +115,12 @@ def assert_that_it_said_so(view, row):
 def as_it_is(bench):
     """The settings of the API, those that it runs with, and whether it is quick."""
     answer = ask(f"{bench.value('api.url')}/api/v1/documents/1", timeout=10)
-    return (Path(str(bench.value("api.env_file"))).read_text(), ask(f"{bench.value('api.url')}/capacity", timeout=10).body,
-            answer.status, answer.seconds > SLOWED_S)
+    return (
+        Path(str(bench.value("api.env_file"))).read_text(),
+        ask(f"{bench.value('api.url')}/capacity", timeout=10).body,
+        answer.status,
+        answer.seconds > SLOWED_S,
+    )
 
 
 @pytest.mark.long(12)

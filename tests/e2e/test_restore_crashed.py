@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from drillbook.conduct import judged
+from drillbook.cli.conduct import judged
 from tests.e2e.conftest import ROOT
 from tests.e2e.controllers import eventually_healthy
 from tests.e2e.field import at
@@ -34,9 +34,17 @@ def postmaster(bench):
 
 def restoring(bench):
     """Is there a database in the new server by now, whatever its name?"""
-    with contextlib.suppress(psycopg.Error), psycopg.connect(
-            host="127.0.0.1", port=bench.value("postgres.db-1"), dbname="postgres", user="postgres",
-            password=bench.secret("pg_admin"), connect_timeout=2) as session:
+    with (
+        contextlib.suppress(psycopg.Error),
+        psycopg.connect(
+            host="127.0.0.1",
+            port=bench.value("postgres.db-1"),
+            dbname="postgres",
+            user="postgres",
+            password=bench.secret("pg_admin"),
+            connect_timeout=2,
+        ) as session,
+    ):
         return len(session.execute("SELECT 1 FROM pg_database").fetchall()) > 3
     return False
 
@@ -54,8 +62,17 @@ def crash(bench, before, moment, done):
         time.sleep(0.005)
     for _ in range(3):
         time.sleep(0.3)
-        subprocess.run([f"{sysconfig.get_path('scripts')}/supervisorctl", "-c", str(bench.value("manager.db-1")), "start",
-                        "postgresql"], check=False, capture_output=True)
+        subprocess.run(
+            [
+                f"{sysconfig.get_path('scripts')}/supervisorctl",
+                "-c",
+                str(bench.value("manager.db-1")),
+                "start",
+                "postgresql",
+            ],
+            check=False,
+            capture_output=True,
+        )
 
 
 class Client(threading.Thread):
@@ -63,8 +80,15 @@ class Client(threading.Thread):
 
     def __init__(self, bench) -> None:
         super().__init__(daemon=True)
-        self.where = {"host": "127.0.0.1", "port": bench.value("postgres.db-1"), "dbname": "dpa", "user": "dpa",
-                      "password": bench.secret("pg_app"), "connect_timeout": 2, "autocommit": True}
+        self.where = {
+            "host": "127.0.0.1",
+            "port": bench.value("postgres.db-1"),
+            "dbname": "dpa",
+            "user": "dpa",
+            "password": bench.secret("pg_app"),
+            "connect_timeout": 2,
+            "autocommit": True,
+        }
         self.counts, self.errors, self.over = set(), 0, threading.Event()
 
     def run(self) -> None:
@@ -94,7 +118,9 @@ def originals(bench):
     with bench.admin() as connection:
         known = {f"originals/{number:08d}" for (number,) in connection.execute("SELECT id FROM documents")}
     pages = store(bench).get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
-    return {one["Key"]: (one["ETag"], one["LastModified"]) for page in pages for one in page["Contents"] if one["Key"] in known}
+    return {
+        one["Key"]: (one["ETag"], one["LastModified"]) for page in pages for one in page["Contents"] if one["Key"] in known
+    }
 
 
 @pytest.mark.parametrize(("closed", "moment"), [(True, "appeared"), (True, "loading"), (False, "loading")])
@@ -118,7 +144,9 @@ def test_a_server_that_crashes_while_it_is_restored_shows_nobody_an_empty_databa
     assert seen.counts == {True}, "all of the rows, or an error"
     with bench.admin() as connection:
         assert connection.execute("SELECT count(*) FROM documents").fetchone()[0] >= 20_000
-        left = connection.execute("SELECT datname, datconnlimit FROM pg_database WHERE NOT datistemplate ORDER BY 1").fetchall()
+        left = connection.execute(
+            "SELECT datname, datconnlimit FROM pg_database WHERE NOT datistemplate ORDER BY 1"
+        ).fetchall()
         assert left == [("dpa", -1), ("postgres", -1)]
     now = originals(bench)
     assert {key: now.get(key) for key in kept} == kept, "no original was overwritten"

@@ -6,9 +6,9 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from drillbook.conduct import judged
+from drillbook.cli.conduct import judged
+from drillbook.judge.result import Verdict
 from drillbook.lab.database import binaries
-from drillbook.result import Verdict
 
 
 def codes(view) -> set[str]:
@@ -16,14 +16,22 @@ def codes(view) -> set[str]:
 
 
 def store(bench):
-    return boto3.client("s3", endpoint_url=str(bench.value("s3.endpoint")), aws_access_key_id=bench.secret("s3_key"),
-                        aws_secret_access_key=bench.secret("s3_secret"), region_name="us-east-1",
-                        config=Config(proxies={}, s3={"addressing_style": "path"}))
+    return boto3.client(
+        "s3",
+        endpoint_url=str(bench.value("s3.endpoint")),
+        aws_access_key_id=bench.secret("s3_key"),
+        aws_secret_access_key=bench.secret("s3_secret"),
+        region_name="us-east-1",
+        config=Config(proxies={}, s3={"addressing_style": "path"}),
+    )
 
 
 def largest_file(client, prefix):
-    found = [item for page in client.get_paginator("list_objects_v2").paginate(Bucket="dr-backups", Prefix=prefix)
-             for item in page.get("Contents", [])]
+    found = [
+        item
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket="dr-backups", Prefix=prefix)
+        for item in page.get("Contents", [])
+    ]
     return max(found, key=lambda item: item["Size"])
 
 
@@ -58,9 +66,12 @@ def began(view, phase) -> bool:
 
 DAMAGE = pytest.mark.parametrize(
     ("change", "code"),
-    [(lambda body: body[:-1000], "backup-size"),
-     (lambda body: body[:500] + bytes([body[500] ^ 1]) + body[501:], "backup-digest")],
-    ids=["truncated", "bit-flip"])
+    [
+        (lambda body: body[:-1000], "backup-size"),
+        (lambda body: body[:500] + bytes([body[500] ^ 1]) + body[501:], "backup-digest"),
+    ],
+    ids=["truncated", "bit-flip"],
+)
 
 
 @DAMAGE
@@ -92,12 +103,15 @@ def test_a_dump_damaged_later_is_never_restored_and_recover_clears_it(bench, cha
 
 @pytest.mark.parametrize(
     ("statement", "code"),
-    [("UPDATE documents SET title = title || '!' WHERE id = 7", "table-content"),
-     ("DROP TABLE chunks CASCADE", "table-missing"),
-     ("SELECT setval(pg_get_serial_sequence('documents', 'id'), 1)", "sequence-behind"),
-     ("CREATE TABLE stray (n int)", "table-unexpected"),
-     ("ALTER TABLE documents ADD CONSTRAINT odd CHECK (size >= 0)", "schema-differs")],
-    ids=["row-changed", "table-missing", "sequence-behind", "table-unexpected", "schema-differs"])
+    [
+        ("UPDATE documents SET title = title || '!' WHERE id = 7", "table-content"),
+        ("DROP TABLE chunks CASCADE", "table-missing"),
+        ("SELECT setval(pg_get_serial_sequence('documents', 'id'), 1)", "sequence-behind"),
+        ("CREATE TABLE stray (n int)", "table-unexpected"),
+        ("ALTER TABLE documents ADD CONSTRAINT odd CHECK (size >= 0)", "schema-differs"),
+    ],
+    ids=["row-changed", "table-missing", "sequence-behind", "table-unexpected", "schema-differs"],
+)
 def test_a_restore_that_is_not_equal_fails(bench, statement, code):
     bench.spoiled = True
 
@@ -119,7 +133,8 @@ def test_a_restore_tool_that_says_0_with_errors_is_not_believed(bench):
     real = binaries() / "pg_restore"
     (tools / "pg_restore").unlink()
     (tools / "pg_restore").write_text(
-        f'#!/bin/sh\n{real} "$@"\necho "pg_restore: error: could not execute query: ERROR:  out of luck" >&2\nexit 0\n')
+        f'#!/bin/sh\n{real} "$@"\necho "pg_restore: error: could not execute query: ERROR:  out of luck" >&2\nexit 0\n'
+    )
     (tools / "pg_restore").chmod(0o755)
     bench.project.root.chmod(0o755)
     text = (bench.project.root / "inventory" / "lab.yml").read_text()
@@ -141,7 +156,10 @@ def test_an_objective_impossibly_low_fails(bench):
 
 
 def test_a_probe_at_a_dead_port_is_inconclusive_and_breaks_nothing(bench):
-    plan = bench.plan("api-down", ('"{{ services.api.url }}/health", every: 100ms, timeout: 1s', '"http://127.0.0.1:9/health", every: 100ms'))
+    plan = bench.plan(
+        "api-down",
+        ('"{{ services.api.url }}/health", every: 100ms, timeout: 1s', '"http://127.0.0.1:9/health", every: 100ms'),
+    )
     _, view = bench.run(plan)
     assert "probe-never-good" in codes(view)
     assert (view.result.verdict, view.result.exit) == (Verdict.INCONCLUSIVE, 3)
@@ -150,8 +168,11 @@ def test_a_probe_at_a_dead_port_is_inconclusive_and_breaks_nothing(bench):
 
 def test_wrong_store_credentials_are_refused_before_anything_is_touched(bench, tmp_path):
     (tmp_path / "wrong").write_text("not-the-secret-key")
-    text = (bench.project.root / "inventory" / "lab.yml").read_text().replace(
-        "secret_key: !lab_secret s3_secret", f"secret_key: !file {tmp_path / 'wrong'}")
+    text = (
+        (bench.project.root / "inventory" / "lab.yml")
+        .read_text()
+        .replace("secret_key: !lab_secret s3_secret", f"secret_key: !file {tmp_path / 'wrong'}")
+    )
     (bench.project.root / "inventory" / "wrong.yml").write_text(text)
     wrong = bench.project.inventory("wrong")
     _, view = bench.run(bench.plan("postgres-lost", inventory=wrong), inventory=wrong)

@@ -18,13 +18,13 @@ from urllib.parse import quote, quote_plus
 import pytest
 from rich.console import Console
 
-from drillbook import inventory
-from drillbook.conduct import redactor_for
+from drillbook.cli.conduct import redactor_for
 from drillbook.errors import UsageError
-from drillbook.plan import make
-from drillbook.report.progress import Progress
-from drillbook.report.terminal import summary
-from drillbook.spec import load
+from drillbook.inventory import inventory
+from drillbook.plan.planner import make
+from drillbook.plan.spec import load
+from drillbook.report.terminal.progress import Progress
+from drillbook.report.terminal.summary import summary
 
 TOKEN = "tok+n/of a=service&\u00fc"
 SIGNATURE = re.compile(rb"X-Amz-Signature=[0-9a-f]{64}", re.IGNORECASE)
@@ -35,7 +35,7 @@ def forms(secret: str) -> set[bytes]:
     found = {secret.encode(), quote(secret, safe="").encode(), quote_plus(secret).encode(), quote(secret).encode()}
     for offset in range(3):
         raw = base64.b64encode(b"x" * offset + secret.encode())
-        core = raw[4 if offset else 0:len(raw) - 4]
+        core = raw[4 if offset else 0 : len(raw) - 4]
         found |= {core, core.replace(b"+", b"-").replace(b"/", b"_")}
     return {form for form in found if len(form) >= 8}
 
@@ -74,13 +74,18 @@ def watched():
 def test_a_secret_shows_nowhere(bench, watched, monkeypatch, capfd):
     monkeypatch.setenv("DRILL_TOKEN", TOKEN)
     lab = bench.project.root / "inventory" / "lab.yml"
-    lab.write_text(lab.read_text().replace("services:\n", (
-        "services:\n  tokened: {kind: redis, host: store-1, password: !env DRILL_TOKEN}\n"), 1))
+    lab.write_text(
+        lab.read_text().replace(
+            "services:\n", ("services:\n  tokened: {kind: redis, host: store-1, password: !env DRILL_TOKEN}\n"), 1
+        )
+    )
     site = bench.project.inventory("lab")
     screen = io.StringIO()
     console = Console(file=screen, width=100, force_terminal=True)
-    echo = ('  - command.run: {argv: [sh, -c, "cat \\"$1\\"; base64 \\"$1\\"; cat \\"$1\\" >&2", sh, "SECRET"], effect: read}\n'
-            "    name: A target that shouts its password\n    hosts: db-1\n")
+    echo = (
+        '  - command.run: {argv: [sh, -c, "cat \\"$1\\"; base64 \\"$1\\"; cat \\"$1\\" >&2", sh, "SECRET"], effect: read}\n'
+        "    name: A target that shouts its password\n    hosts: db-1\n"
+    )
     path = str(bench.value("secrets.pg_admin"))
     plan = bench.plan("postgres-lost", ("ready:\n", "ready:\n" + echo.replace("SECRET", path)), inventory=site)
     folder, view = bench.run(plan, Progress(console), inventory=site)
@@ -90,10 +95,17 @@ def test_a_secret_shows_nowhere(bench, watched, monkeypatch, capfd):
     watched.join()
     out = capfd.readouterr()
     places = {str(file): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-    places |= {"index.html": (folder.parent / "index.html").read_bytes(), "terminal": screen.getvalue().encode(),
-               "stdout": out.out.encode(), "stderr": out.err.encode()}
-    processes = {f"{part} of {pid}: {data[:200]!r}": data for (pid, part, _), data in watched.seen.items()
-                 if not (part == "environ" and _inherits(data))}
+    places |= {
+        "index.html": (folder.parent / "index.html").read_bytes(),
+        "terminal": screen.getvalue().encode(),
+        "stdout": out.out.encode(),
+        "stderr": out.err.encode(),
+    }
+    processes = {
+        f"{part} of {pid}: {data[:200]!r}": data
+        for (pid, part, _), data in watched.seen.items()
+        if not (part == "environ" and _inherits(data))
+    }
     secrets = {name: bench.secret(name) for name in ("pg_admin", "pg_app", "s3_secret")} | {"token": TOKEN}
     for name, secret in secrets.items():
         for where, data in (places | processes).items():
@@ -116,8 +128,10 @@ def _inherits(data: bytes) -> bool:
 
 def test_a_secret_in_plain_text_is_refused_before_anything_runs(bench):
     path = bench.project.root / "inventory" / "plain.yml"
-    path.write_text("environment: lab\nhosts: {h: {address: 192.0.2.1}}\nservices:\n"
-                    "  api: {kind: redis, host: h, unit: swordfish-token, password: !file token}\n")
+    path.write_text(
+        "environment: lab\nhosts: {h: {address: 192.0.2.1}}\nservices:\n"
+        "  api: {kind: redis, host: h, unit: swordfish-token, password: !file token}\n"
+    )
     (path.parent / "token").write_text("swordfish-token")
     site = inventory.load(path)
     drill = bench.project.root / "drills" / "plain.yml"

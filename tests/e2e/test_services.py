@@ -1,6 +1,6 @@
 """service.* over SSH against the real service manager of the lab."""
 
-from drillbook.result import Verdict
+from drillbook.judge.result import Verdict
 
 
 def test_a_stopped_service_is_proven_down_and_started_again(bench):
@@ -11,7 +11,7 @@ def test_a_stopped_service_is_proven_down_and_started_again(bench):
 
 def test_without_a_restore_the_undo_starts_it(bench):
     text = bench.text("api-down")
-    restore = text[text.index("restore:"):text.index("verify:")]
+    restore = text[text.index("restore:") : text.index("verify:")]
     _, view = bench.run(bench.plan("api-down", (restore, "")))
     assert view.result.residue == ()
     assert view.result.verdict is Verdict.FAILED, "the drill restored nothing; that the undo helped is no recovery"

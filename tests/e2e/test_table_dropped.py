@@ -2,7 +2,7 @@
 
 import json
 
-from drillbook.result import Verdict
+from drillbook.judge.result import Verdict
 
 
 class Witness:

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("qdrant_client", reason="the extra `qdrant` is not installed")
 
-from drillbook.result import Verdict
+from drillbook.judge.result import Verdict
 from tests.e2e.test_sabotage import began, codes, store, when
 from tests.vectors import server
 
@@ -57,7 +57,7 @@ def test_it_passes_and_every_vector_is_as_before(bench, vectors):
 def test_without_its_remedy_it_does_not_pass_and_the_undo_puts_all_back(bench, vectors):
     before = vectors.all()
     text = bench.text("vectors-diverged")
-    plan = bench.plan("vectors-diverged", (text[text.index("restore:"):text.index("verify:")], ""))
+    plan = bench.plan("vectors-diverged", (text[text.index("restore:") : text.index("verify:")], ""))
     _, view = bench.run(plan)
     assert view.result.verdict is Verdict.FAILED
     assert {"vector-missing", "vector-unexpected"} <= codes(view)

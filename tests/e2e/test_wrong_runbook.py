@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from drillbook import settling
-from drillbook.conduct import connect, judged, redactor_for
-from drillbook.gate import Gate
-from drillbook.journal import FILE, read
-from drillbook.recovery import Recovery, in_the_way
-from drillbook.result import Verdict
+from drillbook.cli import close_residue
+from drillbook.cli.conduct import connect, judged, redactor_for
+from drillbook.engine.backup_gate import Gate
+from drillbook.engine.recovery import Recovery, in_the_way
+from drillbook.journal.journal import FILE, read
+from drillbook.judge.result import Verdict
 
 MEND = """\
 drill: mend
@@ -34,8 +34,12 @@ def of_an_older_version(monkeypatch):
 def wrong(bench, argv):
     """The plan of a drill that loses the database and whose runbook is a command that does not bring it back."""
     plan = bench.plan("postgres-lost")
-    steps = tuple(step.model_copy(update={"action": "command.run", "params": {"argv": argv, "effect": "write"}, "save": None})
-                  if step.phase == "restore" else step for step in plan.steps)
+    steps = tuple(
+        step.model_copy(update={"action": "command.run", "params": {"argv": argv, "effect": "write"}, "save": None})
+        if step.phase == "restore"
+        else step
+        for step in plan.steps
+    )
     return plan.model_copy(update={"steps": steps})
 
 
@@ -48,12 +52,20 @@ def facts_of(folder, action):
 def rows(bench):
     """Number and digest of the documents that were there when the lab was made; its clients write more all the time."""
     with bench.admin() as connection:
-        return connection.execute("SELECT count(*), sum(hashtextextended(d::text, 0)) FROM documents d WHERE id <= 20000").fetchone()
+        return connection.execute(
+            "SELECT count(*), sum(hashtextextended(d::text, 0)) FROM documents d WHERE id <= 20000"
+        ).fetchone()
 
 
 def recover(bench, folder, **how):
-    recovery = Recovery(folder, lambda plan, name: connect(plan.inventory, name), redactor_for, lambda event: None,
-                        others=[other for other in bench.project.runs() if other != folder], **how)
+    recovery = Recovery(
+        folder,
+        lambda plan, name: connect(plan.inventory, name),
+        redactor_for,
+        lambda event: None,
+        others=[other for other in bench.project.runs() if other != folder],
+        **how,
+    )
     return recovery.run({"operator": "test", "tool": "test"})
 
 
@@ -66,8 +78,11 @@ def test_a_wrong_runbook_is_recovered_from_the_proven_backup(bench, argv):
     assert recover(bench, folder), "the same runbook once more does not help"
     assert judged(folder).result.exit == 5
     assert recover(bench, folder, from_backup=True) == []
-    assert next(event.data["params"]["closed"] for event in read(folder / FILE).events
-                if event.kind == "intent" and event.step == "recovery.1"), "clients could write before it is compared"
+    assert next(
+        event.data["params"]["closed"]
+        for event in read(folder / FILE).events
+        if event.kind == "intent" and event.step == "recovery.1"
+    ), "clients could write before it is compared"
     assert rows(bench) == before
     after = judged(folder)
     assert (after.result.residue, after.result.exit) == ((), 1)
@@ -88,7 +103,7 @@ def test_a_drill_that_only_restores_mends_what_a_run_left(bench):
     runs = list(bench.project.runs())
     assert [one.code for one in in_the_way(breaking, runs)] == ["unfinished-run"], "nothing more is broken there"
     assert in_the_way(mending, runs) == []
-    assert settling.settle(bench.project, folder.name, "somebody restored it") == 4, "nobody did: its proof says so"
+    assert close_residue.settle(bench.project, folder.name, "somebody restored it") == 4, "nobody did: its proof says so"
     mend, mended = bench.run(mending)
     assert (mended.result.verdict, mended.result.exit) == (Verdict.PASSED, 0), mended.result.reason
     assert rows(bench) == before

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from drillbook import remains
 from drillbook.errors import JournalError
 from drillbook.events.content import Unknown
 from drillbook.events.event import Event
 from drillbook.events.kinds import KINDS, parse
 from drillbook.events.probes import ProbeSamples
 from drillbook.events.runs import PhaseEnded, StopRequested
-from drillbook.journal import FILE, Journal, read, salvage
+from drillbook.journal import damaged
+from drillbook.journal.journal import FILE, Journal, read, salvage
 from drillbook.redact import Redactor
 from drillbook.values import canonical, digest
 from tests.contents import content
@@ -69,7 +69,10 @@ def test_a_kind_of_a_newer_version_is_kept_as_it_is(journal, tmp_path):
     journal.append(Unknown(name="moon.rose", content={"over": ["here", 1.5, None]}), host="a")
     event = read(tmp_path / FILE).events[1]
     assert (event.kind, event.what, event.what.data()) == (
-        "moon.rose", Unknown(name="moon.rose", content={"over": ["here", 1.5, None]}), {"over": ["here", 1.5, None]})
+        "moon.rose",
+        Unknown(name="moon.rose", content={"over": ["here", 1.5, None]}),
+        {"over": ["here", 1.5, None]},
+    )
 
 
 @pytest.mark.parametrize("secret", ["message", "intent", "sidu", "samples"])
@@ -95,12 +98,20 @@ def test_a_field_that_was_not_given_is_not_written():
     assert ProbeSamples(probe="probe.1", samples=((0.0, 0.1, True, None),)).data().keys() == {"probe", "samples"}
 
 
-@pytest.mark.parametrize(("kind", "change", "said"), [
-    ("phase.ended", {"status": 7}, "phase.ended: status: Input should be a valid string"),
-    ("phase.ended", {"status": None}, "phase.ended: status: Input should be a valid string"),
-    ("undone", {"intent": "the first"}, "undone: intent: Input should be a valid integer"),
-    ("probe.samples", {"samples": [[0.0, 0.1, "perhaps", None]]}, "probe.samples: samples.0.2: Input should be a valid boolean"),
-    ("run.finished", {"residue": "nothing"}, "run.finished: residue: Input should be a valid tuple")])
+@pytest.mark.parametrize(
+    ("kind", "change", "said"),
+    [
+        ("phase.ended", {"status": 7}, "phase.ended: status: Input should be a valid string"),
+        ("phase.ended", {"status": None}, "phase.ended: status: Input should be a valid string"),
+        ("undone", {"intent": "the first"}, "undone: intent: Input should be a valid integer"),
+        (
+            "probe.samples",
+            {"samples": [[0.0, 0.1, "perhaps", None]]},
+            "probe.samples: samples.0.2: Input should be a valid boolean",
+        ),
+        ("run.finished", {"residue": "nothing"}, "run.finished: residue: Input should be a valid tuple"),
+    ],
+)
 def test_a_field_of_a_wrong_type_is_an_error_that_names_the_line(journal, tmp_path, kind, change, said):
     journal.append(content("run.started"))
     journal.append(content(kind))
@@ -112,7 +123,7 @@ def test_a_field_of_a_wrong_type_is_an_error_that_names_the_line(journal, tmp_pa
     history, wrong = salvage(path)
     assert [event.kind for event in history.events] == ["run.started"]
     assert wrong == caught.value.message
-    assert remains.damage(tmp_path) == wrong, "what the run left is not known, so nothing is broken on its hosts"
+    assert damaged.damage(tmp_path) == wrong, "what the run left is not known, so nothing is broken on its hosts"
 
 
 def test_a_newer_field_of_a_command_keeps_nobody_from_judging_the_run(tmp_path):

@@ -14,15 +14,49 @@ CLASSES = {model.__name__: kind for kind, model in KINDS.items()}
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path.parent.name != "events")
 
 KEPT_FOR_PEOPLE = {
-    "check.started", "observer.failed", "lock.released", "lock.failed", "lease.ready", "lease.adopted", "lease.failed",
-    "guard.condition", "trace.sent"}
+    "check.started",
+    "observer.failed",
+    "lock.released",
+    "lock.failed",
+    "lease.ready",
+    "lease.adopted",
+    "lease.failed",
+    "guard.condition",
+    "trace.sent",
+}
 """Kinds that no part of the program reads again: whoever looks into a journal does."""
 NOT_ON_THE_TERMINAL = {
-    "run.finished", "recovery.finished", "phase.ended", "check.started", "controller.stalled", "observer.failed",
-    "capacity.history", "step.added", "residue.settled", "settlement.refused", "intent", "command", "fault.gone",
-    "backup.proven", "waiting", "diagnosed", "probe.prepared", "probe.started", "probe.samples", "probe.ended",
-    "canary.writes", "canary.survivors", "settle.ended", "lock.released", "lock.failed", "lease.ready", "lease.adopted",
-    "lease.failed", "guard.condition", "trace.sent"}
+    "run.finished",
+    "recovery.finished",
+    "phase.ended",
+    "check.started",
+    "controller.stalled",
+    "observer.failed",
+    "capacity.history",
+    "step.added",
+    "residue.settled",
+    "settlement.refused",
+    "intent",
+    "command",
+    "fault.gone",
+    "backup.proven",
+    "waiting",
+    "diagnosed",
+    "probe.prepared",
+    "probe.started",
+    "probe.samples",
+    "probe.ended",
+    "canary.writes",
+    "canary.survivors",
+    "settle.ended",
+    "lock.released",
+    "lock.failed",
+    "lease.ready",
+    "lease.adopted",
+    "lease.failed",
+    "guard.condition",
+    "trace.sent",
+}
 """Kinds of which a run says nothing as it goes; the summary or the report does, or nobody has to know."""
 
 
@@ -32,7 +66,11 @@ def handled(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.MatchClass) and isinstance(node.cls, ast.Name):
             names.add(node.cls.id)
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("isinstance", "each", "contents", "last"):
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in ("isinstance", "each", "contents", "last")
+        ):
             names |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
         elif isinstance(node, ast.Dict):
             names |= {key.id for key in node.keys if isinstance(key, ast.Name)}
@@ -64,10 +102,17 @@ def test_no_kind_is_named_by_a_string():
     assert [where for path in FILES for where in named_by_strings(path)] == []
 
 
-@pytest.mark.parametrize(("line", "found"), [
-    ('if event.kind == "done": pass', True), ('if last.kind in ("done", "failed"): pass', True),
-    ('getattr(self, "_on_" + event.kind.replace(".", "_"))', True), ('x = "run.finished"', True),
-    ('if undo.kind == "commands": pass', False), ('if event.kind == found.kind: pass', False)])
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ('if event.kind == "done": pass', True),
+        ('if last.kind in ("done", "failed"): pass', True),
+        ('getattr(self, "_on_" + event.kind.replace(".", "_"))', True),
+        ('x = "run.finished"', True),
+        ('if undo.kind == "commands": pass', False),
+        ("if event.kind == found.kind: pass", False),
+    ],
+)
 def test_a_kind_in_a_string_would_be_found(tmp_path, line, found):
     path = tmp_path / "one.py"
     path.write_text(line)
@@ -80,7 +125,7 @@ def test_every_kind_is_read_by_somebody_or_kept_for_people():
 
 
 def test_every_kind_is_told_on_the_terminal_or_left_out_on_purpose():
-    told = handled(tree(SOURCE / "report" / "progress.py")) | handled(tree(SOURCE / "notes.py"))
+    told = handled(tree(SOURCE / "report" / "terminal" / "progress.py")) | handled(tree(SOURCE / "judge" / "notes.py"))
     assert set(KINDS) - told == NOT_ON_THE_TERMINAL
 
 

@@ -19,19 +19,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from drillbook import desk
+from drillbook.cli import commands as desk
 from drillbook.errors import DrillbookError
-from drillbook.journal import alive
-from drillbook.planned import digest_of
-from drillbook.project import Project
+from drillbook.journal.journal import alive
+from drillbook.plan.plan import digest_of
+from drillbook.project.project import Project
 from drillbook.values import digest
 from tests.evidence.forging import attest, chained, journal, throw_away_key
 from tests.program import Folder, step
 
 GOOD = "restore:\n  - command.run: {argv: [echo, said], keep: true, effect: read}\n    hosts: controller\n"
 BAD = GOOD + "verify:\n  - command.run: {argv: ['false'], effect: read}\n    hosts: controller\n"
-FAULT = ("inject:\n  - command.run: {argv: [touch, DIR/broken], effect: fault, undo: [rm, -f, DIR/broken], proof: "
-         "[test, -e, DIR/broken]}\n    hosts: controller\nrestore:\n" + step(["sleep", "300"]))
+FAULT = (
+    "inject:\n  - command.run: {argv: [touch, DIR/broken], effect: fault, undo: [rm, -f, DIR/broken], proof: "
+    "[test, -e, DIR/broken]}\n    hosts: controller\nrestore:\n" + step(["sleep", "300"])
+)
 COMMANDS = (("report", "RUN"), ("report",), ("drill.recover", "RUN"))
 """Commands that an operator types next, one after another; RUN is the run or suite that was forged."""
 
@@ -81,8 +83,10 @@ class Site:
 
     def _killed(self) -> Path:
         with self.dead_project.start("drill", "dead", "--json", stdout=subprocess.PIPE, text=True) as program:
-            assert any((event := json.loads(line)).get("step") == "restore.1" and event["kind"] == "step.started"
-                       for line in program.stdout)
+            assert any(
+                (event := json.loads(line)).get("step") == "restore.1" and event["kind"] == "step.started"
+                for line in program.stdout
+            )
             program.kill()
         run = Project(self.dead_project.root).run()
         while alive(run):
@@ -99,7 +103,10 @@ class Site:
         """Exit statuses of ``report.verify`` and of the audit where nothing was forged."""
         with self.operator():
             project = Project(self.first.root)
-            told = {name: typed(project, "report.verify", getattr(self, name).name).status for name in ("passed", "suite", "failed")}
+            told = {
+                name: typed(project, "report.verify", getattr(self, name).name).status
+                for name in ("passed", "suite", "failed")
+            }
             return {**told, "audit": typed(project, "audit", str(self.root / "audit")).status}
 
     @property
@@ -131,6 +138,7 @@ def edit_first(change):
         change(events[0]["data"])
         events[0]["data"]["plan_digest"] = digest_of(events[0]["data"]["plan"])
         return passing(events)
+
     return edit
 
 
@@ -143,9 +151,16 @@ def dated(events):
 def completed(events):
     """The dead run as one that went on to a good end."""
     last = events[-1]
-    more = [("phase.ended", None, {"phase": "restore", "status": "done", "slept_s": 0}), ("phase.started", None, {"phase": "verify", "slept_s": 0}),
-            ("phase.ended", None, {"phase": "verify", "status": "done", "slept_s": 0}), ("run.finished", None, {"residue": [], "unwritten": ""})]
-    return [*events, *({**{key: last[key] for key in ("at", "clock")}, "kind": kind, "data": data} for kind, _, data in more)]
+    more = [
+        ("phase.ended", None, {"phase": "restore", "status": "done", "slept_s": 0}),
+        ("phase.started", None, {"phase": "verify", "slept_s": 0}),
+        ("phase.ended", None, {"phase": "verify", "status": "done", "slept_s": 0}),
+        ("run.finished", None, {"residue": [], "unwritten": ""}),
+    ]
+    return [
+        *events,
+        *({**{key: last[key] for key in ("at", "clock")}, "kind": kind, "data": data} for kind, _, data in more),
+    ]
 
 
 def renamed(run: Path, name: str) -> Path:
@@ -190,10 +205,12 @@ class Forgery:
 
 def thief(run_of, edit=passing, **said):
     """Write a journal anew, and attest it with a throw-away key."""
+
     def do(site: Site) -> None:
         run = run_of(site)
         rewrite(run, edit)
         attest(run, site.thief, **{"verdict": "passed", "exit": 0, "occasion": "run", "unvouched": None, **said})
+
     return do
 
 
@@ -217,9 +234,16 @@ def suite_passed(site: Site) -> None:
 def suite_attested(site: Site, key=True) -> None:
     """The suite's attestation made to fit its drills as they are."""
     content = json.loads((site.suite / "attestation.json").read_text())
-    runs = [{**run, "verdict": "passed", "exit": 0, "attestation": digest(
-        (site.suite / run["folder"] / "attestation.json").read_bytes())}
-        for run in content["runs"] if (site.suite / run["folder"]).is_dir()]
+    runs = [
+        {
+            **run,
+            "verdict": "passed",
+            "exit": 0,
+            "attestation": digest((site.suite / run["folder"] / "attestation.json").read_bytes()),
+        }
+        for run in content["runs"]
+        if (site.suite / run["folder"]).is_dir()
+    ]
     attest(site.suite, site.thief if key else None, verdict="passed", exit=0, runs=runs)
 
 
@@ -255,10 +279,12 @@ def invented(site: Site) -> None:
     """A whole run that never took place, newer than all."""
     name = "20261231T235900.000Z-good-0bad"
     run = Path(shutil.copytree(site.passed, site.failed.parent / name))
+
     def edit(events):
         events[0]["data"]["run"] = name
         events[0]["prev"] = journal(site.failed)[-1]["hash"]
         return events
+
     rewrite(run, edit)
     attest(run, site.thief, run=name, previous_head=journal(site.failed)[-1]["hash"])
 
@@ -284,62 +310,135 @@ REPORTS = ("plan.json", "result.json", "report.html", "report.md", "junit.xml")
 
 FORGERIES = (
     # fields
-    Forgery("a failure is turned into a success, nothing else", lambda site: (site.failed / "journal.jsonl").write_bytes(
-        (site.failed / "journal.jsonl").read_bytes().replace(b'"kind":"failed"', b'"kind":"done"'))),
+    Forgery(
+        "a failure is turned into a success, nothing else",
+        lambda site: (site.failed / "journal.jsonl").write_bytes(
+            (site.failed / "journal.jsonl").read_bytes().replace(b'"kind":"failed"', b'"kind":"done"')
+        ),
+    ),
     Forgery("turned passed, chained anew", lambda site: rewrite(site.failed)),
-    Forgery("turned passed, the attestation made to fit, its signature left", seq(
-        lambda site: shutil.copy(site.failed / "attestation.json.sig", site.root / "sig"), lambda site: rewrite(site.failed),
-        lambda site: attest(site.failed, verdict="passed", exit=0),
-        lambda site: shutil.copy(site.root / "sig", site.failed / "attestation.json.sig"))),
-    Forgery("turned passed, the attestation made to fit, its signature removed", seq(
-        lambda site: rewrite(site.failed), lambda site: attest(site.failed, verdict="passed", exit=0))),
-    Forgery("turned passed, the attestation removed", seq(lambda site: rewrite(site.failed), lambda site: without(site.failed))),
-    Forgery("turned passed, only the attestation removed, its signature left", seq(
-        lambda site: rewrite(site.failed), lambda site: without(site.failed, "attestation.json"))),
+    Forgery(
+        "turned passed, the attestation made to fit, its signature left",
+        seq(
+            lambda site: shutil.copy(site.failed / "attestation.json.sig", site.root / "sig"),
+            lambda site: rewrite(site.failed),
+            lambda site: attest(site.failed, verdict="passed", exit=0),
+            lambda site: shutil.copy(site.root / "sig", site.failed / "attestation.json.sig"),
+        ),
+    ),
+    Forgery(
+        "turned passed, the attestation made to fit, its signature removed",
+        seq(lambda site: rewrite(site.failed), lambda site: attest(site.failed, verdict="passed", exit=0)),
+    ),
+    Forgery(
+        "turned passed, the attestation removed", seq(lambda site: rewrite(site.failed), lambda site: without(site.failed))
+    ),
+    Forgery(
+        "turned passed, only the attestation removed, its signature left",
+        seq(lambda site: rewrite(site.failed), lambda site: without(site.failed, "attestation.json")),
+    ),
     Forgery("turned passed, signed with a throw-away key", thief(FAILED)),
-    Forgery("the same, as a new rendering of a run that was signed at its end", thief(FAILED, occasion="report", previous_attestation={
-        "signed": True, "sealed_at_end": True})),
-    Forgery("turned passed, unsigned for want of ssh-keygen", seq(
-        lambda site: rewrite(site.failed), lambda site: attest(site.failed, verdict="passed", exit=0, key=None,
-                                                               unsigned="ssh-keygen is not installed"))),
-    Forgery("turned passed, said to be a checkpoint without a signature", seq(
-        lambda site: rewrite(site.failed), lambda site: attest(site.failed, verdict=None, exit=None, occasion="begin"))),
+    Forgery(
+        "the same, as a new rendering of a run that was signed at its end",
+        thief(FAILED, occasion="report", previous_attestation={"signed": True, "sealed_at_end": True}),
+    ),
+    Forgery(
+        "turned passed, unsigned for want of ssh-keygen",
+        seq(
+            lambda site: rewrite(site.failed),
+            lambda site: attest(site.failed, verdict="passed", exit=0, key=None, unsigned="ssh-keygen is not installed"),
+        ),
+    ),
+    Forgery(
+        "turned passed, said to be a checkpoint without a signature",
+        seq(lambda site: rewrite(site.failed), lambda site: attest(site.failed, verdict=None, exit=None, occasion="begin")),
+    ),
     Forgery("the operator is another one", thief(FAILED, edit_first(lambda data: data.update(operator="ann@elsewhere")))),
-    Forgery("the environment is production", thief(FAILED, edit_first(lambda data: data["plan"]["inventory"].update(
-        environment="production")), environment="production")),
-    Forgery("the drill has another title and no objective", thief(FAILED, edit_first(lambda data: data["plan"].update(
-        title="Another", objectives={})))),
-    Forgery("the tool is another version", thief(FAILED, edit_first(lambda data: data.update(tool="drillbook 0.0.1")),
-                                                 tool="drillbook 0.0.1")),
-    Forgery("seconds are shorter", thief(FAILED, lambda events: passing([
-        {**event, "clock": event["clock"] / 10} for event in events]))),
+    Forgery(
+        "the environment is production",
+        thief(
+            FAILED,
+            edit_first(lambda data: data["plan"]["inventory"].update(environment="production")),
+            environment="production",
+        ),
+    ),
+    Forgery(
+        "the drill has another title and no objective",
+        thief(FAILED, edit_first(lambda data: data["plan"].update(title="Another", objectives={}))),
+    ),
+    Forgery(
+        "the tool is another version",
+        thief(FAILED, edit_first(lambda data: data.update(tool="drillbook 0.0.1")), tool="drillbook 0.0.1"),
+    ),
+    Forgery(
+        "seconds are shorter",
+        thief(FAILED, lambda events: passing([{**event, "clock": event["clock"] / 10} for event in events])),
+    ),
     # lines
-    Forgery("the failing lines are removed, chained anew", thief(FAILED, lambda events: passing([
-        event for event in events if event["kind"] != "failed"]))),
+    Forgery(
+        "the failing lines are removed, chained anew",
+        thief(FAILED, lambda events: passing([event for event in events if event["kind"] != "failed"])),
+    ),
     Forgery("two lines are swapped", lambda site: swap(site.failed, 3, 4)),
-    Forgery("the end is cut off", lambda site: (site.failed / "journal.jsonl").write_bytes(
-        b"".join((site.failed / "journal.jsonl").read_bytes().splitlines(keepends=True)[:-3]))),
-    Forgery("the last line is torn", lambda site: (site.failed / "journal.jsonl").write_bytes(
-        (site.failed / "journal.jsonl").read_bytes()[:-9])),
-    Forgery("bytes without a line end stand behind the end", lambda site: (site.failed / "journal.jsonl").write_bytes(
-        (site.failed / "journal.jsonl").read_bytes() + b"{")),
-    Forgery("a recovery is added behind the end", lambda site: (site.failed / "journal.jsonl").write_bytes(chained([
-        *journal(site.failed), {**journal(site.failed)[-1], "kind": "recovery.started", "data": {"operator": "ann", "tool": "x"}}]))),
+    Forgery(
+        "the end is cut off",
+        lambda site: (site.failed / "journal.jsonl").write_bytes(
+            b"".join((site.failed / "journal.jsonl").read_bytes().splitlines(keepends=True)[:-3])
+        ),
+    ),
+    Forgery(
+        "the last line is torn",
+        lambda site: (site.failed / "journal.jsonl").write_bytes((site.failed / "journal.jsonl").read_bytes()[:-9]),
+    ),
+    Forgery(
+        "bytes without a line end stand behind the end",
+        lambda site: (site.failed / "journal.jsonl").write_bytes((site.failed / "journal.jsonl").read_bytes() + b"{"),
+    ),
+    Forgery(
+        "a recovery is added behind the end",
+        lambda site: (site.failed / "journal.jsonl").write_bytes(
+            chained(
+                [
+                    *journal(site.failed),
+                    {**journal(site.failed)[-1], "kind": "recovery.started", "data": {"operator": "ann", "tool": "x"}},
+                ]
+            )
+        ),
+    ),
     # dead runs
     Forgery("a dead run is completed, behind its own signed begin", lambda site: rewrite(site.dead, completed), on="dead"),
     Forgery("a dead run is completed and signed with a throw-away key", thief(DEAD, completed), on="dead"),
-    Forgery("a dead run loses what it broke", lambda site: rewrite(site.dead, lambda events: [
-        event for event in events if event["kind"] not in ("intent", "step.started") or event.get("step") != "inject.1"]), on="dead"),
+    Forgery(
+        "a dead run loses what it broke",
+        lambda site: rewrite(
+            site.dead,
+            lambda events: [
+                event
+                for event in events
+                if event["kind"] not in ("intent", "step.started") or event.get("step") != "inject.1"
+            ],
+        ),
+        on="dead",
+    ),
     Forgery("a dead run is written anew before what it signed", lambda site: rewrite(site.dead, dated), on="dead"),
     # whole runs
     Forgery("the journal is emptied", lambda site: (site.failed / "journal.jsonl").write_bytes(b"")),
     Forgery("the journal is gone", lambda site: (site.failed / "journal.jsonl").unlink()),
     Forgery("an older genuine run lies in the folder of the newer one", lambda site: over(site.failed, site.passed)),
-    Forgery("an older genuine run has the name of the newer one", seq(
-        lambda site: shutil.rmtree(site.failed), lambda site: renamed(site.passed, site.failed.name))),
-    Forgery("the folder is a link to an older genuine run", seq(
-        lambda site: shutil.rmtree(site.failed), lambda site: site.failed.symlink_to(site.passed.name)), asked=("", "latest")),
-    Forgery("a run that never took place, signed with a throw-away key", invented, asked=("", "latest", "20261231T235900.000Z-good-0bad")),
+    Forgery(
+        "an older genuine run has the name of the newer one",
+        seq(lambda site: shutil.rmtree(site.failed), lambda site: renamed(site.passed, site.failed.name)),
+    ),
+    Forgery(
+        "the folder is a link to an older genuine run",
+        seq(lambda site: shutil.rmtree(site.failed), lambda site: site.failed.symlink_to(site.passed.name)),
+        asked=("", "latest"),
+    ),
+    Forgery(
+        "a run that never took place, signed with a throw-away key",
+        invented,
+        asked=("", "latest", "20261231T235900.000Z-good-0bad"),
+    ),
     Forgery("the newest run is removed", lambda site: shutil.rmtree(site.failed), asked=("", "latest")),
     Forgery("the newest run is hidden", hidden, asked=("", "latest")),
     Forgery("all of reports/ is rolled back", rolled_back, asked=("", "latest")),
@@ -349,27 +448,60 @@ FORGERIES = (
     Forgery("the same, signed with a throw-away key", seq(suite_passed, suite_attested), on="suite"),
     Forgery("the same, without an attestation", seq(suite_passed, lambda site: without(site.suite)), on="suite"),
     Forgery("a suite loses the drill that failed", seq(suite_short, suite_attested), on="suite"),
-    Forgery("a suite loses the drill that failed, and its attestation", seq(suite_short, lambda site: without(site.suite)), on="suite"),
-    Forgery("a suite holds an older genuine run in place of the failed one", seq(
-        suite_with_another, lambda site: without(site.suite)), on="suite"),
+    Forgery(
+        "a suite loses the drill that failed, and its attestation",
+        seq(suite_short, lambda site: without(site.suite)),
+        on="suite",
+    ),
+    Forgery(
+        "a suite holds an older genuine run in place of the failed one",
+        seq(suite_with_another, lambda site: without(site.suite)),
+        on="suite",
+    ),
     Forgery("a drill of a suite is turned passed", thief(of("bad_of_suite")), on="suite"),
-    Forgery("a suite and its drill are turned passed", seq(thief(of("bad_of_suite")), suite_passed, suite_attested), on="suite"),
+    Forgery(
+        "a suite and its drill are turned passed", seq(thief(of("bad_of_suite")), suite_passed, suite_attested), on="suite"
+    ),
     # evidence
     Forgery("evidence is changed", lambda site: evidence(site).write_text("something else")),
     Forgery("evidence is removed", lambda site: evidence(site).unlink()),
     Forgery("evidence is added", lambda site: (site.failed / "evidence" / "note").write_text("all was well")),
     Forgery("evidence is a link to elsewhere", lambda site: linked(evidence(site))),
     # plans and reports
-    *(Forgery(f"{name} is another one", lambda site, name=name: (site.failed / name).write_text(
-        (site.failed / name).read_text().replace("failed", "passed").replace("bad", "good") + " "), heals=True) for name in REPORTS),
+    *(
+        Forgery(
+            f"{name} is another one",
+            lambda site, name=name: (site.failed / name).write_text(
+                (site.failed / name).read_text().replace("failed", "passed").replace("bad", "good") + " "
+            ),
+            heals=True,
+        )
+        for name in REPORTS
+    ),
     # keys and dates
-    Forgery("the signature is that of another run", lambda site: shutil.copy(
-        site.passed / "attestation.json.sig", site.failed / "attestation.json.sig")),
-    Forgery("attestation and signature are those of another run", lambda site: [shutil.copy(
-        site.passed / name, site.failed / name) for name in ("attestation.json", "attestation.json.sig")]),
-    Forgery("the key in the attestation is the genuine one, the signature another's", lambda site: [
-        rewrite(site.failed), attest(site.failed, site.thief, verdict="passed", exit=0, key=json.loads(
-            (site.passed / "attestation.json").read_text())["key"])]),
+    Forgery(
+        "the signature is that of another run",
+        lambda site: shutil.copy(site.passed / "attestation.json.sig", site.failed / "attestation.json.sig"),
+    ),
+    Forgery(
+        "attestation and signature are those of another run",
+        lambda site: [
+            shutil.copy(site.passed / name, site.failed / name) for name in ("attestation.json", "attestation.json.sig")
+        ],
+    ),
+    Forgery(
+        "the key in the attestation is the genuine one, the signature another's",
+        lambda site: [
+            rewrite(site.failed),
+            attest(
+                site.failed,
+                site.thief,
+                verdict="passed",
+                exit=0,
+                key=json.loads((site.passed / "attestation.json").read_text())["key"],
+            ),
+        ],
+    ),
     Forgery("the attestation says an earlier time", lambda site: attest(site.failed, site.thief, at="2020-01-01T00:00:00Z")),
     Forgery("all dates are a year earlier", thief(FAILED, dated, started="2025-11-27T00:00:00Z")),
 )
@@ -385,8 +517,12 @@ class Told:
 
 def typed(project: Project, *argv: str) -> Told:
     """Type a command of the operator in the project's folder, in this process."""
-    tasks = {"report": desk.report, "report.verify": desk.verify, "drill.recover": desk.recover,
-             "audit": lambda project, out: desk.audit(project, "2000-01-01", "2999-12-31", out)}
+    tasks = {
+        "report": desk.report,
+        "report.verify": desk.verify,
+        "drill.recover": desk.recover,
+        "audit": lambda project, out: desk.audit(project, "2000-01-01", "2999-12-31", out),
+    }
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
         try:
@@ -432,7 +568,7 @@ def main(first: int = 1) -> int:
     through = 0
     with tempfile.TemporaryDirectory(prefix="forgeries-") as folder:
         site = Site(Path(folder))
-        for number, forgery in list(enumerate(FORGERIES, 1))[first - 1:]:
+        for number, forgery in list(enumerate(FORGERIES, 1))[first - 1 :]:
             sys.stdout.write(f"\n{number}. {forgery.name}\n")
             for row in rows(site, forgery):
                 sys.stdout.write(f"   {row.command}" + (f": exit {row.done.status}\n" if row.done else "\n"))

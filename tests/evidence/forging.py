@@ -6,7 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from drillbook.attesting import keys
+from drillbook.signing import keys
 from drillbook.values import canonical, digest
 
 

@@ -7,16 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.attesting import places
+from drillbook.attestation import places
 from tests.evidence.forgeries import FORGERIES, Site
 from tests.needs import need
 
 PAGE = Path(__file__).parents[2] / "docs" / "audit.md"
 PLANTED = (
-    "turned passed, chained anew", "turned passed, signed with a throw-away key", "turned passed, the attestation removed",
-    "the end is cut off", "an older genuine run lies in the folder of the newer one", "the newest run is removed",
-    "the same, signed with a throw-away key", "a drill of a suite is turned passed", "evidence is changed", "evidence is added",
-    "evidence is a link to elsewhere", "report.html is another one", "the signature is that of another run")
+    "turned passed, chained anew",
+    "turned passed, signed with a throw-away key",
+    "turned passed, the attestation removed",
+    "the end is cut off",
+    "an older genuine run lies in the folder of the newer one",
+    "the newest run is removed",
+    "the same, signed with a throw-away key",
+    "a drill of a suite is turned passed",
+    "evidence is changed",
+    "evidence is added",
+    "evidence is a link to elsewhere",
+    "report.html is another one",
+    "the signature is that of another run",
+)
 
 
 @pytest.fixture(scope="module")

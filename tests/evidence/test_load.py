@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from drillbook.actions.http import Load
 from drillbook.errors import Cancelled
-from drillbook.services import Http
+from drillbook.sdk.service import Http
+from drillbook.systems.http.actions import Load
 from tests.actions.ground import Ground
 
 
@@ -106,9 +106,17 @@ def test_a_stop_ends_it(ctx):
     assert Answers.count <= 1
 
 
-@pytest.mark.parametrize("wrong", [
-    {}, {"service": "api", "url": "http://x"}, {"url": "http://x", "rate": 200, "patience": "2s"},
-    {"url": "http://x", "rate": 200, "seconds": "600s"}, {"url": "http://x", "seconds": 10}, {"url": "http://x", "method": "POST"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"service": "api", "url": "http://x"},
+        {"url": "http://x", "rate": 200, "patience": "2s"},
+        {"url": "http://x", "rate": 200, "seconds": "600s"},
+        {"url": "http://x", "seconds": 10},
+        {"url": "http://x", "method": "POST"},
+    ],
+)
 def test_what_is_not_bounded_is_refused(wrong):
     with pytest.raises(ValueError):
         Load.model_validate(wrong)

@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from drillbook import inventory, plan, spec
-from drillbook.conduct import Conductor
+from drillbook.cli.conduct import Conductor
 from drillbook.errors import UsageError
-from drillbook.handbook import page, results
-from drillbook.handbook.results import Last, Measured, Record
-from drillbook.project import Project
+from drillbook.inventory import inventory
+from drillbook.plan import planner, spec
+from drillbook.project.project import Project
+from drillbook.reference.handbook import page, results
+from drillbook.reference.handbook.results import Last, Measured, Record
 from tests.program import HEAD, VERIFY
 
 HOSTS = """\
@@ -38,7 +39,7 @@ class Book:
         path = self.root / f"{lab or 'none'}.yml"
         path.write_text(HOSTS.replace("LAB", json.dumps(lab)).replace("SCRATCH", str(self.root / "scratch")))
         found = inventory.load(path)
-        return Conductor(self.project, found, lambda event: None).run(plan.make(spec.load(self.file(name)), found))
+        return Conductor(self.project, found, lambda event: None).run(planner.make(spec.load(self.file(name)), found))
 
     def renew(self):
         page.write(self.project, renew=True)
@@ -73,7 +74,10 @@ def test_the_newest_run_on_each_inventory_is_what_the_page_says(book):
     book.file("first").write_text(text.replace("'true'", "'false'"))
     assert text != book.file("first").read_text()
     book.run("first")
-    assert [line.partition(",")[0] for line in book.renew()["first"].split("<br>")] == ["**passed** on docker", "**failed** on embedded"]
+    assert [line.partition(",")[0] for line in book.renew()["first"].split("<br>")] == [
+        "**passed** on docker",
+        "**failed** on embedded",
+    ]
     for folder in book.project.runs():
         (folder / "journal.jsonl").unlink()
     assert "**failed** on embedded" in book.renew()["first"], "what this machine does not know stays"
@@ -98,20 +102,41 @@ def test_figures_have_their_errors_and_foreign_text_is_only_text():
     lost = Measured(seconds=None, error_s=None, clock="acknowledged writes")
     one = Last(inventory="<b>*x*\n", verdict="failed", residue=True, rto=rto, rpo=lost, **known)
     assert results.cell(Record(results={"first": (one,)}), "first", "0" * 64) == (
-        r"**failed** with residue on \<b\>\*x\*\\n, 2026-01-01 00:00:00 UTC, RTO 7.41 s ± 0.11 s, RPO not measured")
+        r"**failed** with residue on \<b\>\*x\*\\n, 2026-01-01 00:00:00 UTC, RTO 7.41 s ± 0.11 s, RPO not measured"
+    )
 
 
-@pytest.mark.parametrize(("change", "said"), [
-    (lambda data: data["results"]["first"][0].update(verdict="<script>"), "results.first.0.verdict: Input should be"),
-    (lambda data: data["results"]["first"][0]["rto"].update(seconds=-1), "results.first.0.rto.seconds: Input should be greater"),
-    (lambda data: data.update(format="drillbook/other"), "format: Input should be"),
-    (lambda data: data.update(more=1), "more: Extra inputs"),
-])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda data: data["results"]["first"][0].update(verdict="<script>"), "results.first.0.verdict: Input should be"),
+        (
+            lambda data: data["results"]["first"][0]["rto"].update(seconds=-1),
+            "results.first.0.rto.seconds: Input should be greater",
+        ),
+        (lambda data: data.update(format="drillbook/other"), "format: Input should be"),
+        (lambda data: data.update(more=1), "more: Extra inputs"),
+    ],
+)
 def test_a_record_that_was_written_by_hand_is_told(book, change, said):
     rto = {"seconds": 1.0, "error_s": 0.1, "clock": "disruption to sustained recovery"}
-    data = {"format": "drillbook/handbook-results/1", "results": {"first": [
-        {"inventory": "docker", "run": "20260101T000000.000Z-first-0000", "started": "2026-01-01T00:00:00Z",
-         "verdict": "passed", "residue": False, "rto": rto, "rpo": None, "drill_sha256": None}]}}
+    data = {
+        "format": "drillbook/handbook-results/1",
+        "results": {
+            "first": [
+                {
+                    "inventory": "docker",
+                    "run": "20260101T000000.000Z-first-0000",
+                    "started": "2026-01-01T00:00:00Z",
+                    "verdict": "passed",
+                    "residue": False,
+                    "rto": rto,
+                    "rpo": None,
+                    "drill_sha256": None,
+                }
+            ]
+        },
+    }
     results.path_of(book.project).write_text(json.dumps(data))
     assert book.lines()["first"].endswith("RTO 1.0 s ± 0.1 s (changed since)")
     change(data)

@@ -15,6 +15,7 @@ class Echo(socketserver.BaseRequestHandler):
 @pytest.fixture(scope="session")
 def echo_server():
     """The port of a server that sends back what it gets."""
+
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
         request_queue_size = 64

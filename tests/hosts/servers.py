@@ -10,8 +10,8 @@ import threading
 import time
 from pathlib import Path
 
-from drillbook.host import Target
 from drillbook.lab.layout import USER
+from drillbook.sdk.host import Target
 from tests.needs import need
 from tests.processes import entries
 
@@ -44,8 +44,14 @@ class Server:
         self.known_hosts.write_text(f"# recorded\n[127.0.0.1]:{self.port} {key.with_suffix('.pub').read_text()}")
 
     def target(self, name: str = "far", **changes) -> Target:
-        fields = {"name": name, "address": "127.0.0.1", "port": self.port, "user": self.user,
-                  "identity": str(self.client_key), "known_hosts": str(self.known_hosts)}
+        fields = {
+            "name": name,
+            "address": "127.0.0.1",
+            "port": self.port,
+            "user": self.user,
+            "identity": str(self.client_key),
+            "known_hosts": str(self.known_hosts),
+        }
         return Target(**fields | changes)
 
     def command(self) -> list[str]:
@@ -89,9 +95,11 @@ class OpenSsh(Server):
         keys = self.folder / "authorized_keys"
         keys.write_text(self.client_key.with_suffix(".pub").read_text())
         config = self.folder / "sshd_config"
-        config.write_text(f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.host_key}\nAuthorizedKeysFile {keys}\n"
-                          f"PidFile none\nUsePAM no\nStrictModes no\nPasswordAuthentication no\n"
-                          f"KbdInteractiveAuthentication no\nPermitRootLogin yes\nSubsystem sftp internal-sftp\n{self.extra}")
+        config.write_text(
+            f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.host_key}\nAuthorizedKeysFile {keys}\n"
+            f"PidFile none\nUsePAM no\nStrictModes no\nPasswordAuthentication no\n"
+            f"KbdInteractiveAuthentication no\nPermitRootLogin yes\nSubsystem sftp internal-sftp\n{self.extra}"
+        )
         return [sshd, "-D", "-e", "-f", str(config)]
 
 
@@ -102,8 +110,15 @@ class AsyncSsh(Server):
     module = "tests.hosts.asyncssh_server"
 
     def command(self) -> list[str]:
-        return [sys.executable, "-m", self.module, str(self.port), str(self.host_key),
-                str(self.client_key), str(self.folder)]
+        return [
+            sys.executable,
+            "-m",
+            self.module,
+            str(self.port),
+            str(self.host_key),
+            str(self.client_key),
+            str(self.folder),
+        ]
 
 
 class Cutting(AsyncSsh):

@@ -1,4 +1,4 @@
-"""The contract of ``drillbook.host.Host``, once, for every carrier.
+"""The contract of ``drillbook.sdk.host.Host``, once, for every carrier.
 
 ``Carrier`` says how a carrier is told to do what the contract needs: the real ones run programs, the fake one has
 Python functions for them.
@@ -19,13 +19,38 @@ from pathlib import Path
 import pytest
 
 from drillbook.errors import Cancelled, CommandTimedOut, DrillbookError, HostError
-from drillbook.host import CAPTURE_LIMIT, Deadline, Host
 from drillbook.hosts.fake import Reply
+from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Host
 from drillbook.values import Secret
 from tests.processes import entries
 
-HOSTILE = ["", " ", "a b", "it's", '"', "$(id)", "`id`", "; id", "a\nb", "\n", "\\", "*", "~", "-n", "ünï 你", "é", "a=b", "$HOME",
-           "\t", "&&", "|", "'; touch /tmp/x; '", "#", "!", "\x1b[31m"]
+HOSTILE = [
+    "",
+    " ",
+    "a b",
+    "it's",
+    '"',
+    "$(id)",
+    "`id`",
+    "; id",
+    "a\nb",
+    "\n",
+    "\\",
+    "*",
+    "~",
+    "-n",
+    "ünï 你",
+    "é",
+    "a=b",
+    "$HOME",
+    "\t",
+    "&&",
+    "|",
+    "'; touch /tmp/x; '",
+    "#",
+    "!",
+    "\x1b[31m",
+]
 
 
 def threads_left(seconds=0):
@@ -56,7 +81,7 @@ class Programs:
         return ["sh", "-c", "printf '%s\\0' \"$@\"", "sh", *words]
 
     def shows_env(self, *names):
-        return ["sh", "-c", "for n in \"$@\"; do eval \"printf '%s\\0' \\\"\\$$n\\\"\"; done", "sh", *names]
+        return ["sh", "-c", 'for n in "$@"; do eval "printf \'%s\\0\' \\"\\$$n\\""; done', "sh", *names]
 
     def shows_folder(self):
         return ["pwd"]
@@ -418,16 +443,21 @@ class HostContract:
         assert carrier.host.run(["true"], deadline=soon()).ok
 
     def test_forward_to_nothing(self, carrier, unused_port):
-        with (carrier.host.forward("127.0.0.1", unused_port) as port,
-              socket.create_connection(("127.0.0.1", port), timeout=5) as sock):
+        with (
+            carrier.host.forward("127.0.0.1", unused_port) as port,
+            socket.create_connection(("127.0.0.1", port), timeout=5) as sock,
+        ):
             assert end_of(sock) == b""
 
     def test_close_twice_and_use_after(self, carrier):
         carrier.host.run(["true"], deadline=soon())
         carrier.host.close()
         carrier.host.close()
-        for use in (lambda: carrier.host.run(["true"], deadline=soon()), lambda: carrier.host.get("/etc/hostname"),
-                    lambda: carrier.host.put(b"", f"{carrier.folder}/x")):
+        for use in (
+            lambda: carrier.host.run(["true"], deadline=soon()),
+            lambda: carrier.host.get("/etc/hostname"),
+            lambda: carrier.host.put(b"", f"{carrier.folder}/x"),
+        ):
             with pytest.raises(DrillbookError, match="closed"):
                 use()
 

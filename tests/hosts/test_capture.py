@@ -33,7 +33,7 @@ def test_the_marker_is_taken_out(before, step):
     stream = before + b"mark-123 /bin/bash\n" + b"out mark-9\n\xff"
     capture = MarkedCapture(100, "mark-")
     for start in range(0, len(stream), step):
-        capture.feed(stream[start:start + step])
+        capture.feed(stream[start : start + step])
     assert (capture.pid, capture.shell) == (123, "/bin/bash")
     assert capture.kept == before + b"out mark-9\n\xff"
     assert capture.total == len(capture.kept)

@@ -2,8 +2,9 @@
 
 import pytest
 
-from drillbook.host import shown
-from drillbook.hosts import FakeHost, LocalHost, local, open_host, session
+from drillbook.hosts import FakeHost, LocalHost, local, open_host
+from drillbook.hosts.ssh import session
+from drillbook.sdk.host import shown
 from tests.hosts.suite import Carrier, Functions, HostContract, Programs, threads_left
 
 KINDS = ["openssh", "asyncssh", "local", "fake"]
@@ -31,7 +32,7 @@ class TestHosts(HostContract):
 
 
 def test_of_a_script_a_message_shows_the_arguments():
-    assert shown(("sh", "-c", "set -u\nrm \"$1\"\n", "sh", "it's")) == "sh -c … sh 'it'\"'\"'s'"
+    assert shown(("sh", "-c", 'set -u\nrm "$1"\n', "sh", "it's")) == "sh -c … sh 'it'\"'\"'s'"
     assert shown(("sh", "-c", "rm a")) == "sh -c 'rm a'"
     assert shown(("touch", "a\nb")) == "touch 'a\\nb'"
     assert len(shown(("echo", "x" * 1000))) == 300

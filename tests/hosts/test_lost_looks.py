@@ -6,16 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from drillbook import inventory, plan, spec
-from drillbook.conduct import Conductor
+from drillbook.cli.conduct import Conductor
+from drillbook.engine.leases import Lease, Lock
 from drillbook.errors import CommandLost
-from drillbook.host import ManagerConfig, once_more
 from drillbook.hosts import open_host
-from drillbook.journal import FILE, read
-from drillbook.leases import Lease, Lock
-from drillbook.manager import manager_of
-from drillbook.project import Project
-from drillbook.result import Verdict
+from drillbook.inventory import inventory
+from drillbook.journal.journal import FILE, read
+from drillbook.judge.result import Verdict
+from drillbook.plan import planner, spec
+from drillbook.project.project import Project
+from drillbook.sdk.host import ManagerConfig, once_more
+from drillbook.sdk.manager import manager_of
 from tests.hosts.servers import Cutting, Relay
 from tests.hosts.suite import soon
 from tests.leases.conftest import owner
@@ -133,7 +134,7 @@ class Bench:
     def run(self, observer):
         path = self.root / "drills" / "sample.yml"
         path.write_text(DRILL.replace("DIR", str(self.root)))
-        made = plan.make(spec.load(path), inventory.load(self.root / "hosts.yml"))
+        made = planner.make(spec.load(path), inventory.load(self.root / "hosts.yml"))
         folder, view = Conductor(Project(self.root), inventory.load(self.root / "hosts.yml"), observer).run(made)
         return view.result, read(folder / FILE).events
 
@@ -144,6 +145,7 @@ class Bench:
 
 def cutting(server, step):
     """Ends the channel of the first command of ``step``."""
+
     def observe(event):
         if event.kind in ("step.started", "intent") and event.step == step:
             server.cut(1)

@@ -23,12 +23,14 @@ from drillbook.errors import (
     HostUnreachable,
     UsageError,
 )
-from drillbook.host import Target
-from drillbook.hosts import files, link, open_host
+from drillbook.hosts import open_host
 from drillbook.hosts.capture import Capture, MarkedCapture
-from drillbook.hosts.channel import Exec
-from drillbook.hosts.session import Ending, open_session
-from drillbook.hosts.ssh import SshHost
+from drillbook.hosts.ssh import connecting as link
+from drillbook.hosts.ssh import files
+from drillbook.hosts.ssh.channel import Exec
+from drillbook.hosts.ssh.host import SshHost
+from drillbook.hosts.ssh.session import Ending, open_session
+from drillbook.sdk.host import Target
 from tests.hosts.servers import AsyncSsh, OpenSsh, Relay, descendants, new_key
 from tests.hosts.suite import Programs, soon, threads_left
 
@@ -81,7 +83,7 @@ def test_unknown_host_key_and_the_command_that_records_it(server, opened, tmp_pa
     error = fails(opened(target), HostKeyUnknown)
     assert "ssh-ed25519" in str(error)
     assert fingerprint(server.host_key) in error.message
-    command = error.hint[error.hint.index("ssh-keyscan"):]
+    command = error.hint[error.hint.index("ssh-keyscan") :]
     assert command == f"ssh-keyscan -p {server.port} 127.0.0.1 >> '{known}'"
     subprocess.run(command, shell=True, check=True, capture_output=True)
     assert opened(target).run(["true"], deadline=soon()).ok
@@ -90,13 +92,15 @@ def test_unknown_host_key_and_the_command_that_records_it(server, opened, tmp_pa
 def test_changed_host_key_names_the_line(server, opened, tmp_path):
     other = new_key(tmp_path / "other")
     known = tmp_path / "known"
-    known.write_text(f"# one\nelsewhere {server.host_key.with_suffix('.pub').read_text()}"
-                     f"[127.0.0.1]:{server.port} {other.with_suffix('.pub').read_text()}")
+    known.write_text(
+        f"# one\nelsewhere {server.host_key.with_suffix('.pub').read_text()}"
+        f"[127.0.0.1]:{server.port} {other.with_suffix('.pub').read_text()}"
+    )
     error = fails(opened(server.target(known_hosts=str(known))), HostKeyChanged)
     assert f"{known}:3 " in error.message
     assert fingerprint(other) in error.message
     assert fingerprint(server.host_key) in error.message
-    subprocess.run(error.hint[error.hint.index("ssh-keygen"):], shell=True, check=True, capture_output=True)
+    subprocess.run(error.hint[error.hint.index("ssh-keygen") :], shell=True, check=True, capture_output=True)
     assert "127.0.0.1" not in known.read_text()
 
 
@@ -125,17 +129,48 @@ def test_known_hosts_as_ssh_reads_them(patient, opened, tmp_path):
     """Each way of writing that the host is known is taken as OpenSSH takes it, and OpenSSH is asked the same."""
     key, port, known = patient.host_key.with_suffix(".pub").read_text(), patient.port, tmp_path / "known"
     other = new_key(tmp_path / "other").with_suffix(".pub").read_text()
-    for number, (text, good) in enumerate([
-            (f"[127.0.0.*]:{port} {key}", True), (f"[127.0.0.?]:{port},elsewhere {key}", True), (f"* {key}", True),
-            (f"127.0.0.1 {key}", True), (f"*,![127.0.0.1]:{port} {key}", True), (f"*,!127.* {key}", True),
-            (f"*,![127.0.0.1]:{port},!127.0.0.1 {key}", False), (f"[127.0.0.1]:1 {key}", False),
-            (f"@revoked * {key}[127.0.0.1]:{port} {key}", False), (f"@revoked * {other}[127.0.0.1]:{port} {key}", True),
-            (f"@cert-authority * {key}", False), (f"nonsense\n\n# * {key}\n[127.0.0.1]:{port} {key}", True)]):
+    for number, (text, good) in enumerate(
+        [
+            (f"[127.0.0.*]:{port} {key}", True),
+            (f"[127.0.0.?]:{port},elsewhere {key}", True),
+            (f"* {key}", True),
+            (f"127.0.0.1 {key}", True),
+            (f"*,![127.0.0.1]:{port} {key}", True),
+            (f"*,!127.* {key}", True),
+            (f"*,![127.0.0.1]:{port},!127.0.0.1 {key}", False),
+            (f"[127.0.0.1]:1 {key}", False),
+            (f"@revoked * {key}[127.0.0.1]:{port} {key}", False),
+            (f"@revoked * {other}[127.0.0.1]:{port} {key}", True),
+            (f"@cert-authority * {key}", False),
+            (f"nonsense\n\n# * {key}\n[127.0.0.1]:{port} {key}", True),
+        ]
+    ):
         known.write_text(text)
-        ssh = subprocess.run([
-            "ssh", "-F", "/dev/null", "-o", "BatchMode=yes", "-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes",
-            "-o", "GlobalKnownHostsFile=/dev/null", "-o", "HostKeyAlgorithms=ssh-ed25519", "-i", str(patient.client_key),
-            "-p", str(port), f"{patient.user}@127.0.0.1", "true"], capture_output=True, check=False)
+        ssh = subprocess.run(
+            [
+                "ssh",
+                "-F",
+                "/dev/null",
+                "-o",
+                "BatchMode=yes",
+                "-o",
+                f"UserKnownHostsFile={known}",
+                "-o",
+                "StrictHostKeyChecking=yes",
+                "-o",
+                "GlobalKnownHostsFile=/dev/null",
+                "-o",
+                "HostKeyAlgorithms=ssh-ed25519",
+                "-i",
+                str(patient.client_key),
+                "-p",
+                str(port),
+                f"{patient.user}@127.0.0.1",
+                "true",
+            ],
+            capture_output=True,
+            check=False,
+        )
         assert (ssh.returncode == 0) is good, (number, ssh.stderr)
         if good:
             assert reached(patient, opened, known).run(["true"], deadline=soon()).ok, number
@@ -149,7 +184,7 @@ def test_host_key_alias(patient, opened, tmp_path):
     known, config = tmp_path / "known", alias(patient, tmp_path / "ssh" / "config")
     config.write_text(config.read_text().replace(str(patient.known_hosts), str(known)) + "  HostKeyAlias the-database\n")
     error = fails(opened(Target(name="db"), ssh_config=str(config)), HostKeyUnknown)
-    subprocess.run(error.hint[error.hint.index("ssh-keyscan"):], shell=True, check=True, capture_output=True)
+    subprocess.run(error.hint[error.hint.index("ssh-keyscan") :], shell=True, check=True, capture_output=True)
     assert known.read_text().startswith("the-database ")
     assert opened(Target(name="db"), ssh_config=str(config)).run(["true"], deadline=soon()).ok
     known.write_text(f"the-database {new_key(tmp_path / 'other').with_suffix('.pub').read_text()}")
@@ -185,12 +220,15 @@ def test_something_that_is_not_ssh(opened, echo_server):
     assert f"127.0.0.1:{echo_server}" in error.message
 
 
-@pytest.mark.parametrize(("make", "words"), [
-    (lambda path: None, "cannot be read: No such file"),
-    (lambda path: path.write_text("garbage"), "is not a private key"),
-    (lambda path: path.mkdir(), "cannot be read"),
-    (lambda path: new_key(path, passphrase="secret"), "needs a passphrase"),
-])
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: None, "cannot be read: No such file"),
+        (lambda path: path.write_text("garbage"), "is not a private key"),
+        (lambda path: path.mkdir(), "cannot be read"),
+        (lambda path: new_key(path, passphrase="secret"), "needs a passphrase"),
+    ],
+)
 def test_identity_that_is_of_no_use(openssh, opened, tmp_path, make, words):
     make(tmp_path / "identity")
     error = fails(opened(openssh.target(identity=str(tmp_path / "identity"))), HostError)
@@ -213,8 +251,10 @@ def test_other_kinds_of_key(openssh, opened, tmp_path, kind):
 
 def alias(server, path):
     path.parent.mkdir(exist_ok=True)
-    path.write_text(f"Host db\n  HostName 127.0.0.1\n  Port {server.port}\n  User {server.user}\n"
-                    f"  IdentityFile {server.client_key}\n  UserKnownHostsFile {server.known_hosts}\n")
+    path.write_text(
+        f"Host db\n  HostName 127.0.0.1\n  Port {server.port}\n  User {server.user}\n"
+        f"  IdentityFile {server.client_key}\n  UserKnownHostsFile {server.known_hosts}\n"
+    )
     return path
 
 
@@ -289,16 +329,21 @@ def test_gateway_that_is_gone(openssh, opened, unused_port):
 
 def test_gateways_that_make_no_sense():
     a, b = Target(name="a", gateway="b"), Target(name="b", gateway="a")
-    for target, targets, words in ((a, {"a": a, "b": b}, "circle"), (a, {}, "no host"),
-                                   (a, {"b": Target(name="b", local=True)}, "this machine")):
+    for target, targets, words in (
+        (a, {"a": a, "b": b}, "circle"),
+        (a, {}, "no host"),
+        (a, {"b": Target(name="b", local=True)}, "this machine"),
+    ):
         with pytest.raises(UsageError, match=words):
             open_host(target, targets=targets)
 
 
 def test_proxy_jump_of_the_configuration_is_verified(openssh, server, opened, tmp_path):
     config = alias(server, tmp_path / "ssh" / "config")
-    inner = (f"Host inner\n  HostName 127.0.0.1\n  Port {openssh.port}\n  User {openssh.user}\n  ProxyJump db\n"
-             f"  IdentityFile {openssh.client_key}\n  UserKnownHostsFile {openssh.known_hosts}\n")
+    inner = (
+        f"Host inner\n  HostName 127.0.0.1\n  Port {openssh.port}\n  User {openssh.user}\n  ProxyJump db\n"
+        f"  IdentityFile {openssh.client_key}\n  UserKnownHostsFile {openssh.known_hosts}\n"
+    )
     config.write_text(config.read_text() + inner)
     host = opened(Target(name="inner"), ssh_config=str(config))
     assert host.run(["true"], deadline=soon()).ok
@@ -531,7 +576,9 @@ def test_commands_end_while_keys_are_exchanged(openssh, opened):
         for number in range(60):  # how much of the input is sent before a command ends differs
             if number >= 6 and len(exchanges) > 10:
                 break
-            assert all(one.ok for one in pool.map(lambda _: host.run(["true"], stdin=bytes(300_000), deadline=soon()), range(14)))
+            assert all(
+                one.ok for one in pool.map(lambda _: host.run(["true"], stdin=bytes(300_000), deadline=soon()), range(14))
+            )
     assert len(exchanges) > 10
     assert host.link(soon()).transport is transport
 

@@ -16,10 +16,11 @@ from typing import Any
 
 import redis
 
-from drillbook.action import Context, find
-from drillbook.host import Deadline, ManagerConfig, Target
 from drillbook.hosts.local import LocalHost
-from drillbook.services import S3, Redis
+from drillbook.sdk.action import Context, find
+from drillbook.sdk.host import Deadline, ManagerConfig, Target
+from drillbook.sdk.service import S3
+from drillbook.systems.redis.service import Redis
 from tests.needs import need
 from tests.postgresql.site import free_ports, secret
 from tests.skeleton import left_in
@@ -51,12 +52,24 @@ class Unit:
         return redis.Redis(port=self.service.port, password=PASSWORD, db=database, socket_timeout=5)
 
     def ctl(self, *words: str) -> str:
-        return subprocess.run(["supervisorctl", "-c", str(self.folder / "supervisord.conf"), *words],
-                              capture_output=True, text=True, check=False).stdout
+        return subprocess.run(
+            ["supervisorctl", "-c", str(self.folder / "supervisord.conf"), *words],
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
 
     def configure(self, **settings: str) -> None:
-        given = {"bind": "127.0.0.1", "port": str(self.service.port), "requirepass": PASSWORD, "dir": str(self.data),
-                 "appendonly": "yes", "save": "3600 1", "set-proc-title": "no", **settings}
+        given = {
+            "bind": "127.0.0.1",
+            "port": str(self.service.port),
+            "requirepass": PASSWORD,
+            "dir": str(self.data),
+            "appendonly": "yes",
+            "save": "3600 1",
+            "set-proc-title": "no",
+            **settings,
+        }
         text = "".join(f"{name.replace('_', '-')} {value}\n" for name, value in given.items())
         (self.folder / "valkey.conf").write_text(text)
 
@@ -89,8 +102,15 @@ class Unit:
         services: dict[str, Any] = {"cache": self.service}
         if self.store is not None:
             services["store"] = self.store
-        return Context(run_id=run or uuid.uuid4().hex[:12], step=step, host=self.host, services=services,
-                       host_named=lambda name: self.host, deadline=Deadline.after(seconds), folder=self.folder / "run")
+        return Context(
+            run_id=run or uuid.uuid4().hex[:12],
+            step=step,
+            host=self.host,
+            services=services,
+            host_named=lambda name: self.host,
+            deadline=Deadline.after(seconds),
+            folder=self.folder / "run",
+        )
 
     def action(self, name: str, **fields: Any) -> Any:
         return find(name).model_validate({"service": "cache", **fields})
@@ -104,7 +124,9 @@ class Unit:
         left += [str(path) for path in self.data.glob("drillbook-*")]
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                if (entry / "cmdline").read_bytes().endswith(b"valkey-server\0-\0") and str(self.folder) in str((entry / "cwd").readlink()):
+                if (entry / "cmdline").read_bytes().endswith(b"valkey-server\0-\0") and str(self.folder) in str(
+                    (entry / "cwd").readlink()
+                ):
                     left.append((entry / "cmdline").read_text())
         return left
 
@@ -143,8 +165,9 @@ def unit(folder: Path, store: S3 | None = None):
     service = Redis(name="cache", host="db-1", port=free_ports(1)[0], password=secret(PASSWORD, "TEST_REDIS"), unit="cache")
     made = Unit(folder, service, host, store)
     made.configure()
-    child = subprocess.Popen([need("supervisord"), "-c", str(folder / "supervisord.conf")],
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    child = subprocess.Popen(
+        [need("supervisord"), "-c", str(folder / "supervisord.conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         until = time.monotonic() + 10
         while not (folder / "s.sock").exists() and time.monotonic() < until:

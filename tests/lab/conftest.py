@@ -31,8 +31,15 @@ class Done:
 def connect(lab: Lab, host: str, user: str = USER) -> paramiko.SSHClient:
     client = paramiko.SSHClient()
     client.load_host_keys(str(lab.folder / "known_hosts"))
-    client.connect(ADDRESS, lab.port(f"ssh.{host}"), user, key_filename=str(lab.folder / "id"), allow_agent=False,
-                   look_for_keys=False, timeout=10)
+    client.connect(
+        ADDRESS,
+        lab.port(f"ssh.{host}"),
+        user,
+        key_filename=str(lab.folder / "id"),
+        allow_agent=False,
+        look_for_keys=False,
+        timeout=10,
+    )
     return client
 
 

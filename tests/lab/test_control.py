@@ -24,7 +24,9 @@ MODES = ["userns", "ambient"] if os.geteuid() == 0 else ["same"]
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_lab_whose_daemon_was_killed_is_replaced_and_then_leaves_nothing(
-    mode: str, folder: Path, monkeypatch: pytest.MonkeyPatch,
+    mode: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(identity.CHOICE, mode)
     lab = control.up(folder)
@@ -69,8 +71,12 @@ def test_as_an_ordinary_user(folder: Path) -> None:
     source = Path(control.__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-P", "-m", "drillbook.lab.identity", "ambient", str(folder), "run", "ordinary_user", str(folder)],
-        env=os.environ | {"PYTHONPATH": f"{source}:{here}", identity.CHOICE: "auto"}, capture_output=True, text=True,
-        check=False, timeout=60)
+        env=os.environ | {"PYTHONPATH": f"{source}:{here}", identity.CHOICE: "auto"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert (done.returncode, done.stdout.split()) == (0, ["65534", "same", "True"]), done
 
 

@@ -16,14 +16,14 @@ import psycopg
 import pytest
 import redis
 
-from drillbook import incident
-from drillbook.diagnosing import scope
-from drillbook.diagnosing.diagnosis import Book
-from drillbook.diagnosing.tree import Check, Tree, Words
+from drillbook.cli import diagnose as incident
+from drillbook.diagnosis import scope
+from drillbook.diagnosis.run import Book
+from drillbook.diagnosis.tree import Check, Tree, Words
 from drillbook.lab import processes
 from drillbook.lab.layout import ADDRESS, DATABASE
-from drillbook.project import Project
-from drillbook.web import ask
+from drillbook.project.project import Project
+from drillbook.sdk.web import ask
 from tests import tiers
 from tests.e2e.conftest import ROOT
 from tests.needs import need
@@ -41,7 +41,9 @@ class Ward:
         self.lab, self.project = lab, Project(ROOT)
         inventory = self.project.inventory("lab")
         home = lab.folder / "app-1"
-        api = inventory.services["api"].model_copy(update={"env_file": str(home / "api.env"), "env_template": str(home / "api.env.template")})
+        api = inventory.services["api"].model_copy(
+            update={"env_file": str(home / "api.env"), "env_template": str(home / "api.env.template")}
+        )
         self.inventory = inventory.model_copy(update={"services": {**inventory.services, "api": api}})
         self.book = Book(incident.trees(self.project), self.inventory)
 
@@ -56,7 +58,7 @@ class Ward:
         kind = self.inventory.services[params["service"]].kind
         book = Book((Tree(tree="one", title="one", kind=kind, checks=(check,)),), self.inventory)
         with incident.looking(book) as look:
-            one, = look([params["service"]], PATIENCE).checks
+            (one,) = look([params["service"]], PATIENCE).checks
         assert one.status == "made", one.message
         return one.facts
 
@@ -90,8 +92,15 @@ class Ward:
             time.sleep(0.1)
 
     def connect(self, user=DATABASE, secret="pg_app"):
-        return psycopg.connect(host=ADDRESS, port=self.lab.port("postgres.db-1"), dbname=DATABASE, user=user,
-                               password=self.lab.secret(secret), autocommit=True, application_name="drill-test")
+        return psycopg.connect(
+            host=ADDRESS,
+            port=self.lab.port("postgres.db-1"),
+            dbname=DATABASE,
+            user=user,
+            password=self.lab.secret(secret),
+            autocommit=True,
+            application_name="drill-test",
+        )
 
 
 def listens(port):
@@ -315,7 +324,7 @@ def test_slow_query(ward):
                 session.execute(f"SELECT count(*), pg_sleep({lasts}) FROM documents WHERE sha256 = 'private'".encode())
 
     with ward.connect("postgres", "pg_admin") as admin:
-        index, = admin.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'documents_sha256'").fetchone()
+        (index,) = admin.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'documents_sha256'").fetchone()
         admin.execute("DROP INDEX documents_sha256")
         asks = [threading.Thread(target=ask, args=(lasts,)) for lasts in (0, 1)]
         for one in asks:
@@ -351,8 +360,12 @@ def test_cache_lost(ward):
 
 def test_data_orphans(ward):
     with ward.connect() as session:
-        columns = [row[0] for row in session.execute(
-            "SELECT column_name FROM information_schema.columns WHERE table_name = 'chunks' ORDER BY ordinal_position")]
+        columns = [
+            row[0]
+            for row in session.execute(
+                "SELECT column_name FROM information_schema.columns WHERE table_name = 'chunks' ORDER BY ordinal_position"
+            )
+        ]
         names = ", ".join(columns)
         kept = session.execute(f"SELECT {names} FROM chunks WHERE document_id = 501").fetchall()
         session.execute("DELETE FROM chunks WHERE document_id = 501")
@@ -369,8 +382,12 @@ def test_data_orphans(ward):
 def test_vectors_diverged(ward):
     """A row goes, and its vector stays."""
     with ward.connect() as session:
-        columns = [row[0] for row in session.execute(
-            "SELECT column_name FROM information_schema.columns WHERE table_name = 'chunks' ORDER BY ordinal_position")]
+        columns = [
+            row[0]
+            for row in session.execute(
+                "SELECT column_name FROM information_schema.columns WHERE table_name = 'chunks' ORDER BY ordinal_position"
+            )
+        ]
         names = ", ".join(columns)
         row = session.execute(f"SELECT {names} FROM chunks WHERE document_id = 7 ORDER BY id LIMIT 1").fetchone()
         session.execute("DELETE FROM chunks WHERE id = %s", (row[columns.index("id")],))
@@ -398,34 +415,51 @@ def test_the_remedy_is_carried_out_once_somebody_agrees(ward, tmp_path):
         (tmp_path / name).symlink_to(ROOT / name)
 
     def diagnose(*more):
-        program = "from drillbook.tasks import main; main()"
-        return subprocess.run([sys.executable, "-c", program, "diagnose", "api", "--apply", *more], cwd=tmp_path, capture_output=True,
-                              text=True, timeout=2 * PATIENCE, check=False, stdin=subprocess.DEVNULL)
+        program = "from drillbook.cli.tasks import main; main()"
+        return subprocess.run(
+            [sys.executable, "-c", program, "diagnose", "api", "--apply", *more],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=2 * PATIENCE,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
 
     with ward.stopped("app-1", "api"):
         asked, refused, done = diagnose(), diagnose("--assume", "no"), diagnose("--assume", "yes")
         assert (asked.returncode, refused.returncode, done.returncode) == (2, 1, 0), [asked, refused, done]
         assert "nobody can be asked" in asked.stderr
         assert "nothing was applied" in refused.stdout
-        run_, = (tmp_path / "reports").glob("*-remedy-api-down-*")
+        (run_,) = (tmp_path / "reports").glob("*-remedy-api-down-*")
         assert '"kind":"intent"' in (run_ / "journal.jsonl").read_text()
 
 
 def test_hosts_that_hang_hold_nobody(ward):
     """The SSH servers of all hosts are stopped; the program ends in its time all the same, and calls nothing healthy."""
+
     def command_line(pid):
         with contextlib.suppress(OSError):  # others come and go
             return Path(f"/proc/{pid}/cmdline").read_bytes()
         return b""
 
-    pids = [pid for pid in processes.everything()
-            if b"drillbook.lab.daemon" in command_line(pid) and str(ward.lab.folder).encode() in command_line(pid)]
+    pids = [
+        pid
+        for pid in processes.everything()
+        if b"drillbook.lab.daemon" in command_line(pid) and str(ward.lab.folder).encode() in command_line(pid)
+    ]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
         begun = time.monotonic()
-        done = subprocess.run([sys.executable, "-m", "invoke", "diagnose", "--within", "8s"], cwd=ROOT, capture_output=True, text=True,
-                              timeout=PATIENCE, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "invoke", "diagnose", "--within", "8s"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
         took = time.monotonic() - begun
     finally:
         for pid in pids:

@@ -15,17 +15,24 @@ import pytest
 from drillbook.errors import LabError
 from drillbook.lab import control, processes, schema, seed
 from drillbook.lab.layout import ADDRESS, COLLECTION, HOSTS, SECRETS, Lab
-from drillbook.web import ask
+from drillbook.sdk.web import ask
 
 from .conftest import get, run
 
-DIGEST = ("SELECT md5(string_agg(md5(t::text), '' ORDER BY id)) FROM "
-          "(SELECT * FROM {} WHERE id <= 24000 AND {} <= 24000) AS t")
+DIGEST = (
+    "SELECT md5(string_agg(md5(t::text), '' ORDER BY id)) FROM (SELECT * FROM {} WHERE id <= 24000 AND {} <= 24000) AS t"
+)
 
 
 def admin(lab: Lab, database: str = "dpa", host: str = "db-1") -> psycopg.Connection:
-    return psycopg.connect(host=ADDRESS, port=lab.port(f"postgres.{host}"), user="postgres", dbname=database,
-                           password=lab.secret("pg_admin"), autocommit=True)
+    return psycopg.connect(
+        host=ADDRESS,
+        port=lab.port(f"postgres.{host}"),
+        user="postgres",
+        dbname=database,
+        password=lab.secret("pg_admin"),
+        autocommit=True,
+    )
 
 
 def supervisor(lab: Lab, host: str, *words: str) -> None:
@@ -52,8 +59,10 @@ def answered(lab: Lab, path: str) -> int | None:
 
 def digests(connection: psycopg.Connection) -> list[str]:
     connection.execute("SET timezone = 'UTC'")
-    return [connection.execute(DIGEST.format(table, column)).fetchone()[0]
-            for table, column in (("documents", "id"), ("chunks", "document_id"))]
+    return [
+        connection.execute(DIGEST.format(table, column)).fetchone()[0]
+        for table, column in (("documents", "id"), ("chunks", "document_id"))
+    ]
 
 
 INNER = ("master", "volume", "filer", "admin")
@@ -65,10 +74,20 @@ def test_the_parts_of_the_store_ask_for_credentials(lab: Lab, part: str) -> None
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     for scheme in ("http", "https"):
-        for method, path in (("GET", "/buckets/"), ("GET", "/dir/assign"), ("GET", "/dir/status"), ("DELETE", "/buckets/"),
-                             ("PUT", "/buckets/dr-backups/forged"), ("POST", "/1,01637037d6"), ("POST", "/col/delete")):
-            request = urllib.request.Request(f"{scheme}://{ADDRESS}:{lab.port(part)}{path}", method=method,
-                                             data=b"x" if method in ("PUT", "POST") else None)
+        for method, path in (
+            ("GET", "/buckets/"),
+            ("GET", "/dir/assign"),
+            ("GET", "/dir/status"),
+            ("DELETE", "/buckets/"),
+            ("PUT", "/buckets/dr-backups/forged"),
+            ("POST", "/1,01637037d6"),
+            ("POST", "/col/delete"),
+        ):
+            request = urllib.request.Request(
+                f"{scheme}://{ADDRESS}:{lab.port(part)}{path}",
+                method=method,
+                data=b"x" if method in ("PUT", "POST") else None,
+            )
             handlers = [urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)]
             with pytest.raises(OSError) as refused:
                 urllib.request.build_opener(*handlers).open(request, timeout=10)
@@ -88,8 +107,11 @@ def test_nobody_without_a_certificate_speaks_grpc_to_the_store(lab: Lab, part: s
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
-    with socket.create_connection((ADDRESS, lab.port(f"{part}.grpc")), timeout=10) as plain, \
-            pytest.raises(ssl.SSLError, match="certificate required"), context.wrap_socket(plain) as secured:
+    with (
+        socket.create_connection((ADDRESS, lab.port(f"{part}.grpc")), timeout=10) as plain,
+        pytest.raises(ssl.SSLError, match="certificate required"),
+        context.wrap_socket(plain) as secured,
+    ):
         secured.sendall(preface)
         _answer(secured)
 
@@ -125,7 +147,8 @@ def test_the_database_is_of_the_promised_size_and_owned_by_the_application(lab: 
         row = connection.execute(
             "SELECT pg_database_size('dpa'), (SELECT count(*) FROM documents), (SELECT count(*) FROM chunks), "
             "(SELECT string_agg(DISTINCT tableowner, ',') FROM pg_tables WHERE schemaname = 'public'), "
-            "current_setting('data_checksums'), current_setting('fsync')").fetchone()
+            "current_setting('data_checksums'), current_setting('fsync')"
+        ).fetchone()
     assert row[0] >= 60_000_000
     assert row[1] >= schema.DOCUMENTS >= 20_000
     assert row[2] >= 100_000
@@ -134,16 +157,22 @@ def test_the_database_is_of_the_promised_size_and_owned_by_the_application(lab: 
 
 def test_completed_documents_have_chunks(lab: Lab) -> None:
     with admin(lab) as connection:
-        orphans = connection.execute("SELECT count(*) FROM documents d LEFT JOIN chunks c ON d.id = c.document_id "
-                                     "WHERE c.id IS NULL AND d.status = 'completed'").fetchone()
+        orphans = connection.execute(
+            "SELECT count(*) FROM documents d LEFT JOIN chunks c ON d.id = c.document_id "
+            "WHERE c.id IS NULL AND d.status = 'completed'"
+        ).fetchone()
     assert orphans == (0,)
 
 
 def test_the_seed_is_the_same_every_time(lab: Lab) -> None:
     with admin(lab, "postgres") as connection:
         seed.create_database(connection, "again", "secret")
-    with psycopg.connect(host=ADDRESS, port=lab.port("postgres.db-1"), user="again", dbname="again", password="secret",
-                         autocommit=True) as again, admin(lab) as first:
+    with (
+        psycopg.connect(
+            host=ADDRESS, port=lab.port("postgres.db-1"), user="again", dbname="again", password="secret", autocommit=True
+        ) as again,
+        admin(lab) as first,
+    ):
         seed.fill_documents(again)
         assert digests(again) == digests(first)
     with admin(lab, "postgres") as connection:
@@ -158,8 +187,10 @@ def test_passwords_are_needed(lab: Lab) -> None:
 
 
 def test_the_api_serves_what_is_stored(lab: Lab) -> None:
-    assert get(lab, "/health") == (200, {
-        "status": "ok", "dependencies": {"postgresql": "up", "redis": "up", "s3": "up"}, "failing": {}})
+    assert get(lab, "/health") == (
+        200,
+        {"status": "ok", "dependencies": {"postgresql": "up", "redis": "up", "s3": "up"}, "failing": {}},
+    )
     assert len(get(lab, "/api/v1/documents?limit=7")[1]["documents"]) == 7
     assert [chunk["ordinal"] for chunk in get(lab, "/api/v1/documents/5")[1]["chunks"]] == [1, 2, 3, 4, 5]
     assert get(lab, "/api/v1/documents/999999999")[0] == 404
@@ -239,9 +270,13 @@ def test_the_database_comes_back_after_its_data_was_wiped(lab: Lab) -> None:
     supervisor(lab, "db-1", "stop", "postgresql")
     assert run(lab, "db-1", f"rm -rf {data}").status == 0
     assert run(lab, "db-1", "supervisorctl -c supervisord.conf start postgresql").status != 0
-    done = run(lab, "db-1", f"printf %s {lab.secret('pg_admin')} > tmp/pw && initdb -N -U postgres -A scram-sha-256 "
-                            f"--pwfile tmp/pw -E UTF8 --locale C -D {data} && "
-                            f"cat postgresql.lab.conf >> {data}/postgresql.conf")
+    done = run(
+        lab,
+        "db-1",
+        f"printf %s {lab.secret('pg_admin')} > tmp/pw && initdb -N -U postgres -A scram-sha-256 "
+        f"--pwfile tmp/pw -E UTF8 --locale C -D {data} && "
+        f"cat postgresql.lab.conf >> {data}/postgresql.conf",
+    )
     assert done.status == 0, done
     supervisor(lab, "db-1", "start", "postgresql")
     assert get(lab, "/health")[0] == 503
@@ -296,11 +331,19 @@ def test_lookup(lab: Lab) -> None:
 
 def test_the_chunks_of_the_first_documents_have_vectors(lab: Lab) -> None:
     asked = {"limit": 10_000, "with_payload": True, "with_vector": True}
-    answer = ask(f"{lab.vectors}/collections/{COLLECTION}/points/scroll", timeout=30, method="POST",
-                 headers={"api-key": lab.secret("vectors")}, body=json.dumps(asked).encode(), limit=8 << 20)
+    answer = ask(
+        f"{lab.vectors}/collections/{COLLECTION}/points/scroll",
+        timeout=30,
+        method="POST",
+        headers={"api-key": lab.secret("vectors")},
+        body=json.dumps(asked).encode(),
+        limit=8 << 20,
+    )
     points = json.loads(answer.body)["result"]["points"]
     with admin(lab) as connection:
-        rows = connection.execute("SELECT id, document_id FROM chunks WHERE document_id <= %s ORDER BY id", [seed.EMBEDDED]).fetchall()
+        rows = connection.execute(
+            "SELECT id, document_id FROM chunks WHERE document_id <= %s ORDER BY id", [seed.EMBEDDED]
+        ).fetchall()
     assert [(point["id"], point["payload"]["document_id"]) for point in points] == rows
     assert len(points) == 1980
     assert {len(point["vector"]) for point in points} == {seed.DIMENSIONS}

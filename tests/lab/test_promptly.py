@@ -49,11 +49,17 @@ async def reached(lab):
 async def over(lab, pid):
     """The server hears of it once the path is open again."""
     async with await psycopg.AsyncConnection.connect(
-            host=ADDRESS, port=lab.port("postgres.db-1"), dbname=DATABASE, user="postgres", password=lab.secret("pg_admin"),
-            autocommit=True) as admin:
+        host=ADDRESS,
+        port=lab.port("postgres.db-1"),
+        dbname=DATABASE,
+        user="postgres",
+        password=lab.secret("pg_admin"),
+        autocommit=True,
+    ) as admin:
         end = time.monotonic() + PATIENCE
-        while await (await admin.execute(
-                "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND state = 'active'", (pid,))).fetchone():
+        while await (
+            await admin.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s AND state = 'active'", (pid,))
+        ).fetchone():
             assert time.monotonic() < end, "the statement goes on"
             await asyncio.sleep(0.05)
 

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("qdrant_edge", reason="the extra `lab` is not installed")
 
-from drillbook.web import ask
+from drillbook.sdk.web import ask
 from tests.vectors.server import API_KEY, StandIn
 
 MADE = {"vectors": {"size": 2, "distance": "Dot"}}
@@ -23,8 +23,13 @@ def stand_in(tmp_path):
 
 
 def call(stand_in, method, path, body=None, key=API_KEY):
-    answer = ask(stand_in.url + path, timeout=30, method=method, headers={"api-key": key},
-                 body=b"" if body is None else json.dumps(body).encode())
+    answer = ask(
+        stand_in.url + path,
+        timeout=30,
+        method=method,
+        headers={"api-key": key},
+        body=b"" if body is None else json.dumps(body).encode(),
+    )
     return answer.status, json.loads(answer.body)
 
 
@@ -62,25 +67,28 @@ def test_without_the_key_nothing_is_told_but_that_it_lives(stand_in):
     assert call(stand_in, "GET", "/")[1]["title"].startswith("the Drillbook lab's stand-in")
 
 
-@pytest.mark.parametrize(("method", "path", "body", "status"), [
-    ("PUT", "/collections/mine", MADE, 409),
-    ("PUT", "/collections/other", {**MADE, "quantization_config": {"scalar": {"type": "int8"}}}, 400),
-    ("PUT", "/collections/other", {"vectors": {"size": 2, "distance": "Far"}}, 400),
-    ("PUT", "/collections/other", {"vectors": {"size": 2, "distance": "Dot", "on_disk": True}}, 400),
-    ("PUT", "/collections/..%2f..%2fother", MADE, 404),
-    ("PUT", "/collections/mine/points", {"points": [{"id": 1, "vector": [1, 2, 3]}]}, 400),
-    ("PUT", "/collections/mine/points", {"points": [{"id": "no-uuid", "vector": [1, 2]}]}, 400),
-    ("PUT", "/collections/mine/points", {"batch": {}}, 400),
-    ("PUT", "/collections/mine/points", ["no object"], 400),
-    ("POST", "/collections/mine/points/scroll", {"filter": {"must": []}}, 400),
-    ("POST", "/collections/mine/points/delete", {"filter": {}}, 400),
-    ("POST", "/collections/none/snapshots", None, 404),
-    ("GET", "/collections/mine/snapshots/none", None, 404),
-    ("GET", "/collections/mine/snapshots/..%2f..%2fcollections%2fmine%2fparams.json", None, 404),
-    ("PUT", "/collections/mine/snapshots/recover", {"location": "file:///etc/passwd"}, 400),
-    ("GET", "/collections/none", None, 404),
-    ("GET", "/collections/mine/points/3", None, 404),
-])
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("PUT", "/collections/mine", MADE, 409),
+        ("PUT", "/collections/other", {**MADE, "quantization_config": {"scalar": {"type": "int8"}}}, 400),
+        ("PUT", "/collections/other", {"vectors": {"size": 2, "distance": "Far"}}, 400),
+        ("PUT", "/collections/other", {"vectors": {"size": 2, "distance": "Dot", "on_disk": True}}, 400),
+        ("PUT", "/collections/..%2f..%2fother", MADE, 404),
+        ("PUT", "/collections/mine/points", {"points": [{"id": 1, "vector": [1, 2, 3]}]}, 400),
+        ("PUT", "/collections/mine/points", {"points": [{"id": "no-uuid", "vector": [1, 2]}]}, 400),
+        ("PUT", "/collections/mine/points", {"batch": {}}, 400),
+        ("PUT", "/collections/mine/points", ["no object"], 400),
+        ("POST", "/collections/mine/points/scroll", {"filter": {"must": []}}, 400),
+        ("POST", "/collections/mine/points/delete", {"filter": {}}, 400),
+        ("POST", "/collections/none/snapshots", None, 404),
+        ("GET", "/collections/mine/snapshots/none", None, 404),
+        ("GET", "/collections/mine/snapshots/..%2f..%2fcollections%2fmine%2fparams.json", None, 404),
+        ("PUT", "/collections/mine/snapshots/recover", {"location": "file:///etc/passwd"}, 400),
+        ("GET", "/collections/none", None, 404),
+        ("GET", "/collections/mine/points/3", None, 404),
+    ],
+)
 def test_what_it_does_not_have_is_refused_with_a_reason(shared, method, path, body, status):
     found, answer = call(shared, method, path, body)
     assert found == status, answer

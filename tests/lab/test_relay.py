@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.journal import FILE, read
+from drillbook.journal.journal import FILE, read
+from drillbook.judge.result import Verdict
 from drillbook.lab.layout import ADDRESS
-from drillbook.result import Verdict
 from tests.e2e.conftest import ROOT, Bench
 from tests.hosts.servers import free_port
 
@@ -65,8 +65,13 @@ class Relay:
         self.start()
 
     def start(self):
-        argv = [sys.executable, "-m", "drillbook.lab.relay", str(self.control.parent),
-                f"it={self.port}:{self.server.server_address[1]}"]
+        argv = [
+            sys.executable,
+            "-m",
+            "drillbook.lab.relay",
+            str(self.control.parent),
+            f"it={self.port}:{self.server.server_address[1]}",
+        ]
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
         until(self.listens, "the relay listens")
 
@@ -302,7 +307,7 @@ SLOW = (DROP, "relay.delay: {service: database_path, by: 700ms}")
 @pytest.mark.parametrize("change", [RESET, SLOW], ids=["reset", "delay"])
 def test_the_other_faults_are_proven_and_gone(bench, change):
     text, events = bench.text("network-cut"), []
-    diagnose = text[text.index("diagnose:"):text.index("restore:")]  # another fault has another cause
+    diagnose = text[text.index("diagnose:") : text.index("restore:")]  # another fault has another cause
     _, view = bench.run(bench.plan("network-cut", change, (diagnose, "")), events.append)
     assert view.result.verdict is Verdict.PASSED, view.result.reason
     assert proofs(events) == [("fault.active", True), ("fault.gone", False)]
@@ -311,8 +316,8 @@ def test_the_other_faults_are_proven_and_gone(bench, change):
 def test_the_cache_may_be_away(bench):
     """The API passes by a cache that does not answer: the undo opens the path, no restore step."""
     text = bench.text("network-cut")
-    restore = text[text.index("restore:"):text.index("verify:")]
-    detect = text[text.index("detect:\n"):text.index("restore:")]
+    restore = text[text.index("restore:") : text.index("verify:")]
+    detect = text[text.index("detect:\n") : text.index("restore:")]
     plan = bench.plan("network-cut", (DROP, "relay.drop: {service: cache_path}"), (restore, ""), (detect, ""))
     events = []
     _, view = bench.run(plan, events.append)
@@ -360,17 +365,21 @@ def test_a_path_that_is_cut_by_something_else_is_not_taken_for_gone(bench, lab):
 
 def test_a_killed_run_is_recovered_from_its_journal(bench, lab):
     """The fault stays when the controller dies; its undo is in the journal, and safe to carry out twice."""
-    process = subprocess.Popen([sys.executable, "-c", "from drillbook.tasks import main; main()", "drill", "network-cut"],
-                               cwd=bench.project.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from drillbook.cli.tasks import main; main()", "drill", "network-cut"],
+        cwd=bench.project.root,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         until((lab.relays / "postgres").exists, "the fault is set")
     finally:
         process.kill()
         process.wait()
     assert (lab.relays / "postgres").exists()
-    folder, = (path.parent for path in bench.project.reports.glob("*/journal.jsonl"))
+    (folder,) = (path.parent for path in bench.project.reports.glob("*/journal.jsonl"))
     bench.recover(folder)
     assert not (lab.relays / "postgres").exists()
-    undo, = (event.data["undo"] for event in read(folder / FILE).events if event.kind == "intent")
+    (undo,) = (event.data["undo"] for event in read(folder / FILE).events if event.kind == "intent")
     for argv in undo["commands"] * 2:
         assert run(lab, "app-1", shlex.join(argv)).status == 0

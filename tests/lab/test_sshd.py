@@ -49,9 +49,11 @@ def test_large_output_to_a_slow_reader_is_complete_and_held_back(lab: Lab) -> No
 
 def test_many_channels_at_once_on_one_connection(lab: Lab) -> None:
     with connect(lab, "db-2") as client, concurrent.futures.ThreadPoolExecutor(30) as pool:
+
         def one(number: int) -> tuple[bytes, int]:
             _, out, _ = client.exec_command(
-                f"touch tmp/here.{number}; until [ $(ls tmp/here.* | wc -l) = 30 ]; do sleep 0.2; done; echo {number}; exit {number}")
+                f"touch tmp/here.{number}; until [ $(ls tmp/here.* | wc -l) = 30 ]; do sleep 0.2; done; echo {number}; exit {number}"
+            )
             return out.read(), out.channel.recv_exit_status()
 
         results = list(pool.map(one, range(30)))  # each waits for all others
@@ -61,15 +63,29 @@ def test_many_channels_at_once_on_one_connection(lab: Lab) -> None:
 
 def test_only_accepted_environment_is_set(lab: Lab) -> None:
     with connect(lab, "db-2") as client:
-        _, out, _ = client.exec_command("echo $LC_TEST,$DRILLBOOK_TEST,$OTHER", environment={
-            "LC_TEST": "a b", "DRILLBOOK_TEST": "'$x", "OTHER": "no"})
+        _, out, _ = client.exec_command(
+            "echo $LC_TEST,$DRILLBOOK_TEST,$OTHER", environment={"LC_TEST": "a b", "DRILLBOOK_TEST": "'$x", "OTHER": "no"}
+        )
         assert out.read() == b"a b,'$x,\n"
 
 
 def test_nothing_of_the_controllers_environment_leaks_in(lab: Lab) -> None:
     names = {line.split(b"=")[0] for line in run(lab, "app-1", "env").out.splitlines()}
-    assert names <= {b"PATH", b"HOME", b"USER", b"LOGNAME", b"SHELL", b"LANG", b"TZ", b"PWD", b"SHLVL", b"_",
-                     b"SSH_CONNECTION", b"DRILLBOOK_LAB_FOLDER", b"PYTHONDONTWRITEBYTECODE"}
+    assert names <= {
+        b"PATH",
+        b"HOME",
+        b"USER",
+        b"LOGNAME",
+        b"SHELL",
+        b"LANG",
+        b"TZ",
+        b"PWD",
+        b"SHLVL",
+        b"_",
+        b"SSH_CONNECTION",
+        b"DRILLBOOK_LAB_FOLDER",
+        b"PYTHONDONTWRITEBYTECODE",
+    }
 
 
 def test_each_command_has_a_session_of_its_own(lab: Lab) -> None:
@@ -114,8 +130,14 @@ def test_a_signal_of_the_client_reaches_the_whole_group(lab: Lab) -> None:
 
 
 def _asyncssh(lab: Lab) -> asyncssh.misc._ACMWrapper:
-    return asyncssh.connect(ADDRESS, lab.port("ssh.db-2"), username=USER, client_keys=[str(lab.folder / "id")],
-                            known_hosts=str(lab.folder / "known_hosts"), config=None)
+    return asyncssh.connect(
+        ADDRESS,
+        lab.port("ssh.db-2"),
+        username=USER,
+        client_keys=[str(lab.folder / "id")],
+        known_hosts=str(lab.folder / "known_hosts"),
+        config=None,
+    )
 
 
 def test_terminal(lab: Lab) -> None:
@@ -154,8 +176,9 @@ def test_another_user_or_key_is_refused(lab: Lab) -> None:
     client = paramiko.SSHClient()
     client.load_host_keys(str(lab.folder / "known_hosts"))
     with pytest.raises(paramiko.AuthenticationException):
-        client.connect(ADDRESS, lab.port("ssh.db-1"), USER, pkey=paramiko.ECDSAKey.generate(), allow_agent=False,
-                       look_for_keys=False)
+        client.connect(
+            ADDRESS, lab.port("ssh.db-1"), USER, pkey=paramiko.ECDSAKey.generate(), allow_agent=False, look_for_keys=False
+        )
     client.close()
 
 

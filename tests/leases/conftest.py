@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.host import Deadline, LeaseConfig, Target
+from drillbook.engine.leases import Owner
 from drillbook.hosts.local import LocalHost
-from drillbook.leases import Owner
+from drillbook.sdk.host import Deadline, LeaseConfig, Target
 from tests.hosts.conftest import asyncssh_server, openssh  # noqa: F401  the servers are fixtures here too
 
 PATIENCE = 60
@@ -58,7 +58,7 @@ def any_shell(request, tmp_path, monkeypatch):
     folder = tmp_path / "shell"
     folder.mkdir()
     program = folder / "sh"
-    program.write_text(f"#!/bin/sh\nexec {shutil.which(request.param[0])} {' '.join(request.param[1:])} \"$@\"\n")
+    program.write_text(f'#!/bin/sh\nexec {shutil.which(request.param[0])} {" ".join(request.param[1:])} "$@"\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     return request.param

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from drillbook import liveness
-from drillbook.leases import Lock, Owner
+from drillbook.engine import liveness
+from drillbook.engine.leases import Lock, Owner
 from tests.leases.conftest import soon
 
-SAYS = "from drillbook import liveness; import sys; print(liveness.controller(), flush=True); sys.stdin.read()"
+SAYS = "from drillbook.engine import liveness; import sys; print(liveness.controller(), flush=True); sys.stdin.read()"
 
 
 @pytest.fixture
@@ -73,8 +73,10 @@ def test_an_identity_without_its_start_is_still_understood(child):
 
 def test_a_controller_whose_first_thread_has_ended_still_runs():
     """Its state is that of a zombie too, and its other threads go on."""
-    program = ("import ctypes, threading, time; from drillbook import liveness; print(liveness.controller(), flush=True); "
-               "threading.Thread(target=lambda: time.sleep(600)).start(); ctypes.CDLL(None).pthread_exit(None)")
+    program = (
+        "import ctypes, threading, time; from drillbook.engine import liveness; print(liveness.controller(), flush=True); "
+        "threading.Thread(target=lambda: time.sleep(600)).start(); ctypes.CDLL(None).pthread_exit(None)"
+    )
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     try:
         identity = process.stdout.readline().strip()

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from drillbook.engine.leases import Lease
 from drillbook.errors import CommandFailed, NotReady
-from drillbook.host import LeaseConfig, ManagerConfig, Target
 from drillbook.hosts.local import LocalHost
-from drillbook.leases import Lease
+from drillbook.sdk.host import LeaseConfig, ManagerConfig, Target
 from tests.leases.conftest import names, soon, until
 from tests.leases.test_lease import over, runs, watcher_of
 
@@ -78,8 +78,15 @@ def reboot(fakes, lease):
 
 
 def leased(scratch, name, boot, manager=None):
-    host = LocalHost(target=Target(name="here", local=True, scratch=str(scratch), lease=LeaseConfig(kind="auto", boot=boot),
-                                   manager=manager or ManagerConfig()))
+    host = LocalHost(
+        target=Target(
+            name="here",
+            local=True,
+            scratch=str(scratch),
+            lease=LeaseConfig(kind="auto", boot=boot),
+            manager=manager or ManagerConfig(),
+        )
+    )
     return Lease(host, name, 3600)
 
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from drillbook.engine.hold import Hold
+from drillbook.engine.leases import Lease, beat, listed
+from drillbook.engine.leases.script import _program, source
+from drillbook.engine.stop_requests import Stop
 from drillbook.errors import CommandFailed, CommandTimedOut, Lapsed, NotReady
-from drillbook.holding import Hold
-from drillbook.host import Deadline, LeaseConfig
 from drillbook.hosts.open import open_host
-from drillbook.journal import Journal
-from drillbook.leases import Lease, beat, listed
-from drillbook.leases.script import _program, source
+from drillbook.journal.journal import Journal
 from drillbook.redact import Redactor
-from drillbook.stopping import Stop
+from drillbook.sdk.host import Deadline, LeaseConfig
 from tests.leases.conftest import names, owner, soon, until
 from tests.needs import need
 from tests.test_plan import made
@@ -41,9 +41,11 @@ def runs(pid):
 
 def over(lease):
     """The lease's state once the target has reverted and nothing goes on there."""
+
     def look():
         state = lease.state(deadline=soon())
         return state if state.claim == "reverted" and not state.busy else None
+
     return until(look, "the target reverted")
 
 
@@ -129,7 +131,9 @@ def test_a_failing_and_a_hanging_undo_do_not_keep_the_others(here, any_shell, sc
     hang.touch()
     lease = Lease(here, "run-1", 1)
     lease.arm(1, "works", [["touch", str(scratch / "works")]], deadline=soon())
-    lease.arm(2, "fails until it is allowed", [["test", "-e", str(allow)], ["touch", str(scratch / "second")]], deadline=soon())
+    lease.arm(
+        2, "fails until it is allowed", [["test", "-e", str(allow)], ["touch", str(scratch / "second")]], deadline=soon()
+    )
     lease.arm(3, "hangs", [["sh", "-c", 'while [ -e "$1" ]; do sleep 0.1; done', "sh", str(hang)]], deadline=soon())
     until((scratch / "works").exists, "the first undo was done")
     assert hang.exists()
@@ -174,7 +178,17 @@ def test_the_watcher_outlives_the_end_of_the_command_that_started_it(openssh, sc
     host = open_host(openssh.target(scratch=str(scratch)), targets={})
     lease = Lease(host, "run-1", 60, NO_BOOT)
     words = [f"{scratch}/drillbook", "run-1", "60", "watcher", "none", "system", source("watch.sh"), "1", "x", "true"]
-    argv = ["sh", "-c", '"$@"; exec sleep 100', "sh", "sh", "-c", _program("ground.sh", "lease.sh"), "drillbook", "lease_arm"]
+    argv = [
+        "sh",
+        "-c",
+        '"$@"; exec sleep 100',
+        "sh",
+        "sh",
+        "-c",
+        _program("ground.sh", "lease.sh"),
+        "drillbook",
+        "lease_arm",
+    ]
     with pytest.raises(CommandTimedOut):
         host.run([*argv, *words], deadline=Deadline.after(3))
     pid = watcher_of(lease)
@@ -210,7 +224,9 @@ def test_two_never_revert_at_once(here, scratch):
     """Who reverts holds a kernel lock; a second one, such as the recovery of another controller, leaves at once."""
     go = scratch / "go"
     lease = Lease(here, "run-1", 1)
-    script = 'mkdir "$1/inside" || exit 1; while ! [ -e "$1/go" ]; do sleep 0.1; done; rmdir "$1/inside"; echo . >> "$1/times"'
+    script = (
+        'mkdir "$1/inside" || exit 1; while ! [ -e "$1/go" ]; do sleep 0.1; done; rmdir "$1/inside"; echo . >> "$1/times"'
+    )
     lease.arm(1, "once", [["sh", "-c", script, "sh", str(scratch)]], deadline=soon())
     until((scratch / "inside").exists, "the watcher reverts")
     assert lease.revert(deadline=soon()).busy
@@ -244,9 +260,9 @@ FULL = """
 import subprocess, sys, time
 from pathlib import Path
 from drillbook.errors import CommandFailed, Locked
-from drillbook.host import Deadline, LeaseConfig, Target
+from drillbook.sdk.host import Deadline, LeaseConfig, Target
 from drillbook.hosts.local import LocalHost
-from drillbook.leases import Lease, Lock, Owner, beat
+from drillbook.engine.leases import Lease, Lock, Owner, beat
 
 scratch = sys.argv[1]
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", scratch], check=True)
@@ -289,7 +305,9 @@ def test_a_full_disk_hinders_neither_renewal_nor_revert(scratch):
     alone = [need("unshare"), "-rm"]
     if subprocess.run([*alone, "mount", "-t", "tmpfs", "tmpfs", str(scratch)], check=False, capture_output=True).returncode:
         pytest.skip("this machine lets nobody mount in a namespace")
-    done = subprocess.run([*alone, sys.executable, "-c", FULL, str(scratch)], check=False, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [*alone, sys.executable, "-c", FULL, str(scratch)], check=False, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["No space left on device", "True", "True", "kept True open", "reverted (1,)", "[]"]
 
@@ -330,14 +348,26 @@ def nobodys():
 def test_an_ordinary_user_can_keep_a_lease(nobodys):
     def as_nobody(function, *words):
         argv = ["sh", "-c", _program("ground.sh", "lease.sh"), "drillbook", function, *words]
-        done = subprocess.run(argv, check=False, user=65534, group=65534, extra_groups=[], cwd="/", text=True, capture_output=True,
-                              timeout=60, env={"PATH": "/usr/bin:/bin", "HOME": nobodys})
+        done = subprocess.run(
+            argv,
+            check=False,
+            user=65534,
+            group=65534,
+            extra_groups=[],
+            cwd="/",
+            text=True,
+            capture_output=True,
+            timeout=60,
+            env={"PATH": "/usr/bin:/bin", "HOME": nobodys},
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     root, undone = f"{nobodys}/drillbook", Path(nobodys, "undone")
-    assert as_nobody("lease_arm", root, "r", "1", "auto", "none", "system", source("watch.sh"), "1", "x",
-                     f"touch {undone}") == f"armed {root}/leases/r\n"
+    assert (
+        as_nobody("lease_arm", root, "r", "1", "auto", "none", "system", source("watch.sh"), "1", "x", f"touch {undone}")
+        == f"armed {root}/leases/r\n"
+    )
     until(undone.exists, "the target reverted")
     assert "undo 1 done" in as_nobody("lease_end", root, "r", "30", "system")
     assert names(nobodys) == ["undone"]
@@ -347,7 +377,9 @@ def test_a_target_without_a_hook_for_reboots_has_to_be_accepted(here, tmp_path, 
     tools = tmp_path / "bin"
     tools.mkdir()
     for tool in ("sh", "setsid", "flock", "mkdir", "ls", "cat", "grep", "id"):
-        (tools / tool).symlink_to(until(lambda tool=tool: next(filter(os.path.exists, (f"/usr/bin/{tool}", f"/bin/{tool}")), None)))
+        (tools / tool).symlink_to(
+            until(lambda tool=tool: next(filter(os.path.exists, (f"/usr/bin/{tool}", f"/bin/{tool}")), None))
+        )
     monkeypatch.setenv("PATH", str(tools))
     with pytest.raises(NotReady, match="at boot") as error:
         Lease(here, "run-1", 5, LeaseConfig()).ready(deadline=soon())

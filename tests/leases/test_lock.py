@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from drillbook.engine.hold import Hold
+from drillbook.engine.leases import Lease, Lock, Owner, beat, fence, listed, was_fenced
+from drillbook.engine.stop_requests import Stop
 from drillbook.errors import Fenced, Locked, NotReady
-from drillbook.holding import Hold
-from drillbook.host import Target
 from drillbook.hosts.open import open_host
-from drillbook.journal import Journal
-from drillbook.leases import Lease, Lock, Owner, beat, fence, listed, was_fenced
+from drillbook.journal.journal import Journal
 from drillbook.redact import Redactor
-from drillbook.stopping import Stop
+from drillbook.sdk.host import Target
 from tests.leases.conftest import names, owner, soon, until
 from tests.test_plan import HOSTS, made
 from tests.test_spec import GOOD
@@ -23,11 +23,13 @@ from tests.test_spec import GOOD
 
 def taken(lock, run, **more):
     """Take ``lock`` as soon as it can be had."""
+
     def attempt():
         try:
             return lock.take(owner(run), deadline=soon(), **more)
         except Locked:
             return None
+
     return until(attempt, "the lock could be taken")
 
 
@@ -123,7 +125,7 @@ def test_a_takeover_that_died_half_way_has_taken_over(here):
 def test_a_token_counts_on_when_the_clock_of_the_controller_went_back(here, monkeypatch):
     lock = Lock(here, "api", 60)
     old = lock.take(owner("old"), deadline=soon())
-    monkeypatch.setattr("drillbook.leases.lock._seed", lambda: 5)
+    monkeypatch.setattr("drillbook.engine.leases.lock._seed", lambda: 5)
     assert lock.take(owner("new"), over="old", deadline=soon()).token == old.token + 1
 
 
@@ -223,9 +225,9 @@ def test_takes_meet_releases_and_takeovers_without_two_holders(openssh, scratch)
 HOLDER = """
 import sys
 from drillbook.errors import Fenced
-from drillbook.host import Deadline, Target
+from drillbook.sdk.host import Deadline, Target
 from drillbook.hosts.open import open_host
-from drillbook.leases import Lock, Owner, fence, was_fenced
+from drillbook.engine.leases import Lock, Owner, fence, was_fenced
 
 host = open_host(Target.model_validate_json(sys.argv[1]), targets={})
 lock = Lock(host, "api", 2)
@@ -247,8 +249,9 @@ print("released", flush=True)
 
 def test_a_controller_frozen_for_longer_than_its_lease_is_fenced_off(openssh, scratch):
     target = openssh.target(scratch=str(scratch))
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, target.model_dump_json(), str(scratch / "late")],
-                              stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, target.model_dump_json(), str(scratch / "late")], stdout=subprocess.PIPE, text=True
+    )
     host = open_host(target, targets={})
     try:
         token = int(holder.stdout.readline())
@@ -360,9 +363,15 @@ def test_one_thing_under_two_names_is_locked_once(here, scratch, tmp_path):
 
 def test_a_plan_with_two_names_of_one_host_does_not_wait_for_itself(here, scratch, tmp_path):
     twice = HOSTS.replace("  db-1:", "  web: {address: 127.0.0.1, port: 2201}\n  db-1:").replace(
-        "  backups:", "  frontend: {kind: process, host: web, unit: api}\n  backups:")
-    hold = hold_of(tmp_path / "run", here, "run-1", GOOD.replace("restore:\n", "restore:\n  - service.start: {service: frontend}\n"),
-                   twice)
+        "  backups:", "  frontend: {kind: process, host: web, unit: api}\n  backups:"
+    )
+    hold = hold_of(
+        tmp_path / "run",
+        here,
+        "run-1",
+        GOOD.replace("restore:\n", "restore:\n  - service.start: {service: frontend}\n"),
+        twice,
+    )
     try:
         hold.take()
         hold.affirm()

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from drillbook import scratch
+from drillbook.engine.leases import Lease, Lock, fence, lease_folders, listed
+from drillbook.engine.leases.script import _program, source
 from drillbook.errors import NotReady
-from drillbook.host import LeaseConfig, Target
 from drillbook.hosts.local import LocalHost
-from drillbook.leases import Lease, Lock, fence, lease_folders, listed
-from drillbook.leases.script import _program, source
+from drillbook.sdk import target_folders
+from drillbook.sdk.host import LeaseConfig, Target
 from tests.leases.conftest import names, owner, soon
 from tests.leases.test_hooks import CRONTAB, fakes, program, reboot
 from tests.needs import missing, need
@@ -33,12 +33,24 @@ def street():
 
 
 def as_nobody(*argv, home="/", check=True):
-    return subprocess.run(argv, check=check, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", text=True, capture_output=True,
-                          timeout=60, env={"PATH": "/usr/bin:/bin", "HOME": str(home)})
+    return subprocess.run(
+        argv,
+        check=check,
+        user=NOBODY,
+        group=NOBODY,
+        extra_groups=[],
+        cwd="/",
+        text=True,
+        capture_output=True,
+        timeout=60,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(home)},
+    )
 
 
 def here(folder, **more):
-    return LocalHost(target=Target(name="here", local=True, scratch=str(folder), **{"lease": LeaseConfig(boot="none"), **more}))
+    return LocalHost(
+        target=Target(name="here", local=True, scratch=str(folder), **{"lease": LeaseConfig(boot="none"), **more})
+    )
 
 
 def test_an_ordinary_user_has_leases_in_the_state_folder(street):
@@ -47,13 +59,24 @@ def test_an_ordinary_user_has_leases_in_the_state_folder(street):
     os.chown(home, NOBODY, NOBODY)
 
     def leased(function, *words):
-        argv = ("sh", "-c", _program("ground.sh", "lease.sh"), "drillbook", "leased", function, f"{street}/drillbook", "", "run-1")
+        argv = (
+            "sh",
+            "-c",
+            _program("ground.sh", "lease.sh"),
+            "drillbook",
+            "leased",
+            function,
+            f"{street}/drillbook",
+            "",
+            "run-1",
+        )
         return as_nobody(*argv, *words, home=home).stdout
 
     assert leased("lease_ready", "watcher", "none", "system") == "watcher none\n"
     folder = home / ".local/state/drillbook"
     assert leased("lease_arm", "60", "watcher", "none", "system", source("watch.sh"), "1", "x", "true") == (
-        f"armed {folder}/leases/run-1\n")
+        f"armed {folder}/leases/run-1\n"
+    )
     assert folder.stat().st_mode & 0o777 == 0o700
     assert "claim open" in leased("lease_state")
     leased("lease_end", "10", "system")
@@ -62,8 +85,20 @@ def test_an_ordinary_user_has_leases_in_the_state_folder(street):
 
 
 def test_a_user_without_a_home_is_told_before_anything_is_touched(street):
-    argv = ("sh", "-c", _program("ground.sh", "lease.sh"), "drillbook", "leased", "lease_ready", f"{street}/drillbook", "", "run-1",
-            "watcher", "none", "system")
+    argv = (
+        "sh",
+        "-c",
+        _program("ground.sh", "lease.sh"),
+        "drillbook",
+        "leased",
+        "lease_ready",
+        f"{street}/drillbook",
+        "",
+        "run-1",
+        "watcher",
+        "none",
+        "system",
+    )
     for home, said in (("", "no home folder"), ("/nonexistent", "may not write in /")):
         done = as_nobody(*argv, home=home, check=False)
         assert (done.returncode, said in done.stderr) == (90, True), done.stderr
@@ -71,7 +106,10 @@ def test_a_user_without_a_home_is_told_before_anything_is_touched(street):
 
 def test_where_leases_lie_is_told():
     assert lease_folders(Target(), "r") == [
-        "/var/lib/drillbook/leases/r", "~/.local/state/drillbook/leases/r", "/var/tmp/drillbook/leases/r"]
+        "/var/lib/drillbook/leases/r",
+        "~/.local/state/drillbook/leases/r",
+        "/var/tmp/drillbook/leases/r",
+    ]
     assert lease_folders(Target(scratch="/srv/a b"), "r") == ["'/srv/a b/drillbook'/leases/r"]
     assert lease_folders(Target(state="/srv/state"), "r") == ["/srv/state/leases/r", "/var/tmp/drillbook/leases/r"]
 
@@ -121,8 +159,12 @@ def test_a_hook_runs_nothing_that_another_user_put_in_its_place(fakes, street):
     robbed = street / "robbed"
     folder = street / "drillbook/leases/run-1"
     for made in (f"mkdir -p {folder}", f"ln -s {street} {folder}"):
-        as_nobody("sh", "-c", f"umask 0; mkdir -p {folder.parent}; {made}; echo 'touch {robbed}' > {folder}/watch.sh; "
-                              f"chmod 700 {folder} {folder}/watch.sh; :")
+        as_nobody(
+            "sh",
+            "-c",
+            f"umask 0; mkdir -p {folder.parent}; {made}; echo 'touch {robbed}' > {folder}/watch.sh; "
+            f"chmod 700 {folder} {folder}/watch.sh; :",
+        )
         subprocess.run(["/bin/sh", "-c", command], check=False, timeout=60)
         assert not robbed.exists()
         as_nobody("rm", "-rf", str(street / "drillbook"))
@@ -137,8 +179,9 @@ def test_an_access_list_that_lets_others_in_is_told(street, wrong):
         if subprocess.run(["setfacl", "-d", "-m", "u:nobody:rwx", street], check=False).returncode:
             missing("this disk keeps no access lists")
         lock.take(owner(), deadline=soon())
-        assert subprocess.run(["getfacl", "-cp", street / "drillbook"], capture_output=True, text=True, check=True).stdout.split() == [
-            "user::rwx", "group::---", "other::---"]
+        assert subprocess.run(
+            ["getfacl", "-cp", street / "drillbook"], capture_output=True, text=True, check=True
+        ).stdout.split() == ["user::rwx", "group::---", "other::---"]
         return
     (street / "drillbook").mkdir(mode=0o700)
     if subprocess.run(["setfacl", "-m", "u:nobody:rwx,m::-", street / "drillbook"], check=False).returncode:
@@ -149,23 +192,23 @@ def test_an_access_list_that_lets_others_in_is_told(street, wrong):
 
 def test_files_of_a_run_of_a_version_before_are_used_and_removed(street):
     host = here(street)
-    former = Path(scratch.scratch_of(host, "run-1", former=True))
+    former = Path(target_folders.scratch_of(host, "run-1", former=True))
     assert former == street / "drillbook-run-1"
-    assert not scratch.is_former(host, "run-1", deadline=soon())
+    assert not target_folders.is_former(host, "run-1", deadline=soon())
     as_nobody("mkdir", "-m", "700", str(former))
-    assert not scratch.is_former(host, "run-1", deadline=soon()), "somebody else made it"
+    assert not target_folders.is_former(host, "run-1", deadline=soon()), "somebody else made it"
     former.rmdir()
     Path(f"{former}.inject.1").mkdir(mode=0o700)
-    assert scratch.is_former(host, "run-1", deadline=soon()), "what an undo has to know lies there"
-    assert Path(scratch.make(host, str(former), "wal", deadline=soon())).is_dir()
-    ours = Path(scratch.make(host, scratch.scratch_of(host, "run-1"), "wal", deadline=soon()))
+    assert target_folders.is_former(host, "run-1", deadline=soon()), "what an undo has to know lies there"
+    assert Path(target_folders.make(host, str(former), "wal", deadline=soon())).is_dir()
+    ours = Path(target_folders.make(host, target_folders.scratch_of(host, "run-1"), "wal", deadline=soon()))
     assert ours.is_dir()
     words = (str(street / "drillbook"), "run-1", str(former))
-    host.run(("sh", "-c", scratch.REMOVE, "sh", *words), deadline=soon()).check()
+    host.run(("sh", "-c", target_folders.REMOVE, "sh", *words), deadline=soon()).check()
     assert names(street) == ["drillbook-run-1.inject.1"], "only its own undo removes it"
 
 
 def test_by_hand_and_by_shell_the_same_folder_is_meant():
-    assert scratch.parts("/var/tmp/drillbook/runs/r") == ("/var/tmp/drillbook", "runs/r")
-    assert scratch.parts("/var/tmp/drillbook-r") == ("/var/tmp/drillbook-r", ".")
+    assert target_folders.parts("/var/tmp/drillbook/runs/r") == ("/var/tmp/drillbook", "runs/r")
+    assert target_folders.parts("/var/tmp/drillbook-r") == ("/var/tmp/drillbook-r", ".")
     assert shlex.split(lease_folders(Target(scratch="/a b"), "r")[0]) == ["/a b/drillbook/leases/r"]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-from pathlib import Path
 
-import drillbook.actions
-from drillbook import inventory, journal, plan, spec
+from drillbook.engine.runner import Runner
+from drillbook.engine.steps import Stage
+from drillbook.engine.stop_requests import Stop
 from drillbook.hosts.fake import FakeHost, Reply
-from drillbook.journal import FILE, History, Journal, read
-from drillbook.judge import judge
+from drillbook.inventory import inventory
+from drillbook.journal import journal
+from drillbook.journal.journal import FILE, History, Journal, read
+from drillbook.judge.judge import judge
+from drillbook.plan import planner as plan
+from drillbook.plan import spec
 from drillbook.redact import Redactor
-from drillbook.runner import Runner
-from drillbook.steps import Stage
-from drillbook.stopping import Stop
 from tests.machine.world import RUN
 
 HEAD = "drill: sample\ntitle: A sample\nservice: app\n"
@@ -24,13 +24,6 @@ hosts: {a: {address: 127.0.0.1}, b: {address: 127.0.0.1, port: 2222}}
 services: {app: {kind: process, host: a}, other: {kind: process, host: b}}
 """
 VERIFY = "verify:\n  - command.run: {argv: [look], effect: read}\n    hosts: a\n"
-ACTIONS = str(Path(__file__).parent / "actions")
-
-
-def pretending(monkeypatch):
-    """Add the family of pretended actions until the test ends."""
-    monkeypatch.setattr(drillbook.actions, "__path__", [*drillbook.actions.__path__, ACTIONS])
-    monkeypatch.delitem(sys.modules, "drillbook.actions.pretend", raising=False)
 
 
 class Small:
@@ -76,8 +69,11 @@ class Small:
 
     def ended(self):
         """How each step ended, by its id and host."""
-        return {(event.step, event.host): event.kind if event.kind == "done" else event.data["outcome"]
-                for event in self.events if event.kind in ("done", "failed")}
+        return {
+            (event.step, event.host): event.kind if event.kind == "done" else event.data["outcome"]
+            for event in self.events
+            if event.kind in ("done", "failed")
+        }
 
     @property
     def result(self):

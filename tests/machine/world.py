@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from drillbook.host import Host
+from drillbook.engine.leases.lock import FENCE
+from drillbook.engine.recovery import Recovery
+from drillbook.engine.runner import Runner
+from drillbook.engine.steps import Stage
 from drillbook.hosts.fake import Call, FakeHost, Reply
-from drillbook.journal import FILE, Event, Journal, read
-from drillbook.leases.lock import FENCE
-from drillbook.plan import Plan
-from drillbook.recovery import Recovery
+from drillbook.journal.journal import FILE, Event, Journal, read
+from drillbook.judge.result import Residue
+from drillbook.plan.planner import Plan
 from drillbook.redact import Redactor
-from drillbook.result import Residue
-from drillbook.runner import Runner
-from drillbook.steps import Stage
+from drillbook.sdk.host import Host
 
 HOSTS = ("a", "b")
 LOST = "lost-"
@@ -131,8 +131,13 @@ class Controller:
 
     def recovery(self, *, from_backup: bool = False) -> Recovery:
         """What recovers the run."""
-        return Recovery(self.folder, lambda plan, name: self._open(name), lambda plan: Redactor(()), self._observe,
-                        from_backup=from_backup)
+        return Recovery(
+            self.folder,
+            lambda plan, name: self._open(name),
+            lambda plan: Redactor(()),
+            self._observe,
+            from_backup=from_backup,
+        )
 
     def died(self, moment: int, ran: Ran) -> None:
         """Let a run or recovery have died after one of its events."""

@@ -14,12 +14,12 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from drillbook.conduct import Conductor, connect, header, operator, redactor_for
-from drillbook.journal import Event
-from drillbook.plan import make
-from drillbook.project import Project
-from drillbook.recovery import Recovery
-from drillbook.spec import Drill, load
+from drillbook.cli.conduct import Conductor, connect, header, operator, redactor_for
+from drillbook.engine.recovery import Recovery
+from drillbook.journal.journal import Event
+from drillbook.plan.planner import make
+from drillbook.plan.spec import Drill, load
+from drillbook.project.project import Project
 from tests.matrix.points import place_of
 
 

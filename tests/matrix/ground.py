@@ -9,22 +9,22 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from drillbook import tasks
-from drillbook.action import Effect
-from drillbook.conduct import connect, redactor_for
+from drillbook.cli import tasks
+from drillbook.cli.conduct import connect, redactor_for
+from drillbook.engine.open_hosts import Hosts
+from drillbook.engine.recovery import Recovery
+from drillbook.engine.steps import Stage
 from drillbook.errors import DrillbookError
-from drillbook.host import Deadline
-from drillbook.hosting import Hosts
-from drillbook.intents import intents
-from drillbook.journal import FILE, History, Journal, read
+from drillbook.journal.intents import intents
+from drillbook.journal.journal import FILE, History, Journal, read
 from drillbook.lab import control
 from drillbook.lab.layout import BUCKETS
-from drillbook.plan import checked
-from drillbook.project import Project
-from drillbook.recovery import Recovery
+from drillbook.plan.planner import checked
+from drillbook.plan.spec import Drill, load
+from drillbook.project.project import Project
 from drillbook.redact import Redactor
-from drillbook.spec import Drill, load
-from drillbook.steps import Stage
+from drillbook.sdk.action import Effect
+from drillbook.sdk.host import Deadline
 from tests.matrix import dying
 from tests.matrix.picture import Camera, Picture
 from tests.matrix.points import Point
@@ -41,14 +41,20 @@ HANDBOOK = ("api-down", "cache-lost", "network-cut")
 
 def drills() -> list[Path]:
     """Files of the drills whose controller dies."""
-    found = [path for folder in (ROOT / "drills", OWN) for path in sorted(folder.glob("*.yml")) if isinstance(load(path), Drill)]
+    found = [
+        path for folder in (ROOT / "drills", OWN) for path in sorted(folder.glob("*.yml")) if isinstance(load(path), Drill)
+    ]
     return found + [ROOT / "drills" / "handbook" / f"{name}.yml" for name in HANDBOOK]
 
 
 def shipped() -> list[Path]:
     """Files of all drills that ship, whatever they break."""
-    return [path for folder in (ROOT / "drills", ROOT / "drills" / "handbook") for path in sorted(folder.glob("*.yml"))
-            if isinstance(load(path), Drill)]
+    return [
+        path
+        for folder in (ROOT / "drills", ROOT / "drills" / "handbook")
+        for path in sorted(folder.glob("*.yml"))
+        if isinstance(load(path), Drill)
+    ]
 
 
 def quicker(tree: Path) -> None:
@@ -142,8 +148,11 @@ def watching(run: Path, kinds: Collection[str] = ("commands", "action")) -> Iter
     """Tells, whenever it is asked, which faults of a run are active, by the actions' own word; ``kinds`` of their undo."""
     history = read(run / FILE)
     plan = checked(history.events[0].data["plan"])
-    found = [intent for intent in intents(history.events, plan.steps)
-             if intent.effect is Effect.FAULT and intent.undo.kind in kinds]
+    found = [
+        intent
+        for intent in intents(history.events, plan.steps)
+        if intent.effect is Effect.FAULT and intent.undo.kind in kinds
+    ]
     hosts = Hosts(lambda name: connect(plan.inventory, name))
     stage = Stage(plan, _silent(run), hosts.get, run, {"id": run.name, "started": "", "operator": ""}, Redactor(()))
 
@@ -179,7 +188,9 @@ def _silent(run: Path) -> Journal:
 def again(run: Path) -> list[str]:
     """What a second recovery changes; nothing should."""
     before = (run / FILE).read_bytes()
-    residue = Recovery(run, lambda plan, name: connect(plan.inventory, name), redactor_for, lambda event: None).run({"operator": "matrix", "tool": "matrix"})
+    residue = Recovery(run, lambda plan, name: connect(plan.inventory, name), redactor_for, lambda event: None).run(
+        {"operator": "matrix", "tool": "matrix"}
+    )
     found = [f"a second recovery leaves {residue}"] if residue else []
     return found + (["a second recovery changed the journal"] if (run / FILE).read_bytes() != before else [])
 

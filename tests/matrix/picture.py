@@ -19,8 +19,8 @@ from botocore.config import Config
 from drillbook.lab import control, processes
 from drillbook.lab.layout import ADDRESS, BUCKETS, COLLECTION, DATABASE, HOSTS, PORTS, REGION, Lab
 from drillbook.lab.schema import DOCUMENTS
-from drillbook.postgresql import recovering
-from drillbook.web import ask
+from drillbook.sdk.web import ask
+from drillbook.systems.postgres import recovering
 
 BULK = ("log", "pgdata", "s3", "redis", "vectors", "prometheus", "alertmanager")
 """Folders of a host's home whose content is a server's own; its data is compared through the server."""
@@ -83,11 +83,18 @@ class Picture:
 
     def differences(self, after: Picture) -> list[str]:
         """What ``after`` lacks or has too much."""
-        found = [f"{name}: {before} became {now}" for name, before, now in
-                 (("tables", self.tables, after.tables), ("programs", sorted(self.programs), sorted(after.programs)),
-                  ("ports", sorted(self.ports), sorted(after.ports)))
-                 if before != now]
-        found += _changed("catalogue", {row[:2]: row[2] for row in self.catalogue}, {row[:2]: row[2] for row in after.catalogue})
+        found = [
+            f"{name}: {before} became {now}"
+            for name, before, now in (
+                ("tables", self.tables, after.tables),
+                ("programs", sorted(self.programs), sorted(after.programs)),
+                ("ports", sorted(self.ports), sorted(after.ports)),
+            )
+            if before != now
+        ]
+        found += _changed(
+            "catalogue", {row[:2]: row[2] for row in self.catalogue}, {row[:2]: row[2] for row in after.catalogue}
+        )
         found += _changed("key", self.keys, after.keys)
         found += _changed("file", self.files, after.files) + _changed("vector", self.vectors, after.vectors)
         theirs = {key: etag for key, etag in after.objects.items() if key in self.objects}  # one may have been on its way
@@ -107,18 +114,39 @@ class Camera:
         assert lab is not None
         self.lab = lab
         self.store: Any = boto3.client(
-            "s3", endpoint_url=lab.s3, aws_access_key_id=lab.secret("s3_key"), aws_secret_access_key=lab.secret("s3_secret"),
-            region_name=REGION, config=Config(proxies={}, s3={"addressing_style": "path"}, retries={"max_attempts": 1}))
+            "s3",
+            endpoint_url=lab.s3,
+            aws_access_key_id=lab.secret("s3_key"),
+            aws_secret_access_key=lab.secret("s3_secret"),
+            region_name=REGION,
+            config=Config(proxies={}, s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
+        )
 
     def take(self, newest: int | None = None) -> Picture:
         """A picture now, of documents up to ``newest``; without it of all that are there."""
-        with psycopg.connect(host=ADDRESS, port=self.lab.port("postgres.db-1"), dbname=DATABASE, user="postgres",
-                             password=self.lab.secret("pg_admin"), autocommit=True, connect_timeout=5) as session:
+        with psycopg.connect(
+            host=ADDRESS,
+            port=self.lab.port("postgres.db-1"),
+            dbname=DATABASE,
+            user="postgres",
+            password=self.lab.secret("pg_admin"),
+            autocommit=True,
+            connect_timeout=5,
+        ) as session:
             newest = newest or session.execute("SELECT max(id) FROM documents").fetchone()[0]  # type: ignore[index]
             tables = session.execute(TABLES, {"newest": newest, "seeded": DOCUMENTS}).fetchall()
             catalogue = session.execute(CATALOGUE).fetchall()
-        return Picture(newest, tables, catalogue, self._keys(), self._objects(newest), self._files(), self._programs(),
-                       self._vectors(), self._ports())
+        return Picture(
+            newest,
+            tables,
+            catalogue,
+            self._keys(),
+            self._objects(newest),
+            self._files(),
+            self._programs(),
+            self._vectors(),
+            self._ports(),
+        )
 
     def _keys(self) -> dict[bytes, bytes]:
         client = redis.Redis(host=ADDRESS, port=self.lab.port("redis"), password=self.lab.secret("redis"), socket_timeout=5)
@@ -132,19 +160,37 @@ class Camera:
     def _objects(self, newest: int) -> dict[str, str]:
         """The originals of the documents that count; a client may have put another one since."""
         pages = self.store.get_paginator("list_objects_v2").paginate(Bucket=BUCKETS[1])
-        return {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", ())
-                if int(item["Key"].rpartition("/")[2]) <= newest}
+        return {
+            item["Key"]: item["ETag"]
+            for page in pages
+            for item in page.get("Contents", ())
+            if int(item["Key"].rpartition("/")[2]) <= newest
+        }
 
     def _vectors(self) -> dict[str, str]:
         """Every point with a digest of its vector and payload, read from the server page by page."""
         found: dict[str, str] = {}
         url, start = f"http://{ADDRESS}:{self.lab.port('vectors')}/collections/{COLLECTION}/points/scroll", None
         while True:
-            asked = {"limit": 1000, "with_payload": True, "with_vector": True, **({"offset": start} if start is not None else {})}
-            answer = ask(url, timeout=20, method="POST", headers={"api-key": self.lab.secret("vectors"),
-                         "content-type": "application/json"}, body=json.dumps(asked).encode(), limit=64 << 20)
+            asked = {
+                "limit": 1000,
+                "with_payload": True,
+                "with_vector": True,
+                **({"offset": start} if start is not None else {}),
+            }
+            answer = ask(
+                url,
+                timeout=20,
+                method="POST",
+                headers={"api-key": self.lab.secret("vectors"), "content-type": "application/json"},
+                body=json.dumps(asked).encode(),
+                limit=64 << 20,
+            )
             page = json.loads(answer.body)["result"]
-            found |= {str(one["id"]): hashlib.sha256(json.dumps(one, sort_keys=True).encode()).hexdigest()[:16] for one in page["points"]}
+            found |= {
+                str(one["id"]): hashlib.sha256(json.dumps(one, sort_keys=True).encode()).hexdigest()[:16]
+                for one in page["points"]
+            }
             start = page["next_page_offset"]
             if start is None:
                 return found
@@ -175,7 +221,9 @@ class Camera:
                 answer = ask(f"{self.lab.api}{path}", timeout=5)
                 if answer.status != 200:
                     return f"{path}: status {answer.status}"
-            uploads = [one for bucket in BUCKETS for one in self.store.list_multipart_uploads(Bucket=bucket).get("Uploads", ())]
+            uploads = [
+                one for bucket in BUCKETS for one in self.store.list_multipart_uploads(Bucket=bucket).get("Uploads", ())
+            ]
             return f"unfinished uploads: {uploads}" if uploads else None
         except OSError as error:
             return str(error)
@@ -189,14 +237,17 @@ class Camera:
             yield from (str(path) for path in root.iterdir() if run_id in path.name)
         for folder, folders, files in os.walk(self.lab.folder):
             folders[:] = [name for name in folders if name not in ("log", "s3")]
-            yield from (f"{folder}/{name}" for name in (*folders, *files)
-                        if name not in KEPT and (run_id in name or "drillbook" in name))
+            yield from (
+                f"{folder}/{name}"
+                for name in (*folders, *files)
+                if name not in KEPT and (run_id in name or "drillbook" in name)
+            )
 
     def _unsupervised(self) -> Iterator[str]:
         """Processes of the lab that its daemon or a session started and that no supervisor looks after."""
         table = processes.everything()
         recorded = set(processes.recorded(self.lab.folder).values()) | {self.lab.pid}
-        theirs = (processes.marked(self.lab.folder, table) | processes.below([self.lab.pid], table))
+        theirs = processes.marked(self.lab.folder, table) | processes.below([self.lab.pid], table)
         for pid in theirs - recorded - processes.below(recorded - {self.lab.pid}, table):
             if pid in table and not table[pid].zombie and "drillbook.lab.daemon" not in _command(pid):
                 yield f"process {pid}: {_command(pid)}"

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from drillbook.journal import Event
-from drillbook.spec import PHASES
+from drillbook.journal.journal import Event
+from drillbook.plan.spec import PHASES
 
 PERIODIC = ("probe.samples", "canary.writes", "progress")
 """Kinds whose number differs from run to run; of these only the first are sure to come."""
@@ -70,8 +70,11 @@ def sampled(points: Sequence[Point], seed: str, count: int, kinds: Collection[st
 
 def in_every_phase(points: Sequence[Point], chosen: Sequence[Point], seed: str) -> list[Point]:
     """``chosen``, and a point drawn in each phase in which none of them is."""
-    found = {point.phase: point for point in sorted(points, key=lambda point: _chance(seed, *map(str, point)))
-             if point.phase and point.kind not in (*CHANCE, *PERIODIC)}
+    found = {
+        point.phase: point
+        for point in sorted(points, key=lambda point: _chance(seed, *map(str, point)))
+        if point.phase and point.kind not in (*CHANCE, *PERIODIC)
+    }
     there = {point.phase for point in chosen}
     wanted = [*chosen, *(point for phase, point in found.items() if phase not in there)]
     return [point for point in points if point in wanted]
@@ -83,7 +86,7 @@ def _critical(points: Sequence[Point]) -> list[Point]:
     restoring = [point for point in points if point.kind == "command" and point.place.startswith("restore.")]
     breaking = [point for point in points if point.kind == "command" and intents and point.place == intents[-1].place]
     # Commands before an intent are those of `ready` and of the undo's making; the last ones are the act and its proof.
-    return [*intents[-1:], *restoring[len(restoring) * 2 // 3:][:1], *breaking[-3:][:1]]
+    return [*intents[-1:], *restoring[len(restoring) * 2 // 3 :][:1], *breaking[-3:][:1]]
 
 
 def _chance(*words: str) -> str:

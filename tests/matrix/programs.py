@@ -14,8 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _FORKING = multiprocessing.get_context("forkserver")
-_FORKING.set_forkserver_preload([
-    "tests.matrix.dying", "drillbook.tasks", "drillbook.report.publish", "boto3", "botocore.config", "fabric", "psycopg", "redis"])
+_FORKING.set_forkserver_preload(
+    [
+        "tests.matrix.dying",
+        "drillbook.cli.tasks",
+        "drillbook.report.publish",
+        "boto3",
+        "botocore.config",
+        "fabric",
+        "psycopg",
+        "redis",
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +47,8 @@ class Program:
         self._name = f"{main.__module__} {' '.join(argv)}"
         self._said = tempfile.NamedTemporaryFile("r", encoding="utf-8")  # noqa: SIM115  closed by ``ended``
         self._process = _FORKING.Process(
-            target=_program, args=(main, list(argv), folder, {**os.environ, **environment}, self._said.name))
+            target=_program, args=(main, list(argv), folder, {**os.environ, **environment}, self._said.name)
+        )
         self._process.start()
 
     @property
@@ -60,12 +71,16 @@ class Program:
             return Ended(self._process.exitcode, self._said.read())
 
 
-def started(main: Callable[[], None], argv: Sequence[str], folder: Path, environment: Mapping[str, str], limit_s: float) -> Ended:
+def started(
+    main: Callable[[], None], argv: Sequence[str], folder: Path, environment: Mapping[str, str], limit_s: float
+) -> Ended:
     """Run a ``Program`` to its end. Raises TimeoutError after ``limit_s`` seconds."""
     return Program(main, argv, folder, environment).ended(limit_s)
 
 
-def _program(main: Callable[[], None], argv: Sequence[str], folder: Path, environment: Mapping[str, str], output: str) -> None:
+def _program(
+    main: Callable[[], None], argv: Sequence[str], folder: Path, environment: Mapping[str, str], output: str
+) -> None:
     """What the new process does."""
     for number, opened in ((0, os.open(os.devnull, os.O_RDONLY)), (1, os.open(output, os.O_WRONLY | os.O_APPEND))):
         os.dup2(opened, number)

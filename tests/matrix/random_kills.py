@@ -16,21 +16,29 @@ from pathlib import Path
 
 import psycopg
 
-from drillbook import tasks
-from drillbook.journal import FILE
+from drillbook.cli import tasks
+from drillbook.journal.journal import FILE
 from drillbook.lab import supervision
 from drillbook.lab.layout import ADDRESS, Lab
-from drillbook.project import Project
+from drillbook.project.project import Project
 from tests.matrix.ground import Ground, active_faults, again, result, story
 from tests.matrix.picture import Picture
 from tests.matrix.programs import Ended, Program
 from tests.matrix.shots import RECOVERY_S, RESTORE_S, TYPICAL_S, Shot
 
 SERVERS = {
-    "postgres-lost": ("db-1", "postgresql"), "table-dropped": ("db-1", "postgresql"), "data-orphans": ("db-1", "postgresql"),
-    "database-lost": ("db-1", "postgresql"), "full-drill": ("db-1", "postgresql"), "restore-newest": ("db-2", "postgresql"),
-    "slow-query": ("db-1", "postgresql"), "cache-lost": ("store-1", "redis"), "vectors-diverged": ("store-1", "vectors"),
-    "objects-deleted": ("store-1", "s3"), "object-corrupted": ("store-1", "s3")}
+    "postgres-lost": ("db-1", "postgresql"),
+    "table-dropped": ("db-1", "postgresql"),
+    "data-orphans": ("db-1", "postgresql"),
+    "database-lost": ("db-1", "postgresql"),
+    "full-drill": ("db-1", "postgresql"),
+    "restore-newest": ("db-2", "postgresql"),
+    "slow-query": ("db-1", "postgresql"),
+    "cache-lost": ("store-1", "redis"),
+    "vectors-diverged": ("store-1", "vectors"),
+    "objects-deleted": ("store-1", "s3"),
+    "object-corrupted": ("store-1", "s3"),
+}
 """The server to which the restore of a drill writes: the host, and the name of its program there."""
 ATTEMPTS = 12
 RUN_S, BEGIN_S, LOOK_S = 300.0, 60.0, 0.03
@@ -100,10 +108,26 @@ class Range:
             aim = _Aim(self, shot, shot.part(self.seed, attempt))
             wrong = aim.fire() + (self._after(aim, before) if aim.run else [])
             if aim.hit or wrong:
-                return Hit(shot.number, shot.drill, shot.whom, attempt, round(aim.after_s, 2), aim.status,
-                           round(time.monotonic() - begun, 1), tuple(wrong))
-        return Hit(shot.number, shot.drill, shot.whom, ATTEMPTS, 0.0, 0, round(time.monotonic() - begun, 1),
-                   (f"none of {ATTEMPTS} attempts hit",))
+                return Hit(
+                    shot.number,
+                    shot.drill,
+                    shot.whom,
+                    attempt,
+                    round(aim.after_s, 2),
+                    aim.status,
+                    round(time.monotonic() - begun, 1),
+                    tuple(wrong),
+                )
+        return Hit(
+            shot.number,
+            shot.drill,
+            shot.whom,
+            ATTEMPTS,
+            0.0,
+            0,
+            round(time.monotonic() - begun, 1),
+            (f"none of {ATTEMPTS} attempts hit",),
+        )
 
     def took(self, shot: Shot, typical: float) -> float:
         """Seconds of what a shot falls into: as it was here, or about."""
@@ -150,10 +174,14 @@ class _Aim:
         """Begin a run and kill; what went wrong with the shot itself."""
         ground = self._range.ground
         known = set(Project(ground.root).runs())
-        program = Program(tasks.main, ["drill", self._shot.drill, "--inventory", "lab", "--quiet"], ground.root, ground.environment)
+        program = Program(
+            tasks.main, ["drill", self._shot.drill, "--inventory", "lab", "--quiet"], ground.root, ground.environment
+        )
         until = time.monotonic() + BEGIN_S
         while program.runs and self.run is None and time.monotonic() < until:
-            self.run = next((run for run in Project(ground.root).runs() if run not in known and (run / FILE).is_file()), None)
+            self.run = next(
+                (run for run in Project(ground.root).runs() if run not in known and (run / FILE).is_file()), None
+            )
             time.sleep(LOOK_S)
         if self.run is None:
             program.kill()
@@ -279,8 +307,14 @@ class Server:
         assert lab is not None
         try:
             if self.program == "postgresql":
-                psycopg.connect(host=ADDRESS, port=lab.port(f"postgres.{self.host}"), dbname="postgres", user="postgres",
-                                password=lab.secret("pg_admin"), connect_timeout=5).close()
+                psycopg.connect(
+                    host=ADDRESS,
+                    port=lab.port(f"postgres.{self.host}"),
+                    dbname="postgres",
+                    user="postgres",
+                    password=lab.secret("pg_admin"),
+                    connect_timeout=5,
+                ).close()
             else:
                 socket.create_connection((ADDRESS, lab.port(self.program)), timeout=5).close()
         except (OSError, psycopg.Error):

@@ -8,14 +8,40 @@ from typing import NamedTuple
 
 KINDS = ("controller", "recovery", "server")
 TYPICAL_S = {
-    "api-down": 9, "api-slow": 30, "cache-lost": 9, "connections-exhausted": 50, "data-orphans": 20, "database-lost": 25,
-    "dependency-down": 60, "env-missing": 10, "files-lost": 6, "full-drill": 40, "host-faults": 12, "idle-in-transaction": 20,
-    "memory-leak": 25, "network-cut": 15, "object-corrupted": 8, "objects-deleted": 8, "port-taken": 14, "postgres-lost": 20,
-    "restore-newest": 18, "slow-query": 25, "table-dropped": 10, "vectors-diverged": 15}
+    "api-down": 9,
+    "api-slow": 30,
+    "cache-lost": 9,
+    "connections-exhausted": 50,
+    "data-orphans": 20,
+    "database-lost": 25,
+    "dependency-down": 60,
+    "env-missing": 10,
+    "files-lost": 6,
+    "full-drill": 40,
+    "host-faults": 12,
+    "idle-in-transaction": 20,
+    "memory-leak": 25,
+    "network-cut": 15,
+    "object-corrupted": 8,
+    "objects-deleted": 8,
+    "port-taken": 14,
+    "postgres-lost": 20,
+    "restore-newest": 18,
+    "slow-query": 25,
+    "table-dropped": 10,
+    "vectors-diverged": 15,
+}
 """Seconds that a drill takes about, here and there; a shot that comes too late tells how many it really took."""
 RECOVERY_S = 3.0
 """The same of a recovery."""
-RESTORE_S = {"postgres-lost": 9, "database-lost": 9, "full-drill": 9, "restore-newest": 9, "vectors-diverged": 2, "slow-query": 2}
+RESTORE_S = {
+    "postgres-lost": 9,
+    "database-lost": 9,
+    "full-drill": 9,
+    "restore-newest": 9,
+    "vectors-diverged": 2,
+    "slow-query": 2,
+}
 """The same of a restore phase; others take about three."""
 
 

@@ -24,10 +24,31 @@ SEED = tiers.seed()
 WHOLE = "api-down"
 """The quickest drill that has nearly every kind of event: its controller dies after each of them in every run of CI."""
 COMMON = {
-    "canary.survivors", "canary.writes", "command", "diagnosed", "done", "fault.active", "fault.gone", "intent",
-    "lease.armed", "lease.log", "lease.ready", "lock.released", "lock.taken", "phase.ended", "phase.started",
-    "probe.ended", "probe.prepared", "probe.samples", "probe.started", "run.finished", "run.started", "step.started",
-    "undo", "undone"}
+    "canary.survivors",
+    "canary.writes",
+    "command",
+    "diagnosed",
+    "done",
+    "fault.active",
+    "fault.gone",
+    "intent",
+    "lease.armed",
+    "lease.log",
+    "lease.ready",
+    "lock.released",
+    "lock.taken",
+    "phase.ended",
+    "phase.started",
+    "probe.ended",
+    "probe.prepared",
+    "probe.samples",
+    "probe.started",
+    "run.finished",
+    "run.started",
+    "step.started",
+    "undo",
+    "undone",
+}
 """The kinds that it has."""
 BACKED = ("cache-lost", "files-lost", "postgres-lost", "table-dropped")
 """Drills that have those which it lacks; one of them is drawn."""
@@ -50,8 +71,10 @@ def turn(seed: str) -> set[str]:
 
 
 TURN = set(DRILLS) if WANTED else turn(SEED)
-PARAMS = [pytest.param(name, marks=[pytest.mark.long(LONG.get(name, 40)), *([] if name in TURN else [pytest.mark.nightly])])
-          for name in DRILLS]
+PARAMS = [
+    pytest.param(name, marks=[pytest.mark.long(LONG.get(name, 40)), *([] if name in TURN else [pytest.mark.nightly])])
+    for name in DRILLS
+]
 
 
 @pytest.mark.parametrize("name", PARAMS)
@@ -63,7 +86,9 @@ def test_recovery_mends_a_run_that_was_killed_after_any_event(ground, name):
     for number, point in enumerate(chosen):
         begun = time.monotonic()
         wrong = killed_and_recovered(ground, drill, point, carried=number % CARRIED == 0)
-        note(f"{name} {number + 1}/{len(chosen)} {' '.join(map(str, point))}: {time.monotonic() - begun:.1f} s {wrong or 'as before'}")
+        note(
+            f"{name} {number + 1}/{len(chosen)} {' '.join(map(str, point))}: {time.monotonic() - begun:.1f} s {wrong or 'as before'}"
+        )
         if wrong:
             failures.append(f"{' '.join(map(str, point))}: {'; '.join(wrong)}")
             ground.rebuild()

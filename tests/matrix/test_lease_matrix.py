@@ -13,8 +13,8 @@ import time
 
 import pytest
 
-from drillbook.host import Target
-from drillbook.spec import Drill, load
+from drillbook.plan.spec import Drill, load
+from drillbook.sdk.host import Target
 from tests import tiers
 from tests.matrix.ground import again, drills, last_word, result, story, watching
 from tests.matrix.points import Point, points_of, sampled
@@ -47,8 +47,10 @@ NAMES = reversible()
 TURN = NAMES if WANTED else [OWN, random.Random(SEED).choice([name for name in NAMES if name != OWN])]
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long(70), *([] if name in TURN else [pytest.mark.nightly])])
-                                  for name in NAMES])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.long(70), *([] if name in TURN else [pytest.mark.nightly])]) for name in NAMES],
+)
 def test_a_fault_is_gone_by_itself_when_its_controller_has_died(ground, name):
     drill = ground.add(name, lease=f"{LEASE_S:.0f}s")
     run, ended = ground.die(drill, None)
@@ -78,14 +80,18 @@ def crowded() -> float:
 def armed(events) -> list[Point]:
     """The points between the first intent of a fault that commands undo, and its undo."""
     points = points_of(events)
-    faults = [number for number, event in enumerate(events) if event.kind == "intent" and event.data["effect"] == "fault"
-              and event.data["undo"]["kind"] == "commands"]
+    faults = [
+        number
+        for number, event in enumerate(events)
+        if event.kind == "intent" and event.data["effect"] == "fault" and event.data["undo"]["kind"] == "commands"
+    ]
     if not faults:
         return []
     seqs = {events[number].seq for number in faults}
-    last = next((number for number, event in enumerate(events) if event.kind == "undo" and event.data["intent"] in seqs),
-                len(events))
-    return points[faults[0]:last]
+    last = next(
+        (number for number, event in enumerate(events) if event.kind == "undo" and event.data["intent"] in seqs), len(events)
+    )
+    return points[faults[0] : last]
 
 
 def killed_and_left(ground, drill, point) -> tuple[list[str], float]:

@@ -41,14 +41,20 @@ def test_whoever_is_killed_whenever_everything_comes_back(ground, share):
             continue
         hit = done[shot.number] = firing.fire(shot)
         results.add(hit)
-        note(f"seed {SEED}, shot {hit.number}: {hit.whom} of {hit.drill} after {hit.after_s:.2f} s, attempt {hit.attempt + 1}, "
-             f"{hit.seconds:.0f} s: {list(hit.wrong) or 'as before'}")
+        note(
+            f"seed {SEED}, shot {hit.number}: {hit.whom} of {hit.drill} after {hit.after_s:.2f} s, attempt {hit.attempt + 1}, "
+            f"{hit.seconds:.0f} s: {list(hit.wrong) or 'as before'}"
+        )
         if hit.wrong:
             ground.rebuild()
     hits = [done[shot.number] for shot in shots]
     killed = Counter(hit.whom for hit in hits if not hit.wrong)
     note(f"seed {SEED}, share {share}: " + ", ".join(f"{killed[kind]} x {kind}" for kind in KINDS))
-    wrong = [f"shot {hit.number}, {hit.whom} of {hit.drill} after {hit.after_s} s: {'; '.join(hit.wrong)}" for hit in hits if hit.wrong]
+    wrong = [
+        f"shot {hit.number}, {hit.whom} of {hit.drill} after {hit.after_s} s: {'; '.join(hit.wrong)}"
+        for hit in hits
+        if hit.wrong
+    ]
     assert not wrong, f"seed {SEED}, {len(wrong)} of {len(hits)} shots:\n" + "\n".join(wrong)
 
 

@@ -7,10 +7,10 @@ import threading
 
 import pytest
 
-from drillbook import inventory
-from drillbook.actions import prometheus
+from drillbook.inventory import inventory
+from drillbook.judge.result import Verdict
 from drillbook.report.rows import state_of
-from drillbook.result import Verdict
+from drillbook.systems.prometheus.actions import prometheus
 from tests.monitoring.watch import SCRAPE_S, free_ports
 from tests.test_runner import FAULT, HOSTS, Bench, step
 
@@ -28,11 +28,16 @@ class Watched(Bench):
         super().__init__(root)
         self.file, self.name, self.objectives = root / "broken", root.name, objectives
         watch.watch(self.name, self.file)
-        services = (f"  metrics: {{kind: prometheus, host: controller, url: '{prometheus or watch.prometheus}'}}\n"
-                    f"  alerts: {{kind: alertmanager, host: controller, url: '{watch.alertmanager}'}}\n")
-        (root / "hosts.yml").write_text(HOSTS.replace("SCRATCH", str(root / "scratch")).replace(
-            "services: {app: {kind: process, host: controller}}\n",
-            f"services:\n  app: {{kind: process, host: controller}}\n{services}"))
+        services = (
+            f"  metrics: {{kind: prometheus, host: controller, url: '{prometheus or watch.prometheus}'}}\n"
+            f"  alerts: {{kind: alertmanager, host: controller, url: '{watch.alertmanager}'}}\n"
+        )
+        (root / "hosts.yml").write_text(
+            HOSTS.replace("SCRATCH", str(root / "scratch")).replace(
+                "services: {app: {kind: process, host: controller}}\n",
+                f"services:\n  app: {{kind: process, host: controller}}\n{services}",
+            )
+        )
         self.inventory = inventory.load(root / "hosts.yml")
 
     def run(self, text, observer=lambda event: None):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from drillbook.result import Verdict
+from drillbook.judge.result import Verdict
 from tests.monitoring.test_alerts import Watched
 
 
@@ -36,8 +36,10 @@ def test_many_values_are_no_value(bench):
 
 @pytest.mark.parametrize("query", ["vector(0) / 0", "vector(1) / 0", "0 / 0"])
 def test_what_is_no_number_is_no_value(bench, query):
-    view = bench.run(verify("query", query=query) + "    expect: result.value is none\n"
-                     f"  - prometheus.range: {{service: metrics, query: {query}, over: 2s, step: 1s}}\n")
+    view = bench.run(
+        verify("query", query=query) + "    expect: result.value is none\n"
+        f"  - prometheus.range: {{service: metrics, query: {query}, over: 2s, step: 1s}}\n"
+    )
     assert view.result.verdict is Verdict.PASSED, view.result.findings
     points = view.result.steps[1].facts["points"]["file"]
     assert "NaN" not in (bench.folder / points).read_text()
@@ -62,11 +64,14 @@ def test_how_a_value_went(bench, watch):
 def test_the_alerts_of_now(bench, watch):
     bench.file.touch()
     watch.until(lambda: watch.query(f'ALERTS{{alertstate="firing",file="{bench.name}"}}'))
-    steps = verify("alerts") + "".join(f"  - prometheus.alerts: {{service: metrics, labels: {{file: {name}}}}}\n" for name in ("NAME", "other"))
+    steps = verify("alerts") + "".join(
+        f"  - prometheus.alerts: {{service: metrics, labels: {{file: {name}}}}}\n" for name in ("NAME", "other")
+    )
     facts, own, none = (step.facts for step in bench.run(steps).result.steps)
     assert (own["firing"], own["count"], none["firing"], none["count"]) == (["FileThere"], 2, [], 0)
     assert "FileThere" in facts["firing"]
     assert "FileThereForLong" in facts["pending"]
-    assert {"alert": "FileThere", "file": bench.name} in [{"alert": one["alert"], "file": one["labels"]["file"]}
-                                                           for one in facts["alerts"]]
+    assert {"alert": "FileThere", "file": bench.name} in [
+        {"alert": one["alert"], "file": one["labels"]["file"]} for one in facts["alerts"]
+    ]
     bench.file.unlink()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.diagnosing import source
+from drillbook.diagnosis import trees
 from drillbook.lab import monitoring
 from drillbook.lab.layout import Lab
 from tests.needs import need
@@ -46,19 +46,24 @@ MIB = 1 << 20
 
 def query(name, tree="http"):
     """A question to Prometheus of a shipped tree, about the service `api`."""
-    found, = (one.params["query"] for one in source.load(FOLDER.parents[1] / "diagnosis" / f"{tree}.yml").checks if one.id == name)
+    (found,) = (
+        one.params["query"] for one in trees.load(FOLDER.parents[1] / "diagnosis" / f"{tree}.yml").checks if one.id == name
+    )
     return found.replace("{{ service.name }}", "api")
 
 
-@pytest.mark.parametrize(("series", "grown"), [
-    (f"{400 * MIB}x120", None),
-    (f"{200 * MIB}x79 {200 * MIB}+{5 * MIB}x40", 180 * MIB),  # 1 MiB a second, and never a pause
-    (f"{100 * MIB}x110 {600 * MIB}x10", None),            # once, as when a worker begins
-    (f"{40 * MIB}+{MIB // 4}x120", None),                 # too little to matter
-    (f"{2000 * MIB}+{2 * MIB}x120", None),                # and in proportion
-    (f"_x100 {100 * MIB}+{20 * MIB}x20", None),           # it began just now
-    (f"{100 * MIB}+{20 * MIB}x60 {100 * MIB}+{5 * MIB}x60", 180 * MIB),
-])
+@pytest.mark.parametrize(
+    ("series", "grown"),
+    [
+        (f"{400 * MIB}x120", None),
+        (f"{200 * MIB}x79 {200 * MIB}+{5 * MIB}x40", 180 * MIB),  # 1 MiB a second, and never a pause
+        (f"{100 * MIB}x110 {600 * MIB}x10", None),  # once, as when a worker begins
+        (f"{40 * MIB}+{MIB // 4}x120", None),  # too little to matter
+        (f"{2000 * MIB}+{2 * MIB}x120", None),  # and in proportion
+        (f"_x100 {100 * MIB}+{20 * MIB}x20", None),  # it began just now
+        (f"{100 * MIB}+{20 * MIB}x60 {100 * MIB}+{5 * MIB}x60", 180 * MIB),
+    ],
+)
 def test_memory_that_grows_without_a_pause(tmp_path, series, grown):
     sample = f"[{{labels: '{{job=\"api\"}}', value: {grown}}}]"
     text = GROWTH.replace("SERIES", series).replace("QUERY", query("growth")).replace("FOUND", sample if grown else "[]")

@@ -79,16 +79,26 @@ class Watch:
 
     def received(self, name):
         """What Alertmanager holds of the alerts of one file, once it has looked at silences."""
-        return [one for one in get(f"{self.alertmanager}/api/v2/alerts?filter=file={name}")
-                if one["status"]["state"] != "unprocessed"]
+        return [
+            one
+            for one in get(f"{self.alertmanager}/api/v2/alerts?filter=file={name}")
+            if one["status"]["state"] != "unprocessed"
+        ]
 
     def silence(self, name):
         """Silence the alerts of one file."""
         now = time.time()
         stamp = "%Y-%m-%dT%H:%M:%SZ"
-        post(f"{self.alertmanager}/api/v2/silences", {
-            "matchers": [{"name": "file", "value": name, "isRegex": False}], "createdBy": "test", "comment": "test",
-            "startsAt": time.strftime(stamp, time.gmtime(now - 60)), "endsAt": time.strftime(stamp, time.gmtime(now + 3600))})
+        post(
+            f"{self.alertmanager}/api/v2/silences",
+            {
+                "matchers": [{"name": "file", "value": name, "isRegex": False}],
+                "createdBy": "test",
+                "comment": "test",
+                "startsAt": time.strftime(stamp, time.gmtime(now - 60)),
+                "endsAt": time.strftime(stamp, time.gmtime(now + 3600)),
+            },
+        )
 
 
 def get(url):
@@ -144,14 +154,36 @@ def watching(folder):
     port, am_port = free_ports(2)
     (folder / "rules.yml").write_text(RULES)
     (folder / "prometheus.yml").write_text(
-        CONFIG.replace("ALERTMANAGER", str(am_port)).replace("TARGET", str(files.server_port)))
+        CONFIG.replace("ALERTMANAGER", str(am_port)).replace("TARGET", str(files.server_port))
+    )
     (folder / "alertmanager.yml").write_text(RECEIVERS)
     prometheus, alertmanager = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{am_port}"
     try:
-        with _running([am, "--config.file=alertmanager.yml", "--storage.path=am", "--cluster.listen-address=",
-                       f"--web.listen-address=127.0.0.1:{am_port}"], folder, "alertmanager", f"{alertmanager}/-/ready"), \
-             _running([server, "--config.file=prometheus.yml", "--storage.tsdb.path=tsdb",
-                       f"--web.listen-address=127.0.0.1:{port}"], folder, "prometheus", f"{prometheus}/-/ready") as process:
+        with (
+            _running(
+                [
+                    am,
+                    "--config.file=alertmanager.yml",
+                    "--storage.path=am",
+                    "--cluster.listen-address=",
+                    f"--web.listen-address=127.0.0.1:{am_port}",
+                ],
+                folder,
+                "alertmanager",
+                f"{alertmanager}/-/ready",
+            ),
+            _running(
+                [
+                    server,
+                    "--config.file=prometheus.yml",
+                    "--storage.tsdb.path=tsdb",
+                    f"--web.listen-address=127.0.0.1:{port}",
+                ],
+                folder,
+                "prometheus",
+                f"{prometheus}/-/ready",
+            ) as process,
+        ):
             yield Watch(files, prometheus, alertmanager, process)
     finally:
         files.shutdown()

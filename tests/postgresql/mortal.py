@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from drillbook.action import Context, find
-from drillbook.host import Deadline
 from drillbook.hosts.local import LocalHost
-from drillbook.postgresql import connection
-from drillbook.postgresql.bounded import Bounded
+from drillbook.sdk.action import Context, find
+from drillbook.sdk.host import Deadline
+from drillbook.systems.postgres import connection
+from drillbook.systems.postgres.bounded import Bounded
 
 CHANGES = ("CREATE", "ALTER", "DROP", "CHECKPOINT")
 
@@ -46,8 +46,15 @@ def main(file: str, number: int) -> None:
     Mortal.left = number
     connection.Bounded = Mortal
     host = LocalHost(target=given["target"])
-    ctx = Context(run_id=given["run"], step=given["step"], host=host, services=given["services"],
-                  host_named=lambda name: host, deadline=Deadline.after(120), folder=Path(given["folder"]))
+    ctx = Context(
+        run_id=given["run"],
+        step=given["step"],
+        host=host,
+        services=given["services"],
+        host_named=lambda name: host,
+        deadline=Deadline.after(120),
+        folder=Path(given["folder"]),
+    )
     find(given["action"]).model_validate(given["fields"]).run(ctx)
 
 

@@ -2,8 +2,11 @@
 
 from tests.postgresql.site import USER_PASSWORD, Cluster
 
-ROLES = (f"CREATE ROLE clerk LOGIN PASSWORD '{USER_PASSWORD}'", "CREATE ROLE auditor NOLOGIN",
-         "CREATE DATABASE shop TEMPLATE template0 OWNER clerk CONNECTION LIMIT 40")
+ROLES = (
+    f"CREATE ROLE clerk LOGIN PASSWORD '{USER_PASSWORD}'",
+    "CREATE ROLE auditor NOLOGIN",
+    "CREATE DATABASE shop TEMPLATE template0 OWNER clerk CONNECTION LIMIT 40",
+)
 
 STATEMENTS = (
     "CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy')",
@@ -40,7 +43,9 @@ STATEMENTS = (
     "INSERT INTO secured VALUES (1), (2)",
     "CREATE TABLE orders (id serial PRIMARY KEY, item text NOT NULL, type_id bigint REFERENCES types (id))",
     "INSERT INTO orders (item, type_id) SELECT 'item ' || g, g FROM generate_series(1, 500) AS g",
-    "CREATE SEQUENCE untouched", "CREATE SEQUENCE down INCREMENT -2", "SELECT nextval('down'), nextval('down')",
+    "CREATE SEQUENCE untouched",
+    "CREATE SEQUENCE down INCREMENT -2",
+    "SELECT nextval('down'), nextval('down')",
     "CREATE MATERIALIZED VIEW summary AS SELECT e, count(*) FROM types GROUP BY e",
     "CREATE MATERIALIZED VIEW unfilled AS SELECT 1 AS a WITH NO DATA",
     "CREATE FUNCTION twice(a int) RETURNS int LANGUAGE sql IMMUTABLE AS $$\n-- a comment that stays\nSELECT a * 2\n$$",
@@ -48,9 +53,12 @@ STATEMENTS = (
     "SELECT lo_from_bytea(0, decode(repeat('ab', 5000), 'hex'))",
     "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO clerk",
     "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO clerk",
-    "GRANT SELECT ON types TO auditor", "ALTER TABLE orders OWNER TO clerk",
-    "ALTER DATABASE shop SET work_mem = '5MB'", "COMMENT ON DATABASE shop IS 'a shop; with ''quotes'''",
-    "GRANT CONNECT ON DATABASE shop TO auditor", "REVOKE TEMPORARY ON DATABASE shop FROM PUBLIC",
+    "GRANT SELECT ON types TO auditor",
+    "ALTER TABLE orders OWNER TO clerk",
+    "ALTER DATABASE shop SET work_mem = '5MB'",
+    "COMMENT ON DATABASE shop IS 'a shop; with ''quotes'''",
+    "GRANT CONNECT ON DATABASE shop TO auditor",
+    "REVOKE TEMPORARY ON DATABASE shop FROM PUBLIC",
     "ALTER ROLE clerk IN DATABASE shop SET statement_timeout = '30s'",
 )
 

@@ -18,11 +18,12 @@ from typing import Any
 
 import psycopg
 
-from drillbook.action import Action, Context, Facts, find
-from drillbook.host import Deadline, Target
 from drillbook.hosts.local import LocalHost
 from drillbook.lab import database
-from drillbook.services import S3, Admin, Postgres, Service
+from drillbook.sdk.action import Action, Context, Facts, find
+from drillbook.sdk.host import Deadline, Target
+from drillbook.sdk.service import S3, Service
+from drillbook.systems.postgres.service import Admin, Postgres
 from drillbook.values import Secret
 from tests.needs import need
 from tests.processes import entries
@@ -77,8 +78,14 @@ class Cluster:
         return Path(self.service.data_directory)
 
     def dsn(self, database: str | None = None, user: str | None = None) -> dict[str, Any]:
-        return {"host": "127.0.0.1", "port": self.service.port, "dbname": database or self.service.database,
-                "user": user or "postgres", "password": USER_PASSWORD if user else ADMIN_PASSWORD, "connect_timeout": 5}
+        return {
+            "host": "127.0.0.1",
+            "port": self.service.port,
+            "dbname": database or self.service.database,
+            "user": user or "postgres",
+            "password": USER_PASSWORD if user else ADMIN_PASSWORD,
+            "connect_timeout": 5,
+        }
 
     def connect(self, database: str | None = None, user: str | None = None) -> psycopg.Connection[Any]:
         return psycopg.connect(**self.dsn(database, user), autocommit=True)
@@ -92,27 +99,53 @@ class Cluster:
     def create(self) -> None:
         password = self.data.parent / "password"
         password.write_text(ADMIN_PASSWORD)
-        subprocess.run([*AS_NOBODY, str(database.binaries() / "initdb"), "-D", str(self.data), "-U", "postgres", "--no-sync",
-                        "-k", "-E", "UTF8", "--locale", "C", "--auth", "scram-sha-256", "--pwfile", str(password)],
-                       check=True, capture_output=True)
+        subprocess.run(
+            [
+                *AS_NOBODY,
+                str(database.binaries() / "initdb"),
+                "-D",
+                str(self.data),
+                "-U",
+                "postgres",
+                "--no-sync",
+                "-k",
+                "-E",
+                "UTF8",
+                "--locale",
+                "C",
+                "--auth",
+                "scram-sha-256",
+                "--pwfile",
+                str(password),
+            ],
+            check=True,
+            capture_output=True,
+        )
         with (self.data / "postgresql.conf").open("a") as file:
-            file.write(f"\nlisten_addresses = '127.0.0.1'\nport = {self.service.port}\nshared_buffers = 32MB\n"
-                       f"unix_socket_directories = '{self.data.parent}'\ntimezone = 'UTC'\n")
+            file.write(
+                f"\nlisten_addresses = '127.0.0.1'\nport = {self.service.port}\nshared_buffers = 32MB\n"
+                f"unix_socket_directories = '{self.data.parent}'\ntimezone = 'UTC'\n"
+            )
 
     def start(self) -> None:
-        subprocess.run([f"{self.service.bin}/pg_ctl", "-D", str(self.data), "-w", "-s", "-l", f"{self.data}.log", "start"],
-                       check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            [f"{self.service.bin}/pg_ctl", "-D", str(self.data), "-w", "-s", "-l", f"{self.data}.log", "start"],
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     def promote(self) -> None:
-        subprocess.run([f"{self.service.bin}/pg_ctl", "-D", str(self.data), "-w", "-s", "promote"], check=True,
-                       stdin=subprocess.DEVNULL)
+        subprocess.run(
+            [f"{self.service.bin}/pg_ctl", "-D", str(self.data), "-w", "-s", "promote"], check=True, stdin=subprocess.DEVNULL
+        )
 
     def kill(self) -> None:
         """End the server as a crash does, and wait until even its zombie is gone: it would hold the lock file."""
         pid = self.pid()
         assert pid is not None
-        children = [status.parent.name for status in entries("status")
-                    if f"\nPPid:\t{pid}\n" in readable(status)]
+        children = [status.parent.name for status in entries("status") if f"\nPPid:\t{pid}\n" in readable(status)]
         for one in (pid, *map(int, children)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(one, signal.SIGKILL)
@@ -152,17 +185,31 @@ class Site:
         home = self.folder / name
         home.mkdir()
         given: dict[str, Any] = {
-            "name": name, "host": "db-1", "port": free_ports(1)[0], "database": "shop", "user": "clerk",
-            "password": secret(USER_PASSWORD, "TEST_PG_USER"), "data_directory": str(home / "pgdata"),
-            "admin": Admin(user="postgres", password=secret(ADMIN_PASSWORD, "TEST_PG_ADMIN")), "bin": str(self.programs)}
+            "name": name,
+            "host": "db-1",
+            "port": free_ports(1)[0],
+            "database": "shop",
+            "user": "clerk",
+            "password": secret(USER_PASSWORD, "TEST_PG_USER"),
+            "data_directory": str(home / "pgdata"),
+            "admin": Admin(user="postgres", password=secret(ADMIN_PASSWORD, "TEST_PG_ADMIN")),
+            "bin": str(self.programs),
+        }
         cluster = self.clusters[name] = Cluster(Postgres(**(given | options)))
         return cluster
 
     def context(self, *, seconds: float = 120, step: str = "backup.1", run: str | None = None) -> Context:
         services: dict[str, Service] = {"store": self.store, **self.extra}
         services |= {name: cluster.service for name, cluster in self.clusters.items()}
-        return Context(run_id=run or uuid.uuid4().hex[:12], step=step, host=self.host, services=services,
-                       host_named=lambda name: self.host, deadline=Deadline.after(seconds), folder=self.folder / "run")
+        return Context(
+            run_id=run or uuid.uuid4().hex[:12],
+            step=step,
+            host=self.host,
+            services=services,
+            host_named=lambda name: self.host,
+            deadline=Deadline.after(seconds),
+            folder=self.folder / "run",
+        )
 
     def action(self, name: str, **fields: Any) -> Action:
         action: Action = find(name).model_validate(fields)
@@ -175,8 +222,14 @@ class Site:
         import boto3
         from botocore.config import Config
 
-        return boto3.client("s3", endpoint_url=self.store.endpoint, aws_access_key_id=KEY, aws_secret_access_key=SECRET_KEY,
-                            region_name="us-east-1", config=Config(s3={"addressing_style": "path"}, proxies={}))
+        return boto3.client(
+            "s3",
+            endpoint_url=self.store.endpoint,
+            aws_access_key_id=KEY,
+            aws_secret_access_key=SECRET_KEY,
+            region_name="us-east-1",
+            config=Config(s3={"addressing_style": "path"}, proxies={}),
+        )
 
     def keys(self, prefix: str = "") -> list[str]:
         pages = self.s3().get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
@@ -191,7 +244,7 @@ class Site:
         prefix = f"copy-{uuid.uuid4().hex[:8]}"
         for key in self.keys(origin + "/"):
             body = self.s3().get_object(Bucket=BUCKET, Key=key)["Body"].read()
-            self.s3().put_object(Bucket=BUCKET, Key=prefix + key[len(origin):], Body=body)
+            self.s3().put_object(Bucket=BUCKET, Key=prefix + key[len(origin) :], Body=body)
         return f"s3://{BUCKET}/{prefix}#{digest}", prefix
 
 
@@ -202,15 +255,36 @@ def store(folder: Path) -> Iterator[S3]:
     program = str(weed) if weed.exists() else need("weed")
     names = ("admin", "master", "volume", "filer", "s3")
     ports = dict(zip([f"{name}.port{kind}" for name in names for kind in ("", ".grpc")], free_ports(10), strict=True))
-    options = {"dir": folder, "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "master.telemetry": "false", "admin.ui": "false",
-               "webdav": "false", "s3.port.iceberg": 0, "s3.port.lance": 0, "s3.autoCreateBucket": "false", **ports}
+    options = {
+        "dir": folder,
+        "ip": "127.0.0.1",
+        "ip.bind": "127.0.0.1",
+        "master.telemetry": "false",
+        "admin.ui": "false",
+        "webdav": "false",
+        "s3.port.iceberg": 0,
+        "s3.port.lance": 0,
+        "s3.autoCreateBucket": "false",
+        **ports,
+    }
     environ = {**os.environ, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "GOMEMLIMIT": "400MiB"}
     with (folder / "weed.log").open("wb") as log:
-        child = subprocess.Popen([program, "-logtostderr=true", "mini", *(f"-{k}={v}" for k, v in options.items())],
-                                 env=environ, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        child = subprocess.Popen(
+            [program, "-logtostderr=true", "mini", *(f"-{k}={v}" for k, v in options.items())],
+            env=environ,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+        )
     try:
-        yield S3(name="store", host="db-1", endpoint=f"http://127.0.0.1:{ports['s3.port']}", bucket=BUCKET,
-                 access_key=secret(KEY, "TEST_S3_KEY"), secret_key=secret(SECRET_KEY, "TEST_S3_SECRET"))
+        yield S3(
+            name="store",
+            host="db-1",
+            endpoint=f"http://127.0.0.1:{ports['s3.port']}",
+            bucket=BUCKET,
+            access_key=secret(KEY, "TEST_S3_KEY"),
+            secret_key=secret(SECRET_KEY, "TEST_S3_SECRET"),
+        )
     finally:
         child.kill()
         child.wait()

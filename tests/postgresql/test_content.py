@@ -2,9 +2,9 @@
 
 import pytest
 
-from drillbook import stored
-from drillbook.postgresql import compare, content, manifest, rows, schema
-from drillbook.postgresql.manifest import Sequence_, Table
+from drillbook.sdk import stored_backup
+from drillbook.systems.postgres import compare, content, manifest, rows, schema
+from drillbook.systems.postgres.manifest import Sequence_, Table
 from tests.postgresql import fixtures
 
 place, primary = fixtures.place, fixtures.primary
@@ -23,8 +23,14 @@ def test_pieces_of_a_table_add_up(place, primary, monkeypatch):
 
 def test_a_digest_needs_no_order_and_no_settings(place, primary):
     before = digests(place)
-    primary.sql("CREATE TABLE kept AS TABLE orders", "TRUNCATE orders", "INSERT INTO orders SELECT * FROM kept ORDER BY id DESC",
-                "DROP TABLE kept", "ALTER DATABASE shop SET datestyle = 'German'", "ALTER DATABASE shop SET extra_float_digits = 0")
+    primary.sql(
+        "CREATE TABLE kept AS TABLE orders",
+        "TRUNCATE orders",
+        "INSERT INTO orders SELECT * FROM kept ORDER BY id DESC",
+        "DROP TABLE kept",
+        "ALTER DATABASE shop SET datestyle = 'German'",
+        "ALTER DATABASE shop SET extra_float_digits = 0",
+    )
     assert digests(place) == before
     primary.sql("ALTER DATABASE shop RESET datestyle", "ALTER DATABASE shop RESET extra_float_digits")
 
@@ -46,10 +52,14 @@ def test_held_tables_cannot_be_truncated(place, primary):
 
 
 def test_noise_of_two_dumps_of_one_schema():
-    first = ("\\restrict abc\n-- Dumped from database version 15.1\nSET statement_timeout = 0;\n\nCREATE TABLE a (b int);\n"
-             "ALTER DATABASE shop CONNECTION LIMIT = 40;\n\\unrestrict abc\n")
-    second = ("--\n-- PostgreSQL database dump\n--\n\\restrict xyz\nSET transaction_timeout = 0;\nCREATE TABLE a (b int);\n"
-              "ALTER DATABASE shop CONNECTION LIMIT = 0;\nALTER DATABASE shop SET \"drillbook.connection_limit\" TO '40';\n")
+    first = (
+        "\\restrict abc\n-- Dumped from database version 15.1\nSET statement_timeout = 0;\n\nCREATE TABLE a (b int);\n"
+        "ALTER DATABASE shop CONNECTION LIMIT = 40;\n\\unrestrict abc\n"
+    )
+    second = (
+        "--\n-- PostgreSQL database dump\n--\n\\restrict xyz\nSET transaction_timeout = 0;\nCREATE TABLE a (b int);\n"
+        "ALTER DATABASE shop CONNECTION LIMIT = 0;\nALTER DATABASE shop SET \"drillbook.connection_limit\" TO '40';\n"
+    )
     assert schema.normalised(first) == schema.normalised(second) == "CREATE TABLE a (b int);\n"
     assert "+CREATE TABLE c;" in schema.difference("CREATE TABLE a;\n", "CREATE TABLE a;\nCREATE TABLE c;\n")
 
@@ -79,8 +89,17 @@ ALTER DATABASE shop SET password_encryption TO 'md5';
 def test_passwords_that_a_schema_declares_are_masked_and_nothing_else():
     masked = schema.normalised(SECRETIVE)
     assert "hunt" not in masked
-    for kept in ("\"user\" 'clerk'", "dbname 'shop'", "column_name 'token'", "schema_name 'public'", "host=far", "user=rep",
-                 "port=5433", "PUBLICATION p", "password_encryption TO 'md5'"):
+    for kept in (
+        "\"user\" 'clerk'",
+        "dbname 'shop'",
+        "column_name 'token'",
+        "schema_name 'public'",
+        "host=far",
+        "user=rep",
+        "port=5433",
+        "PUBLICATION p",
+        "password_encryption TO 'md5'",
+    ):
         assert kept in masked, kept
     assert schema.normalised(masked) == masked
     assert schema.normalised(SECRETIVE.replace("dbname 'shop'", "dbname 'shop2'")) != masked, "the rest is compared"
@@ -98,11 +117,20 @@ def sequence(last, *, called=True, step=1, cycle=False):
     return Sequence_(name="s", last_value=str(last), is_called=called, increment=str(step), cycle=cycle)
 
 
-@pytest.mark.parametrize(("wanted", "found", "behind"), [
-    (sequence(10), sequence(10), False), (sequence(10), sequence(11), False), (sequence(10), sequence(9), True),
-    (sequence(1), sequence(1, called=False), True), (sequence(1, called=False), sequence(1), False),
-    (sequence(-9, step=-2), sequence(-11, step=-2), False), (sequence(-9, step=-2), sequence(-7, step=-2), True),
-    (sequence(2**62), sequence(2**62 - 1), True), (sequence(10, cycle=True), sequence(3, cycle=True), False)])
+@pytest.mark.parametrize(
+    ("wanted", "found", "behind"),
+    [
+        (sequence(10), sequence(10), False),
+        (sequence(10), sequence(11), False),
+        (sequence(10), sequence(9), True),
+        (sequence(1), sequence(1, called=False), True),
+        (sequence(1, called=False), sequence(1), False),
+        (sequence(-9, step=-2), sequence(-11, step=-2), False),
+        (sequence(-9, step=-2), sequence(-7, step=-2), True),
+        (sequence(2**62), sequence(2**62 - 1), True),
+        (sequence(10, cycle=True), sequence(3, cycle=True), False),
+    ],
+)
 def test_a_sequence_is_behind_in_its_own_direction(wanted, found, behind):
     assert [one.code for one in compare.sequences([wanted], [found])] == (["sequence-behind"] if behind else [])
 
@@ -121,20 +149,30 @@ def test_names_that_lead_elsewhere(name):
     from pydantic import TypeAdapter
 
     with pytest.raises(ValueError):
-        TypeAdapter(manifest.Manifest.model_fields["files"].annotation).validate_python({name: {"size": 1, "sha256": "0" * 64}})
+        TypeAdapter(manifest.Manifest.model_fields["files"].annotation).validate_python(
+            {name: {"size": 1, "sha256": "0" * 64}}
+        )
 
 
 def test_values_that_json_cannot_hold():
-    assert rows.plain([float("nan"), 2**60, b"\x01", (1, None), {1: True}]) == ["nan", str(2**60), "01", [1, None], {"1": True}]
+    assert rows.plain([float("nan"), 2**60, b"\x01", (1, None), {1: True}]) == [
+        "nan",
+        str(2**60),
+        "01",
+        [1, None],
+        {"1": True},
+    ]
 
 
-@pytest.mark.parametrize(("text", "key"), [("s3://bkt/a/b#sha256=" + "0" * 64, "a/b"), ("s3://bkt/a/b/", "a/b"),
-                                           ("s3://bkt/a/b/manifest.json", "a/b")])
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [("s3://bkt/a/b#sha256=" + "0" * 64, "a/b"), ("s3://bkt/a/b/", "a/b"), ("s3://bkt/a/b/manifest.json", "a/b")],
+)
 def test_references(text, key):
-    assert stored.split(text).key == key
+    assert stored_backup.split(text).key == key
 
 
 @pytest.mark.parametrize("text", ["bkt/a", "s3://bkt", "s3://bkt/", "s3://bkt/a#md5=0", "s3://B/a", "s3://bkt/a#sha256=0"])
 def test_what_is_no_reference(text):
     with pytest.raises(ValueError):
-        stored.split(text)
+        stored_backup.split(text)

@@ -9,10 +9,11 @@ import tarfile
 
 import pytest
 
-from drillbook import inventory, plan, spec
-from drillbook.attesting import keys
-from drillbook.conduct import Conductor
-from drillbook.project import Project
+from drillbook.cli.conduct import Conductor
+from drillbook.inventory import inventory
+from drillbook.plan import planner, spec
+from drillbook.project.project import Project
+from drillbook.signing import keys
 from tests.evidence.forging import throw_away_key
 from tests.needs import need
 from tests.postgresql import fixtures
@@ -28,10 +29,16 @@ def primary(place):
     cluster = place.place("primary")
     cluster.create()
     cluster.start()
-    cluster.sql("CREATE ROLE clerk LOGIN PASSWORD 'hidden-user-word'", f"CREATE ROLE {ROLE} LOGIN CONNECTION LIMIT 3",
-                f'CREATE DATABASE "{cluster.service.database}" OWNER clerk', database="postgres")
-    cluster.sql("CREATE TABLE ledger (id bigserial PRIMARY KEY, note text)",
-                "INSERT INTO ledger (note) SELECT 'entry ' || n FROM generate_series(1, 200) n")
+    cluster.sql(
+        "CREATE ROLE clerk LOGIN PASSWORD 'hidden-user-word'",
+        f"CREATE ROLE {ROLE} LOGIN CONNECTION LIMIT 3",
+        f'CREATE DATABASE "{cluster.service.database}" OWNER clerk',
+        database="postgres",
+    )
+    cluster.sql(
+        "CREATE TABLE ledger (id bigserial PRIMARY KEY, note text)",
+        "INSERT INTO ledger (note) SELECT 'entry ' || n FROM generate_series(1, 200) n",
+    )
     return cluster
 
 
@@ -44,23 +51,27 @@ class Bench:
 
     def run(self, text):
         """Carry out a drill of these phases, as its operator would; the journal is ``said``."""
-        store = (f"store: {{kind: s3, endpoint: {self.place.store.endpoint}, bucket: {BUCKET}, host: controller, "
-                 "access_key: !env TEST_S3_KEY, secret_key: !env TEST_S3_SECRET}")
+        store = (
+            f"store: {{kind: s3, endpoint: {self.place.store.endpoint}, bucket: {BUCKET}, host: controller, "
+            "access_key: !env TEST_S3_KEY, secret_key: !env TEST_S3_SECRET}"
+        )
         services = "".join(f"  {line}\n" for line in (store, *map(_service, self.place.clusters.values())))
         (self.root / "lab.yml").write_text(f"environment: lab\nhosts: {{{here(self.root)}}}\nservices:\n{services}")
         known = inventory.load(self.root / "lab.yml")
         path = self.root / "drills" / "sample.yml"
         path.write_text(f"drill: sample\ntitle: A sample\nservice: primary\n{text}")
-        folder, view = Conductor(Project(self.root), known, lambda event: None).run(plan.make(spec.load(path), known))
+        folder, view = Conductor(Project(self.root), known, lambda event: None).run(planner.make(spec.load(path), known))
         self.said = (folder / "journal.jsonl").read_text()
         return view.result
 
 
 def _service(cluster):
     known = cluster.service
-    return (f"{known.name}: {{kind: postgres, host: controller, port: {known.port}, database: {known.database}, "
-            f"user: {known.user}, password: !env TEST_PG_USER, data_directory: {known.data_directory}, bin: {known.bin}, "
-            "admin: {user: postgres, password: !env TEST_PG_ADMIN}}")
+    return (
+        f"{known.name}: {{kind: postgres, host: controller, port: {known.port}, database: {known.database}, "
+        f"user: {known.user}, password: !env TEST_PG_USER, data_directory: {known.data_directory}, bin: {known.bin}, "
+        "admin: {user: postgres, password: !env TEST_PG_ADMIN}}"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +92,8 @@ def taken(bench):
         f"backup:\n  - postgres.dump: {{service: primary, to: 's3://{BUCKET}/dump'}}\n    save: dump\n"
         f"  - postgres.base_backup: {{service: primary, to: 's3://{BUCKET}/base'}}\n    save: base\n"
         "verify:\n  - postgres.backup_intact: {service: primary, from: '{{ dump.location }}'}\n"
-        "  - postgres.base_intact: {service: primary, from: '{{ base.location }}'}\n")
+        "  - postgres.base_intact: {service: primary, from: '{{ base.location }}'}\n"
+    )
     assert result.verdict == "passed", result.reason
     return {step.action: step.facts["location"] for step in result.steps if step.facts.get("signed")}
 
@@ -116,8 +128,10 @@ class Forged:
 def trust(forged):
     """Let everybody in without a password: in pg_hba.conf, in the list of files, and in our manifest."""
     changed = io.BytesIO()
-    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(forged.get("base.tar.gz")))) as old, \
-            tarfile.open(fileobj=changed, mode="w") as new:
+    with (
+        tarfile.open(fileobj=io.BytesIO(gzip.decompress(forged.get("base.tar.gz")))) as old,
+        tarfile.open(fileobj=changed, mode="w") as new,
+    ):
         for one in old:
             body = old.extractfile(one).read() if one.isfile() else b""
             if one.name.endswith("pg_hba.conf"):
@@ -150,8 +164,12 @@ def version(forged):
     forged.manifest["server_version_num"] = 120001
 
 
-FORGERIES = {"trust": ("postgres.base_backup", trust), "role": ("postgres.dump", role),
-             "sequences": ("postgres.dump", sequences), "version": ("postgres.dump", version)}
+FORGERIES = {
+    "trust": ("postgres.base_backup", trust),
+    "role": ("postgres.dump", role),
+    "sequences": ("postgres.dump", sequences),
+    "version": ("postgres.dump", version),
+}
 
 
 def removed(forged, data, thief):
@@ -162,8 +180,11 @@ def another(forged, data, thief):
     forged.put("manifest.json.sig", keys.sign(data, thief))
 
 
-SIGNATURES = {"left": (lambda *given: None, "its signature does not fit"), "removed": (removed, "it is not signed"),
-              "another": (another, "a key that nobody vouched for")}
+SIGNATURES = {
+    "left": (lambda *given: None, "its signature does not fit"),
+    "removed": (removed, "it is not signed"),
+    "another": (another, "a key that nobody vouched for"),
+}
 PROOF = {"postgres.dump": "postgres.backup_intact", "postgres.base_backup": "postgres.base_intact"}
 RESTORE = {"postgres.dump": "postgres.restore", "postgres.base_backup": "postgres.recover"}
 
@@ -195,15 +216,20 @@ def test_a_backup_that_was_changed_and_sealed_anew_passes_nothing(bench, taken, 
     assert (looked.verdict, looked.exit, looked.steps[0].status) == ("inconclusive", 3, "unverified")
     assert wanted in bench.said
     assert why in bench.said
-    compared = "" if kind == "postgres.base_backup" else (
-        f"verify:\n  - postgres.matches: {{service: primary, manifest: '{made.location}/manifest.json'}}\n")
+    compared = (
+        ""
+        if kind == "postgres.base_backup"
+        else (f"verify:\n  - postgres.matches: {{service: primary, manifest: '{made.location}/manifest.json'}}\n")
+    )
     if compared:
         seen = bench.run(compared)
         assert (seen.verdict, seen.exit, seen.steps[0].status) == ("inconclusive", 3, "unverified")
         assert wanted in bench.said
         assert why in bench.said
-    result = bench.run(f"restore:\n  - {RESTORE[kind]}: {{service: target, from: '{made.location}'}}\n" + (
-        compared or "verify:\n  - postgres.healthy: {service: target}\n"))
+    result = bench.run(
+        f"restore:\n  - {RESTORE[kind]}: {{service: target, from: '{made.location}'}}\n"
+        + (compared or "verify:\n  - postgres.healthy: {service: target}\n")
+    )
     assert (result.verdict, result.exit) == ("failed", 1)
     assert result.steps[0].status == "unverified"
     assert wanted in bench.said
@@ -219,6 +245,8 @@ def test_nothing_but_the_signature_tells(bench, taken, target, forgery):
     compare = f"  - postgres.matches: {{service: target, manifest: '{made.location}/manifest.json{pin}'}}\n"
     result = bench.run(f"verify:\n  - {PROOF[kind]}: {{service: primary, from: '{made.location}{pin}'}}\n")
     assert result.verdict == "passed", (result.reason, bench.said)
-    result = bench.run(f"restore:\n  - {RESTORE[kind]}: {{service: target, from: '{made.location}{pin}'}}\n"
-                       "verify:\n  - postgres.healthy: {service: target}\n" + (compare if kind == "postgres.dump" else ""))
+    result = bench.run(
+        f"restore:\n  - {RESTORE[kind]}: {{service: target, from: '{made.location}{pin}'}}\n"
+        "verify:\n  - postgres.healthy: {service: target}\n" + (compare if kind == "postgres.dump" else "")
+    )
     assert result.verdict == "passed", (result.reason, bench.said)

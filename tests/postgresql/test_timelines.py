@@ -5,9 +5,9 @@ import re
 import pytest
 
 from drillbook.errors import StepFailed
-from drillbook.postgresql import recovering, timelines, wal
-from drillbook.postgresql.recovering import Least
-from drillbook.postgresql.timelines import Switch
+from drillbook.systems.postgres import recovering, timelines, wal
+from drillbook.systems.postgres.recovering import Least
+from drillbook.systems.postgres.timelines import Switch
 
 SIZE = 16 << 20
 
@@ -26,7 +26,9 @@ def log(names, odd=None, size=SIZE):
 
 
 def short(way):
-    return [f"{int(one[:8], 16)}/{timelines.number(one, SIZE):X}{'p' if one.endswith('.partial') else ''}" for one in way.files]
+    return [
+        f"{int(one[:8], 16)}/{timelines.number(one, SIZE):X}{'p' if one.endswith('.partial') else ''}" for one in way.files
+    ]
 
 
 def at(segment, byte=0x1000):
@@ -39,22 +41,25 @@ THREE = [Switch(1, at(4)), Switch(2, at(6))]
 EDGE = [Switch(1, at(4, 0))]
 
 
-@pytest.mark.parametrize(("names", "switches", "files"), [
-    ("1/1 1/2 1/3p", (), "1/2 1/3p"),
-    ("1/2", (), "1/2"),
-    ("1/2p", (), "1/2p"),
-    ("1/FF 1/100 1/101p 1/FE 1/2", (), None),  # 3 is missing
-    ("1/2 1/3 1/4p 2h 2/4 2/5p", TWO, "1/2 1/3 2/4 2/5p"),
-    ("1/2 1/3 2h 2/4p", TWO, "1/2 1/3 2/4p"),
-    ("1/2 1/3 1/4 1/5 1/6 2h 2/4 2/5p", TWO, "1/2 1/3 2/4 2/5p"),  # the old server went on
-    ("1/2 1/3 1/4 1/5p 2h 2/4p", TWO, "1/2 1/3 2/4p"),
-    ("1/2 1/3 1/4 1/4p 2h 2/4 2/4p", TWO, "1/2 1/3 2/4"),
-    ("1/2 1/3 2h 2/4p", EDGE, "1/2 1/3 2/4p"),  # the switch is where a segment begins
-    ("1/2 1/3 2h 2/4 2/5 3h 3/6 3/7p", THREE, "1/2 1/3 2/4 2/5 3/6 3/7p"),
-    ("1/2 1/3 2h 2/4 2/5 3h 3/4 3/5p", TWO, "1/2 1/3 3/4 3/5p"),  # timeline 2 was given up: 3 leaves the first as well
-    ("1/2 1/3 2h 2/4p", [Switch(1, at(2, 0x9000))], None),  # 2/2 is missing: the first does not lead there
-    ("1/2 2h 2/2 2/3p", [Switch(1, at(2, 0x9000))], "2/2 2/3p"),
-])
+@pytest.mark.parametrize(
+    ("names", "switches", "files"),
+    [
+        ("1/1 1/2 1/3p", (), "1/2 1/3p"),
+        ("1/2", (), "1/2"),
+        ("1/2p", (), "1/2p"),
+        ("1/FF 1/100 1/101p 1/FE 1/2", (), None),  # 3 is missing
+        ("1/2 1/3 1/4p 2h 2/4 2/5p", TWO, "1/2 1/3 2/4 2/5p"),
+        ("1/2 1/3 2h 2/4p", TWO, "1/2 1/3 2/4p"),
+        ("1/2 1/3 1/4 1/5 1/6 2h 2/4 2/5p", TWO, "1/2 1/3 2/4 2/5p"),  # the old server went on
+        ("1/2 1/3 1/4 1/5p 2h 2/4p", TWO, "1/2 1/3 2/4p"),
+        ("1/2 1/3 1/4 1/4p 2h 2/4 2/4p", TWO, "1/2 1/3 2/4"),
+        ("1/2 1/3 2h 2/4p", EDGE, "1/2 1/3 2/4p"),  # the switch is where a segment begins
+        ("1/2 1/3 2h 2/4 2/5 3h 3/6 3/7p", THREE, "1/2 1/3 2/4 2/5 3/6 3/7p"),
+        ("1/2 1/3 2h 2/4 2/5 3h 3/4 3/5p", TWO, "1/2 1/3 3/4 3/5p"),  # timeline 2 was given up: 3 leaves the first as well
+        ("1/2 1/3 2h 2/4p", [Switch(1, at(2, 0x9000))], None),  # 2/2 is missing: the first does not lead there
+        ("1/2 2h 2/2 2/3p", [Switch(1, at(2, 0x9000))], "2/2 2/3p"),
+    ],
+)
 def test_the_way_leads_over_every_switch(names, switches, files):
     way = log(names).way(1, at(2), switches)
     if files is None:
@@ -63,28 +68,34 @@ def test_the_way_leads_over_every_switch(names, switches, files):
         assert (short(way), way.missing) == (files.split(), "")
 
 
-@pytest.mark.parametrize(("names", "switches", "missing"), [
-    ("1/2 1/4p", (), "000000010000000000000003 is missing"),
-    ("1/3 1/4p", (), "000000010000000000000002 is missing"),
-    ("1/1", (), "000000010000000000000002 is missing"),  # it ends before the backup did
-    ("1/2 1/3p 1/4p", (), "000000010000000000000003 is not full, but there are later ones"),
-    ("1/2 1/3z 1/4p", (), "000000010000000000000003.gz is compressed: unpack it"),
-    # The segment of the switch has its number on the first timeline too, and is needed on the second.
-    ("1/2 1/3 1/4p 2h 2/5p", TWO, "000000020000000000000004 is missing"),
-    ("1/2 1/3 1/4 1/5 1/6 2h 2/5 2/6p", TWO, "000000020000000000000004 is missing"),
-    ("1/2 1/3 1/4 1/5 1/6 2h 2/4 2/6p", TWO, "000000020000000000000005 is missing"),
-    ("1/2 1/3 1/4p 2h", TWO, "000000020000000000000004 is missing"),
-    ("1/2 1/4p 2h 2/4 2/5p", TWO, "000000010000000000000003 is missing"),
-    ("1/2 1/3p 2h 2/4 2/5p", TWO, "000000010000000000000003 is not full, but there are later ones"),
-    ("1/2 2h 2/3 2/4p", TWO, "000000010000000000000003 is missing"),
-    ("1/2 1/3 2/4 2/5p", (), "00000002.history is missing, but there is a segment of timeline 2"),
-    ("1/2 1/3 2/4 2/5 3h 3/6p", (), "00000002.history is missing, but there is a segment of timeline 3"),
-    ("1/2 1/3 2h 2/4 3h 3/6p", THREE, "000000020000000000000005 is missing"),
-    ("1/2 1/3 2h 2/4 2/5 3h 3/7p", THREE, "000000030000000000000006 is missing"),
-    ("1/2 1/3 2h 2/4 2/5p", [Switch(1, at(1))],
-     "timeline 2 comes from before the backup's end: it left timeline 1 at 0/1001000"),
-    ("1/2 2h 2/4 3h 3/6p", [Switch(2, at(4))], "timeline 3 does not come from timeline 1, that of the backup"),
-])
+@pytest.mark.parametrize(
+    ("names", "switches", "missing"),
+    [
+        ("1/2 1/4p", (), "000000010000000000000003 is missing"),
+        ("1/3 1/4p", (), "000000010000000000000002 is missing"),
+        ("1/1", (), "000000010000000000000002 is missing"),  # it ends before the backup did
+        ("1/2 1/3p 1/4p", (), "000000010000000000000003 is not full, but there are later ones"),
+        ("1/2 1/3z 1/4p", (), "000000010000000000000003.gz is compressed: unpack it"),
+        # The segment of the switch has its number on the first timeline too, and is needed on the second.
+        ("1/2 1/3 1/4p 2h 2/5p", TWO, "000000020000000000000004 is missing"),
+        ("1/2 1/3 1/4 1/5 1/6 2h 2/5 2/6p", TWO, "000000020000000000000004 is missing"),
+        ("1/2 1/3 1/4 1/5 1/6 2h 2/4 2/6p", TWO, "000000020000000000000005 is missing"),
+        ("1/2 1/3 1/4p 2h", TWO, "000000020000000000000004 is missing"),
+        ("1/2 1/4p 2h 2/4 2/5p", TWO, "000000010000000000000003 is missing"),
+        ("1/2 1/3p 2h 2/4 2/5p", TWO, "000000010000000000000003 is not full, but there are later ones"),
+        ("1/2 2h 2/3 2/4p", TWO, "000000010000000000000003 is missing"),
+        ("1/2 1/3 2/4 2/5p", (), "00000002.history is missing, but there is a segment of timeline 2"),
+        ("1/2 1/3 2/4 2/5 3h 3/6p", (), "00000002.history is missing, but there is a segment of timeline 3"),
+        ("1/2 1/3 2h 2/4 3h 3/6p", THREE, "000000020000000000000005 is missing"),
+        ("1/2 1/3 2h 2/4 2/5 3h 3/7p", THREE, "000000030000000000000006 is missing"),
+        (
+            "1/2 1/3 2h 2/4 2/5p",
+            [Switch(1, at(1))],
+            "timeline 2 comes from before the backup's end: it left timeline 1 at 0/1001000",
+        ),
+        ("1/2 2h 2/4 3h 3/6p", [Switch(2, at(4))], "timeline 3 does not come from timeline 1, that of the backup"),
+    ],
+)
 def test_whatever_is_missing_is_named(names, switches, missing):
     assert log(names).way(1, at(2), switches).missing == missing
 

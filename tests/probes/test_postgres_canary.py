@@ -10,7 +10,7 @@ import time
 import pytest
 
 from drillbook.errors import CouldNotVerify, NotReady
-from drillbook.probe import find_probe
+from drillbook.sdk.probe import find_probe
 from tests.postgresql import fixtures
 from tests.postgresql.site import BUCKET
 
@@ -197,9 +197,24 @@ def test_it_keeps_a_schema_that_holds_something_else(place, primary, ctx):
 
 
 def test_a_standby_is_refused_in_words(place, primary, target, ctx):
-    subprocess.run([f"{primary.service.bin}/pg_basebackup", "-D", str(target.data), "-R", "-h", "127.0.0.1", "-p",
-                    str(primary.service.port), "-U", "postgres", "-c", "fast"], check=True,
-                   env={**os.environ, "PGPASSWORD": os.environ["TEST_PG_ADMIN"]})
+    subprocess.run(
+        [
+            f"{primary.service.bin}/pg_basebackup",
+            "-D",
+            str(target.data),
+            "-R",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(primary.service.port),
+            "-U",
+            "postgres",
+            "-c",
+            "fast",
+        ],
+        check=True,
+        env={**os.environ, "PGPASSWORD": os.environ["TEST_PG_ADMIN"]},
+    )
     with (target.data / "postgresql.auto.conf").open("a") as file:
         file.write(f"port = {target.service.port}\nunix_socket_directories = '{target.data.parent}'\n")
     target.start()

@@ -8,11 +8,11 @@ import time
 
 import pytest
 
-from drillbook.journal import Journal, read
-from drillbook.pulse import Pulse
+from drillbook.engine.pauses import Pulse
+from drillbook.journal.journal import Journal, read
+from drillbook.judge.result import Verdict
+from drillbook.judge.samples import Stalls
 from drillbook.redact import Redactor
-from drillbook.result import Verdict
-from drillbook.tracks import Stalls
 from tests.test_runner import FAULT, Bench
 
 SLOW = """
@@ -68,33 +68,44 @@ def test_a_service_is_not_blamed_for_what_the_controller_slept_through(tmp_path,
             stood.append(event.clock)
             stand_still(1.5)
 
-    steps = "".join(f"  - command.run: {{argv: {json.dumps(argv)}, effect: {effect}}}\n    hosts: controller\n"
-                    for argv, effect in ((["sleep", "2.5"], "read"), (["true"], "read")))
+    steps = "".join(
+        f"  - command.run: {{argv: {json.dumps(argv)}, effect: {effect}}}\n    hosts: controller\n"
+        for argv, effect in ((["sleep", "2.5"], "read"), (["true"], "read"))
+    )
     restore = "restore:\n  - command.run: {argv: [rm, DIR/broken], effect: write}\n    hosts: controller\n"
     probes = f"probes:\n  - http.available: {{url: '{served}', every: 100ms, timeout: 1s}}\n"
     view = bench.run(probes + FAULT % "[rm, -f, DIR/broken]" + restore + "verify:\n" + steps, observe)
     assert view.result.verdict is Verdict.PASSED, (view.result.reason, view.result.findings)
-    slept = [sample for event in bench.events("probe.samples") for sample in event.data["samples"]
-             if not sample[2] and sample[0] < stood[0] < sample[1]]
+    slept = [
+        sample
+        for event in bench.events("probe.samples")
+        for sample in event.data["samples"]
+        if not sample[2] and sample[0] < stood[0] < sample[1]
+    ]
     assert slept, "some sample was under way, and got no answer"
     assert view.timeline.marks["recovered"] < stood[0], "it was recovered before, and did not relapse"
-    stalled, = [one for one in view.result.findings if one.code == "controller-stalled"]
+    (stalled,) = [one for one in view.result.findings if one.code == "controller-stalled"]
     assert f"probe.1: {len(slept)} sample" in stalled.measured
 
 
-HANGS_ONCE = SLOW.replace("time.sleep(0.3)  # so that some request is always under way", """
+HANGS_ONCE = SLOW.replace(
+    "time.sleep(0.3)  # so that some request is always under way",
+    """
         hang = pathlib.Path(sys.argv[1]).with_name("hang")
         try:
             hang.unlink()
         except OSError:
             pass
         else:
-            time.sleep(3)""")
+            time.sleep(3)""",
+)
 
 
 def test_the_verification_does_not_end_while_a_request_hangs_beside_quick_ones(tmp_path):
     """One of many workers hangs: the relapse moves the recovery, and the verification lasts until it has."""
-    process = subprocess.Popen([sys.executable, "-c", HANGS_ONCE, str(tmp_path / "broken")], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HANGS_ONCE, str(tmp_path / "broken")], stdout=subprocess.PIPE, text=True
+    )
     try:
         url = f"http://127.0.0.1:{int(process.stdout.readline())}/"
         bench = Bench(tmp_path)
@@ -105,8 +116,12 @@ def test_the_verification_does_not_end_while_a_request_hangs_beside_quick_ones(t
         verify = f"verify:\n  - command.run: {{argv: [sh, -c, {json.dumps(script)}], effect: read}}\n    hosts: controller\n"
         view = bench.run(probes + (FAULT % "[rm, -f, DIR/broken]") + restore + verify)
         assert view.result.verdict is Verdict.PASSED, (view.result.reason, view.result.findings)
-        hung, = [sample for event in bench.events("probe.samples") for sample in event.data["samples"]
-                 if not sample[2] and sample[1] - sample[0] > 1.4]
+        (hung,) = [
+            sample
+            for event in bench.events("probe.samples")
+            for sample in event.data["samples"]
+            if not sample[2] and sample[1] - sample[0] > 1.4
+        ]
         ended = next(event.clock for event in bench.events("phase.ended") if event.data["phase"] == "verify")
         assert hung[1] < ended, "it was waited for"
         assert view.timeline.marks["recovered"] > hung[0], "and moved the recovery"

@@ -8,12 +8,12 @@ import time
 import pytest
 import redis
 
+from drillbook.engine.probing import Probes
 from drillbook.errors import CouldNotVerify, NotReady
-from drillbook.journal import Journal
-from drillbook.probe import find_probe
-from drillbook.probing import Probes
+from drillbook.journal.journal import Journal
 from drillbook.redact import Redactor
-from drillbook.services import Redis
+from drillbook.sdk.probe import find_probe
+from drillbook.systems.redis.service import Redis
 from tests.keyspace.unit import PASSWORD, unit
 
 
@@ -59,7 +59,8 @@ def test_a_wrong_password_is_told_before_anything_is_announced(cache, ctx, tmp_p
     finally:
         journal.close()
         redis.Redis(host=ctx.services["cache"].address, port=ctx.services["cache"].port, password="another").config_set(
-            "requirepass", PASSWORD)
+            "requirepass", PASSWORD
+        )
     assert journal.path.read_bytes() == b""
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from rich.console import Console, RenderableType
 
-from drillbook.report import html, index, junit, markdown, terminal
-from drillbook.result import RunView
+from drillbook.judge.result import RunView
+from drillbook.report import html, index, junit, markdown
+from drillbook.report.terminal import summary
 from tests.report import samples
 
 
@@ -24,7 +25,7 @@ def formats(view: RunView) -> dict[str, str]:
         "html": html.render(view),
         "md": markdown.render(view),
         "xml": junit.render(view),
-        "txt": printed(terminal.summary(view, "reports/x/report.html")),
+        "txt": printed(summary.summary(view, "reports/x/report.html")),
     }
 
 
@@ -36,7 +37,7 @@ def _all() -> dict[str, Callable[[], str]]:
     found["suite.html"] = lambda: html.render_suite(*samples.suite())
     found["suite.md"] = lambda: markdown.render_suite(*samples.suite())
     found["suite.xml"] = lambda: junit.render_suite(*samples.suite())
-    found["suite.txt"] = lambda: printed(terminal.suite_summary(*samples.suite(), "reports/x/report.html"))
+    found["suite.txt"] = lambda: printed(summary.suite_summary(*samples.suite(), "reports/x/report.html"))
     found["index.html"] = lambda: index.render(samples.entries())
     return found
 

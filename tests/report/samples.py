@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from drillbook.findings import finding
-from drillbook.report.index import IndexEntry
-from drillbook.result import (
+from drillbook.judge.result import (
     CommandView,
     FaultResult,
     Injection,
@@ -26,6 +25,7 @@ from drillbook.result import (
     Timeline,
     Verdict,
 )
+from drillbook.report.index import IndexEntry
 
 CONTACTS = {
     "oncall": {"role": "值班工程师", "duty": "一线响应", "email": "oncall@example.com", "phone": ""},

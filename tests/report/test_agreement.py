@@ -8,8 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from drillbook.report import html, junit, markdown, rows, terminal, wording
-from drillbook.result import Objective, Residue, RunView, Verdict
+from drillbook.judge.result import Objective, Residue, RunView, Verdict
+from drillbook.report import html, junit, markdown, rows, wording
+from drillbook.report.terminal import summary
 from tests.report import renderings, samples
 
 HONEST = [name for name in samples.ALL if name != "hostile"]
@@ -24,7 +25,7 @@ def plain(text: str) -> str:
 @pytest.mark.parametrize("name", HONEST)
 def test_every_figure_stands_in_every_format(name: str) -> None:
     view = samples.ALL[name]()
-    for ending, text in {**renderings.formats(view), "txt": renderings.printed(terminal.summary(view), 300)}.items():
+    for ending, text in {**renderings.formats(view), "txt": renderings.printed(summary.summary(view), 300)}.items():
         words = plain(text)
         assert wording.sentence(view) in words, ending
         for row in rows.objective_rows(view.result.objectives):
@@ -78,7 +79,12 @@ def test_an_objective_without_a_measurement_is_never_met(more: dict[str, object]
         {"objectives": {"rto": Objective(target_s=1, measured_s=2, error_s=0.1, met=False)}},
         {"residue": (Residue(step="s", host="h", what="w", why="y", by_hand="b"),)},
         {"steps": tuple(samples.step("verify.1", "x", status=s).result for s in ("unknown",))},
-        {"steps": (samples.step("verify.1", "x", status="done").result, samples.step("verify.2", "x", status="skipped").result)},
+        {
+            "steps": (
+                samples.step("verify.1", "x", status="done").result,
+                samples.step("verify.2", "x", status="skipped").result,
+            )
+        },
     ],
 )
 def test_a_pass_that_is_none_is_shown_as_a_contradiction(change: dict[str, object]) -> None:
@@ -102,7 +108,7 @@ def test_a_suite_does_not_pass_on_its_word() -> None:
     for text in (
         html.render_suite(suite, []),
         markdown.render_suite(suite, []),
-        renderings.printed(terminal.suite_summary(suite, [])),
+        renderings.printed(summary.suite_summary(suite, [])),
     ):
         assert "contradicts itself" in plain(text)
         assert "1 drill: 1 not verified." in plain(text)

@@ -52,7 +52,9 @@ def test_good_in_every_way_of_looking(chrome: Chrome, tmp_path: Path, name: str)
     page = tmp_path / name
     page.write_text(renderings.ALL[name](), encoding="utf-8")
     drawn = check(chrome, page)
-    assert drawn == {"passed.html": 1, "long_run.html": 2, "index.html": 0, "suite.html": 0, "refused.html": 0}.get(name, drawn)
+    assert drawn == {"passed.html": 1, "long_run.html": 2, "index.html": 0, "suite.html": 0, "refused.html": 0}.get(
+        name, drawn
+    )
 
 
 BAD = """<!doctype html><html lang="en"><title>Bad</title><style>p { color: %s; } div { width: %s; }

@@ -1,20 +1,45 @@
 """The diagnosis in reports: one drill's causes, and over a suite what was injected against what was diagnosed."""
 
+from drillbook.judge.result import DiagnosisResult, FaultResult, Injection
 from drillbook.report import diagnosis, html, markdown
-from drillbook.result import DiagnosisResult, FaultResult, Injection
 from tests.report import samples
 
-CAUSE = {"cause": "port-taken", "title": "Somebody holds the port", "impact": "unavailable", "subject": "api", "service": "api", "score": 8,
-         "supports": [{"says": "process 7 holds it", "weight": 8}], "against": [{"says": samples.HOSTILE, "weight": 1}],
-         "unseen": [], "remedy": "end it", "step": None}
+CAUSE = {
+    "cause": "port-taken",
+    "title": "Somebody holds the port",
+    "impact": "unavailable",
+    "subject": "api",
+    "service": "api",
+    "score": 8,
+    "supports": [{"says": "process 7 holds it", "weight": 8}],
+    "against": [{"says": samples.HOSTILE, "weight": 1}],
+    "unseen": [],
+    "remedy": "end it",
+    "step": None,
+}
 
 
 def diagnosed(expected, found, injection=Injection.INJECTED, **more):
-    values = {"service": "api", "expected": expected, "found": found, "correct": expected == found,
-              "seconds": None if found is None else 2.5, "error_s": None if found is None else 0.001, **more}
+    values = {
+        "service": "api",
+        "expected": expected,
+        "found": found,
+        "correct": expected == found,
+        "seconds": None if found is None else 2.5,
+        "error_s": None if found is None else 0.001,
+        **more,
+    }
     view = samples.passed()
-    return view.model_copy(update={"result": view.result.model_copy(update={
-        "diagnosis": DiagnosisResult(**values), "faults": (FaultResult(step="inject.1", host="app-1", injection=injection),)})})
+    return view.model_copy(
+        update={
+            "result": view.result.model_copy(
+                update={
+                    "diagnosis": DiagnosisResult(**values),
+                    "faults": (FaultResult(step="inject.1", host="app-1", injection=injection),),
+                }
+            )
+        }
+    )
 
 
 def test_one_run_shows_what_spoke_for_and_against():
@@ -40,13 +65,21 @@ def test_what_was_not_known_is_told():
 
 
 def test_the_table_of_a_suite_marks_its_diagonal():
-    views = [diagnosed("api-down", "api-down"), diagnosed("api-down", "api-down"), diagnosed("port-taken", "unknown"),
-             diagnosed("env-missing", None), samples.passed()]
+    views = [
+        diagnosed("api-down", "api-down"),
+        diagnosed("api-down", "api-down"),
+        diagnosed("port-taken", "unknown"),
+        diagnosed("env-missing", None),
+        samples.passed(),
+    ]
     found = diagnosis.confusion(views)
     assert found.columns == ["api-down", "port-taken", "env-missing", "unknown", "not diagnosed"]
     shown = {injected: [diagnosis.cell_text(cell) for cell in cells] for injected, cells in found.rows}
-    assert shown == {"api-down": ["✓ 2", "", "", "", ""], "port-taken": ["", "✗ 0", "", "1", ""],
-                     "env-missing": ["", "", "✗ 0", "", "1"]}
+    assert shown == {
+        "api-down": ["✓ 2", "", "", "", ""],
+        "port-taken": ["", "✗ 0", "", "1", ""],
+        "env-missing": ["", "", "✗ 0", "", "1"],
+    }
     assert found.sentence == "2 of 4 diagnoses named the cause that was injected."
     suite, _ = samples.suite()
     for shown_text in (html.render_suite(suite, views), markdown.render_suite(suite, views)):
@@ -57,8 +90,16 @@ def test_the_table_of_a_suite_marks_its_diagonal():
 
 def test_what_was_not_injected_was_not_missed_by_its_diagnosis():
     """A drill that is not run here, refused, or stopped before its fault."""
-    assert diagnosis.confusion([diagnosed("api-down", None, Injection.NOT), diagnosed("api-down", None, Injection.NEVER)]) is None
-    found = diagnosis.confusion([diagnosed("api-down", "api-down"), diagnosed("port-taken", None, Injection.NOT),
-                                 diagnosed("env-missing", None, Injection.UNKNOWN)])
+    assert (
+        diagnosis.confusion([diagnosed("api-down", None, Injection.NOT), diagnosed("api-down", None, Injection.NEVER)])
+        is None
+    )
+    found = diagnosis.confusion(
+        [
+            diagnosed("api-down", "api-down"),
+            diagnosed("port-taken", None, Injection.NOT),
+            diagnosed("env-missing", None, Injection.UNKNOWN),
+        ]
+    )
     assert [row for row, _ in found.rows] == ["api-down", "env-missing"]
     assert found.sentence == "1 of 2 diagnoses named the cause that was injected."

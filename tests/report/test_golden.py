@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from drillbook.result import RunView
+from drillbook.judge.result import RunView
 from tests.report import renderings, samples
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "report"

@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from drillbook import listing, notes
-from drillbook.action import Effect, Undo
-from drillbook.console import Steady
-from drillbook.intents import Intent
-from drillbook.journal import Event
-from drillbook.remedy import by_hand
-from drillbook.report.board import Board
-from drillbook.report.progress import Progress
-from drillbook.tracks import last_reasons
+from drillbook.cli import tables
+from drillbook.cli.console import Steady
+from drillbook.journal.intents import Intent
+from drillbook.journal.journal import Event
+from drillbook.journal.manual_undo import by_hand
+from drillbook.judge import notes
+from drillbook.judge.samples import last_reasons
+from drillbook.report.terminal.board import Board
+from drillbook.report.terminal.progress import Progress
+from drillbook.sdk.action import Effect, Undo
 from tests.contents import filled
 
 DATA: dict[str, dict[str, Any]] = {
@@ -32,7 +33,16 @@ DATA: dict[str, dict[str, Any]] = {
 
 
 def event(kind: str, data: dict[str, Any] | None = None, **more: Any) -> Event:
-    return Event(seq=0, at="2026-01-01T00:00:00Z", clock=more.pop("clock", 1.0), kind=kind, data=filled(kind, data), prev=None, hash="", **more)
+    return Event(
+        seq=0,
+        at="2026-01-01T00:00:00Z",
+        clock=more.pop("clock", 1.0),
+        kind=kind,
+        data=filled(kind, data),
+        prev=None,
+        hash="",
+        **more,
+    )
 
 
 def printed(*events: Event, closing: bool = True) -> list[str]:
@@ -46,8 +56,11 @@ def printed(*events: Event, closing: bool = True) -> list[str]:
 @pytest.mark.parametrize("kind", DATA)
 @pytest.mark.parametrize("data", ["full", "empty", "odd"])
 def test_every_kind_is_told_whatever_it_holds(kind: str, data: str) -> None:
-    values = {"full": DATA[kind], "empty": {}, "odd": {key: f"{value}\x1b[2J" if isinstance(value, str) else value
-                                                     for key, value in DATA[kind].items()}}
+    values = {
+        "full": DATA[kind],
+        "empty": {},
+        "odd": {key: f"{value}\x1b[2J" if isinstance(value, str) else value for key, value in DATA[kind].items()},
+    }
     one = event(kind, values[data], host="db-1", step="inject.1")
     assert 0 < len(notes.told(one)) <= notes.MOST + 1
     assert notes.notes([one])[0].at == 1.0
@@ -69,7 +82,9 @@ def test_what_is_told() -> None:
     assert set(notes.marks(events)) == {"guard_tripped", "lease_lapsed", "stop_requested"}
 
 
-@pytest.mark.parametrize("kind", ["lease.renewed", "line", "say", "step", "zero", "end", "call", "a.kind.of.later", "..", ""])
+@pytest.mark.parametrize(
+    "kind", ["lease.renewed", "line", "say", "step", "zero", "end", "call", "a.kind.of.later", "..", ""]
+)
 def test_unknown_kinds_break_nothing(kind: str) -> None:
     assert printed(event(kind)) == []
     Board().see(event(kind))
@@ -120,8 +135,8 @@ def test_no_blanks_at_the_end_of_lines_in_a_log() -> None:
 def test_the_lab_is_told_host_by_host() -> None:
     console = Console(file=io.StringIO(), width=100, color_system=None)
     part = SimpleNamespace(name="postgresql", host="db-2", up=False, port=1, pid=None)
-    listing.lab(SimpleNamespace(folder=Path("/x/lab"), components=(part,)), console)
-    listing.lab(SimpleNamespace(folder=Path("/x/lab"), components=()), console)
+    tables.lab(SimpleNamespace(folder=Path("/x/lab"), components=(part,)), console)
+    tables.lab(SimpleNamespace(folder=Path("/x/lab"), components=()), console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "db-2  postgresql  off: a drill starts it" in text
     assert text.count("part") == 1
@@ -132,5 +147,7 @@ def test_by_hand_names_commands_and_never_the_tool_that_failed() -> None:
     def left(undo: Undo) -> str:
         return by_hand(Intent(1, SimpleNamespace(id="inject.1"), "db-1", {}, Effect.FAULT, undo, settled=False))  # type: ignore[arg-type]
 
-    assert left(Undo.by_commands(("iptables", "-D", "a b"), ("rm", "x"))) == "on db-1, in this order:\niptables -D 'a b'\nrm x"
+    assert (
+        left(Undo.by_commands(("iptables", "-D", "a b"), ("rm", "x"))) == "on db-1, in this order:\niptables -D 'a b'\nrm x"
+    )
     assert "drill.recover" not in left(Undo.by_restore("the data is gone"))

@@ -7,38 +7,38 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from drillbook.report import terminal
+from drillbook.report.terminal import summary
 from tests.report import renderings, samples
 
 
 @pytest.mark.parametrize("name", samples.ALL)
 def test_fits_into_80_columns(name: str) -> None:
-    text = renderings.printed(terminal.summary(samples.ALL[name](), "reports/x/report.html"))
+    text = renderings.printed(summary.summary(samples.ALL[name](), "reports/x/report.html"))
     assert max(cell_len(line) for line in text.splitlines()) <= 80
 
 
 def test_hostile_text_cannot_steer_the_terminal() -> None:
     console = Console(width=80, file=io.StringIO(), force_terminal=True, color_system="standard", legacy_windows=False)
-    console.print(terminal.summary(samples.hostile()))
+    console.print(summary.summary(samples.hostile()))
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert not re.search("[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e]", re.sub(r"\x1b\[[\d;]*m", "", text))
     assert "\x1b[31mred" not in text
-    assert "[b]bold[/b]" in renderings.printed(terminal.summary(samples.hostile()), 400)
+    assert "[b]bold[/b]" in renderings.printed(summary.summary(samples.hostile()), 400)
 
 
 def test_colour_only_repeats_words() -> None:
     coloured = Console(width=80, file=io.StringIO(), force_terminal=True, color_system="standard", legacy_windows=False)
-    coloured.print(terminal.summary(samples.failed()))
+    coloured.print(summary.summary(samples.failed()))
     assert isinstance(coloured.file, io.StringIO)
     bare = re.sub(r"\x1b\[[\d;]*m", "", coloured.file.getvalue())
     assert [line.rstrip() for line in bare.splitlines()] == renderings.printed(
-        terminal.summary(samples.failed())
+        summary.summary(samples.failed())
     ).splitlines()
     for word in ("✗ FAILED", "✗ missed", "? not verified", "✓ met", "critical"):
         assert word in bare
 
 
 def test_says_where_the_report_is() -> None:
-    assert "report reports/x/report.html" in renderings.printed(terminal.summary(samples.passed(), "reports/x/report.html"))
-    assert "NOT PUT BACK: network.drop on db-1" in renderings.printed(terminal.suite_summary(*samples.suite()))
+    assert "report reports/x/report.html" in renderings.printed(summary.summary(samples.passed(), "reports/x/report.html"))
+    assert "NOT PUT BACK: network.drop on db-1" in renderings.printed(summary.suite_summary(*samples.suite()))

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from drillbook.sampling.line import fit, student
+from drillbook.statistics.line import fit, student
 
 
 @pytest.mark.parametrize(("freedom", "t"), [(1, 12.706), (10, 2.228), (11, 2.201), (15, 2.131), (30, 2.042), (120, 1.980)])

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from drillbook.sampling.quantiles import quantile, share
+from drillbook.statistics.quantiles import quantile, share
 
 
 def test_a_quantile_and_its_interval_are_values_of_the_sample():
@@ -43,7 +43,9 @@ def test_a_large_sample_is_quick_and_close():
     assert 94_999 - 200 < found.low < found.value < found.high < 94_999 + 200
 
 
-@pytest.mark.parametrize(("part", "whole", "low", "high"), [(0, 10, 0.0, 0.278), (5, 10, 0.237, 0.763), (10, 10, 0.722, 1.0)])
+@pytest.mark.parametrize(
+    ("part", "whole", "low", "high"), [(0, 10, 0.0, 0.278), (5, 10, 0.237, 0.763), (10, 10, 0.722, 1.0)]
+)
 def test_shares_against_wilsons_table(part, whole, low, high):
     found = share(part, whole)
     assert (round(found.low, 3), round(found.high, 3)) == (low, high)

@@ -10,12 +10,12 @@ import uuid
 
 import pytest
 
-from drillbook.action import Context
 from drillbook.errors import HostError, LabError
-from drillbook.host import Deadline, ManagerConfig, Target
 from drillbook.hosts.open import open_host
-from drillbook.manager import manager_of
-from drillbook.services import Http
+from drillbook.sdk.action import Context
+from drillbook.sdk.host import Deadline, ManagerConfig, Target
+from drillbook.sdk.manager import manager_of
+from drillbook.sdk.service import Http
 from tests.hosts.servers import free_port, new_key
 from tests.needs import docker_engine, missing
 from tests.systemd import image
@@ -24,8 +24,22 @@ PATIENCE = 60
 MANAGERS = {"root": ManagerConfig(), "ops": ManagerConfig(sudo=True), "app": ManagerConfig(user=True)}
 SCRATCH = "/var/tmp/100% $HOME of {}'s"
 """No user may enter what is another's; and systemd reads some signs in words of commands."""
-OPTIONS = ("--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
-           "--cgroupns", "private", "--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp")
+OPTIONS = (
+    "--cap-add",
+    "SYS_ADMIN",
+    "--security-opt",
+    "seccomp=unconfined",
+    "--security-opt",
+    "apparmor=unconfined",
+    "--cgroupns",
+    "private",
+    "--tmpfs",
+    "/run",
+    "--tmpfs",
+    "/run/lock",
+    "--tmpfs",
+    "/tmp",
+)
 # What Drillbook may leave nothing of: units, their links, files, processes.
 LEFT = """
 find / -xdev -name '*drillbook*' -not -path '/proc/*' 2>/dev/null
@@ -57,8 +71,18 @@ class Machine:
         self.known_hosts = folder / "known_hosts"
         self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {host_key.with_suffix('.pub').read_text()}")
         self.opened = []
-        docker("run", "--detach", "--name", self.name, *OPTIONS, "--volume", f"{keys}:/mnt/keys:ro",
-               "--publish", f"127.0.0.1:{self.port}:22", image.ready())
+        docker(
+            "run",
+            "--detach",
+            "--name",
+            self.name,
+            *OPTIONS,
+            "--volume",
+            f"{keys}:/mnt/keys:ro",
+            "--publish",
+            f"127.0.0.1:{self.port}:22",
+            image.ready(),
+        )
 
     def root(self, script):
         """What a script of root prints on the machine, without Drillbook."""
@@ -66,23 +90,35 @@ class Machine:
 
     def host(self, user, manager=None, **more):
         """An SSH connection of its own as ``user``, with the manager that fits."""
-        target = Target(name=user, address="127.0.0.1", port=self.port, user=user, identity=str(self.client_key),
-                        known_hosts=str(self.known_hosts), manager=manager or MANAGERS[user],
-                        **{"scratch": SCRATCH.format(user), **more})
+        target = Target(
+            name=user,
+            address="127.0.0.1",
+            port=self.port,
+            user=user,
+            identity=str(self.client_key),
+            known_hosts=str(self.known_hosts),
+            manager=manager or MANAGERS[user],
+            **{"scratch": SCRATCH.format(user), **more},
+        )
         host = open_host(target, targets={user: target})
         self.opened.append(host)
         return host
 
     def up(self):
         """Wait until the machine has started and every user can be answered by its own systemd."""
+
         def answered(user):
             with contextlib.suppress(HostError):
                 host = self.host(user)
                 return host.run(manager_of(host).query("steady"), deadline=Deadline.after(20)).ok
             return False
 
-        until(lambda: docker("exec", self.name, "systemctl", "is-system-running", check=False).strip() in (
-            "running", "degraded"), "the start of the machine")
+        until(
+            lambda: (
+                docker("exec", self.name, "systemctl", "is-system-running", check=False).strip() in ("running", "degraded")
+            ),
+            "the start of the machine",
+        )
         for user in MANAGERS:
             until(lambda user=user: answered(user), f"an answer for {user}")
         self.disconnect()
@@ -111,9 +147,11 @@ class Machine:
     def clear(self):
         """Stop the units of the tests, and take away what a test that failed has left."""
         names = "steady needs again ends reads woken.socket woken quick"
-        self.root(f"systemctl stop {names}; systemctl reset-failed; systemctl --user -M app@ stop {names}; "
-                  "systemctl --user -M app@ reset-failed; "
-                  "find /etc/systemd /home/app/.config /var/tmp -name '*drillbook*' -exec rm -rf {} + 2>/dev/null; true")
+        self.root(
+            f"systemctl stop {names}; systemctl reset-failed; systemctl --user -M app@ stop {names}; "
+            "systemctl --user -M app@ reset-failed; "
+            "find /etc/systemd /home/app/.config /var/tmp -name '*drillbook*' -exec rm -rf {} + 2>/dev/null; true"
+        )
 
     def remove(self):
         self.disconnect()
@@ -145,7 +183,7 @@ def container(tmp_path_factory):
 def settled(request, monkeypatch):
     """Units of these tests work or do not at once; ``own_time`` is for a test of the second that they are given."""
     if "own_time" not in request.fixturenames:
-        monkeypatch.setattr("drillbook.manager.systemd.SETTLED_S", 0.1)
+        monkeypatch.setattr("drillbook.sdk.manager.systemd.SETTLED_S", 0.1)
 
 
 @pytest.fixture
@@ -174,19 +212,32 @@ class Unit:
         self.host = machine.host(user)
         self.manager = manager_of(self.host)
         self.run = f"run-{uuid.uuid4().hex[:8]}"
-        self.services = {"it": Http(name="it", host=user, url="http://127.0.0.1:1", unit=name, env_file=f"/var/tmp/{user}.env")}
+        self.services = {
+            "it": Http(name="it", host=user, url="http://127.0.0.1:1", unit=name, env_file=f"/var/tmp/{user}.env")
+        }
 
     def ctx(self, step="inject.1"):
-        return Context(run_id=self.run, step=step, host=self.host, services=self.services, host_named=lambda name: self.host,
-                       deadline=Deadline.after(PATIENCE), folder=self.folder)
+        return Context(
+            run_id=self.run,
+            step=step,
+            host=self.host,
+            services=self.services,
+            host_named=lambda name: self.host,
+            deadline=Deadline.after(PATIENCE),
+            folder=self.folder,
+        )
 
     def state(self, name=""):
         return self.manager.state(self.host, name or self.name, Deadline.after(PATIENCE))
 
     def systemctl(self, *words):
         """What the user's own systemctl prints."""
-        argv = (*MANAGERS[self.host.name].sudo * ("sudo", "-n"), "systemctl",
-                *MANAGERS[self.host.name].user * ("--user",), *words)
+        argv = (
+            *MANAGERS[self.host.name].sudo * ("sudo", "-n"),
+            "systemctl",
+            *MANAGERS[self.host.name].user * ("--user",),
+            *words,
+        )
         return self.host.run(argv, deadline=Deadline.after(PATIENCE)).text
 
     def undo(self, undo):
@@ -210,6 +261,7 @@ class Unit:
 @pytest.fixture
 def unit(machine, user, tmp_path):
     """``unit(NAME)`` is a running unit of the user, or with ``started=False`` one as it is."""
+
     def made(name, *, started=True):
         one = Unit(machine, user, name, tmp_path)
         if started:

@@ -25,8 +25,18 @@ def ready() -> str:
 
 
 def _build(wanted: str, base: str) -> None:
-    done = docker("build", "--quiet", "--tag", wanted, "--build-arg", f"BASE={base}", "--file", str(HERE / "Containerfile"),
-                  str(HERE), within=images.BUILD_WITHIN)
+    done = docker(
+        "build",
+        "--quiet",
+        "--tag",
+        wanted,
+        "--build-arg",
+        f"BASE={base}",
+        "--file",
+        str(HERE / "Containerfile"),
+        str(HERE),
+        within=images.BUILD_WITHIN,
+    )
     if done.returncode != 0:
         raise LabError(f"the image with systemd cannot be built: {(done.stdout + done.stderr)[-800:]}")
 

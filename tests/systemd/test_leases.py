@@ -2,9 +2,9 @@
 
 import pytest
 
+from drillbook.engine.leases import Lease, Lock, Owner
 from drillbook.errors import CommandFailed, NotReady
-from drillbook.host import Deadline, LeaseConfig, ManagerConfig
-from drillbook.leases import Lease, Lock, Owner
+from drillbook.sdk.host import Deadline, LeaseConfig, ManagerConfig
 from tests.systemd.conftest import PATIENCE, Unit, until
 
 SHORT, LONG = 10, 3600
@@ -126,8 +126,10 @@ def test_a_watcher_without_a_unit_outlives_its_session_where_logind_lets_it(mach
     assert reverted(lease(SHORT)).undone == (1,)
     lease(SHORT).end(deadline=soon())
     assert machine.left() == ""
-    machine.root("mkdir -p /usr/lib/systemd/logind.conf.d && cd /usr/lib/systemd/logind.conf.d && "
-                 "printf '[Login]\\nKillUserProcesses=yes\\n' > kill.conf")
+    machine.root(
+        "mkdir -p /usr/lib/systemd/logind.conf.d && cd /usr/lib/systemd/logind.conf.d && "
+        "printf '[Login]\\nKillUserProcesses=yes\\n' > kill.conf"
+    )
     try:
         with pytest.raises(NotReady, match="KillUserProcesses"):
             lease(SHORT).ready(deadline=soon())
@@ -138,14 +140,19 @@ def test_a_watcher_without_a_unit_outlives_its_session_where_logind_lets_it(mach
 def test_a_folder_of_another_user_is_told(machine):
     """The lock of the first keeps the second away; leases lie in a folder of each user's own."""
     hosts = {user: machine.host(user, scratch="/var/tmp") for user in ("root", "ops")}
-    lock, leases = Lock(hosts["root"], "host", LONG), {user: Lease(host, f"run-{user}", LONG) for user, host in hosts.items()}
+    lock, leases = (
+        Lock(hosts["root"], "host", LONG),
+        {user: Lease(host, f"run-{user}", LONG) for user, host in hosts.items()},
+    )
     token = lock.take(Owner(run="run-1"), deadline=soon()).token
     with pytest.raises(NotReady, match="/var/tmp/drillbook cannot be entered"):
         Lock(hosts["ops"], "host", LONG).take(Owner(run="run-2"), deadline=soon())
     for lease in leases.values():
         lease.arm(1, "x", [["true"]], deadline=soon())
     assert [lease.folder for lease in leases.values()] == [
-        "/var/lib/drillbook/leases/run-root", "/home/ops/.local/state/drillbook/leases/run-ops"]
+        "/var/lib/drillbook/leases/run-root",
+        "/home/ops/.local/state/drillbook/leases/run-ops",
+    ]
     for lease in leases.values():
         lease.end(deadline=soon())
     lock.release(token, deadline=soon())

@@ -2,9 +2,9 @@
 
 import pytest
 
-from drillbook.actions.service import Restart
-from drillbook.actions.settings import Apply, Change, Keep, PutBack
-from drillbook.host import Deadline
+from drillbook.sdk.host import Deadline
+from drillbook.systems.units.actions.service import Restart
+from drillbook.systems.units.actions.settings import Apply, Change, Keep, PutBack
 from tests.systemd.conftest import PATIENCE, until
 
 pytestmark = pytest.mark.parametrize("user", ["root", "app"])

@@ -4,19 +4,23 @@ from dataclasses import replace
 
 import pytest
 
-from drillbook.actions.service import Kill, Log, Restart, Start, Status, Stop, TryStart
-from drillbook.actions.settings import Change
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
-from drillbook.host import Deadline, ManagerConfig
-from drillbook.manager import manager_of
+from drillbook.sdk.host import Deadline, ManagerConfig
+from drillbook.sdk.manager import manager_of
+from drillbook.systems.units.actions.service import Kill, Log, Restart, Start, Status, Stop, TryStart
+from drillbook.systems.units.actions.settings import Change
 from tests.systemd.conftest import PATIENCE, until
 
 
 def test_a_unit_is_started_stopped_killed_and_restarted(unit):
     it = unit("steady", started=False)
     facts = Start(service="it").run(it.ctx())
-    assert Status(service="it").run(it.ctx()) == {"unit": "steady", "state": "running", "word": "active (running)",
-                                                  "pid": facts["pid"]}
+    assert Status(service="it").run(it.ctx()) == {
+        "unit": "steady",
+        "state": "running",
+        "word": "active (running)",
+        "pid": facts["pid"],
+    }
     assert it.host.run(it.manager.main("steady"), deadline=Deadline.after(PATIENCE)).text.strip() == str(facts["pid"])
     again = Restart(service="it").run(it.ctx())
     assert again["pid_before"] == facts["pid"] != again["pid"]
@@ -31,10 +35,13 @@ def test_a_unit_is_started_stopped_killed_and_restarted(unit):
 def test_a_unit_that_its_manager_would_start_again_stays_down(unit):
     it = unit("again")
     for fault in (Stop(service="it"), Kill(service="it")):
+
         def down():
             assert it.state().state in ("stopped", "failed")
             assert it.systemctl("show", "-p", "SubState,Job", "again").split() in (
-                ["SubState=dead", "Job="], ["SubState=failed", "Job="]), "no start is due"
+                ["SubState=dead", "Job="],
+                ["SubState=failed", "Job="],
+            ), "no start is due"
 
         it.cycle(fault, down)
 
@@ -52,8 +59,10 @@ def test_a_unit_that_cannot_work_is_not_taken_for_running(unit):
     with pytest.raises(NotReady, match="must run"):
         Stop(service="it").ready(it.ctx())
     over_and_over = ("Restart=always", "RestartSec=50ms", "StartLimitIntervalSec=0")
-    it.host.run(("systemd-run", "--quiet", "--unit=quick", *(f"--property={one}" for one in over_and_over), "sh", "-c", "exit 3"),
-                deadline=Deadline.after(PATIENCE)).check()
+    it.host.run(
+        ("systemd-run", "--quiet", "--unit=quick", *(f"--property={one}" for one in over_and_over), "sh", "-c", "exit 3"),
+        deadline=Deadline.after(PATIENCE),
+    ).check()
     quick = unit("quick", started=False)
     facts = TryStart(service="it").run(replace(quick.ctx(), deadline=Deadline.after(6)))
     assert (facts["started"], facts["state"] in ("starting", "activating")) == (False, True)

@@ -28,7 +28,9 @@ def test_a_drill_is_sent_to_the_collector_that_is_named(folder):
 def test_a_suite_is_one_trace_with_its_drills_in_it(folder):
     collector = Collector()
     try:
-        folder.write("restore:\n" + step(["true"]) + f'verify:\n  - http.responds: {{url: "{collector.url}/check"}}\n', "one")
+        folder.write(
+            "restore:\n" + step(["true"]) + f'verify:\n  - http.responds: {{url: "{collector.url}/check"}}\n', "one"
+        )
         folder.write("restore:\n" + step(["false"]), "two")
         (folder.root / "drills" / "all.yml").write_text("suite: all\ntitle: All\ndrills: [one, two]\n")
         done = folder.run("drill", "all", f"--trace={collector.url}")

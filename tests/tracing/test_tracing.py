@@ -5,11 +5,11 @@ import socket
 
 import pytest
 
-from drillbook.conduct import judged
-from drillbook.journal import FILE, read
-from drillbook.result import Verdict
-from drillbook.tracing import export, spans
-from drillbook.tracing.ids import traceparent
+from drillbook.cli.conduct import judged
+from drillbook.journal.journal import FILE, read
+from drillbook.judge.result import Verdict
+from drillbook.telemetry import export, spans
+from drillbook.telemetry.ids import traceparent
 from tests.test_runner import Bench, step
 from tests.tracing.collector import Collector
 
@@ -60,10 +60,18 @@ def test_a_run_is_a_trace(tmp_path, collector, monkeypatch):
         return (*path(by_id[one.parent_span_id]), one.name) if one.parent_span_id else (one.name,)
 
     paths = {path(one) for one in collector.spans}
-    assert {("drill sample", "restore", "Say it", "command.run on controller"), ("drill sample", "probe http.available"),
-            ("drill sample", "verify", "http.responds", "http.responds on controller")} <= paths
+    assert {
+        ("drill sample", "restore", "Say it", "command.run on controller"),
+        ("drill sample", "probe http.available"),
+        ("drill sample", "verify", "http.responds", "http.responds on controller"),
+    } <= paths
     for one in collector.spans:
-        assert roots[0].start_time_unix_nano <= one.start_time_unix_nano <= one.end_time_unix_nano <= roots[0].end_time_unix_nano
+        assert (
+            roots[0].start_time_unix_nano
+            <= one.start_time_unix_nano
+            <= one.end_time_unix_nano
+            <= roots[0].end_time_unix_nano
+        )
         assert one.status.code == 1, "ok"
     said = next(one for one in collector.spans if one.name == "command.run on controller")
     assert "command" in [event.name for event in said.events]
@@ -74,8 +82,11 @@ def test_a_run_is_a_trace(tmp_path, collector, monkeypatch):
 def test_requests_carry_the_context_of_their_span(tmp_path, collector, monkeypatch):
     _, view = traced(tmp_path, collector, monkeypatch)
     seen = set(collector.asked)
-    assert seen == {traceparent(view.result.run, "probe.1"), traceparent(view.result.run, "verify.1", "controller"),
-                    traceparent(view.result.run, "verify.2", "controller")}
+    assert seen == {
+        traceparent(view.result.run, "probe.1"),
+        traceparent(view.result.run, "verify.1", "controller"),
+        traceparent(view.result.run, "verify.2", "controller"),
+    }
     known = {f"00-{one.trace_id.hex()}-{one.span_id.hex()}-01" for one in collector.spans}
     assert seen <= known
 
@@ -86,7 +97,9 @@ def test_without_a_collector_nothing_is_sent_and_no_request_is_marked(tmp_path, 
     assert set(collector.asked) == {None}
     assert (collector.paths, bench.events("trace.sent"), bench.events("trace.missed")) == ([], [], [])
     assert export.endpoint({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x", "OTEL_SDK_DISABLED": "true"}) == ""
-    assert export.endpoint({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://user:hunter2@c.example:4318/v"}) == "https://c.example:4318"
+    assert (
+        export.endpoint({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://user:hunter2@c.example:4318/v"}) == "https://c.example:4318"
+    )
     assert export.endpoint({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://[::1]:4318"}) == "http://[::1]:4318"
     for unusable in ("http://collector:$PORT", "http://[::1", "http://collector:99999"):
         assert export.endpoint({"OTEL_EXPORTER_OTLP_ENDPOINT": unusable}) == "", "tracing never stops a run"

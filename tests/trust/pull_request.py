@@ -46,7 +46,8 @@ services:
     def tree(self, check, kind="process"):
         (self.root / "drills" / "diagnosis").mkdir(exist_ok=True)
         (self.root / "drills" / "diagnosis" / "hostile.yml").write_text(
-            TREE.format(kind=kind, check=json.dumps(check)[1:-1].replace("DIR", str(self.root))))
+            TREE.format(kind=kind, check=json.dumps(check)[1:-1].replace("DIR", str(self.root)))
+        )
 
     @property
     def marks(self):
@@ -77,5 +78,13 @@ services:
 def answered(folder, *argv, text):
     """Run the program with a terminal that answers ``text``: script(1) gives it one."""
     words = shlex.join([*PROGRAM, *argv])
-    return subprocess.run(["script", "-qec", words, "/dev/null"], cwd=folder.root, env=folder.environment, input=text,
-                          capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        ["script", "-qec", words, "/dev/null"],
+        cwd=folder.root,
+        env=folder.environment,
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from drillbook import strict
-from drillbook.action import find, known_names
-from drillbook.project import Project
+from drillbook.language import strict
+from drillbook.project.project import Project
+from drillbook.sdk.action import find, known_names
 from drillbook.trust import items
 from drillbook.trust.scan import scan
 from drillbook.trust.shipped import SHIPPED
@@ -14,8 +14,12 @@ from drillbook.trust.shipped import SHIPPED
 ROOT = Path(__file__).parents[2]
 NOT_EXECUTED = {
     "postgres.explain": "planned in a read-only transaction, and not carried out",
-    "postgres.restore_rows": "only in a run", "qdrant.reconcile": "only in a run", "postgres.create_index": "only in a run",
-    "prometheus.query": "PromQL only asks", "prometheus.range": "PromQL only asks"}
+    "postgres.restore_rows": "only in a run",
+    "qdrant.reconcile": "only in a run",
+    "postgres.create_index": "only in a run",
+    "prometheus.query": "PromQL only asks",
+    "prometheus.range": "PromQL only asks",
+}
 WORDS = {"argv", "program", "query", "where", "script", "command", "definition", "expression"}
 
 
@@ -41,7 +45,10 @@ def walk(value, key=""):
 
 
 def test_statements_that_ship_are_known_and_no_others():
-    files = [*(ROOT / "drills").rglob("*.yml"), *(ROOT / "src" / "drillbook" / "templates" / "diagnosis").glob("*.yml")]
+    files = [
+        *(ROOT / "drills").rglob("*.yml"),
+        *(ROOT / "src" / "drillbook" / "cli" / "templates" / "diagnosis").glob("*.yml"),
+    ]
     found = {items.of_text(text) for path in files for text in walk(strict.load(path).value)}
     assert found == SHIPPED
 

@@ -10,17 +10,34 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.host import Target
+from drillbook.sdk.host import Target
 from tests.needs import need
 from tests.postgresql import fixtures
 from tests.trust.pull_request import GUARD, PROBE, READY, SECRET, STEP, PullRequest, answered
 
 place = fixtures.place
-READS = [["drill.list"], ["drill.plan", "sample"], ["drill.check", "sample"], ["--dry", "drill", "sample"],
-         ["--dry", "drill.check", "sample"], ["--dry", "drill.approve", "sample"], ["diagnose"], ["diagnose", "app"],
-         ["diagnose", "--json"], ["schema", "drill"], ["actions"], ["report.list"], ["trust", "--show"], ["trust", "--show", "--json"],
-         ["--dry", "trust", "--yes"], ["trust"], ["--complete", "--", "drillbook", "drill.check", ""], ["drill.stop"], ["drill.recover"],
-         ["audit", "--since", "2026-01-01", "--until", "2026-12-31"]]
+READS = [
+    ["drill.list"],
+    ["drill.plan", "sample"],
+    ["drill.check", "sample"],
+    ["--dry", "drill", "sample"],
+    ["--dry", "drill.check", "sample"],
+    ["--dry", "drill.approve", "sample"],
+    ["diagnose"],
+    ["diagnose", "app"],
+    ["diagnose", "--json"],
+    ["schema", "drill"],
+    ["actions"],
+    ["report.list"],
+    ["trust", "--show"],
+    ["trust", "--show", "--json"],
+    ["--dry", "trust", "--yes"],
+    ["trust"],
+    ["--complete", "--", "drillbook", "drill.check", ""],
+    ["drill.stop"],
+    ["drill.recover"],
+    ["audit", "--since", "2026-01-01", "--until", "2026-12-31"],
+]
 
 
 @pytest.fixture
@@ -42,11 +59,15 @@ def test_a_task_that_reads_runs_nothing_of_a_pull_request(request_, argv):
     assert not (request_.root / "done").exists()
 
 
-@pytest.mark.parametrize(("text", "secret", "line", "what"), [
-    (READY, "!env NOWHERE", "drills/sample.yml:5", "command.run: touch"),
-    (GUARD, "!env NOWHERE", "drills/sample.yml:6", "command.run: touch"),
-    (PROBE, SECRET, "inventory/lab.yml:5", "!command: sh -c"),
-], ids=["ready", "guard", "secret"])
+@pytest.mark.parametrize(
+    ("text", "secret", "line", "what"),
+    [
+        (READY, "!env NOWHERE", "drills/sample.yml:5", "command.run: touch"),
+        (GUARD, "!env NOWHERE", "drills/sample.yml:6", "command.run: touch"),
+        (PROBE, SECRET, "inventory/lab.yml:5", "!command: sh -c"),
+    ],
+    ids=["ready", "guard", "secret"],
+)
 def test_a_check_leaves_out_what_nobody_trusts_and_says_where_it_stands(request_, text, secret, line, what):
     request_.site(secret.format(request_.root))
     request_.environment["NOWHERE"] = "unrelated-word"
@@ -97,8 +118,10 @@ def test_something_worse_than_what_was_left_out_is_told_too(request_):
 
 
 def test_a_step_that_sees_what_another_would_have_found_is_left_out_with_it(request_):
-    request_.write("ready:\n  - command.run: {argv: [touch, DIR/mark-ready], effect: read}\n    hosts: controller\n    save: seen\n"
-                   "  - tcp.open: {address: '{{ seen.stdout }}', port: 1}\n" + STEP)
+    request_.write(
+        "ready:\n  - command.run: {argv: [touch, DIR/mark-ready], effect: read}\n    hosts: controller\n    save: seen\n"
+        "  - tcp.open: {address: '{{ seen.stdout }}', port: 1}\n" + STEP
+    )
     status, said = request_.check()
     assert (status, request_.marks) == (3, []), said
     assert "sample.yml:8: tcp.open: left out too" in said
@@ -107,8 +130,10 @@ def test_a_step_that_sees_what_another_would_have_found_is_left_out_with_it(requ
 @pytest.mark.parametrize("task", [["drill", "sample"], ["drill.drill", "sample", "--json"]])
 def test_starting_a_drill_is_trust_in_its_own_commands_and_secrets(request_, task):
     request_.site(SECRET.format(request_.root))
-    request_.write(GUARD + READY + "restore:\n  - command.run: {argv: [touch, DIR/done], effect: read, "
-                   "env: {P: '{{ services.cache.password }}'}}\n    hosts: controller\n")
+    request_.write(
+        GUARD + READY + "restore:\n  - command.run: {argv: [touch, DIR/done], effect: read, "
+        "env: {P: '{{ services.cache.password }}'}}\n    hosts: controller\n"
+    )
     done = request_.run(*task)
     assert done.returncode == 0, done.stdout + done.stderr
     assert request_.marks == ["mark-guard", "mark-ready", "mark-secret"]
@@ -157,8 +182,11 @@ def test_trust_in_one_folder_is_none_in_another(request_, tmp_path):
     assert "is damaged: it is of another project" in said
 
 
-@pytest.mark.parametrize("damage", ["", "{", "null", "[]", '{"schema": 1}', "[" * 100_000, "\0", "{}", '{"schema": "drillbook/trust/1"}'],
-                         ids=range(9))
+@pytest.mark.parametrize(
+    "damage",
+    ["", "{", "null", "[]", '{"schema": 1}', "[" * 100_000, "\0", "{}", '{"schema": "drillbook/trust/1"}'],
+    ids=range(9),
+)
 def test_a_damaged_record_is_no_trust(request_, damage):
     request_.write(READY + STEP)
     request_.trust()
@@ -251,8 +279,10 @@ def test_what_has_changed_since_is_shown(request_):
 def test_nothing_that_is_shown_is_cut_off_or_obeyed_by_a_terminal(request_):
     text = "echo " + "x" * 3000 + "; rm -rf /\x1b[2K\r\u202e"
     (request_.root / "drills" / "sample.yml").write_text(
-        "drill: sample\ntitle: x\nservice: app\nready:\n  - command.run: " + json.dumps({"argv": ["sh", "-c", text], "effect": "read"})
-        + "\n    hosts: controller\nverify:\n  - tcp.open: {address: x, port: 1}\n")
+        "drill: sample\ntitle: x\nservice: app\nready:\n  - command.run: "
+        + json.dumps({"argv": ["sh", "-c", text], "effect": "read"})
+        + "\n    hosts: controller\nverify:\n  - tcp.open: {address: x, port: 1}\n"
+    )
     for done in (request_.run("trust", "--show"), request_.run("drill.check", "sample")):
         assert "rm -rf /\\x1b[2K\\x0d\\u202e" in done.stdout.replace("\n", "")
         assert "\x1b[2K" not in done.stdout
@@ -265,12 +295,19 @@ def test_a_script_of_the_project_is_part_of_the_command_that_names_it(request_, 
     script.parent.mkdir()
     script.write_text(f"#!/bin/sh\ntouch {request_.root}/mark-first\necho secret-word\n")
     script.chmod(0o755)
-    argv = {"argv": "[./tools/look.sh]", "shell": f"[sh, -c, 'cd / && {script} x']", "stdin": "[sh]", "!command": "['true']"}[how]
+    argv = {
+        "argv": "[./tools/look.sh]",
+        "shell": f"[sh, -c, 'cd / && {script} x']",
+        "stdin": "[sh]",
+        "!command": "['true']",
+    }[how]
     more = ", stdin: '. tools/look.sh'" if how == "stdin" else ""
     request_.site("!command [tools/look.sh]" if how == "!command" else "!env NOWHERE")
     request_.environment["NOWHERE"] = "unrelated-word"
-    request_.write((PROBE if how == "!command" else "") + f"ready:\n  - command.run: {{argv: {argv}, effect: read, cwd: DIR{more}}}\n"
-                   "    hosts: controller\n" + STEP)
+    request_.write(
+        (PROBE if how == "!command" else "") + f"ready:\n  - command.run: {{argv: {argv}, effect: read, cwd: DIR{more}}}\n"
+        "    hosts: controller\n" + STEP
+    )
     request_.trust()
     assert request_.check()[0] == (4 if how == "!command" else 0), "there is no Redis"
     assert request_.marks == ["mark-first"]
@@ -337,8 +374,11 @@ def test_a_statement_of_the_project_is_not_run_by_a_server(place, request_):
     cluster.sql("CREATE DATABASE dpa", database="postgres")
     service = cluster.service.model_dump(mode="json", exclude={"name", "password", "admin", "host"})
     request_.environment["ADMIN"] = "top-secret-admin"
-    request_.site(more="  db: " + json.dumps({**service, "host": "controller", "database": "dpa"})[:-1] +
-                  ", admin: {user: postgres, password: !env ADMIN}}\n")
+    request_.site(
+        more="  db: "
+        + json.dumps({**service, "host": "controller", "database": "dpa"})[:-1]
+        + ", admin: {user: postgres, password: !env ADMIN}}\n"
+    )
     evil = {"service": "db", "as": "admin", "query": f"COPY (SELECT 1) TO PROGRAM 'touch {request_.root}/mark-sql'"}
     request_.tree({"postgres.sql": evil}, kind="postgres")
     request_.write("ready:\n  - postgres.sql: " + json.dumps(evil) + "\n" + STEP)
@@ -356,11 +396,25 @@ def test_a_statement_of_the_project_is_not_run_by_a_server(place, request_):
     assert request_.marks == ["mark-sql"]
 
 
-@pytest.mark.parametrize("config", ["Match exec \"true %h %r\"\n", "Host *\n  ProxyCommand sh -c 'true %h %r'\n"], ids=["match", "proxy"])
-@pytest.mark.parametrize(("field", "value"), [
-    ("address", "x; touch MARK"), ("address", "$(touch MARK)"), ("address", "x\ntouch MARK"), ("address", "-oProxyCommand=touch MARK"),
-    ("user", "x; touch MARK"), ("user", "`touch MARK`"), ("user", "x\ntouch MARK"), ("user", "x -oProxyCommand=y"),
-    ("name", "x; touch MARK"), ("name", "$(touch MARK)")], ids=range(10))
+@pytest.mark.parametrize(
+    "config", ['Match exec "true %h %r"\n', "Host *\n  ProxyCommand sh -c 'true %h %r'\n"], ids=["match", "proxy"]
+)
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("address", "x; touch MARK"),
+        ("address", "$(touch MARK)"),
+        ("address", "x\ntouch MARK"),
+        ("address", "-oProxyCommand=touch MARK"),
+        ("user", "x; touch MARK"),
+        ("user", "`touch MARK`"),
+        ("user", "x\ntouch MARK"),
+        ("user", "x -oProxyCommand=y"),
+        ("name", "x; touch MARK"),
+        ("name", "$(touch MARK)"),
+    ],
+    ids=range(10),
+)
 def test_no_address_or_user_is_a_command_of_the_operators_ssh_config(request_, config, field, value):
     """Paramiko puts them into what ~/.ssh/config executes, as ssh(1) did before it refused such names."""
     home = request_.root.parent / "home"
@@ -372,7 +426,9 @@ def test_no_address_or_user_is_a_command_of_the_operators_ssh_config(request_, c
     name = value if field == "name" else "far"
     request_.site()
     path = request_.root / "inventory" / "lab.yml"
-    path.write_text(path.read_text().replace("hosts: {", f"hosts: {{{json.dumps(name)}: {json.dumps({'port': 1, **fields})}, "))
+    path.write_text(
+        path.read_text().replace("hosts: {", f"hosts: {{{json.dumps(name)}: {json.dumps({'port': 1, **fields})}, ")
+    )
     request_.write("guard: {hosts: all}\n" + STEP.replace("controller", "all"))
     for task in (["drill.check", "sample"], ["drill.stop"]):
         done = request_.run(*task)
@@ -381,7 +437,9 @@ def test_no_address_or_user_is_a_command_of_the_operators_ssh_config(request_, c
         assert "inventory/lab.yml:2:" in done.stderr
 
 
-@pytest.mark.parametrize("address", ["db-1", "10.0.0.7", "fe80::1%eth0", "[::1]", "db_1.example.com", "数据库.example.com", ""])
+@pytest.mark.parametrize(
+    "address", ["db-1", "10.0.0.7", "fe80::1%eth0", "[::1]", "db_1.example.com", "数据库.example.com", ""]
+)
 @pytest.mark.parametrize("user", ["drill", "DOMAIN\\\\jane", "jane@example.com", "ci.runner$"])
 def test_ordinary_addresses_and_users_are_accepted(address, user):
     assert Target(name="far", address=address, user=user.replace("\\\\", "\\")).address == address
@@ -394,10 +452,12 @@ def test_a_tool_of_the_project_is_not_executed_in_place_of_the_servers_own(reque
         (tools / name).write_text(f"#!/bin/sh\ntouch {request_.root}/mark-{name}\n")
         (tools / name).chmod(0o755)
     request_.environment["ADMIN"] = "unrelated-word"
-    request_.site(more=f"""  db: {{kind: postgres, host: controller, port: 1, database: d, user: d, data_directory: /d, bin: {tools},
+    request_.site(
+        more=f"""  db: {{kind: postgres, host: controller, port: 1, database: d, user: d, data_directory: /d, bin: {tools},
        admin: {{user: a, password: !env ADMIN}}}}
   store: {{kind: s3, host: controller, endpoint: "http://127.0.0.1:1", bucket: bucket-a, access_key: !env ADMIN, secret_key: !env ADMIN}}
-""")
+"""
+    )
     request_.write("backup:\n  - postgres.dump: {service: db, to: 's3://bucket-a/x'}\n" + STEP)
     status, said = request_.check()
     assert (status, request_.marks) == (3, []), said
@@ -407,7 +467,9 @@ def test_a_tool_of_the_project_is_not_executed_in_place_of_the_servers_own(reque
     before = request_.digest()
     (tools / "pg_dump").write_text("#!/bin/sh\nexit 1\n")
     assert request_.digest() != before
-    request_.write(f"ready:\n  - process.stacks: {{port: 1, program: {tools}/py-spy}}\n    hosts: controller\n" + STEP, "looking")
+    request_.write(
+        f"ready:\n  - process.stacks: {{port: 1, program: {tools}/py-spy}}\n    hosts: controller\n" + STEP, "looking"
+    )
     status, said = request_.check("looking")
     assert status == 3, said
     assert "drills/looking.yml:5: process.stacks" in said
@@ -421,6 +483,14 @@ def test_the_program_loads_no_python_of_the_folder_that_it_is_called_in(request_
     request_.write(STEP)
     program = str(Path(sysconfig.get_path("scripts")) / "drillbook")
     for argv in (["drill.list"], ["drill.check", "sample"], ["trust", "--show"]):
-        done = subprocess.run([program, *argv], cwd=request_.root, env=request_.environment, stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(
+            [program, *argv],
+            cwd=request_.root,
+            env=request_.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
         assert (done.returncode, request_.marks) == (0, []), done.stderr

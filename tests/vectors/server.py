@@ -11,9 +11,9 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from drillbook.services import Qdrant
+from drillbook.sdk.web import ask
+from drillbook.systems.qdrant.service import Qdrant
 from drillbook.values import Secret
-from drillbook.web import ask
 from tests.postgresql.site import free_ports, secret
 
 API_KEY = "key-of-the-vectors"
@@ -38,12 +38,26 @@ class StandIn:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        argv = [sys.executable, "-P", "-m", "drillbook.lab.qdrant_stand_in", "--port", str(self.port), "--folder", str(self.folder)]
+        argv = [
+            sys.executable,
+            "-P",
+            "-m",
+            "drillbook.lab.qdrant_stand_in",
+            "--port",
+            str(self.port),
+            "--folder",
+            str(self.folder),
+        ]
         log = self.folder.with_suffix(".log").open("ab")
         source = str(Path(__file__).parents[2] / "src")
         with log:
-            self.process = subprocess.Popen(argv, env={"PYTHONPATH": source, "QDRANT__SERVICE__API_KEY": API_KEY},
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                argv,
+                env={"PYTHONPATH": source, "QDRANT__SERVICE__API_KEY": API_KEY},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
         until = time.monotonic() + 40
         while not self.answers():
             assert self.process.poll() is None, self.folder.with_suffix(".log").read_text()
@@ -92,8 +106,9 @@ def client(url: str, key: str = ""):
 
     known = api_key()
     key = key or (known.reveal() if known else "")
-    return QdrantClient(url=url, port=None, headers={"api-key": key} if key else {}, check_compatibility=False,
-                        trust_env=False, timeout=60)
+    return QdrantClient(
+        url=url, port=None, headers={"api-key": key} if key else {}, check_compatibility=False, trust_env=False, timeout=60
+    )
 
 
 @contextlib.contextmanager
@@ -104,7 +119,9 @@ def collection(url: str, points=(), **options) -> Iterator[Qdrant]:
     name = f"drillbook-test-{uuid.uuid4().hex[:12]}"
     own = client(url)
     try:
-        own.create_collection(name, **(options or {"vectors_config": models.VectorParams(size=SIZE, distance=models.Distance.COSINE)}))
+        own.create_collection(
+            name, **(options or {"vectors_config": models.VectorParams(size=SIZE, distance=models.Distance.COSINE)})
+        )
         if points:
             own.upsert(name, points=list(points), wait=True)
         yield Qdrant(name="vectors", host="db-1", url=url, collection=name, api_key=api_key())

@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from drillbook.attesting import anchors, standing, timestamps
-from drillbook.attesting.anchors import Known
-from drillbook.attesting.places import Place
+from drillbook.attestation import anchors, standing, timestamps
+from drillbook.attestation.anchors import Known
+from drillbook.attestation.places import Place
 from drillbook.audit.chain import Problem
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record
-from drillbook.remains import RUN_ID
+from drillbook.journal.damaged import RUN_ID
 from drillbook.report.figures import count
 from drillbook.report.folders import begun
 
@@ -52,8 +52,9 @@ def assure(records: Sequence[Record], period: Period, reports: Path, root: Path,
     known = anchors.known(kept_in)
     unvouched = [f"{folder.name}: {said}" for folder, said in zip(folders, why, strict=True) if said]
     unvouched += [f"{folder.name}: {said}" for folder in folders for said in _doubts(folder.name, known, checker)]
-    compared = (f"{source}: {count(number, 'run')}, the newest of {at}"
-                for source, (number, at) in sorted(known.counts.items()))
+    compared = (
+        f"{source}: {count(number, 'run')}, the newest of {at}" for source, (number, at) in sorted(known.counts.items())
+    )
     return Assurance((*unvouched, *known.unread), tuple(compared), tuple(_problems(records, known, reports)))
 
 

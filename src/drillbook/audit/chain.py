@@ -102,13 +102,27 @@ def _link_problems(earlier: Sequence[Record], one: Record, place: _Place | None)
         yield _missing(before, one)
         return
     if place and place.record not in earlier:
-        yield Problem("forward", one.run, f"{one.run} names {place.record.run} as the run before it, which began after it: "
-                      "a clock was set back, or a folder was renamed", True, one.started, place.record.started)
+        yield Problem(
+            "forward",
+            one.run,
+            f"{one.run} names {place.record.run} as the run before it, which began after it: "
+            "a clock was set back, or a folder was renamed",
+            True,
+            one.started,
+            place.record.started,
+        )
         return
     if place and not place.record.damage and not place.head and not _plausible(one, place):
-        yield Problem("grown", place.record.run, f"the journal of {place.record.run} ended with event {place.seq} when "
-                      f"{one.run} began, and holds {len(place.record.hashes)} events now, without a recovery that wrote "
-                      "them", True, place.record.started, one.started)
+        yield Problem(
+            "grown",
+            place.record.run,
+            f"the journal of {place.record.run} ended with event {place.seq} when "
+            f"{one.run} began, and holds {len(place.record.hashes)} events now, without a recovery that wrote "
+            "them",
+            True,
+            place.record.started,
+            one.started,
+        )
     start = earlier.index(place.record) + 1 if place else 0
     for other in earlier[start:]:
         if not other.empty:
@@ -144,14 +158,25 @@ def _fork(other: Record, one: Record, place: _Place | None) -> Problem:
     text = f"{one.run} {named} as the one before it, and passes over {other.run}"
     text += ", which names the same one: the chain forks. " if both else ". "
     if other.damage:
-        return Problem("fork", one.run, f"{text}That journal could not be read when the later run "
-                                        "began.", False, other.started,
-                       one.started)
+        return Problem(
+            "fork",
+            one.run,
+            f"{text}That journal could not be read when the later run began.",
+            False,
+            other.started,
+            one.started,
+        )
     if other.ended >= (one.started or ""):
         return Problem("fork", one.run, f"{text}The two ran at the same time.", False, other.started, one.started)
-    return Problem("fork", one.run, f"{text}It had ended by then: it was not in this folder when the later one began (taken "
-                   "away and put back, made elsewhere, or made up), or a clock was set back", True, other.started,
-                   one.started)
+    return Problem(
+        "fork",
+        one.run,
+        f"{text}It had ended by then: it was not in this folder when the later one began (taken "
+        "away and put back, made elsewhere, or made up), or a clock was set back",
+        True,
+        other.started,
+        one.started,
+    )
 
 
 def _files(found: Sequence[Record], records: Sequence[Record], places: dict[str, _Place]) -> Iterator[Problem]:
@@ -160,19 +185,39 @@ def _files(found: Sequence[Record], records: Sequence[Record], places: dict[str,
         if one.copy_of:
             same = one.sha256 == originals[one.copy_of].sha256
             more = "counted once" if same else "and the two differ"
-            yield Problem("copy", one.run, f"{one.folder} holds a copy of the journal in {one.copy_of}: {more}", not same,
-                          one.started, one.started)
+            yield Problem(
+                "copy",
+                one.run,
+                f"{one.folder} holds a copy of the journal in {one.copy_of}: {more}",
+                not same,
+                one.started,
+                one.started,
+            )
         elif one.empty:
             yield _empty(one, records, places)
         elif one.damage:
             yield Problem("damaged", one.run, one.damage, True, one.started, one.started)
         elif one.torn:
-            yield Problem("torn", one.run, f"the last line of {one.folder}/journal.jsonl is torn and left out: power "
-                                           "was lost, "
-                          "or something was written behind its end", False, one.started, one.started)
+            yield Problem(
+                "torn",
+                one.run,
+                f"the last line of {one.folder}/journal.jsonl is torn and left out: power "
+                "was lost, "
+                "or something was written behind its end",
+                False,
+                one.started,
+                one.started,
+            )
         if one.run != one.name:
-            yield Problem("moved", one.run, f"the folder {one.folder} holds the journal of the run {one.run}: journals were "
-                          "swapped, or a folder was renamed", True, one.started, one.started)
+            yield Problem(
+                "moved",
+                one.run,
+                f"the folder {one.folder} holds the journal of the run {one.run}: journals were "
+                "swapped, or a folder was renamed",
+                True,
+                one.started,
+                one.started,
+            )
         if not one.damage and one.result is None:
             yield Problem("unjudged", one.run, f"{one.folder}: {one.reason}", True, one.started, one.started)
 
@@ -182,21 +227,42 @@ def _empty(one: Record, records: Sequence[Record], places: dict[str, _Place]) ->
     later = next((other for other in records if other.name > one.name and other.first), None)
     place = places.get(later.first.prev or "") if later and later.first else None
     if later and later.first and (later.first.prev is None or place):
-        return Problem("empty", one.run, f"{one.damage}; {later.run} shows that it held none when that run began: it "
-                                         "died before "
-                       "its first word, and touched nothing", False, one.started, one.started)
-    return Problem("empty", one.run, f"{one.damage}: it died before its first word, or its lines were removed; no later run "
-                   "tells which", True, one.started, one.started)
+        return Problem(
+            "empty",
+            one.run,
+            f"{one.damage}; {later.run} shows that it held none when that run began: it "
+            "died before "
+            "its first word, and touched nothing",
+            False,
+            one.started,
+            one.started,
+        )
+    return Problem(
+        "empty",
+        one.run,
+        f"{one.damage}: it died before its first word, or its lines were removed; no later run tells which",
+        True,
+        one.started,
+        one.started,
+    )
 
 
 def _strays(strays: Sequence[Stray]) -> Iterator[Problem]:
-    texts = {"no-journal": "is the folder of a run or a suite, and holds files but no journal: it was removed",
-             "empty-folder": "is the folder of a run or a suite that never began",
-             "link": "is a link and was not followed: put the folder itself here if it holds runs"}
+    texts = {
+        "no-journal": "is the folder of a run or a suite, and holds files but no journal: it was removed",
+        "empty-folder": "is the folder of a run or a suite that never began",
+        "link": "is a link and was not followed: put the folder itself here if it holds runs",
+    }
     for stray in strays:
         at = Record(stray.folder, "", 0).started
-        yield Problem(stray.kind, stray.folder.rpartition("/")[2], f"{stray.folder} {texts[stray.kind]}",
-                      stray.kind == "no-journal", at, at)
+        yield Problem(
+            stray.kind,
+            stray.folder.rpartition("/")[2],
+            f"{stray.folder} {texts[stray.kind]}",
+            stray.kind == "no-journal",
+            at,
+            at,
+        )
 
 
 def relevant(problems: Sequence[Problem], period: Period) -> tuple[list[Problem], list[Problem]]:

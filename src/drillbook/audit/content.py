@@ -14,11 +14,11 @@ from drillbook.audit.coverage import CoverageRow, FindingRow, PlanRow, ProvenRow
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record, Stray
 from drillbook.audit.trend import Plot
-from drillbook.capacity.outlook import Outlook
+from drillbook.judge.outlook import Outlook
+from drillbook.judge.result import Verdict
 from drillbook.report.figures import count
 from drillbook.report.rows import settled_rows, settled_sentence
 from drillbook.report.wording import MET, NOT_VERIFIED
-from drillbook.result import Verdict
 from drillbook.values import canonical, digest
 
 ORDER = (*map(str, Verdict), NOT_VERIFIED)
@@ -126,8 +126,13 @@ class Audit:
         return tuple(row for row in self.runs if row.verdict != Verdict.PASSED or row.residue)
 
 
-def make(records: Sequence[Record], strays: Sequence[Stray], period: Period, assurance: Assurance = UNCHECKED,
-         today: date | None = None) -> Audit:
+def make(
+    records: Sequence[Record],
+    strays: Sequence[Stray],
+    period: Period,
+    assurance: Assurance = UNCHECKED,
+    today: date | None = None,
+) -> Audit:
     """The audit of ``period`` over all journals that were found, with what is known of signatures and anchors.
 
     It is written ``today`` (UTC; None: by our clock).
@@ -143,16 +148,28 @@ def make(records: Sequence[Record], strays: Sequence[Stray], period: Period, ass
     verdicts = {verdict: number for verdict in ORDER if (number := sum(row.verdict == verdict for row in rows))}
     covered = coverage.coverage(runs, earlier, period, today or datetime.now(UTC).date())
     return Audit(
-        period=period, whole=whole, sentence=_sentence(rows, verdicts, covered, whole), verdicts=verdicts,
+        period=period,
+        whole=whole,
+        sentence=_sentence(rows, verdicts, covered, whole),
+        verdicts=verdicts,
         problems=tuple(sorted(problems, key=lambda one: (not one.breaking, one.first or "", one.run, one.code))),
-        elsewhere=tuple(elsewhere), unanchored=tuple(chain.unanchored(runs, followed)),
-        newest=max((one.started or "" for one in kept), default=""), outside=len(kept) - len(runs), runs=rows,
-        coverage=tuple(covered), proven=tuple(coverage.proven(runs, earlier)), plots=tuple(trend.plots(runs, period)),
-        findings=tuple(coverage.findings(runs)), operators=tuple(_operators(kept, period)),
-        plans=tuple(coverage.plan_changes(runs, earlier)), evidence=evidence,
-        assurance=assurance, capacity=_capacity(runs),
+        elsewhere=tuple(elsewhere),
+        unanchored=tuple(chain.unanchored(runs, followed)),
+        newest=max((one.started or "" for one in kept), default=""),
+        outside=len(kept) - len(runs),
+        runs=rows,
+        coverage=tuple(covered),
+        proven=tuple(coverage.proven(runs, earlier)),
+        plots=tuple(trend.plots(runs, period)),
+        findings=tuple(coverage.findings(runs)),
+        operators=tuple(_operators(kept, period)),
+        plans=tuple(coverage.plan_changes(runs, earlier)),
+        evidence=evidence,
+        assurance=assurance,
+        capacity=_capacity(runs),
         controls=bearing(sorted({one.drill for one in runs if coverage.compared(one)})),
-        evidence_digest=digest(canonical([[row.folder, row.sha256, row.head] for row in evidence])))
+        evidence_digest=digest(canonical([[row.folder, row.sha256, row.head] for row in evidence])),
+    )
 
 
 def _sentence(rows: Sequence[RunRow], verdicts: dict[str, int], covered: Sequence[CoverageRow], whole: bool) -> str:
@@ -163,13 +180,24 @@ def _sentence(rows: Sequence[RunRow], verdicts: dict[str, int], covered: Sequenc
         left_out = sum(bool(row.left_out) and not row.runs for row in covered)
         shown = sum(row.recovered > 0 for row in covered)
         looked = sum(row.passed > 0 and not row.recovered for row in covered)
-        text = (f"{count(len(rows), 'run')} of {count(drills, 'drill')}: "
-                f"{', '.join(f'{number} {verdict}' for verdict, number in verdicts.items())}. "
-                f"{shown} of {count(len(covered) - left_out, 'service')} recovered in at least one run that passed.")
-        text += (f" {left_out} more {'is' if left_out == 1 else 'are'} left out by the inventory, with a reason."
-                 if left_out else "")
-        text += (f" {looked} more {'was' if looked == 1 else 'were'} only looked at or rehearsed: in no run that passed was "
-                 "a fault proven and restored.") if looked else ""
+        text = (
+            f"{count(len(rows), 'run')} of {count(drills, 'drill')}: "
+            f"{', '.join(f'{number} {verdict}' for verdict, number in verdicts.items())}. "
+            f"{shown} of {count(len(covered) - left_out, 'service')} recovered in at least one run that passed."
+        )
+        text += (
+            f" {left_out} more {'is' if left_out == 1 else 'are'} left out by the inventory, with a reason."
+            if left_out
+            else ""
+        )
+        text += (
+            (
+                f" {looked} more {'was' if looked == 1 else 'were'} only looked at or rehearsed: in no run that passed was "
+                "a fault proven and restored."
+            )
+            if looked
+            else ""
+        )
     left, closed = sum(bool(row.residue) for row in rows), sum(bool(row.closed) for row in rows)
     text += f" {count(left, 'run')} left something that could not be put back" if left else ""
     text += f"; {closed} of them {'was' if closed == 1 else 'were'} closed by a named person" if closed else ""
@@ -181,8 +209,21 @@ def _run(one: Record) -> RunRow:
     figures = {key: _figure(one, key) for key in ("rto", "rpo")}
     left = tuple(f"{item.what} on {item.host}: {item.why}" for item in one.result.residue) if one.result else ()
     finished = (one.result.finished or "") if one.result else ""
-    return RunRow(one.run, one.folder, one.started or "", finished, one.environment, one.service, one.drill, one.operator,
-                  one.verdict, left, one.reason, closed=_closed(one), **figures)
+    return RunRow(
+        one.run,
+        one.folder,
+        one.started or "",
+        finished,
+        one.environment,
+        one.service,
+        one.drill,
+        one.operator,
+        one.verdict,
+        left,
+        one.reason,
+        closed=_closed(one),
+        **figures,
+    )
 
 
 def _closed(one: Record) -> str:
@@ -212,8 +253,12 @@ def _capacity(runs: Sequence[Record]) -> tuple[CapacityRow, ...]:
 def _operators(records: Sequence[Record], period: Period) -> list[OperatorRow]:
     """Operators of runs and of recoveries that took place in the period."""
     acts = [(one.operator, one.started or "", "run") for one in records if one.first and period.holds(one.started)]
-    acts += [(resumed.operator, resumed.at, "recovery") for one in records for resumed in one.recoveries
-             if period.holds(resumed.at)]
+    acts += [
+        (resumed.operator, resumed.at, "recovery")
+        for one in records
+        for resumed in one.recoveries
+        if period.holds(resumed.at)
+    ]
     found = []
     for name in sorted({name for name, _, _ in acts}):
         mine = [(at, kind) for who, at, kind in acts if who == name]
@@ -235,20 +280,46 @@ def _evidence(one: Record, followed: chain.Chain) -> EvidenceRow:
     else:
         anchor = f"{link.anchored_by}, up to event {link.anchored_events - 1}"
     head = one.hashes[-1] if one.hashes and not one.damage else "none that can be trusted"
-    return EvidenceRow(one.run, one.folder, state, 0 if one.damage else len(one.hashes), head, one.sha256, one.size,
-                       link.before, anchor)
+    return EvidenceRow(
+        one.run, one.folder, state, 0 if one.damage else len(one.hashes), head, one.sha256, one.size, link.before, anchor
+    )
 
 
 def as_data(audit: Audit) -> dict[str, object]:
     """The audit as JSON: keys are added, never renamed."""
-    rows = {name: [asdict(row) for row in getattr(audit, name)]
-            for name in ("problems", "elsewhere", "runs", "coverage", "proven", "findings", "operators", "plans", "evidence",
-                         "controls")}
-    return {"schema": "drillbook/audit/1", "since": str(audit.period.since), "until": str(audit.period.until),
-            "whole": audit.whole, "sentence": audit.sentence, "verdicts": audit.verdicts,
-            "unanchored": list(audit.unanchored), "vouched": audit.vouched,
-            "unvouched": list(audit.assurance.unvouched), "anchors": list(audit.assurance.compared),
-            "newest_run_began": audit.newest, "runs_outside": audit.outside, "unit": audit.period.unit,
-            "evidence_digest": audit.evidence_digest, **rows,
-            "capacity": [{"environment": row.environment, "run": row.run, "at": row.at,
-                          **row.outlook.model_dump(mode="json")} for row in audit.capacity]}
+    rows = {
+        name: [asdict(row) for row in getattr(audit, name)]
+        for name in (
+            "problems",
+            "elsewhere",
+            "runs",
+            "coverage",
+            "proven",
+            "findings",
+            "operators",
+            "plans",
+            "evidence",
+            "controls",
+        )
+    }
+    return {
+        "schema": "drillbook/audit/1",
+        "since": str(audit.period.since),
+        "until": str(audit.period.until),
+        "whole": audit.whole,
+        "sentence": audit.sentence,
+        "verdicts": audit.verdicts,
+        "unanchored": list(audit.unanchored),
+        "vouched": audit.vouched,
+        "unvouched": list(audit.assurance.unvouched),
+        "anchors": list(audit.assurance.compared),
+        "newest_run_began": audit.newest,
+        "runs_outside": audit.outside,
+        "unit": audit.period.unit,
+        "evidence_digest": audit.evidence_digest,
+        **rows,
+        "capacity": [
+            {"environment": row.environment, "run": row.run, "at": row.at, **row.outlook.model_dump(mode="json")}
+            for row in audit.capacity
+        ],
+    }

@@ -26,57 +26,103 @@ SOC, ISO, NIST = "SOC 2 (Trust Services Criteria)", "ISO/IEC 27001:2022, Annex A
 GBT, DORA = "GB/T 22239-2019, level 3", "DORA, Regulation (EU) 2022/2554"
 
 CONTROLS = (
-    Control(SOC, "A1.2", "Environmental protections, software, data backup processes and recovery infrastructure",
-            "That a backup was restored and its content compared, in runs that passed.",
-            ("coverage", "proven", "findings"),
-            "Environmental protections, capacity, and that production backups run on their schedule."),
-    Control(SOC, "A1.3", "Testing of recovery plan procedures",
-            "Which recovery procedures were carried out when, on which environment, against which objectives, and "
-            "with what result.",
-            ("coverage", "proven", "not-passed", "plans"),
-            "Parts of the recovery plan that no drill covers: people, premises, suppliers, communication."),
-    Control(ISO, "A.5.30", "ICT readiness for business continuity",
-            "Measured recovery times and recovery points against the objectives that were set before each run.",
-            ("proven", "trend", "coverage"),
-            "That the objectives follow from a business impact analysis, and that management approved them."),
-    Control(ISO, "A.8.13", "Information backup",
-            "That backups made in the drills could be restored, and what was lost between backup and disruption.",
-            ("proven", "findings"),
-            "That every backup policy is kept: scope, retention, encryption and off-site copies of the routine backups."),
-    Control(ISO, "A.8.14", "Redundancy of information processing facilities",
-            "How long services stayed away when a part of them was taken out, for the parts that drills took out.",
-            ("coverage", "proven"),
-            "That redundant facilities exist at a second site, and parts that no drill took out."),
-    Control(NIST, "CP-4", "Contingency Plan Testing",
-            "Each test with its date, result, findings, and whether a finding was seen again.",
-            ("coverage", "not-passed", "findings"),
-            "The contingency plan itself, its coordination with related plans, and corrective actions outside the drills."),
-    Control(NIST, "CP-9", "System Backup",
-            "That backups of the drilled services were complete enough to restore from, table by table or object by object.",
-            ("proven", "findings"),
-            "Frequency, protection and separate storage of the routine backups."),
-    Control(NIST, "CP-10", "System Recovery and Reconstitution",
-            "That the drilled services were brought back to a known state, and how long it took.",
-            ("proven", "trend", "not-passed"),
-            "Reconstitution after the loss of a whole site, unless a drill of that kind is listed."),
-    Control(GBT, "8.1.4.9", "数据备份恢复 (data backup and recovery)",
-            "Local backup and recovery of the drilled data, carried out and verified.",
-            ("coverage", "proven"),
-            "Real-time off-site backup, and hot redundancy of important data processing systems, unless a drill shows "
-            "them."),
-    Control(DORA, "Art. 11", "Response and recovery",
-            "Tests of recovery with their dates, scenarios, results and deviations.",
-            ("coverage", "not-passed", "findings", "plans"),
-            "Crisis communication, switch-over of outsourced services, and the yearly review by management."),
-    Control(DORA, "Art. 12", "Backup policies and procedures, restoration and recovery procedures and methods",
-            "Restorations from backups with checks of the integrity of the restored data, RTO and RPO measured.",
-            ("proven", "trend", "evidence"),
-            "That restoration uses systems that are physically and logically segregated, unless the inventory shows it."),
+    Control(
+        SOC,
+        "A1.2",
+        "Environmental protections, software, data backup processes and recovery infrastructure",
+        "That a backup was restored and its content compared, in runs that passed.",
+        ("coverage", "proven", "findings"),
+        "Environmental protections, capacity, and that production backups run on their schedule.",
+    ),
+    Control(
+        SOC,
+        "A1.3",
+        "Testing of recovery plan procedures",
+        "Which recovery procedures were carried out when, on which environment, against which objectives, and "
+        "with what result.",
+        ("coverage", "proven", "not-passed", "plans"),
+        "Parts of the recovery plan that no drill covers: people, premises, suppliers, communication.",
+    ),
+    Control(
+        ISO,
+        "A.5.30",
+        "ICT readiness for business continuity",
+        "Measured recovery times and recovery points against the objectives that were set before each run.",
+        ("proven", "trend", "coverage"),
+        "That the objectives follow from a business impact analysis, and that management approved them.",
+    ),
+    Control(
+        ISO,
+        "A.8.13",
+        "Information backup",
+        "That backups made in the drills could be restored, and what was lost between backup and disruption.",
+        ("proven", "findings"),
+        "That every backup policy is kept: scope, retention, encryption and off-site copies of the routine backups.",
+    ),
+    Control(
+        ISO,
+        "A.8.14",
+        "Redundancy of information processing facilities",
+        "How long services stayed away when a part of them was taken out, for the parts that drills took out.",
+        ("coverage", "proven"),
+        "That redundant facilities exist at a second site, and parts that no drill took out.",
+    ),
+    Control(
+        NIST,
+        "CP-4",
+        "Contingency Plan Testing",
+        "Each test with its date, result, findings, and whether a finding was seen again.",
+        ("coverage", "not-passed", "findings"),
+        "The contingency plan itself, its coordination with related plans, and corrective actions outside the drills.",
+    ),
+    Control(
+        NIST,
+        "CP-9",
+        "System Backup",
+        "That backups of the drilled services were complete enough to restore from, table by table or object by object.",
+        ("proven", "findings"),
+        "Frequency, protection and separate storage of the routine backups.",
+    ),
+    Control(
+        NIST,
+        "CP-10",
+        "System Recovery and Reconstitution",
+        "That the drilled services were brought back to a known state, and how long it took.",
+        ("proven", "trend", "not-passed"),
+        "Reconstitution after the loss of a whole site, unless a drill of that kind is listed.",
+    ),
+    Control(
+        GBT,
+        "8.1.4.9",
+        "数据备份恢复 (data backup and recovery)",
+        "Local backup and recovery of the drilled data, carried out and verified.",
+        ("coverage", "proven"),
+        "Real-time off-site backup, and hot redundancy of important data processing systems, unless a drill shows them.",
+    ),
+    Control(
+        DORA,
+        "Art. 11",
+        "Response and recovery",
+        "Tests of recovery with their dates, scenarios, results and deviations.",
+        ("coverage", "not-passed", "findings", "plans"),
+        "Crisis communication, switch-over of outsourced services, and the yearly review by management.",
+    ),
+    Control(
+        DORA,
+        "Art. 12",
+        "Backup policies and procedures, restoration and recovery procedures and methods",
+        "Restorations from backups with checks of the integrity of the restored data, RTO and RPO measured.",
+        ("proven", "trend", "evidence"),
+        "That restoration uses systems that are physically and logically segregated, unless the inventory shows it.",
+    ),
 )
 
 
 def bearing(compared: Sequence[str]) -> tuple[Control, ...]:
     """The controls for a period in whose passed runs the drills ``compared`` restored something and compared its content."""
-    shows = (f"That a backup was restored and its content compared, in runs that passed: {', '.join(compared)}." if compared
-             else "Nothing: in no run of the period that passed was a backup restored and its content compared.")
+    shows = (
+        f"That a backup was restored and its content compared, in runs that passed: {', '.join(compared)}."
+        if compared
+        else "Nothing: in no run of the period that passed was a backup restored and its content compared."
+    )
     return tuple(replace(one, shows=shows) if one.id == "A1.2" else one for one in CONTROLS)

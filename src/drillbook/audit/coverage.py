@@ -10,12 +10,12 @@ from itertools import pairwise
 from drillbook.audit.period import Period
 from drillbook.audit.records import UNKNOWN, Record
 from drillbook.findings import CATALOGUE
-from drillbook.identity import Thing
-from drillbook.inventory import Inventory
+from drillbook.inventory.inventory import Inventory
+from drillbook.judge.result import Objective, Verdict
 from drillbook.report.figures import moment, seconds
 from drillbook.report.rows import ObjectiveRow, objective_rows
 from drillbook.report.wording import MET, OBJECTIVES
-from drillbook.result import Objective, Verdict
+from drillbook.sdk.identity import Thing
 
 NO_RUN = "no run"
 NOT_YET = "not yet"
@@ -172,20 +172,36 @@ def _thing(one: Record, service: str) -> Thing | None:
 
 
 def _row(row: tuple[str, str], runs: Sequence[Record], period: Period, today: date, left_out: str) -> CoverageRow:
-    cells = tuple(_cell(span.label, [one for one in runs if one.started and span.holds(one.started)],
-                        NOT_YET if span.first > today else LEFT_OUT if left_out else NO_RUN) for span in period.spans())
-    return CoverageRow(*row, cells, len(runs), sum(one.verdict == Verdict.PASSED for one in runs),
-                       tuple(cell.span for cell in cells if cell.last == NO_RUN),
-                       tuple(cell.span for cell in cells if cell.runs and not cell.passed), sum(map(recovered, runs)),
-                       left_out)
+    cells = tuple(
+        _cell(
+            span.label,
+            [one for one in runs if one.started and span.holds(one.started)],
+            NOT_YET if span.first > today else LEFT_OUT if left_out else NO_RUN,
+        )
+        for span in period.spans()
+    )
+    return CoverageRow(
+        *row,
+        cells,
+        len(runs),
+        sum(one.verdict == Verdict.PASSED for one in runs),
+        tuple(cell.span for cell in cells if cell.last == NO_RUN),
+        tuple(cell.span for cell in cells if cell.runs and not cell.passed),
+        sum(map(recovered, runs)),
+        left_out,
+    )
 
 
 def recovered(one: Record) -> bool:
     """Did the run pass, and show a recovery: was something broken, proven so, and restored?"""
     result = one.result
-    return (result is not None and one.verdict == Verdict.PASSED and result.clocks.get("disruption_s") is not None
-            and not any(item.code == "fault-unproven" for item in result.findings)
-            and any(phase.phase == "restore" and phase.status == "done" for phase in result.phases))
+    return (
+        result is not None
+        and one.verdict == Verdict.PASSED
+        and result.clocks.get("disruption_s") is not None
+        and not any(item.code == "fault-unproven" for item in result.findings)
+        and any(phase.phase == "restore" and phase.status == "done" for phase in result.phases)
+    )
 
 
 def compared(one: Record) -> bool:
@@ -193,7 +209,8 @@ def compared(one: Record) -> bool:
     steps = one.result.steps if one.result and one.verdict == Verdict.PASSED else ()
     done = [step for step in steps if step.status == "done"]
     return any(step.id.startswith("restore.") for step in done) and any(
-        step.id.startswith("verify.") and step.action.endswith(".matches") for step in done)
+        step.id.startswith("verify.") and step.action.endswith(".matches") for step in done
+    )
 
 
 def _cell(label: str, runs: Sequence[Record], without: str) -> Cell:
@@ -201,8 +218,9 @@ def _cell(label: str, runs: Sequence[Record], without: str) -> Cell:
     if not runs:
         return Cell(label, 0, 0, without, False)
     last = max(runs, key=lambda one: (one.started or "", one.name))
-    return Cell(label, len(runs), sum(one.verdict == Verdict.PASSED for one in runs), last.verdict,
-                any(one.residue for one in runs))
+    return Cell(
+        label, len(runs), sum(one.verdict == Verdict.PASSED for one in runs), last.verdict, any(one.residue for one in runs)
+    )
 
 
 def objectives_of(one: Record) -> dict[str, Objective]:
@@ -255,20 +273,36 @@ def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earli
     else:
         old = next((one for one in reversed(earlier) if _shows(one, key)), None)
         past = row_of(old, key) if old else None
-        notes.append(f"before the period: {past.measured} on {_day(old)}" if old and past
-                     else "never shown in the record before")
+        notes.append(
+            f"before the period: {past.measured} on {_day(old)}" if old and past else "never shown in the record before"
+        )
     return ProvenRow(
-        *drill, key, OBJECTIVES.get(key, key), shown is not None, row.measured if row else "not proven in the period",
-        seconds(row.target_s if row else wanted), row.measured_s if row else None, row.error_s if row else None,
-        row.target_s if row else wanted, (shown.started or "") if shown else "", shown.run if shown else "",
-        newest.run if runs else "", (newest.started or "") if runs else "", newest.verdict if runs else NO_RUN, tuple(notes))
+        *drill,
+        key,
+        OBJECTIVES.get(key, key),
+        shown is not None,
+        row.measured if row else "not proven in the period",
+        seconds(row.target_s if row else wanted),
+        row.measured_s if row else None,
+        row.error_s if row else None,
+        row.target_s if row else wanted,
+        (shown.started or "") if shown else "",
+        shown.run if shown else "",
+        newest.run if runs else "",
+        (newest.started or "") if runs else "",
+        newest.verdict if runs else NO_RUN,
+        tuple(notes),
+    )
 
 
 def _since(shown: Record, row: ObjectiveRow, newest: Record, wanted: float) -> list[str]:
     notes = []
     if newest is not shown:
-        notes.append(f"the newest run ended {newest.verdict} on {_day(newest)}" if newest.verdict != Verdict.PASSED
-                     else "the newest run passed without this objective")
+        notes.append(
+            f"the newest run ended {newest.verdict} on {_day(newest)}"
+            if newest.verdict != Verdict.PASSED
+            else "the newest run passed without this objective"
+        )
     if wanted != row.target_s and row.measured_s is not None:
         held = row.measured_s + (row.error_s or 0.0) <= wanted
         notes.append(f"the target is {seconds(wanted)} since then: {'within it too' if held else 'NOT within it'}")
@@ -293,8 +327,13 @@ def findings(runs: Sequence[Record]) -> list[FindingRow]:
 
 
 def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], newest: Record) -> FindingRow:
-    items = [item for one in {one.folder: one for one in where}.values() if one.result
-             for item in one.result.findings if item.code == code]
+    items = [
+        item
+        for one in {one.folder: one for one in where}.values()
+        if one.result
+        for item in one.result.findings
+        if item.code == code
+    ]
     worst = min(items, key=lambda item: SEVERITIES.index(item.severity))
     if any(one is newest for one in where):
         state = "open"
@@ -303,8 +342,19 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], ne
     else:
         state = f"not known: the newest run ended {newest.verdict}"
     title = CATALOGUE[code].title if code in CATALOGUE else worst.title
-    return FindingRow(code, str(worst.severity), title, drill[0], drill[2], len(where), len({one.folder for one in where}),
-                      where[0].started or "", where[-1].started or "", state, items[-1].measured or items[-1].title)
+    return FindingRow(
+        code,
+        str(worst.severity),
+        title,
+        drill[0],
+        drill[2],
+        len(where),
+        len({one.folder for one in where}),
+        where[0].started or "",
+        where[-1].started or "",
+        state,
+        items[-1].measured or items[-1].title,
+    )
 
 
 def plan_changes(runs: Sequence[Record], earlier: Sequence[Record]) -> list[PlanRow]:
@@ -316,7 +366,8 @@ def plan_changes(runs: Sequence[Record], earlier: Sequence[Record]) -> list[Plan
         for before, after in pairwise(known):
             old, new = (one.opening.plan_digest if one.opening else "" for one in (before, after))
             if old != new and after.folder in inside:
-                changed = tuple(key for key in sorted({*before.plan, *after.plan})
-                                if before.plan.get(key) != after.plan.get(key))
+                changed = tuple(
+                    key for key in sorted({*before.plan, *after.plan}) if before.plan.get(key) != after.plan.get(key)
+                )
                 found.append(PlanRow(drill[0], drill[2], after.started or "", after.run, old, new, changed))
     return sorted(found, key=lambda row: (row.at, row.run))

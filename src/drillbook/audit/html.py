@@ -13,9 +13,23 @@ def render(audit: Audit) -> str:
     """``audit.html``."""
     reports = PackageLoader("drillbook.report")
     loader = ChoiceLoader([PackageLoader("drillbook.audit"), reports, PrefixLoader({"report": reports})])
-    return pages.environment().overlay(loader=loader).get_template("audit.html.j2").render(
-        audit=audit, words=wording, title=wording.title(audit), state_line=wording.record_state(audit),
-        doubts=wording.assurance(audit),
-        facts=wording.facts(audit), width=trend.WIDTH, height=trend.HEIGHT, left=trend.LEFT, right=trend.RIGHT,
-        ground=trend.HEIGHT - trend.BOTTOM, growth=growth.growth_rows([row.outlook for row in audit.capacity]),
-        growth_note=growth.NOTE)
+    return (
+        pages.environment()
+        .overlay(loader=loader)
+        .get_template("audit.html.j2")
+        .render(
+            audit=audit,
+            words=wording,
+            title=wording.title(audit),
+            state_line=wording.record_state(audit),
+            doubts=wording.assurance(audit),
+            facts=wording.facts(audit),
+            width=trend.WIDTH,
+            height=trend.HEIGHT,
+            left=trend.LEFT,
+            right=trend.RIGHT,
+            ground=trend.HEIGHT - trend.BOTTOM,
+            growth=growth.growth_rows([row.outlook for row in audit.capacity]),
+            growth_note=growth.NOTE,
+        )
+    )

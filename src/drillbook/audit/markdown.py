@@ -14,20 +14,38 @@ from drillbook.report.markdown import capacity, code, escape, table
 
 def render(audit: Audit) -> str:
     """``audit.md``."""
-    bodies = {"record": _record, "coverage": _coverage, "proven": _proven, "trend": _trend, "not-passed": _not_passed,
-              "findings": _findings, "runs": _runs, "plans": _plans, "operators": _operators, "evidence": _evidence,
-              "controls": _controls, "sign-off": _sign_off}
-    parts = [f"# {escape(wording.title(audit))}", f"**{escape(wording.record_state(audit))}**", escape(audit.sentence),
-             table(("What", "Value"), [(name, escape(value)) for name, value in wording.facts(audit)])]
+    bodies = {
+        "record": _record,
+        "coverage": _coverage,
+        "proven": _proven,
+        "trend": _trend,
+        "not-passed": _not_passed,
+        "findings": _findings,
+        "runs": _runs,
+        "plans": _plans,
+        "operators": _operators,
+        "evidence": _evidence,
+        "controls": _controls,
+        "sign-off": _sign_off,
+    }
+    parts = [
+        f"# {escape(wording.title(audit))}",
+        f"**{escape(wording.record_state(audit))}**",
+        escape(audit.sentence),
+        table(("What", "Value"), [(name, escape(value)) for name, value in wording.facts(audit)]),
+    ]
     for key, title in wording.SECTIONS:
         parts += [f"## {escape(title)}", escape(wording.LEADS.get(key, "")), *bodies[key](audit)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _record(audit: Audit) -> list[str]:
-    found = [_problems(audit.problems) or "No journal of the period is damaged, no run that a later run names is "
-                                          "missing, and the "
-             "chain does not fork.", escape(wording.CHAIN), "\n".join(f"- {escape(one)}" for one in wording.LIMITS)]
+    found = [
+        _problems(audit.problems)
+        or "No journal of the period is damaged, no run that a later run names is missing, and the chain does not fork.",
+        escape(wording.CHAIN),
+        "\n".join(f"- {escape(one)}" for one in wording.LIMITS),
+    ]
     if said := wording.assurance(audit):
         found.insert(0, "\n".join(f"- {escape(one)}" for one in said))
     if audit.unanchored:
@@ -36,36 +54,73 @@ def _record(audit: Audit) -> list[str]:
 
 
 def _problems(problems: Sequence[Problem]) -> str:
-    return "\n".join(f"- **{'Breaks the record' if one.breaking else 'Note'}** ({code(one.code)}): {escape(one.text)}"
-                     for one in problems)
+    return "\n".join(
+        f"- **{'Breaks the record' if one.breaking else 'Note'}** ({code(one.code)}): {escape(one.text)}" for one in problems
+    )
 
 
 def _coverage(audit: Audit) -> list[str]:
     if not audit.coverage:
         return ["No run is known, so no service is."]
     head = ["Service", "Environment", *(cell.span for cell in audit.coverage[0].cells), "Passed", "Gaps"]
-    return [table(head, [
-        [escape(row.service), escape(row.environment),
-         *(f"{cell.last}, {count(cell.runs, 'run')}{', with residue' if cell.residue else ''}" if cell.runs else
-           f"**{cell.last}**" if cell.last == NO_RUN else cell.last for cell in row.cells),
-         f"{row.passed} of {count(row.runs, 'run')}" if row.runs else
-         f"left out: {escape(row.left_out)}" if row.left_out else "never drilled in the period", str(len(row.gaps))]
-        for row in audit.coverage])]
+    return [
+        table(
+            head,
+            [
+                [
+                    escape(row.service),
+                    escape(row.environment),
+                    *(
+                        f"{cell.last}, {count(cell.runs, 'run')}{', with residue' if cell.residue else ''}"
+                        if cell.runs
+                        else f"**{cell.last}**"
+                        if cell.last == NO_RUN
+                        else cell.last
+                        for cell in row.cells
+                    ),
+                    f"{row.passed} of {count(row.runs, 'run')}"
+                    if row.runs
+                    else f"left out: {escape(row.left_out)}"
+                    if row.left_out
+                    else "never drilled in the period",
+                    str(len(row.gaps)),
+                ]
+                for row in audit.coverage
+            ],
+        )
+    ]
 
 
 def _proven(audit: Audit) -> list[str]:
     if not audit.proven:
         return ["No drill that is known sets objectives."]
-    return [table(("Drill", "Service", "Environment", "Objective", "Target", "Last proven", "When", "Run", "Notes"), [
-        (escape(row.drill), escape(row.service), escape(row.environment), escape(row.objective), f"at most {row.target}",
-         f"{row.measured}: **met**" if row.proven else "**not proven**", row.at[:10] if row.proven else "not in this period",
-         code(row.run) if row.proven else "none", escape("; ".join(row.notes))) for row in audit.proven])]
+    return [
+        table(
+            ("Drill", "Service", "Environment", "Objective", "Target", "Last proven", "When", "Run", "Notes"),
+            [
+                (
+                    escape(row.drill),
+                    escape(row.service),
+                    escape(row.environment),
+                    escape(row.objective),
+                    f"at most {row.target}",
+                    f"{row.measured}: **met**" if row.proven else "**not proven**",
+                    row.at[:10] if row.proven else "not in this period",
+                    code(row.run) if row.proven else "none",
+                    escape("; ".join(row.notes)),
+                )
+                for row in audit.proven
+            ],
+        )
+    ]
 
 
 def _trend(audit: Audit) -> list[str]:
     lines = [f"- **{escape(one.title)}**: {escape(one.description)}" for one in audit.plots]
-    return ["\n".join(lines) or "No run of the period sets RTO or RPO.",
-            *capacity([row.outlook for row in audit.capacity], "### Capacity, by the newest run that measured it")]
+    return [
+        "\n".join(lines) or "No run of the period sets RTO or RPO.",
+        *capacity([row.outlook for row in audit.capacity], "### Capacity, by the newest run that measured it"),
+    ]
 
 
 def _verdict(row: RunRow) -> str:
@@ -76,65 +131,158 @@ def _verdict(row: RunRow) -> str:
 def _not_passed(audit: Audit) -> list[str]:
     if not audit.not_passed:
         return ["Every run of the period passed and put everything back." if audit.runs else "No run began in this period."]
-    return [table(("Run", "Drill", "Environment", "Begun", "Verdict", "Why", "Not put back"), [
-        (code(row.run), escape(row.drill), escape(row.environment), utc(row.started) if row.started else "not known",
-         _verdict(row), escape(row.reason or "no reason is recorded"), escape("; ".join(row.left)) or "nothing")
-        for row in audit.not_passed])]
+    return [
+        table(
+            ("Run", "Drill", "Environment", "Begun", "Verdict", "Why", "Not put back"),
+            [
+                (
+                    code(row.run),
+                    escape(row.drill),
+                    escape(row.environment),
+                    utc(row.started) if row.started else "not known",
+                    _verdict(row),
+                    escape(row.reason or "no reason is recorded"),
+                    escape("; ".join(row.left)) or "nothing",
+                )
+                for row in audit.not_passed
+            ],
+        )
+    ]
 
 
 def _findings(audit: Audit) -> list[str]:
     if not audit.findings:
         return ["The runs of the period that can be read recorded no findings."]
-    return [table(("Severity", "Code", "Finding", "Drill", "Environment", "Seen", "First", "Last", "State",
-                   "Last measured"), [
-        (row.severity, code(row.code), escape(row.title), escape(row.drill), escape(row.environment),
-         f"{count(row.count, 'time')} in {count(row.runs, 'run')}", row.first_seen[:10], row.last_seen[:10],
-         f"**{escape(row.state)}**", escape(row.detail)) for row in audit.findings])]
+    return [
+        table(
+            ("Severity", "Code", "Finding", "Drill", "Environment", "Seen", "First", "Last", "State", "Last measured"),
+            [
+                (
+                    row.severity,
+                    code(row.code),
+                    escape(row.title),
+                    escape(row.drill),
+                    escape(row.environment),
+                    f"{count(row.count, 'time')} in {count(row.runs, 'run')}",
+                    row.first_seen[:10],
+                    row.last_seen[:10],
+                    f"**{escape(row.state)}**",
+                    escape(row.detail),
+                )
+                for row in audit.findings
+            ],
+        )
+    ]
 
 
 def _runs(audit: Audit) -> list[str]:
     if not audit.runs:
         return ["No run began in this period."]
-    return [table(("Folder", "Drill", "Service", "Environment", "Begun", "Ended", "Verdict", "RTO", "RPO", "Operator"), [
-        (code(row.folder), escape(row.drill), escape(row.service), escape(row.environment),
-         utc(row.started) if row.started else "not known", utc(row.finished) if row.finished else "the journal holds no end",
-         _verdict(row), row.rto, row.rpo, escape(row.operator)) for row in audit.runs])]
+    return [
+        table(
+            ("Folder", "Drill", "Service", "Environment", "Begun", "Ended", "Verdict", "RTO", "RPO", "Operator"),
+            [
+                (
+                    code(row.folder),
+                    escape(row.drill),
+                    escape(row.service),
+                    escape(row.environment),
+                    utc(row.started) if row.started else "not known",
+                    utc(row.finished) if row.finished else "the journal holds no end",
+                    _verdict(row),
+                    row.rto,
+                    row.rpo,
+                    escape(row.operator),
+                )
+                for row in audit.runs
+            ],
+        )
+    ]
 
 
 def _plans(audit: Audit) -> list[str]:
     if not audit.plans:
         return ["No drill changed its plan between two runs of the record that end in this period."]
-    return [table(("Drill", "Environment", "When", "First run with it", "What differs", "Digest before", "Digest then"), [
-        (escape(row.drill), escape(row.environment), row.at[:10], code(row.run), escape(", ".join(row.changed)),
-         code(row.before), code(row.after)) for row in audit.plans])]
+    return [
+        table(
+            ("Drill", "Environment", "When", "First run with it", "What differs", "Digest before", "Digest then"),
+            [
+                (
+                    escape(row.drill),
+                    escape(row.environment),
+                    row.at[:10],
+                    code(row.run),
+                    escape(", ".join(row.changed)),
+                    code(row.before),
+                    code(row.after),
+                )
+                for row in audit.plans
+            ],
+        )
+    ]
 
 
 def _operators(audit: Audit) -> list[str]:
     if not audit.operators:
         return ["No operator is known."]
-    return [table(("Operator", "Runs", "Recoveries", "First", "Last"), [
-        (escape(row.operator), str(row.runs), str(row.recoveries), utc(row.first), utc(row.last))
-        for row in audit.operators])]
+    return [
+        table(
+            ("Operator", "Runs", "Recoveries", "First", "Last"),
+            [
+                (escape(row.operator), str(row.runs), str(row.recoveries), utc(row.first), utc(row.last))
+                for row in audit.operators
+            ],
+        )
+    ]
 
 
 def _evidence(audit: Audit) -> list[str]:
     lead = f"Digest of all that stands here: {code(audit.evidence_digest)}"
     if not audit.evidence:
         return [lead, "No journal of the period was found."]
-    return [lead, table(
-        ("Journal", "State", "Events", "Size", "Last hash", "SHA-256 of the file", "Run before it", "Vouched for by"), [
-            (code(f"{row.folder}/journal.jsonl"), row.state, "not counted" if row.state == "damaged" else str(row.events),
-             size(row.size), code(row.head), code(row.sha256), escape(row.before), escape(row.anchor))
-            for row in audit.evidence])]
+    return [
+        lead,
+        table(
+            ("Journal", "State", "Events", "Size", "Last hash", "SHA-256 of the file", "Run before it", "Vouched for by"),
+            [
+                (
+                    code(f"{row.folder}/journal.jsonl"),
+                    row.state,
+                    "not counted" if row.state == "damaged" else str(row.events),
+                    size(row.size),
+                    code(row.head),
+                    code(row.sha256),
+                    escape(row.before),
+                    escape(row.anchor),
+                )
+                for row in audit.evidence
+            ],
+        ),
+    ]
 
 
 def _controls(audit: Audit) -> list[str]:
-    return [table(("Standard", "Control", "Title", "What bears on it here", "See", "What this report does not show"), [
-        (escape(one.standard), code(one.id), escape(one.title), escape(one.shows),
-         escape(", ".join(wording.TITLES[key] for key in one.sections)), escape(one.not_shown)) for one in audit.controls])]
+    return [
+        table(
+            ("Standard", "Control", "Title", "What bears on it here", "See", "What this report does not show"),
+            [
+                (
+                    escape(one.standard),
+                    code(one.id),
+                    escape(one.title),
+                    escape(one.shows),
+                    escape(", ".join(wording.TITLES[key] for key in one.sections)),
+                    escape(one.not_shown),
+                )
+                for one in audit.controls
+            ],
+        )
+    ]
 
 
 def _sign_off(audit: Audit) -> list[str]:
     blank = "\\_" * 16
-    return [code(audit.evidence_digest),
-            table(("Role", "Name", "Date", "Signature"), [(role, blank, blank, blank) for role in wording.SIGNERS])]
+    return [
+        code(audit.evidence_digest),
+        table(("Role", "Name", "Date", "Signature"), [(role, blank, blank, blank) for role in wording.SIGNERS]),
+    ]

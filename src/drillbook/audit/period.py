@@ -13,8 +13,10 @@ from drillbook.report.figures import moment
 MOST_COLUMNS = {"month": 12, "quarter": 16}
 LENGTHS: dict[str, Callable[[date], tuple[str, date]]] = {
     "month": lambda day: (f"{day:%Y-%m}", _months_on(day.replace(day=1), 1)),
-    "quarter": lambda day: (f"{day.year} Q{(day.month + 2) // 3}",
-                           _months_on(date(day.year, day.month - (day.month - 1) % 3, 1), 3)),
+    "quarter": lambda day: (
+        f"{day.year} Q{(day.month + 2) // 3}",
+        _months_on(date(day.year, day.month - (day.month - 1) % 3, 1), 3),
+    ),
     "year": lambda day: (f"{day.year}", date(day.year + 1, 1, 1)),
 }
 

@@ -16,13 +16,13 @@ from pydantic import ValidationError
 from drillbook.errors import JournalError
 from drillbook.events.event import Event, each, readable
 from drillbook.events.runs import RecoveryStarted, RunFinished, RunStarted
-from drillbook.figures import session
-from drillbook.journal import FILE, History, read
-from drillbook.judge import judge
-from drillbook.planned import digest_of
+from drillbook.journal.journal import FILE, History, read
+from drillbook.judge.figures import session
+from drillbook.judge.judge import judge
+from drillbook.judge.result import Result
+from drillbook.plan.plan import digest_of
 from drillbook.report.rows import contradictions
 from drillbook.report.wording import NOT_VERIFIED
-from drillbook.result import Result
 from drillbook.values import canonical, digest
 
 RUN_ID = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)\.(\d{3})Z-(.+?)(?:-[0-9a-f]{4})?")
@@ -208,10 +208,15 @@ def _whole(known: Record, history: History) -> Record:
     events = history.events
     own = session(events)
     found = replace(
-        known, torn=history.torn, first=events[0], hashes=tuple(event.hash for event in events),
-        times=tuple(event.at for event in events), ended=own[-1].at if own else "",
+        known,
+        torn=history.torn,
+        first=events[0],
+        hashes=tuple(event.hash for event in events),
+        times=tuple(event.at for event in events),
+        ended=own[-1].at if own else "",
         end=next((event.seq for event, _ in each(own, RunFinished)), -1),
-        recoveries=tuple(Resumed(event.seq, event.at, what.operator) for event, what in each(events, RecoveryStarted)))
+        recoveries=tuple(Resumed(event.seq, event.at, what.operator) for event, what in each(events, RecoveryStarted)),
+    )
     try:
         view = judge(history)
     except Exception as error:  # noqa: BLE001  written by another version, or not a journal of a run: never a verdict

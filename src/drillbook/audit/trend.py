@@ -10,10 +10,10 @@ from datetime import datetime
 from drillbook.audit.coverage import by_drill, objectives_of, row_of, targets_of
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record
+from drillbook.judge.result import Verdict
 from drillbook.report.figures import moment, seconds
 from drillbook.report.labels import text_width
 from drillbook.report.wording import MET, MISSED, SHORT
-from drillbook.result import Verdict
 
 WIDTH, HEIGHT = 460.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 62.0, 12.0, 14.0, 28.0
@@ -77,8 +77,11 @@ def plots(runs: Sequence[Record], period: Period) -> list[Plot]:
     """RTO and RPO of every drill that sets them in the period."""
     found = []
     for (environment, _, drill), mine in by_drill(one for one in runs if one.started).items():
-        found += [_plot(environment, drill, key, kept, period) for key in KEYS
-                  if (kept := [one for one in mine if key in targets_of(one)])]
+        found += [
+            _plot(environment, drill, key, kept, period)
+            for key in KEYS
+            if (kept := [one for one in mine if key in targets_of(one)])
+        ]
     return found
 
 
@@ -88,12 +91,23 @@ def _plot(environment: str, drill: str, key: str, runs: Sequence[Record], period
     frame = _Frame(period, _nice(max(highest, 1e-3) / 3) * math.ceil(max(highest, 1e-3) / _nice(max(highest, 1e-3) / 3)))
     points = tuple(_point(one, key, frame) for one in runs)
     known = [point for point in points if point.kind != "none"]
-    described = (f"{len(runs)} runs that set this objective, {len(known)} with a figure, "
-                 f"{sum(point.kind == 'met' for point in points)} met, "
-                 f"{sum(point.kind == 'missed' for point in points)} missed. "
-                 + " ".join(f"{point.title}." for point in points))
-    return Plot(environment, drill, key, f"{SHORT[key]} of {drill} in {environment}", described, points, _lines(points),
-                _target(runs, targets, frame), _x_ticks(frame), _y_ticks(frame))
+    described = (
+        f"{len(runs)} runs that set this objective, {len(known)} with a figure, "
+        f"{sum(point.kind == 'met' for point in points)} met, "
+        f"{sum(point.kind == 'missed' for point in points)} missed. " + " ".join(f"{point.title}." for point in points)
+    )
+    return Plot(
+        environment,
+        drill,
+        key,
+        f"{SHORT[key]} of {drill} in {environment}",
+        described,
+        points,
+        _lines(points),
+        _target(runs, targets, frame),
+        _x_ticks(frame),
+        _y_ticks(frame),
+    )
 
 
 def _figure(one: Record, key: str) -> tuple[float, float]:
@@ -110,8 +124,14 @@ def _point(one: Record, key: str, frame: _Frame) -> Point:
     error = row.error_s or 0.0
     kind = {MET: "met" if one.verdict == Verdict.PASSED else "unverified", MISSED: "missed"}.get(row.state, "unverified")
     word = kind if kind != "unverified" else f"not verified, the run ended {one.verdict}"
-    return Point(x, frame.y(row.measured_s), frame.y(row.measured_s - error), frame.y(row.measured_s + error), kind,
-                 f"{at:%Y-%m-%d}: {row.measured}, target at most {row.target}, {word}")
+    return Point(
+        x,
+        frame.y(row.measured_s),
+        frame.y(row.measured_s - error),
+        frame.y(row.measured_s + error),
+        kind,
+        f"{at:%Y-%m-%d}: {row.measured}, target at most {row.target}, {word}",
+    )
 
 
 def _lines(points: Sequence[Point]) -> tuple[str, ...]:

@@ -16,8 +16,7 @@ Json = dict[str, Any]
 class Content(BaseModel):
     """Base of all kinds of events. Fields that a newer version added are kept; a field of a wrong type is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, defer_build=True,
-                              hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, defer_build=True, hide_input_in_errors=True)
 
     KIND: ClassVar[str] = ""
     """Name of the kind in the journal."""
@@ -37,8 +36,10 @@ class Content(BaseModel):
     def data(self) -> Json:
         """The content as the journal holds it: the fields that were given, and those that a newer version added."""
         fields = type(self).model_fields
-        return {(fields[name].serialization_alias or name) if name in fields else name: getattr(self, name)
-                for name in self.model_fields_set}
+        return {
+            (fields[name].serialization_alias or name) if name in fields else name: getattr(self, name)
+            for name in self.model_fields_set
+        }
 
 
 class Unknown(Content):

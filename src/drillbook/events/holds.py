@@ -26,8 +26,12 @@ class LockTaken(OnHost):
     name: LockName
     token: Token
     taken_from: Annotated[Json | None, Field(description="The owner before, who had not released it; or null.")] = None
-    services: Annotated[tuple[str, ...], Field(description=(
-        "Services of the inventory that it locks; absent in older journals, where `name` is the service's."))] = ()
+    services: Annotated[
+        tuple[str, ...],
+        Field(
+            description=("Services of the inventory that it locks; absent in older journals, where `name` is the service's.")
+        ),
+    ] = ()
 
 
 class LockReleased(OnHost):

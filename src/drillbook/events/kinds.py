@@ -10,9 +10,14 @@ from pydantic import ValidationError
 from drillbook.events import holds, probes, runs, steps
 from drillbook.events.content import Content, Unknown
 
-KINDS = MappingProxyType({
-    found.KIND: found for module in (runs, steps, probes, holds) for found in vars(module).values()
-    if isinstance(found, type) and issubclass(found, Content) and found.__module__ == module.__name__ and found.KIND})
+KINDS = MappingProxyType(
+    {
+        found.KIND: found
+        for module in (runs, steps, probes, holds)
+        for found in vars(module).values()
+        if isinstance(found, type) and issubclass(found, Content) and found.__module__ == module.__name__ and found.KIND
+    }
+)
 """Every kind that this version knows, in the order of the pages."""
 
 

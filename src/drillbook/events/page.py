@@ -74,8 +74,15 @@ for.
 What a signature shows and what not, and where keys lie: [safety](safety.md#signed-attestation).
 """
 
-WORDS = {str: "text", int: "integer", float: "number", bool: "true or false", dict: "object", tuple: "list",
-         type(None): "null"}
+WORDS = {
+    str: "text",
+    int: "integer",
+    float: "number",
+    bool: "true or false",
+    dict: "object",
+    tuple: "list",
+    type(None): "null",
+}
 
 
 def page() -> str:

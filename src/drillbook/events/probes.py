@@ -15,8 +15,9 @@ Write = tuple[int, float, float]
 Lost = tuple[int, float, str, float] | tuple[int, float, str]
 Alert = Annotated[str, Field(description="Name of the alert.")]
 AgoSeconds = Annotated[float, Field(description="Since when, in seconds before this event.")]
-AlertError = Annotated[float | None, Field(description=(
-    "Error of that time, in seconds; null: it may have been so for any time."))]
+AlertError = Annotated[
+    float | None, Field(description=("Error of that time, in seconds; null: it may have been so for any time."))
+]
 
 
 class OfProbe(Content):
@@ -58,11 +59,21 @@ class CanaryWrites(OfProbe, Stamped):
     KIND: ClassVar[str] = "canary.writes"
     BULK: ClassVar[bool] = True
 
-    acknowledged: Annotated[tuple[Write, ...], Field(description=(
-        "`[number, sent, acknowledged]`, times in seconds on the run's clock."))] = ()
-    in_doubt: Annotated[tuple[Lost, ...], Field(description=(
-        "Not acknowledged, and perhaps there: `[number, sent, why, ended]`; without `ended` in older journals."))] = ()
-    lost: Annotated[tuple[Lost, ...], Field(description="Not written: the same."), ] = ()
+    acknowledged: Annotated[
+        tuple[Write, ...], Field(description=("`[number, sent, acknowledged]`, times in seconds on the run's clock."))
+    ] = ()
+    in_doubt: Annotated[
+        tuple[Lost, ...],
+        Field(
+            description=(
+                "Not acknowledged, and perhaps there: `[number, sent, why, ended]`; without `ended` in older journals."
+            )
+        ),
+    ] = ()
+    lost: Annotated[
+        tuple[Lost, ...],
+        Field(description="Not written: the same."),
+    ] = ()
 
 
 class CanarySurvivors(OfProbe):

@@ -11,14 +11,30 @@ from drillbook.errors import JournalError
 from drillbook.events.content import RECOVERY_FINISHED, RUN_FINISHED, Content, Json
 from drillbook.events.event import Event
 
-Slept = Annotated[float | None, Field(description=(
-    "Seconds for which the controller was suspended since the journal was opened, by its own clocks; "
-    "absent where the system does not tell."))]
-Residue = Annotated[tuple[Json, ...], Field(description=(
-    "What could not be put back: `step`, `host`, `what`, `why`, and `by_hand`, the commands that do it."))]
-Unwritten = Annotated[str, Field(description=(
-    "Why lines could not be written in time, or would not be found; empty when all of them were. The verdict is then "
-    "*inconclusive* at best."))]
+Slept = Annotated[
+    float | None,
+    Field(
+        description=(
+            "Seconds for which the controller was suspended since the journal was opened, by its own clocks; "
+            "absent where the system does not tell."
+        )
+    ),
+]
+Residue = Annotated[
+    tuple[Json, ...],
+    Field(
+        description=("What could not be put back: `step`, `host`, `what`, `why`, and `by_hand`, the commands that do it.")
+    ),
+]
+Unwritten = Annotated[
+    str,
+    Field(
+        description=(
+            "Why lines could not be written in time, or would not be found; empty when all of them were. The verdict is then "
+            "*inconclusive* at best."
+        )
+    ),
+]
 
 
 class Session(TypedDict):
@@ -61,8 +77,10 @@ class RunStarted(Begun):
     run: Annotated[str, Field(description="Name of the run.")]
     plan: Annotated[Json, Field(description="The whole plan.")]
     plan_digest: Annotated[str, Field(description="SHA-256 over the plan.")]
-    approval: Annotated[Json | None, Field(description=(
-        "Who approved it until when, and the key; null: nobody had to. Absent in older journals."))] = None
+    approval: Annotated[
+        Json | None,
+        Field(description=("Who approved it until when, and the key; null: nobody had to. Absent in older journals.")),
+    ] = None
 
 
 class CheckStarted(Content):
@@ -89,8 +107,9 @@ class PhaseEnded(Stamped):
     DECISIVE: ClassVar[bool] = True
 
     phase: Annotated[str, Field(description="Name of the phase.")]
-    status: Annotated[str, Field(description=(
-        "`done`, `failed` or `skipped`; of a verification that was stopped `interrupted`."))]
+    status: Annotated[
+        str, Field(description=("`done`, `failed` or `skipped`; of a verification that was stopped `interrupted`."))
+    ]
 
 
 class SignalReceived(Content):
@@ -99,8 +118,9 @@ class SignalReceived(Content):
     KIND: ClassVar[str] = "signal"
 
     name: Annotated[str, Field(description="Name of the signal, such as `SIGINT`.")]
-    again: Annotated[bool, Field(description=(
-        "True from the second one on, which leaves out what can wait; absent in older journals."))] = False
+    again: Annotated[
+        bool, Field(description=("True from the second one on, which leaves out what can wait; absent in older journals."))
+    ] = False
 
 
 class StopRequested(Content):
@@ -110,8 +130,7 @@ class StopRequested(Content):
     PLACE: ClassVar[str] = "host, when it came through a lock"
 
     by: Annotated[str, Field(description="Who asked, and why.")]
-    from_: Annotated[str, Field(validation_alias="from", serialization_alias="from",
-                                description="`lock`, or the file.")]
+    from_: Annotated[str, Field(validation_alias="from", serialization_alias="from", description="`lock`, or the file.")]
 
 
 class RunEndedEarly(Content):
@@ -174,8 +193,10 @@ class RecoveryFinished(Ended):
     KIND: ClassVar[str] = RECOVERY_FINISHED
 
     gone: Annotated[str, Field(description="Why nothing is left to put back: the lab of the run is gone.")] = ""
-    kept: Annotated[tuple[str, ...] | None, Field(description=(
-        "Only where the run was closed: what could not be given back on hosts that did not answer."))] = None
+    kept: Annotated[
+        tuple[str, ...] | None,
+        Field(description=("Only where the run was closed: what could not be given back on hosts that did not answer.")),
+    ] = None
 
 
 class StepAdded(Content):
@@ -197,8 +218,10 @@ class ResidueSettled(Content):
 
     by: Annotated[str, Field(description="Who closed it.")]
     reason: Annotated[str, Field(description="Why nothing is left to put back.")]
-    changes: Annotated[tuple[Json, ...], Field(description=(
-        "Each change: `step`, `host`, `what`, `proof` (`gone` or `unknown`), `detail`."))]
+    changes: Annotated[
+        tuple[Json, ...],
+        Field(description=("Each change: `step`, `host`, `what`, `proof` (`gone` or `unknown`), `detail`.")),
+    ]
     approval: Annotated[Json | None, Field(description="Approval of a second person, and the key; or null.")]
     residue: Annotated[tuple[Json, ...], Field(description="What was left.")]
     intents: Annotated[tuple[int, ...], Field(description="`seq` of each intent that counts as put back from now on.")]
@@ -211,8 +234,10 @@ class SettlementRefused(Content):
 
     by: Annotated[str, Field(description="Who wanted to close it.")]
     reason: Annotated[str, Field(description="The reason that was given.")]
-    changes: Annotated[tuple[Json, ...], Field(description=(
-        "Each change: `step`, `host`, `what`, `proof` (`gone`, `active` or `unknown`), `detail`."))]
+    changes: Annotated[
+        tuple[Json, ...],
+        Field(description=("Each change: `step`, `host`, `what`, `proof` (`gone`, `active` or `unknown`), `detail`.")),
+    ]
     findings: Annotated[tuple[Json, ...], Field(description="What speaks against it, as [findings](findings.md).")]
 
 

@@ -42,8 +42,14 @@ class IntentRecorded(OnStep):
     action: Annotated[str, Field(description="Name of the action.")]
     params: Annotated[Json, Field(description="Its parameters, with every expression evaluated.")]
     effect: Annotated[str, Field(description="`write` or `fault`.")]
-    undo: Annotated[Json, Field(description=(
-        "How to put it back: `kind` (`commands`, `action`, `restore`, `nothing`), `commands`, `action`, `params`, `why`."))]
+    undo: Annotated[
+        Json,
+        Field(
+            description=(
+                "How to put it back: `kind` (`commands`, `action`, `restore`, `nothing`), `commands`, `action`, `params`, `why`."
+            )
+        ),
+    ]
 
 
 class CommandRun(OnStep):
@@ -80,9 +86,15 @@ class Failed(OnStep):
     KIND: ClassVar[str] = "failed"
     DECISIVE: ClassVar[bool] = True
 
-    outcome: Annotated[str, Field(description=(
-        "`failed`: it found something wrong; `unverified`: it could not be carried out; `error`: something broke; "
-        "`cancelled`."))]
+    outcome: Annotated[
+        str,
+        Field(
+            description=(
+                "`failed`: it found something wrong; `unverified`: it could not be carried out; `error`: something broke; "
+                "`cancelled`."
+            )
+        ),
+    ]
     code: Annotated[str, Field(description="Code of the [error](errors.md).")]
     message: Annotated[str, Field(description="What was wrong.")]
     findings: Annotated[tuple[Json, ...], Field(description="What was wrong, as [findings](findings.md).")] = ()
@@ -164,8 +176,12 @@ class BackupProven(OnStep):
     service: Annotated[str, Field(description="Service that it is a backup of.")]
     location: Annotated[str, Field(description="Where it lies, with the digest of its manifest.")]
     proof: Annotated[str, Field(description="Name of the action that proved it.")]
-    identity: Annotated[Json, Field(description=(
-        "What the fault destroys, as its target told right before the injection; empty in older journals."))] = {}
+    identity: Annotated[
+        Json,
+        Field(
+            description=("What the fault destroys, as its target told right before the injection; empty in older journals.")
+        ),
+    ] = {}
 
 
 class TransferProgress(OnStep):

@@ -31,7 +31,7 @@ class Capture:
         self.total += len(data)
         if self._sink is not None:
             for start in range(0, len(data), PIECE):
-                self._sink.write(data[start:start + PIECE])
+                self._sink.write(data[start : start + PIECE])
         elif len(self._kept) < self._limit:
             self._kept += data[: self._limit - len(self._kept)]
 

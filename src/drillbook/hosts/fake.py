@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from drillbook.errors import Cancelled, CommandTimedOut, HostError, HostUnreachable
-from drillbook.host import CAPTURE_LIMIT, Deadline, Output, Target, shown
 from drillbook.hosts.capture import Capture
 from drillbook.hosts.forward import FarSocket, forwarded
 from drillbook.hosts.shell import checked, revealed
+from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Output, Target, shown
 from drillbook.values import Secret
 
 
@@ -123,17 +123,25 @@ class FakeHost:
             self._reach()  # made unreachable in the meantime
             deadline.check()
         except TimeoutError:
-            raise CommandTimedOut(f"{self.name}: `{shown(call.argv)}` ran into its deadline; it was ended",
-                                  host=self.name) from None
+            raise CommandTimedOut(
+                f"{self.name}: `{shown(call.argv)}` ran into its deadline; it was ended", host=self.name
+            ) from None
         except Cancelled:
             raise Cancelled(f"{self.name}: `{shown(call.argv)}` was stopped; it was ended") from None
         out, err = Capture(CAPTURE_LIMIT, sink), Capture(CAPTURE_LIMIT)
         out.feed(reply.stdout)
         err.feed(reply.stderr)
         return Output(
-            host=self.name, argv=call.argv, exit=None if reply.signal else reply.exit, signal=reply.signal,
-            stdout=out.kept, stderr=err.kept, seconds=time.monotonic() - started,
-            stdout_bytes=out.total, stderr_bytes=err.total)
+            host=self.name,
+            argv=call.argv,
+            exit=None if reply.signal else reply.exit,
+            signal=reply.signal,
+            stdout=out.kept,
+            stderr=err.kept,
+            seconds=time.monotonic() - started,
+            stdout_bytes=out.total,
+            stderr_bytes=err.total,
+        )
 
     def _answer(self, call: Call) -> Reply:
         with self._lock:

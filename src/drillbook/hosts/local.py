@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from drillbook.errors import Cancelled, CommandTimedOut, HostError
-from drillbook.host import CAPTURE_LIMIT, Deadline, Output, Target, shown
 from drillbook.hosts.atomic import beside, unreadable
 from drillbook.hosts.capture import Capture
 from drillbook.hosts.forward import FarSocket, forwarded
 from drillbook.hosts.shell import ENDING, checked, revealed, through_sudo
+from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Output, Target, shown
 from drillbook.values import Secret
 
 TICK = 0.1
@@ -68,8 +68,16 @@ class LocalHost:
         status = _unfit_folder(cwd, err)
         if status is None:
             try:
-                child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                         env={**os.environ, **values}, cwd=cwd, start_new_session=True, bufsize=0)
+                child = subprocess.Popen(
+                    words,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env={**os.environ, **values},
+                    cwd=cwd,
+                    start_new_session=True,
+                    bufsize=0,
+                )
             except OSError as error:
                 status = 127 if isinstance(error, FileNotFoundError) else 126
                 err.feed(f"{words[0]}: {error.strerror}\n".encode())
@@ -77,8 +85,16 @@ class LocalHost:
                 status = self._finish(_Streams(child, stdin, out, err), words, deadline)
         died = signal.Signals(-status).name.removeprefix("SIG") if status < 0 else None
         return Output(
-            host=self.name, argv=words, exit=None if died else status, signal=died, stdout=out.kept, stderr=err.kept,
-            seconds=time.monotonic() - started, stdout_bytes=out.total, stderr_bytes=err.total)
+            host=self.name,
+            argv=words,
+            exit=None if died else status,
+            signal=died,
+            stdout=out.kept,
+            stderr=err.kept,
+            seconds=time.monotonic() - started,
+            stdout_bytes=out.total,
+            stderr_bytes=err.total,
+        )
 
     def _finish(self, streams: _Streams, words: Sequence[str], deadline: Deadline) -> int:
         """Wait for the end of a child; whatever else happens first, end it."""
@@ -195,7 +211,7 @@ class _Streams:
 
     def _write(self, stream: IO[bytes]) -> None:
         try:
-            self._input = self._input[os.write(stream.fileno(), self._input[:BLOCK]):]
+            self._input = self._input[os.write(stream.fileno(), self._input[:BLOCK]) :]
         except BlockingIOError:
             return
         except BrokenPipeError:
@@ -217,8 +233,14 @@ def _end(child: subprocess.Popen[bytes], words: Sequence[str]) -> bool:
     """End the session that ``child`` leads and all that descends from it; whether it is gone."""
     sudo = "sudo -n" if through_sudo(words) else ""
     try:
-        ended = subprocess.run(["sh", "-c", ENDING, "sh", str(child.pid), sudo], stdin=subprocess.DEVNULL,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=END_SECONDS, check=False)
+        ended = subprocess.run(
+            ["sh", "-c", ENDING, "sh", str(child.pid), sudo],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=END_SECONDS,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
         return False
     with contextlib.suppress(subprocess.TimeoutExpired):

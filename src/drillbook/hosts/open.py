@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from drillbook.errors import UsageError
-from drillbook.host import Host, Target
-from drillbook.hosts.gateway import GATEWAYS, Gateway
 from drillbook.hosts.local import LocalHost
+from drillbook.hosts.ssh.gateway import GATEWAYS, Gateway
+from drillbook.sdk.host import Host, Target
 
 if TYPE_CHECKING:
-    from drillbook.hosts.ssh import SshHost
+    from drillbook.hosts.ssh.host import SshHost
 
 
 def open_host(target: Target, *, targets: Mapping[str, Target], ssh_config: str = "") -> Host:
@@ -28,13 +28,13 @@ def open_host(target: Target, *, targets: Mapping[str, Target], ssh_config: str 
 
 def _ssh_host(target: Target, targets: Mapping[str, Target], ssh_config: str, path: tuple[str, ...]) -> SshHost:
     # Paramiko and Fabric take 0.2 s to import, which listing drills need not pay.
-    from drillbook.hosts.ssh import SshHost  # noqa: PLC0415
+    from drillbook.hosts.ssh.host import SshHost  # noqa: PLC0415
 
     return SshHost(target, gateway=_gateway(target, targets, ssh_config, path), ssh_config=ssh_config)
 
 
 def _gateway(target: Target, targets: Mapping[str, Target], ssh_config: str, path: tuple[str, ...]) -> Gateway | None:
-    from drillbook.hosts.link import proxy_jumps  # noqa: PLC0415
+    from drillbook.hosts.ssh.connecting import proxy_jumps  # noqa: PLC0415
 
     if not target.gateway:
         return _jumps(tuple(proxy_jumps(target, ssh_config)), ssh_config)
@@ -51,7 +51,7 @@ def _gateway(target: Target, targets: Mapping[str, Target], ssh_config: str, pat
 
 def _jumps(jumps: tuple[Target, ...], ssh_config: str) -> Gateway | None:
     """The last host of ProxyJump, reached through those before it."""
-    from drillbook.hosts.ssh import SshHost  # noqa: PLC0415
+    from drillbook.hosts.ssh.host import SshHost  # noqa: PLC0415
 
     if not jumps:
         return None

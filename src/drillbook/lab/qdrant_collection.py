@@ -11,8 +11,14 @@ import qdrant_edge as edge
 
 HNSW = {"m": 16, "ef_construct": 100, "full_scan_threshold": 10_000, "max_indexing_threads": 0}
 _VECTOR_KEYS = {"size", "distance"}
-_CREATE_KEYS = {"vectors", "sparse_vectors", "on_disk_payload", "shard_number", "replication_factor",
-                "write_consistency_factor"}
+_CREATE_KEYS = {
+    "vectors",
+    "sparse_vectors",
+    "on_disk_payload",
+    "shard_number",
+    "replication_factor",
+    "write_consistency_factor",
+}
 
 Params = dict[str, Any]
 
@@ -46,7 +52,9 @@ class Collection:
         config = edge.EdgeConfig(
             vectors=_dense(vectors) if vectors.keys() >= _VECTOR_KEYS else {n: _dense(v) for n, v in vectors.items()},
             sparse_vectors={name: edge.EdgeSparseVectorParams() for name in sparse} or None,
-            max_search_threads=1, optimizers=edge.EdgeOptimizersConfig(default_segment_number=1))
+            max_search_threads=1,
+            optimizers=edge.EdgeOptimizersConfig(default_segment_number=1),
+        )
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "shard").mkdir(parents=True)
         shard = edge.EdgeShard.create(str(folder / "shard"), config)
@@ -65,14 +73,24 @@ class Collection:
     def info(self) -> Params:
         """As Qdrant shows it."""
         found = self.shard.info()
-        schema = {name: {"data_type": str(one.data_type).rpartition(".")[2].lower(), "points": one.points}
-                  for name, one in found.payload_schema.items()}
+        schema = {
+            name: {"data_type": str(one.data_type).rpartition(".")[2].lower(), "points": one.points}
+            for name, one in found.payload_schema.items()
+        }
         params = {"shard_number": 1, "replication_factor": 1, "write_consistency_factor": 1, "on_disk_payload": True}
-        return {"status": "green", "optimizer_status": "ok", "points_count": found.points_count,
-                "indexed_vectors_count": found.indexed_vectors_count, "segments_count": found.segments_count,
-                "payload_schema": schema,
-                "config": {"params": params | self.params, "hnsw_config": HNSW,
-                           "optimizer_config": {"default_segment_number": 1, "flush_interval_sec": 5}}}
+        return {
+            "status": "green",
+            "optimizer_status": "ok",
+            "points_count": found.points_count,
+            "indexed_vectors_count": found.indexed_vectors_count,
+            "segments_count": found.segments_count,
+            "payload_schema": schema,
+            "config": {
+                "params": params | self.params,
+                "hnsw_config": HNSW,
+                "optimizer_config": {"default_segment_number": 1, "flush_interval_sec": 5},
+            },
+        }
 
     def index(self, field: str, schema: Any) -> None:
         """Index a field of the payload. Raises Refused."""
@@ -83,8 +101,11 @@ class Collection:
 
     def put(self, points: list[Params]) -> None:
         """Write points over those of their ids."""
-        self._update(edge.UpdateOperation.upsert_points(
-            [edge.Point(id=one["id"], vector=_in(one["vector"]), payload=one.get("payload") or {}) for one in points]))
+        self._update(
+            edge.UpdateOperation.upsert_points(
+                [edge.Point(id=one["id"], vector=_in(one["vector"]), payload=one.get("payload") or {}) for one in points]
+            )
+        )
 
     def delete(self, ids: list[int | str]) -> None:
         """Delete the points of these ids."""
@@ -96,9 +117,14 @@ class Collection:
     def scroll(self, asked: Params) -> Params:
         """One page in the order of the ids."""
         _no_filter(asked)
-        records, following = self.shard.scroll(edge.ScrollRequest(
-            limit=asked.get("limit") or 10, offset=asked.get("offset"), with_payload=asked.get("with_payload", True),
-            with_vector=asked.get("with_vector", False)))
+        records, following = self.shard.scroll(
+            edge.ScrollRequest(
+                limit=asked.get("limit") or 10,
+                offset=asked.get("offset"),
+                with_payload=asked.get("with_payload", True),
+                with_vector=asked.get("with_vector", False),
+            )
+        )
         return {"points": [_out(one) for one in records], "next_page_offset": _id(following)}
 
     def retrieve(self, asked: Params) -> list[Params]:
@@ -112,9 +138,14 @@ class Collection:
         nearest: Any = asked.get("query")
         if isinstance(nearest, dict):
             nearest = nearest.get("nearest")
-        found = self.shard.query(edge.QueryRequest(
-            query=edge.Query.Nearest(nearest, using=asked.get("using")), limit=asked.get("limit") or 10,
-            with_payload=asked.get("with_payload", False), with_vector=asked.get("with_vector", False)))
+        found = self.shard.query(
+            edge.QueryRequest(
+                query=edge.Query.Nearest(nearest, using=asked.get("using")),
+                limit=asked.get("limit") or 10,
+                with_payload=asked.get("with_payload", False),
+                with_vector=asked.get("with_vector", False),
+            )
+        )
         return {"points": [_out(one) | {"score": one.score, "version": 0} for one in found]}
 
     def count(self, asked: Params) -> Params:
@@ -139,8 +170,10 @@ def _no_filter(asked: Params) -> None:
 
 def _in(vector: Any) -> Any:
     if isinstance(vector, dict):
-        return {name: edge.SparseVector(one["indices"], one["values"]) if isinstance(one, dict) else one
-                for name, one in vector.items()}
+        return {
+            name: edge.SparseVector(one["indices"], one["values"]) if isinstance(one, dict) else one
+            for name, one in vector.items()
+        }
     return vector
 
 
@@ -150,8 +183,10 @@ def _out(record: Any) -> Params:
         found["payload"] = record.payload
     vector = record.vector
     if isinstance(vector, dict):
-        vector = {name: {"indices": one.indices, "values": one.values} if isinstance(one, edge.SparseVector) else one
-                  for name, one in vector.items()}
+        vector = {
+            name: {"indices": one.indices, "values": one.values} if isinstance(one, edge.SparseVector) else one
+            for name, one in vector.items()
+        }
     return found if vector is None else found | {"vector": vector}
 
 

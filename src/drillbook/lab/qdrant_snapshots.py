@@ -27,8 +27,12 @@ def make(collection: Path, folder: Path) -> dict[str, Any]:
     with zipfile.ZipFile(path, "w") as archive:
         for found in sorted(collection.rglob("*")):
             archive.write(found, found.relative_to(collection))
-    return {"name": path.name, "creation_time": f"{now:%Y-%m-%dT%H:%M:%S}", "size": path.stat().st_size,
-            "checksum": _digest(path)}
+    return {
+        "name": path.name,
+        "creation_time": f"{now:%Y-%m-%dT%H:%M:%S}",
+        "size": path.stat().st_size,
+        "checksum": _digest(path),
+    }
 
 
 def _digest(path: Path) -> str:

@@ -153,8 +153,11 @@ _ROUTES: list[tuple[str, str, Callable[..., Any]]] = [
     ("PUT", _AT, lambda at, name, body: at.make(name, body)),
     ("DELETE", _AT, lambda at, name, body: at.drop(name)),
     ("GET", f"{_AT}/exists", lambda at, name, body: at.exists(name)),
-    ("PUT", f"{_AT}/index", lambda at, name, body: at.change(
-        name, lambda one: one.index(body["field_name"], body["field_schema"]))),
+    (
+        "PUT",
+        f"{_AT}/index",
+        lambda at, name, body: at.change(name, lambda one: one.index(body["field_name"], body["field_schema"])),
+    ),
     ("PUT", f"{_AT}/points", lambda at, name, body: at.change(name, lambda one: one.put(body["points"]))),
     ("POST", f"{_AT}/points", lambda at, name, body: at.named(name).retrieve(body)),
     ("GET", rf"{_AT}/points/([0-9a-fA-F-]+)", lambda at, name, text, body: at.point(name, text)),

@@ -6,14 +6,22 @@ DOCUMENTS = 24_000
 CHUNKS_EACH = 5
 
 _PHRASES = (
-    "the restore was rehearsed on the spare host", "retention is seven years for signed agreements",
-    "the index is rebuilt after every migration", "each page was scanned at three hundred dots per inch",
-    "the supplier confirmed delivery in writing", "payments are due within thirty days of receipt",
-    "the meeting agreed to review the figures again", "access is logged and reviewed every quarter",
-    "the second annex replaces the first one in full", "no personal data leaves the region of origin",
-    "the audit found two observations of low severity", "the contract renews unless one party objects",
-    "measurements were repeated on three separate days", "the archive keeps a copy of every revision",
-    "the temperature stayed within the agreed range", "the translation was checked by a second reader",
+    "the restore was rehearsed on the spare host",
+    "retention is seven years for signed agreements",
+    "the index is rebuilt after every migration",
+    "each page was scanned at three hundred dots per inch",
+    "the supplier confirmed delivery in writing",
+    "payments are due within thirty days of receipt",
+    "the meeting agreed to review the figures again",
+    "access is logged and reviewed every quarter",
+    "the second annex replaces the first one in full",
+    "no personal data leaves the region of origin",
+    "the audit found two observations of low severity",
+    "the contract renews unless one party objects",
+    "measurements were repeated on three separate days",
+    "the archive keeps a copy of every revision",
+    "the temperature stayed within the agreed range",
+    "the translation was checked by a second reader",
 )
 
 TABLES = """

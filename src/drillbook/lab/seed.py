@@ -25,7 +25,7 @@ from drillbook.lab import schema
 from drillbook.lab.app import objects
 from drillbook.lab.app.objects import STORE_ERRORS
 from drillbook.lab.layout import ADDRESS, BUCKETS, COLLECTION, DATABASE, REGION, Lab
-from drillbook.web import ask
+from drillbook.sdk.web import ask
 
 ORIGINALS = 200
 CACHED = 400
@@ -85,12 +85,15 @@ def fill_vectors(lab: Lab, connection: psycopg.Connection[Any]) -> None:
     where, key = f"{lab.vectors}/collections/{COLLECTION}", lab.secret("vectors")
     _patiently(lambda: _put(where, key, {"vectors": {"size": DIMENSIONS, "distance": "Cosine"}}), OSError)
     _put(f"{where}/index", key, {"field_name": "document_id", "field_schema": "integer"})
-    rows = connection.execute("SELECT id, document_id, ordinal, content FROM chunks WHERE document_id <= %s ORDER BY id",
-                              [EMBEDDED]).fetchall()
-    points = [{"id": number, "vector": embedding(content), "payload": {"document_id": document, "ordinal": ordinal}}
-              for number, document, ordinal, content in rows]
+    rows = connection.execute(
+        "SELECT id, document_id, ordinal, content FROM chunks WHERE document_id <= %s ORDER BY id", [EMBEDDED]
+    ).fetchall()
+    points = [
+        {"id": number, "vector": embedding(content), "payload": {"document_id": document, "ordinal": ordinal}}
+        for number, document, ordinal, content in rows
+    ]
     for at in range(0, len(points), 1000):
-        _put(f"{where}/points?wait=true", key, {"points": points[at:at + 1000]})
+        _put(f"{where}/points?wait=true", key, {"points": points[at : at + 1000]})
 
 
 def embedding(content: str) -> list[float]:
@@ -99,8 +102,13 @@ def embedding(content: str) -> list[float]:
 
 
 def _put(url: str, key: str, body: Any) -> None:
-    answer = ask(url, timeout=30, method="PUT", headers={"api-key": key, "Content-Type": "application/json"},
-                 body=json.dumps(body).encode())
+    answer = ask(
+        url,
+        timeout=30,
+        method="PUT",
+        headers={"api-key": key, "Content-Type": "application/json"},
+        body=json.dumps(body).encode(),
+    )
     if answer.status != 200:
         raise LabError(f"{url} answered {answer.status}: {answer.body.decode('utf-8', 'replace')[:300]}")
 
@@ -110,8 +118,9 @@ def fill_store(lab: Lab) -> None:
     store = objects.connect(lab.s3, REGION, lab.secret("s3_key"), lab.secret("s3_secret"))
     _patiently(lambda: store.create_bucket(Bucket=BUCKETS[0]), *STORE_ERRORS)
     _patiently(lambda: store.create_bucket(Bucket=BUCKETS[1]), *STORE_ERRORS)
-    _patiently(lambda: store.put_bucket_versioning(
-        Bucket=BUCKETS[1], VersioningConfiguration={"Status": "Enabled"}), *STORE_ERRORS)
+    _patiently(
+        lambda: store.put_bucket_versioning(Bucket=BUCKETS[1], VersioningConfiguration={"Status": "Enabled"}), *STORE_ERRORS
+    )
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda number: _put_original(store, number), range(1, ORIGINALS + 1)))
     store.close()
@@ -124,8 +133,10 @@ def _put_original(store: Any, number: int) -> None:
 
 def original(number: int) -> bytes:
     """The original file of a seeded document: a few kilobytes of text."""
-    lines = [f"document {number}, line {line}: {hashlib.sha256(f'{number}/{line}'.encode()).hexdigest()}"
-             for line in range(20 + number % 30)]
+    lines = [
+        f"document {number}, line {line}: {hashlib.sha256(f'{number}/{line}'.encode()).hexdigest()}"
+        for line in range(20 + number % 30)
+    ]
     return ("\n".join(lines) + "\n").encode("ascii")
 
 

@@ -75,9 +75,20 @@ async def _supervise(lab: Lab, host: str, environment: dict[str, str]) -> asynci
     home = lab.home(host)
     with (home / "log" / "supervisord.out").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "supervisor.supervisord", "-n", "-c", str(home / "supervisord.conf"),
-            stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, cwd=home, start_new_session=True,
-            env=environment | {"HOME": str(home)})
+            sys.executable,
+            "-P",
+            "-m",
+            "supervisor.supervisord",
+            "-n",
+            "-c",
+            str(home / "supervisord.conf"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=home,
+            start_new_session=True,
+            env=environment | {"HOME": str(home)},
+        )
     processes.record(lab.folder, f"supervisord-{host}", process.pid)
     return process
 
@@ -93,9 +104,17 @@ async def _report(lab: Lab, host: str, process: asyncio.subprocess.Process) -> N
 async def _seed(lab: Lab, environment: dict[str, str]) -> None:
     """In a process of its own: its libraries are large, and the daemon lives long."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "drillbook.lab.seed", str(lab.folder), stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, start_new_session=True,
-        env=environment | programs.source_path())
+        sys.executable,
+        "-P",
+        "-m",
+        "drillbook.lab.seed",
+        str(lab.folder),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+        env=environment | programs.source_path(),
+    )
     output, _ = await process.communicate()
     if process.returncode != 0:
         raise LabError(f"the lab cannot be filled: {output.decode('utf-8', 'replace')[-2000:]}")
@@ -117,8 +136,10 @@ def _monitor(lab: Lab) -> None:
     for name in names:
         while not _listens(lab.port(name)):
             if time.monotonic() > until:
-                raise LabError(f"{name} does not answer after {HEALTHY_WITHIN:.0f} s",
-                               hint=f"see {lab.home(monitoring.HOST) / 'log' / name}.log")
+                raise LabError(
+                    f"{name} does not answer after {HEALTHY_WITHIN:.0f} s",
+                    hint=f"see {lab.home(monitoring.HOST) / 'log' / name}.log",
+                )
             time.sleep(0.02)
 
 

@@ -74,14 +74,28 @@ class Files(asyncssh.SFTPServer):
 
 async def listen(port: int, host_key: asyncssh.SSHKey, account: Account) -> asyncssh.SSHAcceptor:
     """Serve one host on a port."""
+
     async def session(process: Process) -> None:
         await Session(process, account).run()
 
     files = type("Files", (Files,), {"home": os.fsencode(account.home)})
     return await asyncssh.listen(
-        ADDRESS, port, server_factory=lambda: Gate(account), server_host_keys=[host_key], process_factory=session,
-        sftp_factory=files, allow_scp=True, encoding=None, line_editor=False, compression_algs=None, password_auth=False,
-        kbdint_auth=False, gss_host=None, keepalive_interval=0, login_timeout=30)
+        ADDRESS,
+        port,
+        server_factory=lambda: Gate(account),
+        server_host_keys=[host_key],
+        process_factory=session,
+        sftp_factory=files,
+        allow_scp=True,
+        encoding=None,
+        line_editor=False,
+        compression_algs=None,
+        password_auth=False,
+        kbdint_auth=False,
+        gss_host=None,
+        keepalive_interval=0,
+        login_timeout=30,
+    )
 
 
 class Session:
@@ -136,8 +150,14 @@ class Session:
         how: dict[str, Any] = {"preexec_fn": _take_terminal} if term else {"start_new_session": True}
         try:
             self._child = child = await asyncio.create_subprocess_exec(
-                *argv, stdin=stdio[0], stdout=stdio[1], stderr=stdio[2], cwd=self._account.home,
-                env=self._environment(shell), **how)
+                *argv,
+                stdin=stdio[0],
+                stdout=stdio[1],
+                stderr=stdio[2],
+                cwd=self._account.home,
+                env=self._environment(shell),
+                **how,
+            )
         finally:
             for theirs in set(stdio):
                 os.close(theirs)
@@ -147,8 +167,11 @@ class Session:
         env = dict(self._account.environment) | {"HOME": str(self._account.home), "SHELL": shell}
         env["USER"] = env["LOGNAME"] = _login_name()
         sent = {_text(name): _text(value) for name, value in self._client.env.items()}
-        env |= {name: value for name, value in sent.items()
-                if any(fnmatch.fnmatchcase(name, pattern) for pattern in ACCEPTED_VARIABLES)}
+        env |= {
+            name: value
+            for name, value in sent.items()
+            if any(fnmatch.fnmatchcase(name, pattern) for pattern in ACCEPTED_VARIABLES)
+        }
         peer = self._client.get_extra_info("peername")
         here = self._client.get_extra_info("sockname")
         env["SSH_CONNECTION"] = f"{peer[0]} {peer[1]} {here[0]} {here[1]}"
@@ -239,7 +262,7 @@ async def _write(descriptor: int, data: bytes) -> bool:
     view = memoryview(data)
     while view and descriptor >= 0:
         try:
-            view = view[os.write(descriptor, view):]
+            view = view[os.write(descriptor, view) :]
         except BlockingIOError:
             await _until(descriptor, write=True)
         except OSError:

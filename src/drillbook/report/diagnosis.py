@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from drillbook.judge.result import DiagnosisResult, Injection, RunView
 from drillbook.report.figures import one_line
-from drillbook.result import DiagnosisResult, Injection, RunView
 
 NOT_DIAGNOSED = "not diagnosed"
 """The column of drills that did not get as far as their diagnosis."""
@@ -58,12 +58,19 @@ def sentence(found: DiagnosisResult) -> str:
 
 def cause_rows(found: DiagnosisResult) -> list[CauseRow]:
     """The likeliest causes, first one first."""
-    return [CauseRow(number=number, cause=str(one.get("cause", "")), title=str(one.get("title", "")),
-                     subject=str(one.get("subject", "")), score=int(one.get("score", 0)),
-                     supports=[str(seen.get("says", "")) for seen in one.get("supports", ())],
-                     against=[str(seen.get("says", "")) for seen in one.get("against", ())],
-                     remedy=_remedy(one))
-            for number, one in enumerate(found.ranked[:MOST_SHOWN], 1)]
+    return [
+        CauseRow(
+            number=number,
+            cause=str(one.get("cause", "")),
+            title=str(one.get("title", "")),
+            subject=str(one.get("subject", "")),
+            score=int(one.get("score", 0)),
+            supports=[str(seen.get("says", "")) for seen in one.get("supports", ())],
+            against=[str(seen.get("says", "")) for seen in one.get("against", ())],
+            remedy=_remedy(one),
+        )
+        for number, one in enumerate(found.ranked[:MOST_SHOWN], 1)
+    ]
 
 
 def _remedy(suspect: Mapping[str, Any]) -> str:

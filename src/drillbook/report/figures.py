@@ -13,7 +13,8 @@ MOST_DIGITS = 6
 
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff"
-    "\ud800-\udfff\U000e0000-\U000e007f]")
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
 """Characters that a reader cannot see, or that reorder what a reader sees; tab and line feed are none of them."""
 
 
@@ -132,8 +133,9 @@ def count(number: int, one: str, many: str = "") -> str:
 
 def tight(text: str) -> str:
     """``text`` with spaces inside figures that no line breaks at."""
-    return re.sub(r"(?<=\d) (?=(?:d|h|min|s|ms)\b)|(?<=\b(?:d|h)) (?=\d)|(?<=\bmin) (?=\d)| (?=±)|(?<=±) ",
-                  "\N{NO-BREAK SPACE}", text)
+    return re.sub(
+        r"(?<=\d) (?=(?:d|h|min|s|ms)\b)|(?<=\b(?:d|h)) (?=\d)|(?<=\bmin) (?=\d)| (?=±)|(?<=±) ", "\N{NO-BREAK SPACE}", text
+    )
 
 
 def pretty(value: Any) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.events.content import ENDS
-from drillbook.journal import FILE
-from drillbook.remains import RUN_ID
+from drillbook.journal.damaged import RUN_ID
+from drillbook.journal.journal import FILE
 
 TAIL = 8192
 """Bytes at the end of a journal that nearly always hold its last word."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from drillbook.capacity.outlook import Outlook, When
+from drillbook.judge.outlook import Outlook, When
 from drillbook.report.figures import count, seconds, size
 
-NOTE = ("Straight lines through the sizes that this run and earlier ones measured, by the controller's wall clock; the "
-        "intervals hold with 95 %, if growth goes on as it did. The restore is taken to need time in proportion to the "
-        "size. The points are in this run's journal.")
+NOTE = (
+    "Straight lines through the sizes that this run and earlier ones measured, by the controller's wall clock; the "
+    "intervals hold with 95 %, if growth goes on as it did. The restore is taken to need time in proportion to the "
+    "size. The points are in this run's journal."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,10 @@ def _holds(one: Outlook) -> str:
 def _growth(one: Outlook) -> str:
     if one.growth_bytes_per_day is None:
         return f"not claimed: {one.growth_reason}"
-    return (f"{_bytes(one.growth_bytes_per_day)} ± {_bytes(one.growth_error or 0.0)} a day, "
-            f"by {count(one.points, 'run')} since {one.since[:10]}")
+    return (
+        f"{_bytes(one.growth_bytes_per_day)} ± {_bytes(one.growth_error or 0.0)} a day, "
+        f"by {count(one.points, 'run')} since {one.since[:10]}"
+    )
 
 
 def _bytes(value: float) -> str:
@@ -66,5 +70,7 @@ def _outgrows(one: Outlook) -> str:
     text = _when(one.outgrows)
     if one.restore_bytes_per_s is None or one.rto_target_s is None:
         return text
-    return (f"{text}; {count(one.restores, 'restore')} at {_bytes(one.restore_bytes_per_s)} a second, "
-            f"RTO {seconds(one.rto_target_s)}")
+    return (
+        f"{text}; {count(one.restores, 'restore')} at {_bytes(one.restore_bytes_per_s)} a second, "
+        f"RTO {seconds(one.rto_target_s)}"
+    )

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from drillbook.exits import Exit
+from drillbook.judge.result import Objective
 from drillbook.report import pages, rows
 from drillbook.report.figures import link, moment, one_line
 from drillbook.report.folders import begun, drill_of
 from drillbook.report.rows import ObjectiveRow
-from drillbook.result import EXIT, Objective, Verdict
 
 WIDTH, HEIGHT, EDGE = 200.0, 44.0, 6.0
 MOST_POINTS = 24
@@ -98,19 +99,40 @@ def unfinished(run: str, environment: str, *, alive: bool, children: tuple[Index
     else:
         verdict, note = UNFINISHED, "its controller died" if children else f"put it back: invoke drill.recover {run}"
     return IndexEntry(
-        run=run, kind="suite" if children else "drill", name=drill_of(run) or run, title=run, environment=environment,
-        verdict=verdict, exit=EXIT[Verdict.INCONCLUSIVE], started=begun(run), seconds=None, objectives={}, href="",
-        children=children, note=note)
+        run=run,
+        kind="suite" if children else "drill",
+        name=drill_of(run) or run,
+        title=run,
+        environment=environment,
+        verdict=verdict,
+        exit=Exit.UNVERIFIED,
+        started=begun(run),
+        seconds=None,
+        objectives={},
+        href="",
+        children=children,
+        note=note,
+    )
 
 
 def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, ...] = ()) -> IndexEntry:
     kind = "suite" if "suite" in result else "drill"
     objectives = {key: Objective.model_validate(one) for key, one in result.get("objectives", {}).items()}
     return IndexEntry(
-        run=str(result["run"]), kind=kind, name=str(result[kind]), title=str(result["title"]),
-        environment=str(result["environment"]), verdict=str(result["verdict"]), exit=int(result["exit"]),
-        started=str(result["started"]), seconds=_lasted(result), objectives=objectives, href=f"{folder}/report.html",
-        children=children, closed=str((result.get("settled") or {}).get("by", "")))
+        run=str(result["run"]),
+        kind=kind,
+        name=str(result[kind]),
+        title=str(result["title"]),
+        environment=str(result["environment"]),
+        verdict=str(result["verdict"]),
+        exit=int(result["exit"]),
+        started=str(result["started"]),
+        seconds=_lasted(result),
+        objectives=objectives,
+        href=f"{folder}/report.html",
+        children=children,
+        closed=str((result.get("settled") or {}).get("by", "")),
+    )
 
 
 def _lasted(result: Mapping[str, Any]) -> float | None:
@@ -123,8 +145,17 @@ def render(entries: Iterable[IndexEntry]) -> str:
     """The index of ``entries``, whatever their order."""
     newest_first = sorted(entries, key=_age)
     listed = [row for entry in newest_first for row in (_row(entry), *(_row(child, child=True) for child in entry.children))]
-    return pages.environment().get_template("index.html.j2").render(
-        rows=listed, trends=_trends([row.entry for row in listed]), width=WIDTH, height=HEIGHT, count_of=len(newest_first))
+    return (
+        pages.environment()
+        .get_template("index.html.j2")
+        .render(
+            rows=listed,
+            trends=_trends([row.entry for row in listed]),
+            width=WIDTH,
+            height=HEIGHT,
+            count_of=len(newest_first),
+        )
+    )
 
 
 def _age(entry: IndexEntry) -> tuple[float, str]:
@@ -142,8 +173,10 @@ def _trends(entries: Sequence[IndexEntry]) -> list[DrillTrends]:
     for entry in sorted(entries, key=_age, reverse=True):
         if entry.kind == "drill":
             groups.setdefault((entry.name, entry.environment), []).append(entry)
-    return [DrillTrends(name, environment, len(runs), _trend(runs, "rto", name), _trend(runs, "rpo", name))
-            for (name, environment), runs in sorted(groups.items())]
+    return [
+        DrillTrends(name, environment, len(runs), _trend(runs, "rto", name), _trend(runs, "rpo", name))
+        for (name, environment), runs in sorted(groups.items())
+    ]
 
 
 def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
@@ -154,13 +187,24 @@ def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
     latest = rows.objective_rows({key: kept[-1]})[0]
     target = kept[-1].target_s
     values = [one.measured_s for one in kept]
-    top = max([target if target <= 4 * max((v for v in values if v is not None), default=0) else 0.0,
-               *(value for value in values if value is not None), 1e-9])
+    top = max(
+        [
+            target if target <= 4 * max((v for v in values if v is not None), default=0) else 0.0,
+            *(value for value in values if value is not None),
+            1e-9,
+        ]
+    )
     points = tuple(_point(number, one, len(kept), top) for number, one in enumerate(kept))
     known = [value for value in values if value is not None]
     spread = f"{len(known)} of {len(kept)} runs with a figure, latest {latest.measured}, target at most {latest.target}"
-    return Trend(f"{latest.short} of {one_line(name)}", spread, points, _lines(points),
-                 _y(target, top) if target <= top else None, latest)
+    return Trend(
+        f"{latest.short} of {one_line(name)}",
+        spread,
+        points,
+        _lines(points),
+        _y(target, top) if target <= top else None,
+        latest,
+    )
 
 
 def _point(number: int, one: Objective, total: int, top: float) -> Point:

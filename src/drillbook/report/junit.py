@@ -5,15 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree import ElementTree as Tree
 
+from drillbook.exits import Exit
+from drillbook.judge.result import RunView, StepView, SuiteResult, Verdict
 from drillbook.report import rows, wording
 from drillbook.report.figures import shown
 from drillbook.report.suites import SuiteRow, suite_contradictions, suite_rows, suite_sentence
-from drillbook.result import EXIT_RESIDUE, RunView, StepView, SuiteResult, Verdict
 
-OUTCOMES = {"done": None, "failed": "failure", "error": "error", "unverified": "error", "unknown": "error",
-            "cancelled": "error", "skipped": "skipped", "allowed": "skipped", "met": None, "missed": "failure",
-            "not verified": "error", "passed": None, "inconclusive": "error", "refused": "error", "aborted": "error",
-            "not run here": "skipped"}
+OUTCOMES = {
+    "done": None,
+    "failed": "failure",
+    "error": "error",
+    "unverified": "error",
+    "unknown": "error",
+    "cancelled": "error",
+    "skipped": "skipped",
+    "allowed": "skipped",
+    "met": None,
+    "missed": "failure",
+    "not verified": "error",
+    "passed": None,
+    "inconclusive": "error",
+    "refused": "error",
+    "aborted": "error",
+    "not run here": "skipped",
+}
 """Element of each state; an unknown state is an error."""
 COUNTS = {"failure": "failures", "error": "errors", "skipped": "skipped"}
 
@@ -54,10 +69,21 @@ def _suite(name: str, started: str, properties: dict[str, str]) -> Tree.Element:
 
 def _suite_of(view: RunView) -> Tree.Element:
     result = view.result
-    suite = _suite(result.drill, result.started, {
-        "verdict": result.verdict, "exit": str(result.exit), "run": result.run, "plan_digest": result.plan_digest,
-        "environment": result.environment, "service": result.service, "operator": result.operator, "tool": result.tool,
-        "journal_head": view.journal_head})
+    suite = _suite(
+        result.drill,
+        result.started,
+        {
+            "verdict": result.verdict,
+            "exit": str(result.exit),
+            "run": result.run,
+            "plan_digest": result.plan_digest,
+            "environment": result.environment,
+            "service": result.service,
+            "operator": result.operator,
+            "tool": result.tool,
+            "journal_head": view.journal_head,
+        },
+    )
     for step in view.steps:
         _step_case(suite, result.drill, step)
     for row in rows.objective_rows(result.objectives):
@@ -68,8 +94,13 @@ def _suite_of(view: RunView) -> Tree.Element:
         Tree.SubElement(case, "system-out").text = shown(text)
     closed = f"\n{rows.settled_sentence(result.settled)}" if result.settled else ""
     for one in result.residue:
-        _case(suite, f"{result.drill}.residue", f"{one.step} {one.what} [{one.host}]", "error",
-              f"could not be put back: {one.why}\nby hand: {one.by_hand}{closed}")
+        _case(
+            suite,
+            f"{result.drill}.residue",
+            f"{one.step} {one.what} [{one.host}]",
+            "error",
+            f"could not be put back: {one.why}\nby hand: {one.by_hand}{closed}",
+        )
     reason = "; ".join([*rows.contradictions(view), result.reason])
     trusted = "contradictory" if rows.contradictions(view) else result.verdict
     _verdict_case(suite, result.drill, trusted, result.exit, reason)
@@ -96,7 +127,7 @@ def _step_case(suite: Tree.Element, drill: str, step: StepView) -> None:
 
 def _verdict_case(suite: Tree.Element, name: str, verdict: str, status: int, reason: str) -> None:
     """The verdict as a case of its own: no run is green because none of its steps came to fail."""
-    state = "residue" if status == EXIT_RESIDUE and verdict == Verdict.PASSED else verdict
+    state = "residue" if status == Exit.RESIDUE and verdict == Verdict.PASSED else verdict
     case = _case(suite, f"{name}.verdict", "verdict", state, f"{state}: {reason}")
     Tree.SubElement(case, "system-out").text = shown(f"{state}: {reason}")
 
@@ -125,6 +156,10 @@ def _counted(suite: Tree.Element) -> Tree.Element:
 def _findings(view: RunView) -> str:
     lines = [wording.sentence(view)]
     for one in view.result.findings:
-        lines += [f"{one.severity} {one.code}: {one.title}", f"  wanted: {one.wanted}", f"  measured: {one.measured}",
-                  f"  remedy: {one.remedy}"]
+        lines += [
+            f"{one.severity} {one.code}: {one.title}",
+            f"  wanted: {one.wanted}",
+            f"  measured: {one.measured}",
+            f"  remedy: {one.remedy}",
+        ]
     return "\n".join(lines)

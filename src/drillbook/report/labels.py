@@ -30,8 +30,12 @@ class Box:
 
     def overlaps(self, other: Box) -> bool:
         """Do the two share any area?"""
-        return (self.x < other.right and other.x < self.right
-                and self.y < other.y + other.height and other.y < self.y + self.height)
+        return (
+            self.x < other.right
+            and other.x < self.right
+            and self.y < other.y + other.height
+            and other.y < self.y + self.height
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,8 @@ def flags(texts: Sequence[tuple[float, str]], width: float) -> list[Flag]:
         if found is not None:
             return found
     return _search(texts, [], len(texts), width, crossing=True) or [
-        _clamped(x, text, row, width) for row, (x, text) in enumerate(texts)]
+        _clamped(x, text, row, width) for row, (x, text) in enumerate(texts)
+    ]
 
 
 def _clamped(x: float, text: str, row: int, width: float) -> Flag:
@@ -100,8 +105,9 @@ def _clamped(x: float, text: str, row: int, width: float) -> Flag:
     return Flag(x, row, label(text, max(0.0, min(x + GAP, width - text_width(text))), row * ROW))
 
 
-def _search(texts: Sequence[tuple[float, str]], placed: list[Flag], rows: int, width: float, *,
-            crossing: bool) -> list[Flag] | None:
+def _search(
+    texts: Sequence[tuple[float, str]], placed: list[Flag], rows: int, width: float, *, crossing: bool
+) -> list[Flag] | None:
     if len(placed) == len(texts):
         return placed
     x, text = texts[len(placed)]
@@ -130,5 +136,11 @@ def _crosses(line: Flag, flag: Flag) -> bool:
 def first_free(boxes: Iterable[Box], wanted: Sequence[Label], left: float, right: float) -> Label | None:
     """The first of the ``wanted`` places between ``left`` and ``right`` that touches none of ``boxes``."""
     taken = list(boxes)
-    return next((one for one in wanted if one.box.x >= left and one.box.right <= right
-                 and not any(one.box.overlaps(box) for box in taken)), None)
+    return next(
+        (
+            one
+            for one in wanted
+            if one.box.x >= left and one.box.right <= right and not any(one.box.overlaps(box) for box in taken)
+        ),
+        None,
+    )

@@ -25,11 +25,34 @@ def _printed(value: Any) -> Any:
 @cache
 def environment() -> Environment:
     """The environment with the filters and words that templates use; it keeps what it has compiled."""
-    env = Environment(loader=PackageLoader("drillbook.report"), autoescape=True, undefined=StrictUndefined,
-                      trim_blocks=True, lstrip_blocks=True, finalize=_printed, keep_trailing_newline=True)
-    for function in (figures.seconds, figures.took, figures.utc, figures.utc_time, figures.size, figures.count,
-                     figures.pretty, figures.link, figures.one_line, figures.milliseconds, figures.tight):
+    env = Environment(
+        loader=PackageLoader("drillbook.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_printed,
+        keep_trailing_newline=True,
+    )
+    for function in (
+        figures.seconds,
+        figures.took,
+        figures.utc,
+        figures.utc_time,
+        figures.size,
+        figures.count,
+        figures.pretty,
+        figures.link,
+        figures.one_line,
+        figures.milliseconds,
+        figures.tight,
+    ):
         env.filters[function.__name__] = function
-    env.globals |= {"shapes": wording.SHAPES, "step_shapes": wording.STEP_SHAPES, "step_words": wording.STEP_WORDS,
-                    "states": wording.STATES, "verdicts": wording.VERDICTS}
+    env.globals |= {
+        "shapes": wording.SHAPES,
+        "step_shapes": wording.STEP_SHAPES,
+        "step_words": wording.STEP_WORDS,
+        "states": wording.STATES,
+        "verdicts": wording.VERDICTS,
+    }
     return env

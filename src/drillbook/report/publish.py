@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from drillbook.journal import FILE
+from drillbook.journal.journal import FILE
+from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report import folders, html, index, junit, markdown
 from drillbook.report.index import IndexEntry
-from drillbook.result import RunView, SuiteResult
 
 
 def write_run(folder: Path, view: RunView) -> None:
@@ -36,8 +36,11 @@ def write_suite(folder: Path, suite: SuiteResult, views: Sequence[RunView]) -> N
 
 def write_index(reports: Path, latest: str = "") -> None:
     """``index.html`` over all runs, newest first; ``latest`` names the folder that the link ``latest`` leads to."""
-    entries = [_listed(folder) for folder in sorted(reports.iterdir())
-               if folder.is_dir() and not folder.is_symlink() and not folder.name.startswith(".")]
+    entries = [
+        _listed(folder)
+        for folder in sorted(reports.iterdir())
+        if folder.is_dir() and not folder.is_symlink() and not folder.name.startswith(".")
+    ]
     write(reports / "index.html", index.render([entry for entry in entries if entry]))
     if latest:
         link = reports / f".latest-{os.getpid()}"
@@ -59,17 +62,20 @@ def _listed(folder: Path) -> IndexEntry | None:
     if not runs:
         return None
     results = {run: _result(run) for run in runs}
-    children = tuple(_unfinished(run) if found is None else
-                     replace(index.entry(found), href=f"{folder.name}/{run.name}/report.html")
-                     for run, found in results.items())
-    return index.unfinished(folder.name, children[0].environment, alive=any(folders.alive(run) for run in runs),
-                            children=children)
+    children = tuple(
+        _unfinished(run) if found is None else replace(index.entry(found), href=f"{folder.name}/{run.name}/report.html")
+        for run, found in results.items()
+    )
+    return index.unfinished(
+        folder.name, children[0].environment, alive=any(folders.alive(run) for run in runs), children=children
+    )
 
 
 def _unfinished(folder: Path) -> IndexEntry:
     plan = folders.first_event(folder).get("data", {}).get("plan", {})
-    return index.unfinished(folder.name, str(plan.get("inventory", {}).get("environment", "unknown")),
-                            alive=folders.alive(folder))
+    return index.unfinished(
+        folder.name, str(plan.get("inventory", {}).get("environment", "unknown")), alive=folders.alive(folder)
+    )
 
 
 def _result(folder: Path) -> dict[str, Any] | None:

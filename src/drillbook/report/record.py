@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from drillbook.judge.result import CommandView, RunView
 from drillbook.report.figures import one_line, shown, size
-from drillbook.result import CommandView, RunView
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,9 @@ def evidence_rows(view: RunView) -> list[EvidenceRow]:
             found.setdefault(name, EvidenceRow(name, shown(fact.get("sha256") or "not recorded"), took, step.result.id))
     for finding in view.result.findings:
         for file in finding.evidence:
-            found.setdefault(shown(file), EvidenceRow(shown(file), "not recorded", "not recorded",
-                                                      shown(finding.step or finding.code)))
+            found.setdefault(
+                shown(file), EvidenceRow(shown(file), "not recorded", "not recorded", shown(finding.step or finding.code))
+            )
     return [found[name] for name in sorted(found)]
 
 
@@ -53,16 +54,25 @@ def plan_rows(view: RunView) -> list[tuple[str, str]]:
     """The plan in short: its digest, and what it would touch."""
     plan = view.plan
     inventory = _mapping(plan.get("inventory"))
-    services = [f"{name} ({_mapping(entry).get('kind', 'unknown kind')} on {_mapping(entry).get('host', 'no host')})"
-                for name, entry in sorted(_mapping(inventory.get("services")).items())]
-    hosts = [f"{name} ({entry.get('user')}@{entry.get('address')}:{entry.get('port')})" if "address" in entry else str(name)
-             for name, entry in sorted((key, _mapping(value)) for key, value in _mapping(inventory.get("hosts")).items())]
+    services = [
+        f"{name} ({_mapping(entry).get('kind', 'unknown kind')} on {_mapping(entry).get('host', 'no host')})"
+        for name, entry in sorted(_mapping(inventory.get("services")).items())
+    ]
+    hosts = [
+        f"{name} ({entry.get('user')}@{entry.get('address')}:{entry.get('port')})" if "address" in entry else str(name)
+        for name, entry in sorted((key, _mapping(value)) for key, value in _mapping(inventory.get("hosts")).items())
+    ]
     effects = [str(_mapping(step).get("effect")) for step in _list(plan.get("steps"))]
     counts = [f"{effects.count(effect)} {effect}" for effect in ("read", "write", "fault") if effect in effects]
     probes = [str(_mapping(probe).get("name")) for probe in _list(plan.get("probes"))]
-    rows = [("Digest", view.result.plan_digest), ("May run in", ", ".join(map(str, _list(plan.get("environments"))))),
-            ("Hosts", ", ".join(hosts)), ("Services", ", ".join(services)), ("Probes", ", ".join(probes)),
-            ("Steps", f"{len(effects)}: {', '.join(counts)}" if effects else "")]
+    rows = [
+        ("Digest", view.result.plan_digest),
+        ("May run in", ", ".join(map(str, _list(plan.get("environments"))))),
+        ("Hosts", ", ".join(hosts)),
+        ("Services", ", ".join(services)),
+        ("Probes", ", ".join(probes)),
+        ("Steps", f"{len(effects)}: {', '.join(counts)}" if effects else ""),
+    ]
     return [(name, one_line(value) if value else "none") for name, value in rows]
 
 

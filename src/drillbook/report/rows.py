@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from drillbook.judge.result import Injection, Objective, PhaseResult, Result, RunView, Settled, StepView, Verdict
 from drillbook.report.figures import against, one_line, seconds, shown, utc
 from drillbook.report.wording import (
     CLOCKS,
@@ -21,7 +22,6 @@ from drillbook.report.wording import (
     unmeasured,
     written,
 )
-from drillbook.result import Injection, Objective, PhaseResult, Result, RunView, Settled, StepView, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +84,19 @@ def _objective(key: str, objective: Objective) -> ObjectiveRow:
     if objective.lost_writes is not None and objective.acknowledged_writes is not None:
         writes = f"{objective.lost_writes} of {objective.acknowledged_writes} acknowledged writes lost"
     return ObjectiveRow(
-        key=key, name=OBJECTIVES.get(key, one_line(key)), short=SHORT.get(key, one_line(key)),
-        target=seconds(objective.target_s), measured=_measured(objective), state=state, reason=reason,
-        clock=one_line(objective.clock), writes=writes, target_s=objective.target_s, measured_s=objective.measured_s,
-        error_s=objective.error_s)
+        key=key,
+        name=OBJECTIVES.get(key, one_line(key)),
+        short=SHORT.get(key, one_line(key)),
+        target=seconds(objective.target_s),
+        measured=_measured(objective),
+        state=state,
+        reason=reason,
+        clock=one_line(objective.clock),
+        writes=writes,
+        target_s=objective.target_s,
+        measured_s=objective.measured_s,
+        error_s=objective.error_s,
+    )
 
 
 def _measured(objective: Objective) -> str:
@@ -115,8 +124,9 @@ def untouched(result: Result) -> str:
     """Why there is no figure at all, when the run ended before anything was broken; empty when there are figures."""
     if any(one.injection is Injection.UNKNOWN for one in result.faults):
         return ""
-    if result.verdict is Verdict.PASSED or any(measured(result, clock.key)[0] is not None for clock in CLOCKS
-                                               if clock.key != "waiting"):
+    if result.verdict is Verdict.PASSED or any(
+        measured(result, clock.key)[0] is not None for clock in CLOCKS if clock.key != "waiting"
+    ):
         return ""
     return unmeasured(result, "disruption")
 
@@ -134,14 +144,25 @@ def nothing_measured(view: RunView) -> str:
     asked = targets(objective_rows(view.result.objectives))
     waited = measured(view.result, "waiting")[0]
     lead = f"The objectives were not measured and are {NOT_VERIFIED}" if asked else "No clock was read"
-    return (f"{lead}: {why}. The drill " + (f"asks for: {asked}." if asked else "sets no objectives.")
-            + (f" People were waited for {seconds(waited, 1)}." if waited else ""))
+    return (
+        f"{lead}: {why}. The drill "
+        + (f"asks for: {asked}." if asked else "sets no objectives.")
+        + (f" People were waited for {seconds(waited, 1)}." if waited else "")
+    )
 
 
 def note_rows(view: RunView) -> list[tuple[str, str, bool]]:
     """Locks, leases, guards and stops: when, what, and whether it must not be overlooked."""
-    return [(seconds(one.at, 2), one_line(one.text) + (f", on {one_line(one.host)}" if one.host else "")
-             + (f" (step {one_line(one.step)})" if one.step else ""), one.loud) for one in view.notes]
+    return [
+        (
+            seconds(one.at, 2),
+            one_line(one.text)
+            + (f", on {one_line(one.host)}" if one.host else "")
+            + (f" (step {one_line(one.step)})" if one.step else ""),
+            one.loud,
+        )
+        for one in view.notes
+    ]
 
 
 def phase_rows(view: RunView) -> list[PhaseRow]:
@@ -152,8 +173,15 @@ def phase_rows(view: RunView) -> list[PhaseRow]:
         steps.setdefault(step.phase, []).append(step)
     names = [name for name in PHASES if name in results or name in steps]
     names += sorted((set(results) | set(steps)) - set(names))
-    return [PhaseRow(name, results[name].status if name in results else "skipped",
-                     results[name].seconds if name in results else None, tuple(steps.get(name, ()))) for name in names]
+    return [
+        PhaseRow(
+            name,
+            results[name].status if name in results else "skipped",
+            results[name].seconds if name in results else None,
+            tuple(steps.get(name, ())),
+        )
+        for name in names
+    ]
 
 
 def moment_rows(view: RunView) -> list[tuple[str, str, float]]:
@@ -168,10 +196,16 @@ def contradictions(view: RunView) -> list[str]:
     if result.verdict is not Verdict.PASSED:
         return []
     found = [f"{row.name} is {row.state}" for row in objective_rows(result.objectives) if row.state != MET]
-    found += [f"{step.id} on {step.host} is {step.status}" for step in result.steps
-              if step.status in ("failed", "error", "unverified", "unknown", "cancelled")]
-    found += [f"the verification {step.id} was skipped" for step in result.steps
-              if step.status == "skipped" and step.id.startswith("verify.")]
+    found += [
+        f"{step.id} on {step.host} is {step.status}"
+        for step in result.steps
+        if step.status in ("failed", "error", "unverified", "unknown", "cancelled")
+    ]
+    found += [
+        f"the verification {step.id} was skipped"
+        for step in result.steps
+        if step.status == "skipped" and step.id.startswith("verify.")
+    ]
     found += ["something could not be put back"] if result.residue else []
     return [one_line(text) for text in found]
 
@@ -185,13 +219,18 @@ def settled_sentence(one: Settled) -> str:
 
 def settled_rows(one: Settled) -> list[str]:
     """For each change that was closed, what its own proof said; then what could not be given back."""
-    found = [f"{change.what} on {change.host} (step {change.step}): its proof said {change.proof}"
-             + (f": {change.detail}" if change.detail else "") for change in one.changes]
+    found = [
+        f"{change.what} on {change.host} (step {change.step}): its proof said {change.proof}"
+        + (f": {change.detail}" if change.detail else "")
+        for change in one.changes
+    ]
     return [shown(text) for text in (*found, *one.kept)]
 
 
 def contact_rows(view: RunView) -> list[tuple[str, dict[str, str], bool]]:
     """Contacts by name, the owner first; the flag says which is the owner."""
     names = sorted(view.contacts, key=lambda name: (name != view.owner, name))
-    return [(name, {key: shown(value) for key, value in sorted(view.contacts[name].items())}, name == view.owner)
-            for name in names]
+    return [
+        (name, {key: shown(value) for key, value in sorted(view.contacts[name].items())}, name == view.owner)
+        for name in names
+    ]

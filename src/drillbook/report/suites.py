@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from drillbook.judge.result import RunView, SuiteResult, Verdict
 from drillbook.report import rows, wording
 from drillbook.report.figures import count, link, one_line
 from drillbook.report.rows import ObjectiveRow
-from drillbook.result import RunView, SuiteResult, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,18 @@ def _row(number: int, run: dict[str, Any], view: RunView | None) -> SuiteRow:
     folder = link(str(run.get("folder", "")))
     said = str(run.get("verdict", "unknown"))
     return SuiteRow(
-        number=number, drill=str(run.get("drill", "unknown")), run=str(run.get("run", "unknown")),
-        verdict=_verdict(said, view), exit=str(view.result.exit if view else run.get("exit", "unknown")),
-        href=f"{folder}/report.html" if folder else None, view=view,
+        number=number,
+        drill=str(run.get("drill", "unknown")),
+        run=str(run.get("run", "unknown")),
+        verdict=_verdict(said, view),
+        exit=str(view.result.exit if view else run.get("exit", "unknown")),
+        href=f"{folder}/report.html" if folder else None,
+        view=view,
         objectives=rows.objective_rows(view.result.objectives) if view else [],
-        sentence=wording.sentence(view) if view else
-        f"The record of this drill is missing. The suite says {one_line(said)}, and nothing here verifies it.")
+        sentence=wording.sentence(view)
+        if view
+        else f"The record of this drill is missing. The suite says {one_line(said)}, and nothing here verifies it.",
+    )
 
 
 def _verdict(said: str, view: RunView | None) -> str:

@@ -7,22 +7,54 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from drillbook.judge.result import ProbeTrack, RunView, Span
 from drillbook.report.figures import milliseconds, one_line, seconds
 from drillbook.report.labels import BOLD, FONT, ROW, Flag, Label, first_free, fit, flags, label
 from drillbook.report.wording import MARKS, STEP_SHAPES, written
-from drillbook.result import ProbeTrack, RunView, Span
 
 WIDE, NARROW = 1000.0, 358.0
 EDGE = 8.0
 PHASE_HEIGHT = 24.0
 LANE_HEIGHT = 20.0
 LEAST = 2.0
-STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600,
-         7200, 14400, 43200, 86400)
+STEPS = (
+    0.001,
+    0.002,
+    0.005,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    3600,
+    7200,
+    14400,
+    43200,
+    86400,
+)
 CLOSE_UP = 0.2
 """A close-up is drawn when all marks lie within this share of the run."""
-WORDS = {"good": "good", "bad": "bad", "kept": "acknowledged and survived", "lost": "acknowledged and lost",
-         "refused": "not acknowledged", "unproven": "acknowledged, survival not known"}
+WORDS = {
+    "good": "good",
+    "bad": "bad",
+    "kept": "acknowledged and survived",
+    "lost": "acknowledged and lost",
+    "refused": "not acknowledged",
+    "unproven": "acknowledged, survival not known",
+}
 UNHEARD = "not measured, the controller itself stood still"
 
 
@@ -131,9 +163,18 @@ def draw(view: RunView, width: float = WIDE, *, close_up: bool = False) -> Drawi
     dimensions, axis_y = _dimensions(view, scale, y + 6)
     what = "Close-up of the timeline" if close_up else "Timeline"
     return Drawing(
-        width=width, height=axis_y + 30, title=f"{what} of run {one_line(view.result.run)}",
-        description=_description(view), marks=marks, lanes=lanes, dimensions=dimensions,
-        ticks=_ticks(scale, axis_y), lanes_top=top, lanes_end=y, axis_y=axis_y)
+        width=width,
+        height=axis_y + 30,
+        title=f"{what} of run {one_line(view.result.run)}",
+        description=_description(view),
+        marks=marks,
+        lanes=lanes,
+        dimensions=dimensions,
+        ticks=_ticks(scale, axis_y),
+        lanes_top=top,
+        lanes_end=y,
+        axis_y=axis_y,
+    )
 
 
 def window(view: RunView) -> tuple[float, float]:
@@ -193,8 +234,11 @@ def _phase_lane(view: RunView, scale: Scale, y: float) -> tuple[Lane, float]:
             pieces.append(replace(piece, label=inner))
             continue
         pieces.append(piece)
-        outer = [label(name, middle, top + PHASE_HEIGHT + row * ROW, anchor=anchor)
-                 for row in range(3) for anchor in ("middle", "start", "end")]
+        outer = [
+            label(name, middle, top + PHASE_HEIGHT + row * ROW, anchor=anchor)
+            for row in range(3)
+            for anchor in ("middle", "start", "end")
+        ]
         placed = first_free([one.box for one in below], outer, 0, scale.width)
         below += [placed] if placed else []
     rows = max((math.ceil((one.box.y + ROW - top - PHASE_HEIGHT) / ROW) for one in below), default=0)
@@ -218,8 +262,10 @@ def _probe_lane(track: ProbeTrack, end: float, scale: Scale, y: float) -> tuple[
     room = scale.width - EDGE - name.box.right - 16
     note = _note(track)
     fitted = label(note, scale.width - EDGE, y, anchor="end") if label(note, 0, 0).box.width <= room else None
-    return (Lane(name, fitted, top, LANE_HEIGHT, tuple(_merged(pieces)), counts),
-            top + LANE_HEIGHT + (ROW if counts else 0) + 10)
+    return (
+        Lane(name, fitted, top, LANE_HEIGHT, tuple(_merged(pieces)), counts),
+        top + LANE_HEIGHT + (ROW if counts else 0) + 10,
+    )
 
 
 def _lane_name(track: ProbeTrack) -> str:
@@ -249,8 +295,7 @@ def _counts(track: ProbeTrack, end: float, scale: Scale, top: float) -> tuple[La
 
 
 def _inside(spans: Sequence[Span], end: float, scale: Scale) -> list[Span]:
-    return [span for span in spans
-            if span.start <= scale.end and (end if span.end is None else span.end) >= scale.start]
+    return [span for span in spans if span.start <= scale.end and (end if span.end is None else span.end) >= scale.start]
 
 
 def _piece(span: Span, end: float, kind: str, title: str, scale: Scale) -> Piece:
@@ -273,8 +318,11 @@ def _merged(pieces: Sequence[Piece]) -> list[Piece]:
     return found
 
 
-SPANS = (("outage", "first_bad", "recovered", "outage"), ("rto", "disruption", "recovered", "RTO"),
-         ("rpo", "recovery_point", "last_acknowledged", "RPO"))
+SPANS = (
+    ("outage", "first_bad", "recovered", "outage"),
+    ("rto", "disruption", "recovered", "RTO"),
+    ("rpo", "recovery_point", "last_acknowledged", "RPO"),
+)
 
 
 def _dimensions(view: RunView, scale: Scale, y: float) -> tuple[tuple[Dimension, ...], float]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from drillbook import detection
+from drillbook.judge import detection
+from drillbook.judge.result import FaultResult, Injection, Objective, Result, RunView, Verdict
 from drillbook.report.figures import against, count, figure, one_line, seconds, utc_time
-from drillbook.result import FaultResult, Injection, Objective, Result, RunView, Verdict
 
 VERDICTS = {
     Verdict.PASSED: "Every step was done, every objective was measured and met, and every verification passed.",
@@ -16,27 +16,49 @@ VERDICTS = {
     Verdict.ABORTED: "The run was stopped before its end.",
     Verdict.NOT_RUN: "A service that the drill needs is not there, so it was not run. This is not a pass.",
 }
-SHAPES = {Verdict.PASSED: "\N{CHECK MARK}", Verdict.FAILED: "\N{BALLOT X}", Verdict.INCONCLUSIVE: "?",
-          Verdict.REFUSED: "\N{EN DASH}", Verdict.ABORTED: "\N{BLACK SQUARE}",
-          Verdict.NOT_RUN: "\N{EN DASH}"}
+SHAPES = {
+    Verdict.PASSED: "\N{CHECK MARK}",
+    Verdict.FAILED: "\N{BALLOT X}",
+    Verdict.INCONCLUSIVE: "?",
+    Verdict.REFUSED: "\N{EN DASH}",
+    Verdict.ABORTED: "\N{BLACK SQUARE}",
+    Verdict.NOT_RUN: "\N{EN DASH}",
+}
 
 MET, MISSED, NOT_VERIFIED = "met", "missed", "not verified"
 STATES = {MET: "\N{CHECK MARK}", MISSED: "\N{BALLOT X}", NOT_VERIFIED: "?"}
 
-STEP_SHAPES = {"done": "\N{CHECK MARK}", "failed": "\N{BALLOT X}", "error": "\N{BALLOT X}",
-               "unverified": "?", "unknown": "?", "allowed": "!", "skipped": "\N{EN DASH}", "cancelled": "\N{BLACK SQUARE}",
-               "interrupted": "\N{BLACK SQUARE}"}
+STEP_SHAPES = {
+    "done": "\N{CHECK MARK}",
+    "failed": "\N{BALLOT X}",
+    "error": "\N{BALLOT X}",
+    "unverified": "?",
+    "unknown": "?",
+    "allowed": "!",
+    "skipped": "\N{EN DASH}",
+    "cancelled": "\N{BLACK SQUARE}",
+    "interrupted": "\N{BLACK SQUARE}",
+}
 STEP_WORDS = {
-    "done": "done", "failed": "failed: it found something wrong", "error": "error: something broke",
-    "unverified": "unverified: it could not be carried out", "unknown": "unknown: begun, and its outcome was never recorded",
-    "allowed": "failed, which the drill allows with a written reason", "skipped": "skipped", "cancelled": "cancelled",
-    "interrupted": "interrupted: it began and never ended"}
+    "done": "done",
+    "failed": "failed: it found something wrong",
+    "error": "error: something broke",
+    "unverified": "unverified: it could not be carried out",
+    "unknown": "unknown: begun, and its outcome was never recorded",
+    "allowed": "failed, which the drill allows with a written reason",
+    "skipped": "skipped",
+    "cancelled": "cancelled",
+    "interrupted": "interrupted: it began and never ended",
+}
 
 OBJECTIVES = {"rto": "Recovery time (RTO)", "rpo": "Recovery point (RPO)", "detect": "Detection"}
 SHORT = {"rto": "RTO", "rpo": "RPO", "detect": "Detection"}
 OBJECTIVE_CLOCKS = {"rto": "rto", "rpo": "rpo", "detect": "detection"}
-ENDED = {"open": "nothing says that it was put back", "residue": "it could not be put back",
-         "closed": "it could not be put back, and was closed since"}
+ENDED = {
+    "open": "nothing says that it was put back",
+    "residue": "it could not be put back",
+    "closed": "it could not be put back, and was closed since",
+}
 PHASES = ("ready", "backup", "inject", "detect", "diagnose", "restore", "verify", "cleanup")
 
 
@@ -56,35 +78,58 @@ CLOCKS = (
     Clock("disruption", "Disruption", "start of the run to start of the injection", _JOURNAL),
     Clock("detection", "Detection", "disruption to the expected alert or the first bad probe", _SAMPLED),
     Clock("outage", "Outage", "first bad probe to first good probe of the sustained recovery", _SAMPLED),
-    Clock("rto", "Recovery time (RTO)",
-          "disruption to first good probe of the sustained recovery; counts only if the verification passed", _SAMPLED),
+    Clock(
+        "rto",
+        "Recovery time (RTO)",
+        "disruption to first good probe of the sustained recovery; counts only if the verification passed",
+        _SAMPLED,
+    ),
     Clock("restore", "Restore", "start to end of the restore phase", _JOURNAL),
     Clock("verified", "Verified", "disruption to the end of the verification", _JOURNAL),
     Clock("waiting", "Waiting", "time spent waiting for people at manual steps and approvals", _JOURNAL),
-    Clock("rpo", "Recovery point (RPO)",
-          "newest write up to which every acknowledged write survived, to the last acknowledged write",
-          "The distance between the last write that survived and the first that was lost: its interval and latency."),
+    Clock(
+        "rpo",
+        "Recovery point (RPO)",
+        "newest write up to which every acknowledged write survived, to the last acknowledged write",
+        "The distance between the last write that survived and the first that was lost: its interval and latency.",
+    ),
 )
-_ALERTED = ("What it took to ask Prometheus since when the alert fires, the interval at which its rule is evaluated, and "
-            "the longest one at which a target is scraped.")
-MARKS = {"recovery_point": "recovery point", "last_acknowledged": "last acknowledged", "disruption": "disruption",
-         "first_bad": "first bad", "recovered": "recovered", "verified": "verified", "guard_tripped": "guard tripped",
-         "stop_requested": "stop requested", "lease_lapsed": "lease lapsed", "alerted": "alert"}
+_ALERTED = (
+    "What it took to ask Prometheus since when the alert fires, the interval at which its rule is evaluated, and "
+    "the longest one at which a target is scraped."
+)
+MARKS = {
+    "recovery_point": "recovery point",
+    "last_acknowledged": "last acknowledged",
+    "disruption": "disruption",
+    "first_bad": "first bad",
+    "recovered": "recovered",
+    "verified": "verified",
+    "guard_tripped": "guard tripped",
+    "stop_requested": "stop requested",
+    "lease_lapsed": "lease lapsed",
+    "alerted": "alert",
+}
 
 MOMENTS = {
     "recovery_point": "the newest surviving write before the loss was acknowledged",
     "last_acknowledged": "the last acknowledged write, before the disruption or later and lost",
-    "disruption": "the injection began", "first_bad": "the first bad probe sample began",
-    "recovered": "the first good sample of the sustained recovery ended", "verified": "the verification ended",
-    "guard_tripped": "a condition of `abort_if` came true", "stop_requested": "somebody asked for the run to be stopped",
+    "disruption": "the injection began",
+    "first_bad": "the first bad probe sample began",
+    "recovered": "the first good sample of the sustained recovery ended",
+    "verified": "the verification ended",
+    "guard_tripped": "a condition of `abort_if` came true",
+    "stop_requested": "somebody asked for the run to be stopped",
     "lease_lapsed": "a target heard nothing from the controller for too long, and reverted by itself",
-    "alerted": "the expected alert began to fire"}
+    "alerted": "the expected alert began to fire",
+}
 
 
 def clocks_of(result: Result) -> tuple[Clock, ...]:
     """CLOCKS; where an alert was expected, with the error of the detection as an alert has it."""
-    alerted = any(step.action in (detection.FIRES, detection.RECEIVED) and step.id.startswith("detect.")
-                  for step in result.steps)
+    alerted = any(
+        step.action in (detection.FIRES, detection.RECEIVED) and step.id.startswith("detect.") for step in result.steps
+    )
     return tuple(replace(clock, error=_ALERTED) if alerted and clock.key == "detection" else clock for clock in CLOCKS)
 
 
@@ -122,13 +167,15 @@ def _reason(result: Result) -> str:
     text = one_line(result.reason).strip()
     word = text.split(" ")[0]
     first = word if "." in word else word.capitalize() if word.islower() else word
-    return f"{first}{text[len(word):].rstrip('.')}." if text else ""
+    return f"{first}{text[len(word) :].rstrip('.')}." if text else ""
 
 
 def _not_disrupted(result: Result) -> str:
-    return {Verdict.REFUSED: "The drill was refused.", Verdict.ABORTED: "The run was stopped before its end.",
-            Verdict.NOT_RUN: "The drill was not run here.",
-            }.get(result.verdict, "No disruption was measured.")
+    return {
+        Verdict.REFUSED: "The drill was refused.",
+        Verdict.ABORTED: "The run was stopped before its end.",
+        Verdict.NOT_RUN: "The drill was not run here.",
+    }.get(result.verdict, "No disruption was measured.")
 
 
 def _recovery(result: Result, begin: str, marks: dict[str, float]) -> str:

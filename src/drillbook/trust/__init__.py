@@ -1,4 +1,5 @@
-"""Trust in the commands of a project: which there are, the digest that names them, and where it is kept who trusted it.
+"""Trust in the commands of a project: which there are, the digest that names them, and who trusted it.
 
-What only reads (``drill.check``, ``diagnose``) runs them when their digest is trusted; to start a drill is to trust it.
+Lives here: collecting the texts that reading would execute, records of trust, the standing of a project.
+Lives elsewhere: the task `trust` (`cli.trust`).
 """

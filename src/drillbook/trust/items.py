@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from drillbook import template
-from drillbook.action import Action, Place, find
-from drillbook.diagnosing.tree import Tree
-from drillbook.inventory import Inventory
-from drillbook.planned import Plan, PlannedStep
-from drillbook.spec import DIAGNOSIS
+from drillbook.diagnosis.tree import Tree
+from drillbook.inventory.inventory import Inventory
+from drillbook.language import template
+from drillbook.plan.plan import Plan, PlannedStep
+from drillbook.plan.spec import DIAGNOSIS
+from drillbook.sdk.action import Action, Place, find
 from drillbook.trust.shipped import SHIPPED
 from drillbook.values import Secret, canonical, digest
 
@@ -68,8 +68,10 @@ class Source:
 
 def of_plan(plan: Plan, source: Source) -> Iterator[Item]:
     """Items that a check of ``plan`` would execute on its hosts."""
-    steps = [*((step.id, step, step.phase == "ready") for step in plan.steps),
-             *((one.id, one.step, True) for one in plan.guard.conditions if one.step)]
+    steps = [
+        *((step.id, step, step.phase == "ready") for step in plan.steps),
+        *((one.id, one.step, True) for one in plan.guard.conditions if one.step),
+    ]
     for key, step, runs in steps:
         if texts := _executed(step, plan.diagnosis, runs=runs):
             yield _of_step(("step", plan.drill, key), step, "; ".join(texts), plan, source)
@@ -91,8 +93,15 @@ def _of_step(key: Key, step: PlannedStep, text: str, plan: Plan, source: Source)
     places = hosts if find(step.action).PLACE is Place.HOSTS else [_service(plan.inventory, step.params, lab=lab)]
     content = {"file": source.file, "action": step.action, "params": step.params, "when": step.when or "", "text": text}
     line = step.line.rpartition(":")[2]
-    return Item(key, f"{source.file}:{line}", step.action, text, content, {source.inventory: tuple(places)},
-                named(step.params, source.root))
+    return Item(
+        key,
+        f"{source.file}:{line}",
+        step.action,
+        text,
+        content,
+        {source.inventory: tuple(places)},
+        named(step.params, source.root),
+    )
 
 
 def of_tree(tree: Tree, file: str, lines: Mapping[str, int]) -> Iterator[Item]:
@@ -100,8 +109,13 @@ def of_tree(tree: Tree, file: str, lines: Mapping[str, int]) -> Iterator[Item]:
     for check in tree.checks:
         code = find(check.action).CODE
         if code and check.params.get(code) is not None and not shipped(check.params[code]):
-            yield Item(("check", tree.tree, check.id), f"{file}:{lines.get(check.id, 1)}", check.action,
-                       _text(check.params, code), {"file": file, "action": check.action, "params": check.params})
+            yield Item(
+                ("check", tree.tree, check.id),
+                f"{file}:{lines.get(check.id, 1)}",
+                check.action,
+                _text(check.params, code),
+                {"file": file, "action": check.action, "params": check.params},
+            )
 
 
 def of_inventory(inventory: Inventory, root: Path, name: str, services: Iterable[str] | None = None) -> Iterator[Item]:
@@ -116,8 +130,15 @@ def of_inventory(inventory: Inventory, root: Path, name: str, services: Iterable
             if path and (files := _tools(path, root)) is not None:
                 on = _service(inventory, {"service": key}, lab=bool(inventory.lab))
                 file = name if name.endswith((".yml", ".yaml")) else f"inventory/{name}.yml"
-                yield Item(("tool", name, f"services.{key}.{tool}"), f"{file}:1", TOOL,
-                           f"{path}  (for services.{key}.{tool})", {}, {name: (on,)}, files)
+                yield Item(
+                    ("tool", name, f"services.{key}.{tool}"),
+                    f"{file}:1",
+                    TOOL,
+                    f"{path}  (for services.{key}.{tool})",
+                    {},
+                    {name: (on,)},
+                    files,
+                )
 
 
 def _tools(path: str, root: Path) -> dict[str, str] | None:
@@ -147,8 +168,15 @@ def _of_secret(place: str, secret: Secret, root: Path, name: str) -> Item:
     argv = [secret.name] if isinstance(secret.name, str) else list(secret.name)
     file, _, line = secret.where.rpartition(":")
     relative = os.path.relpath(file, root) if file else name
-    return Item(("secret", name, place), f"{relative}:{line or 1}", "!command", f"{shlex.join(argv)}  (for {place})",
-                {"argv": argv}, {name: ("this machine",)}, named(argv, root))
+    return Item(
+        ("secret", name, place),
+        f"{relative}:{line or 1}",
+        "!command",
+        f"{shlex.join(argv)}  (for {place})",
+        {"argv": argv},
+        {name: ("this machine",)},
+        named(argv, root),
+    )
 
 
 def shipped(text: object) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drillbook.attesting import places
+from drillbook.attestation import places
 from drillbook.errors import DrillbookError, UsageError
 from drillbook.values import canonical
 
@@ -74,8 +74,15 @@ def write(root: Path, record: Record, outside: str = "") -> Path:
     """Keep ``record``; returns its file. Raises UsageError, Unusable."""
     path = _ours(root, outside, make=True)
     items = {key: dict(one) for key, one in record.items.items()}
-    content: dict[str, Any] = {"schema": SCHEMA, "root": str(root.resolve()), "inventory": outside,
-                               "digest": record.digest, "at": record.at, "by": record.by, "items": items}
+    content: dict[str, Any] = {
+        "schema": SCHEMA,
+        "root": str(root.resolve()),
+        "inventory": outside,
+        "digest": record.digest,
+        "at": record.at,
+        "by": record.by,
+        "items": items,
+    }
     part = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -107,8 +114,10 @@ def _ours(root: Path, outside: str, *, make: bool = False) -> Path:
     if path is None:
         raise Unusable("this user has no state folder", hint="set XDG_STATE_HOME, or DRILLBOOK_TRUST")
     if path.parent.resolve().is_relative_to(root.resolve()):
-        raise Unusable(f"the state folder {path.parent} lies in the project, so whoever writes its files would trust them",
-                       hint="set XDG_STATE_HOME to a folder elsewhere, or DRILLBOOK_TRUST")
+        raise Unusable(
+            f"the state folder {path.parent} lies in the project, so whoever writes its files would trust them",
+            hint="set XDG_STATE_HOME to a folder elsewhere, or DRILLBOOK_TRUST",
+        )
     if make:
         with suppress(OSError):  # told below, or when it is written
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -132,5 +141,7 @@ def _private(path: Path, found: os.stat_result, kind: Any) -> None:
 
 
 def _open_to_others(path: Path) -> Unusable:
-    return Unusable(f"other users may change {path}, so nothing in it counts as trusted",
-                    hint=f"look who did, then: chmod go-w {path}; or set XDG_STATE_HOME to a folder of your own")
+    return Unusable(
+        f"other users may change {path}, so nothing in it counts as trusted",
+        hint=f"look who did, then: chmod go-w {path}; or set XDG_STATE_HOME to a folder of your own",
+    )

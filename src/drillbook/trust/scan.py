@@ -8,12 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from drillbook import plan, strict
-from drillbook.diagnosing import source
+from drillbook.diagnosis import trees
 from drillbook.errors import DrillbookError
-from drillbook.inventory import Inventory
-from drillbook.project import Project
-from drillbook.spec import DIAGNOSIS, Drill, ProbeUse
+from drillbook.inventory.inventory import Inventory
+from drillbook.language import strict
+from drillbook.plan import planner
+from drillbook.plan.spec import DIAGNOSIS, Drill, ProbeUse
+from drillbook.project.project import Project
 from drillbook.trust import items
 from drillbook.trust.items import Item, Source
 from drillbook.values import canonical, digest
@@ -67,7 +68,7 @@ def _every(project: Project, inventories: dict[str, Inventory], unread: list[str
             yield from of_lab(project.root)
     for name, path in project.drill_names().items():
         yield from _drill(project, name, path, inventories, unread)
-    for path in sorted((project.root / "drills" / source.FOLDER).glob("*.yml")):
+    for path in sorted((project.root / "drills" / trees.FOLDER).glob("*.yml")):
         yield from of_tree(project.root, path, unread)
 
 
@@ -82,20 +83,22 @@ def _drill(project: Project, name: str, path: Path, inventories: dict[str, Inven
         return
     for key, inventory in inventories.items():
         with suppress(DrillbookError):
-            yield from items.of_plan(plan.make(found, inventory), Source(relative(path, project.root), project.root, key))
+            yield from items.of_plan(planner.make(found, inventory), Source(relative(path, project.root), project.root, key))
 
 
 def _holds_code(drill: Drill) -> bool:
     """Could a check of ``drill`` execute a text of it? Most hold none, and need not be planned."""
-    steps = [*(step for phase in drill.phases.values() for step in phase),
-             *(one.use for one in drill.conditions if not isinstance(one.use, ProbeUse))]
+    steps = [
+        *(step for phase in drill.phases.values() for step in phase),
+        *(one.use for one in drill.conditions if not isinstance(one.use, ProbeUse)),
+    ]
     return any(step.action.CODE or step.action.READY_CODE or step.action.name() == DIAGNOSIS for step in steps)
 
 
 def of_tree(root: Path, path: Path, unread: list[str]) -> Sequence[Item]:
     """Items of the diagnosis tree in ``path``."""
     try:
-        tree, document = source.load(path), strict.load(path)
+        tree, document = trees.load(path), strict.load(path)
     except DrillbookError as error:
         unread.append(f"{relative(path, root)}: {error.message}")
         return []
@@ -110,8 +113,7 @@ def of_lab(root: Path) -> Iterator[Item]:
         return
     files = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     found = {relative(path, root): digest(path.read_bytes()) for path in files}
-    yield Item(("lab",), f"{LAB}/compose.yml:1", "docker compose", f"up, of the {len(found)} files in {LAB}/", {},
-               {}, found)
+    yield Item(("lab",), f"{LAB}/compose.yml:1", "docker compose", f"up, of the {len(found)} files in {LAB}/", {}, {}, found)
 
 
 def relative(path: Path, root: Path) -> str:

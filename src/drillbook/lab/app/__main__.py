@@ -37,8 +37,13 @@ def main() -> int:
 
     from drillbook.lab.app import serving  # noqa: PLC0415
 
-    options: dict[str, Any] = {"host": settings.host, "port": settings.port, "access_log": False, "log_config": None,
-                               "timeout_graceful_shutdown": 1}
+    options: dict[str, Any] = {
+        "host": settings.host,
+        "port": settings.port,
+        "access_log": False,
+        "log_config": None,
+        "timeout_graceful_shutdown": 1,
+    }
     if settings.workers == 1:
         uvicorn.run(serving.application(), **options)
     else:

@@ -61,10 +61,19 @@ def _growth(after: tracemalloc.Snapshot, before: tracemalloc.Snapshot) -> list[t
 
 
 def _sums(found: Sequence[tracemalloc.StatisticDiff], most: int) -> dict[str, Any]:
-    lines = [{"where": f"{one.traceback[0].filename}:{one.traceback[0].lineno}", "bytes": one.size_diff,
-              "allocations": one.count_diff} for one in found[:most]]
-    return {"held_bytes": sum(one.size_diff for one in found), "held_allocations": sum(one.count_diff for one in found),
-            "lines": lines}
+    lines = [
+        {
+            "where": f"{one.traceback[0].filename}:{one.traceback[0].lineno}",
+            "bytes": one.size_diff,
+            "allocations": one.count_diff,
+        }
+        for one in found[:most]
+    ]
+    return {
+        "held_bytes": sum(one.size_diff for one in found),
+        "held_allocations": sum(one.count_diff for one in found),
+        "lines": lines,
+    }
 
 
 def add(app: FastAPI) -> None:
@@ -73,7 +82,8 @@ def add(app: FastAPI) -> None:
 
     @app.get("/debug/allocations")
     async def show_allocations(
-        seconds: Annotated[int, Query(ge=1, le=LONGEST)] = 10, most: Annotated[int, Query(ge=1, le=100)] = 15,
+        seconds: Annotated[int, Query(ge=1, le=LONGEST)] = 10,
+        most: Annotated[int, Query(ge=1, le=100)] = 15,
     ) -> Response:
         found = await watch.look(seconds, most)
         return JSONResponse({"error": "another request watches"}, 409) if found is None else JSONResponse(found)

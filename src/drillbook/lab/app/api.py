@@ -31,6 +31,7 @@ class NewDocument(BaseModel):
 
 def make(backends: Backends, metrics: Metrics) -> FastAPI:
     """The application on these backends, which counts in ``metrics``."""
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await backends.open()
@@ -81,16 +82,21 @@ def _add_operations(app: FastAPI, backends: Backends, metrics: Metrics) -> None:
         except (psycopg.Error, PoolTimeout, TimeoutError):
             total = None
         stats = backends.pool.get_stats()
-        gauges = {"db_pool_connections": stats.get("pool_size", 0), "db_pool_available": stats.get("pool_available", 0),
-                  "db_pool_waiting": stats.get("requests_waiting", 0), "documents_total": total,
-                  "process_resident_memory_bytes": sum(map(resident, serving_processes()))}
+        gauges = {
+            "db_pool_connections": stats.get("pool_size", 0),
+            "db_pool_available": stats.get("pool_available", 0),
+            "db_pool_waiting": stats.get("requests_waiting", 0),
+            "documents_total": total,
+            "process_resident_memory_bytes": sum(map(resident, serving_processes())),
+        }
         return Response(metrics.whole().render(gauges), media_type="text/plain; version=0.0.4")
 
 
 def _add_documents(app: FastAPI, backends: Backends, switches: Switches) -> None:
     @app.get("/api/v1/documents")
     async def list_documents(
-        limit: Annotated[int, Query(ge=1, le=200)] = 20, offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+        limit: Annotated[int, Query(ge=1, le=200)] = 20,
+        offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
     ) -> Response:
         async def read() -> bytes:
             items = await documents.page(backends.pool, limit, offset)

@@ -39,9 +39,11 @@ class Backends:
         self.settings = settings
         self.pool = documents.pool(settings.database_url, settings.pool_size)
         self.cache = redis.asyncio.from_url(
-            settings.redis_url, socket_timeout=0.25, socket_connect_timeout=0.25, retry=Retry(NoBackoff(), 0))
+            settings.redis_url, socket_timeout=0.25, socket_connect_timeout=0.25, retry=Retry(NoBackoff(), 0)
+        )
         self.store: Any = objects.connect(
-            settings.s3_endpoint, settings.s3_region, settings.s3_access_key, settings.s3_secret_key)
+            settings.s3_endpoint, settings.s3_region, settings.s3_access_key, settings.s3_secret_key
+        )
         self._memories = {"redis": _Memory(), "s3": _Memory()}
 
     async def open(self) -> None:
@@ -57,7 +59,9 @@ class Backends:
         """Each dependency with None when it works, else why not."""
         database, cache, store = await asyncio.gather(
             documents.check(self.settings.database_url, self.settings.health_within),
-            self._recall("redis", self._ping), self._recall("s3", self._head))
+            self._recall("redis", self._ping),
+            self._recall("s3", self._head),
+        )
         return {"postgresql": database, "redis": cache, "s3": store}
 
     async def _recall(self, name: str, check: Callable[[], Awaitable[object]]) -> str | None:
@@ -102,6 +106,7 @@ class Backends:
 
     async def original(self, number: int) -> bytes | None:
         """An original, or None when there is none. Raises BotoCoreError or ClientError when the store fails."""
+
         def read() -> bytes | None:
             try:
                 answer = self.store.get_object(Bucket=self.settings.s3_bucket, Key=objects.key(number))

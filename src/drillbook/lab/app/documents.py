@@ -28,13 +28,23 @@ def pool(url: str, size: int) -> Pool:
     after ever longer pauses: the next request tries again.
     """
     return AsyncConnectionPool(
-        url, min_size=1, max_size=size, open=False, timeout=1.0, reconnect_timeout=0.1, max_idle=60,
-        check=AsyncConnectionPool.check_connection, kwargs={"connect_timeout": 2, "row_factory": dict_row}, name="documents",
-        connection_class=psycopg.AsyncConnection[Row])
+        url,
+        min_size=1,
+        max_size=size,
+        open=False,
+        timeout=1.0,
+        reconnect_timeout=0.1,
+        max_idle=60,
+        check=AsyncConnectionPool.check_connection,
+        kwargs={"connect_timeout": 2, "row_factory": dict_row},
+        name="documents",
+        connection_class=psycopg.AsyncConnection[Row],
+    )
 
 
 async def check(url: str, within: float) -> str | None:
     """None when the database answers a real query, else why not. On a connection of its own: no pool is in the way."""
+
     async def ask() -> None:
         async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
             await connection.execute("SELECT id FROM documents ORDER BY id LIMIT 1")
@@ -60,7 +70,8 @@ async def find(source: Pool, number: int) -> Row | None:
         document = await (await connection.execute("SELECT * FROM documents WHERE id = %s", (number,))).fetchone()
         if document is not None:
             chunks = await connection.execute(
-                "SELECT ordinal, content, token_count FROM chunks WHERE document_id = %s ORDER BY ordinal", (number,))
+                "SELECT ordinal, content, token_count FROM chunks WHERE document_id = %s ORDER BY ordinal", (number,)
+            )
             document["chunks"] = await chunks.fetchall()
         return document
 
@@ -84,17 +95,21 @@ async def create(source: Pool, title: str, content: str, metadata: dict[str, Any
     """Store a document as ``received``, with its chunks, in one transaction; returns its number."""
     body = content.encode()
     async with source.connection() as connection:
-        row = await (await connection.execute(
-            "INSERT INTO documents (title, mime, size, sha256, language, metadata) "
-            "VALUES (%s, 'text/plain', %s, %s, 'en', %s) RETURNING id",
-            (title, len(body), hashlib.sha256(body).hexdigest(), Jsonb(metadata)))).fetchone()
+        row = await (
+            await connection.execute(
+                "INSERT INTO documents (title, mime, size, sha256, language, metadata) "
+                "VALUES (%s, 'text/plain', %s, %s, 'en', %s) RETURNING id",
+                (title, len(body), hashlib.sha256(body).hexdigest(), Jsonb(metadata)),
+            )
+        ).fetchone()
         if row is None:
             raise psycopg.DataError("INSERT returned nothing")
-        pieces = [content[at:at + 500] for at in range(0, len(content), 500)]
+        pieces = [content[at : at + 500] for at in range(0, len(content), 500)]
         async with connection.cursor() as cursor:
             await cursor.executemany(
                 "INSERT INTO chunks (document_id, ordinal, content, token_count) VALUES (%s, %s, %s, %s)",
-                [(row["id"], ordinal, piece, len(piece.split())) for ordinal, piece in enumerate(pieces, start=1)])
+                [(row["id"], ordinal, piece, len(piece.split())) for ordinal, piece in enumerate(pieces, start=1)],
+            )
     return int(row["id"])
 
 

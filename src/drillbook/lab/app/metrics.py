@@ -30,8 +30,12 @@ class Metrics:
 
     def state(self) -> dict[str, Any]:
         """Everything counted, as JSON can hold it."""
-        return {"requests": [[*key, n] for key, n in self.requests.items()], "seconds": list(self.seconds.items()),
-                "buckets": [[*key, n] for key, n in self.buckets.items()], "finished": list(self.finished.items())}
+        return {
+            "requests": [[*key, n] for key, n in self.requests.items()],
+            "seconds": list(self.seconds.items()),
+            "buckets": [[*key, n] for key, n in self.buckets.items()],
+            "finished": list(self.finished.items()),
+        }
 
     def add(self, state: Mapping[str, Any]) -> None:
         """Count what another one's ``state`` holds as well."""
@@ -64,8 +68,11 @@ class Metrics:
         for route, count in sorted(self.finished.items()):
             name = "http_request_duration_seconds"
             lines += [f'{name}_bucket{{route="{route}",le="{limit}"}} {self.buckets[route, limit]}' for limit in BUCKETS]
-            lines += [f'{name}_bucket{{route="{route}",le="+Inf"}} {count}',
-                      f'{name}_sum{{route="{route}"}} {self.seconds[route]:.6f}', f'{name}_count{{route="{route}"}} {count}']
+            lines += [
+                f'{name}_bucket{{route="{route}",le="+Inf"}} {count}',
+                f'{name}_sum{{route="{route}"}} {self.seconds[route]:.6f}',
+                f'{name}_count{{route="{route}"}} {count}',
+            ]
         for gauge, value in gauges.items():
             if value is not None:
                 lines += [f"# TYPE {gauge} gauge", f"{gauge} {value:g}"]

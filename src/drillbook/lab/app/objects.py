@@ -13,10 +13,22 @@ STORE_ERRORS: tuple[type[Exception], ...] = (BotoCoreError, ClientError)
 
 def connect(endpoint: str, region: str, access_key: str, secret_key: str) -> Any:
     """A client with short timeouts that no proxy setting diverts."""
-    config = Config(connect_timeout=0.5, read_timeout=5, retries={"max_attempts": 1, "mode": "standard"}, proxies={},
-                    s3={"addressing_style": "path"}, max_pool_connections=10)
-    return boto3.client("s3", endpoint_url=endpoint, region_name=region, aws_access_key_id=access_key,
-                        aws_secret_access_key=secret_key, config=config)
+    config = Config(
+        connect_timeout=0.5,
+        read_timeout=5,
+        retries={"max_attempts": 1, "mode": "standard"},
+        proxies={},
+        s3={"addressing_style": "path"},
+        max_pool_connections=10,
+    )
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name=region,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        config=config,
+    )
 
 
 def key(number: int) -> str:

@@ -7,8 +7,16 @@ from dataclasses import dataclass
 
 from drillbook.lab.app.switches import Switches
 
-REQUIRED = ("API_PORT", "DATABASE_URL", "REDIS_URL",
-            "S3_ENDPOINT", "S3_REGION", "S3_BUCKET", "S3_ACCESS_KEY", "S3_SECRET_KEY")
+REQUIRED = (
+    "API_PORT",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "S3_ENDPOINT",
+    "S3_REGION",
+    "S3_BUCKET",
+    "S3_ACCESS_KEY",
+    "S3_SECRET_KEY",
+)
 
 
 class SettingsError(Exception):
@@ -42,7 +50,18 @@ class Settings:
         if missing:
             raise SettingsError(f"missing in the environment: {', '.join(missing)} (see api.env.template)")
         env = os.environ
-        return cls(env.get("API_HOST", "127.0.0.1"), int(env["API_PORT"]), env["DATABASE_URL"],
-                   int(env.get("DATABASE_POOL_SIZE", "10")), env["REDIS_URL"], env["S3_ENDPOINT"], env["S3_REGION"],
-                   env["S3_BUCKET"], env["S3_ACCESS_KEY"], env["S3_SECRET_KEY"], Switches.of(env),
-                   float(env.get("API_HEALTH_WITHIN", "0.9")), max(1, int(env.get("API_WORKERS", "1"))))
+        return cls(
+            env.get("API_HOST", "127.0.0.1"),
+            int(env["API_PORT"]),
+            env["DATABASE_URL"],
+            int(env.get("DATABASE_POOL_SIZE", "10")),
+            env["REDIS_URL"],
+            env["S3_ENDPOINT"],
+            env["S3_REGION"],
+            env["S3_BUCKET"],
+            env["S3_ACCESS_KEY"],
+            env["S3_SECRET_KEY"],
+            Switches.of(env),
+            float(env.get("API_HEALTH_WITHIN", "0.9")),
+            max(1, int(env.get("API_WORKERS", "1"))),
+        )

@@ -57,14 +57,21 @@ class Switches:
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Switches:
         """The switches that an environment sets."""
+
         def number(name: str) -> int:
             value = environment.get(name, "")
             return int(value) if value.isdigit() else 0
 
         if environment.get("LAB_FAULTS") != "1":
             return cls()
-        return cls(number("LAB_LEAK_KIB") << 10, number("LAB_CACHE_LIMIT_KIB") << 10, number("LAB_MEMORY_LIMIT_MIB") << 20,
-                   number("LAB_BURN_MS") / 1000, environment.get("LAB_FAIL_PATH", ""), allowed=True)
+        return cls(
+            number("LAB_LEAK_KIB") << 10,
+            number("LAB_CACHE_LIMIT_KIB") << 10,
+            number("LAB_MEMORY_LIMIT_MIB") << 20,
+            number("LAB_BURN_MS") / 1000,
+            environment.get("LAB_FAIL_PATH", ""),
+            allowed=True,
+        )
 
     @property
     def kept(self) -> int:

@@ -21,8 +21,14 @@ from drillbook.lab.layout import ADDRESS
 UP_WITHIN = 120.0
 ANSWERS_WITHIN = 60.0
 SETTLES_WITHIN = 5.0
-PORT_OF = {"api": "api", "cache": "redis", "s3": "s3", "vectors": "vectors",
-           "prometheus": "prometheus", "alertmanager": "alertmanager"}
+PORT_OF = {
+    "api": "api",
+    "cache": "redis",
+    "s3": "s3",
+    "vectors": "vectors",
+    "prometheus": "prometheus",
+    "alertmanager": "alertmanager",
+}
 """The port of each part that has one on the controller."""
 _HELD = "ls /var/tmp/drillbook/locks /var/tmp/drillbook/leases /var/lib/drillbook/leases 2>/dev/null | grep -v :$"
 
@@ -42,8 +48,10 @@ def up(folder: Path, files: Path, *, progress: Progress = lambda line: None, as_
             progress(f"the lab in {folder} runs already")
             return lab
         if lab is not None and found is not None and found.standing and (held := _held(lab)):
-            raise LabError(f"the lab in {folder} is not whole, and a run is at work in it, or has died there: {held}",
-                           hint="let it end, or recover it: invoke drill.recover; or: invoke lab.down --kind docker")
+            raise LabError(
+                f"the lab in {folder} is not whole, and a run is at work in it, or has died there: {held}",
+                hint="let it end, or recover it: invoke drill.recover; or: invoke lab.down --kind docker",
+            )
         if lab is not None:
             progress("the lab there is not whole: it is removed first")
             _end(folder)
@@ -121,8 +129,10 @@ def _components(lab: DockerLab, found: dict[str, dict[str, object]]) -> list[Com
 
 def _have(files: Path) -> None:
     if missing := [name for name in ("compose.yml", "Dockerfile", "etc") if not (files / name).exists()]:
-        raise LabError(f"the Docker lab's files are not in {files}: no {', '.join(missing)}",
-                       hint="copy the folder lab/ of Drillbook's repository into your project")
+        raise LabError(
+            f"the Docker lab's files are not in {files}: no {', '.join(missing)}",
+            hint="copy the folder lab/ of Drillbook's repository into your project",
+        )
 
 
 def _held(lab: DockerLab) -> str:
@@ -148,8 +158,10 @@ def _start(folder: Path, files: Path, tag: str, progress: Progress) -> DockerLab
     while not (serve.api_is_healthy(lab) and all(one.up for one in status_of(lab))):
         if time.monotonic() > until:
             missing = ", ".join(f"{one.name} on {one.host}" for one in status_of(lab) if not one.up)
-            raise LabError(f"the lab is not whole after {ANSWERS_WITHIN:.0f} s: {missing or 'the API is not healthy'}",
-                           hint=f"see `docker ps -a --filter label={engine.LABEL}={lab.project}`")
+            raise LabError(
+                f"the lab is not whole after {ANSWERS_WITHIN:.0f} s: {missing or 'the API is not healthy'}",
+                hint=f"see `docker ps -a --filter label={engine.LABEL}={lab.project}`",
+            )
         time.sleep(0.2)
     lab = dataclasses.replace(lab, ready=True)
     lab.write()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.errors import LabError
-from drillbook.host import printable
+from drillbook.sdk.host import printable
 
 LABEL = "com.docker.compose.project"
 Progress = Callable[[str], None]
@@ -27,8 +27,9 @@ def socket_path() -> str:
     """Path of the engine's socket. Raises LabError when the engine is on another machine."""
     chosen = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     if not chosen.startswith("unix://"):
-        raise LabError(f"the Docker lab needs an engine on this machine, and DOCKER_HOST is {chosen}",
-                       hint="unset DOCKER_HOST")
+        raise LabError(
+            f"the Docker lab needs an engine on this machine, and DOCKER_HOST is {chosen}", hint="unset DOCKER_HOST"
+        )
     return chosen.removeprefix("unix://")
 
 
@@ -39,10 +40,14 @@ def need() -> None:
     if said.returncode != 0:
         why = said.stderr.strip()
         if "permission denied" in why.lower():
-            raise LabError(f"this user may not use the Docker engine: {_last(why)}",
-                           hint="add it to the group of the socket: sudo usermod -aG docker $USER, then log in again")
-        raise LabError(f"no Docker engine answers: {_last(why)}",
-                       hint="install one (on Debian: apt-get install docker.io) and start it: systemctl start docker")
+            raise LabError(
+                f"this user may not use the Docker engine: {_last(why)}",
+                hint="add it to the group of the socket: sudo usermod -aG docker $USER, then log in again",
+            )
+        raise LabError(
+            f"no Docker engine answers: {_last(why)}",
+            hint="install one (on Debian: apt-get install docker.io) and start it: systemctl start docker",
+        )
     compose()
 
 
@@ -52,15 +57,30 @@ def compose() -> tuple[str, ...]:
     for words in (("docker", "compose"), ("docker-compose",)):
         if shutil.which(words[0]) and _run((*words, "version", "--short"), within=20).returncode == 0:
             return words
-    raise LabError("Docker Compose is not installed", hint="on Debian: apt-get install docker-compose; elsewhere the "
-                   "package docker-compose-plugin")
+    raise LabError(
+        "Docker Compose is not installed",
+        hint="on Debian: apt-get install docker-compose; elsewhere the package docker-compose-plugin",
+    )
 
 
-def composed(lab: Path, files: Path, project: str, *arguments: str, within: float,
-             more: Mapping[str, str] | None = None) -> None:
+def composed(
+    lab: Path, files: Path, project: str, *arguments: str, within: float, more: Mapping[str, str] | None = None
+) -> None:
     """Run Docker Compose on ``files``/compose.yml with the env file in the lab's folder. Raises LabError."""
-    words = (*compose(), "-p", project, "--project-directory", str(files), "-f", str(files / "compose.yml"),
-             "--env-file", str(lab / "compose.env"), "--progress", "plain", *arguments)
+    words = (
+        *compose(),
+        "-p",
+        project,
+        "--project-directory",
+        str(files),
+        "-f",
+        str(files / "compose.yml"),
+        "--env-file",
+        str(lab / "compose.env"),
+        "--progress",
+        "plain",
+        *arguments,
+    )
     done = _run(words, within=within, more=more)
     if done.returncode != 0:
         lines = [line for line in (done.stdout + done.stderr).strip().splitlines() if line.strip()]
@@ -82,22 +102,30 @@ def containers(project: str) -> dict[str, dict[str, Any]]:
 def remove(project: str) -> None:
     """Remove containers, networks and volumes of a project, and nothing else. Raises LabError."""
     label = f"label={LABEL}={project}"
-    for listed, removed in ((("ps", "-aq"), ("rm", "-f", "-v")), (("network", "ls", "-q"), ("network", "rm")),
-                            (("volume", "ls", "-q"), ("volume", "rm", "-f"))):
+    for listed, removed in (
+        (("ps", "-aq"), ("rm", "-f", "-v")),
+        (("network", "ls", "-q"), ("network", "rm")),
+        (("volume", "ls", "-q"), ("volume", "rm", "-f")),
+    ):
         found = docker(*listed, "--filter", label).stdout.split()
         if found and (done := docker(*removed, *found, within=120)).returncode != 0:
-            raise LabError(f"the engine does not remove all of {project}: {_last(done.stderr)}",
-                           hint=f"see `docker ps -a --filter {label}`")
+            raise LabError(
+                f"the engine does not remove all of {project}: {_last(done.stderr)}",
+                hint=f"see `docker ps -a --filter {label}`",
+            )
 
 
-def _run(argv: Sequence[str], *, within: float, stdin: bytes = b"",
-         more: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def _run(
+    argv: Sequence[str], *, within: float, stdin: bytes = b"", more: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     try:
-        done = subprocess.run(argv, input=stdin, capture_output=True, check=False, timeout=within,
-                              env={**os.environ, **(more or {})})
+        done = subprocess.run(
+            argv, input=stdin, capture_output=True, check=False, timeout=within, env={**os.environ, **(more or {})}
+        )
     except FileNotFoundError:
-        raise LabError(f"{argv[0]} is not installed",
-                       hint="on Debian: apt-get install docker.io docker-cli docker-compose") from None
+        raise LabError(
+            f"{argv[0]} is not installed", hint="on Debian: apt-get install docker.io docker-cli docker-compose"
+        ) from None
     except subprocess.TimeoutExpired:
         raise LabError(f"`{' '.join(argv[:3])}` did not end within {within:.0f} s") from None
     out, err = (stream.decode("utf-8", "replace") for stream in (done.stdout, done.stderr))

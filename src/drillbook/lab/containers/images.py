@@ -14,9 +14,9 @@ from pathlib import Path
 
 import drillbook
 from drillbook.errors import LabError
-from drillbook.host import printable
 from drillbook.lab.containers import engine
 from drillbook.lab.containers.engine import Progress, docker
+from drillbook.sdk.host import printable
 
 NAME = "drillbook-lab"
 TARGETS = ("app", "db", "store", "monitoring")
@@ -25,7 +25,7 @@ OFFICIAL = "debian:trixie-slim"
 CHOICE = "DRILLBOOK_LAB_BASE"
 """Environment variable that names another image to build on."""
 
-PARTS = ("__init__.py", "errors.py", "lab/*.py", "lab/app/*.py")
+PARTS = ("__init__.py", "errors.py", "exits.py", "lab/*.py", "lab/app/*.py")
 """What of this package runs in the containers."""
 BUILD_WITHIN = 1200.0
 
@@ -76,8 +76,14 @@ def _build(files: Path, wanted: str, progress: Progress) -> None:
         context = Path(folder)
         _fill(context, files)
         (context / "compose.env").write_text(_PLACEHOLDERS, encoding="utf-8")
-        engine.composed(context, files, "drillbook-lab", "build", within=BUILD_WITHIN,
-                        more={"CONTEXT": folder, "BASE": on, "TAG": wanted, "DOCKER_BUILDKIT": "1"})
+        engine.composed(
+            context,
+            files,
+            "drillbook-lab",
+            "build",
+            within=BUILD_WITHIN,
+            more={"CONTEXT": folder, "BASE": on, "TAG": wanted, "DOCKER_BUILDKIT": "1"},
+        )
     progress("the images are built")
 
 
@@ -85,15 +91,37 @@ def remove() -> None:
     """Remove every image that a lab was made of, the base too when it was made here. Raises LabError."""
     found = docker("image", "ls", "-q", f"{NAME}/*").stdout.split()
     if found and (done := docker("image", "rm", "-f", *dict.fromkeys(found), within=120)).returncode != 0:
-        raise LabError(f"the engine does not remove the lab's images: {printable(done.stderr)[-300:]}",
-                       hint="another lab may run on them: invoke lab.down --kind docker there")
+        raise LabError(
+            f"the engine does not remove the lab's images: {printable(done.stderr)[-300:]}",
+            hint="another lab may run on them: invoke lab.down --kind docker there",
+        )
 
 
 # Compose wants a value for every variable of its file, also to build.
-_PLACEHOLDERS = "".join(f"{name}=1\n" for name in (
-    "SSH_APP", "SSH_DB", "SSH_SPARE", "SSH_STORE", "API_PORT", "SPARE_API_PORT", "POSTGRES_PORT", "SPARE_PORT", "REDIS_PORT",
-    "S3_PORT", "RELAY_POSTGRES", "RELAY_REDIS", "PROMETHEUS_PORT", "ALERTMANAGER_PORT", "VECTORS_PORT",
-    "EXPORTER_PORT")) + "LAB=/tmp\nWEED=/bin/true\nQDRANT_EDGE=/tmp\nQDRANT_EDGE_INFO=/tmp\n"
+_PLACEHOLDERS = (
+    "".join(
+        f"{name}=1\n"
+        for name in (
+            "SSH_APP",
+            "SSH_DB",
+            "SSH_SPARE",
+            "SSH_STORE",
+            "API_PORT",
+            "SPARE_API_PORT",
+            "POSTGRES_PORT",
+            "SPARE_PORT",
+            "REDIS_PORT",
+            "S3_PORT",
+            "RELAY_POSTGRES",
+            "RELAY_REDIS",
+            "PROMETHEUS_PORT",
+            "ALERTMANAGER_PORT",
+            "VECTORS_PORT",
+            "EXPORTER_PORT",
+        )
+    )
+    + "LAB=/tmp\nWEED=/bin/true\nQDRANT_EDGE=/tmp\nQDRANT_EDGE_INFO=/tmp\n"
+)
 
 
 def _sources() -> list[Path]:
@@ -124,8 +152,10 @@ def base(progress: Progress) -> str:
         return OFFICIAL
     why = printable((pulled.stderr.strip().splitlines() or ["no reason"])[-1], limit=300)
     if shutil.which("mmdebstrap") is None:
-        raise LabError(f"{OFFICIAL} cannot be pulled ({why}), and there is no mmdebstrap to make a base of packages",
-                       hint=f"apt-get install mmdebstrap; or name an image of Debian 13 that is here in {CHOICE}")
+        raise LabError(
+            f"{OFFICIAL} cannot be pulled ({why}), and there is no mmdebstrap to make a base of packages",
+            hint=f"apt-get install mmdebstrap; or name an image of Debian 13 that is here in {CHOICE}",
+        )
     progress(f"{OFFICIAL} cannot be pulled: a base is made of packages")
     _make_base()
     return BASE
@@ -138,8 +168,10 @@ def _make_base() -> None:
         archive = Path(folder) / "base.tar"
         done = subprocess.run([*argv, str(archive)], capture_output=True, text=True, check=False, timeout=900)
         if done.returncode != 0:
-            raise LabError(f"mmdebstrap failed: {printable(done.stderr)[-800:]}",
-                           hint=f"run it as root; or name an image of Debian 13 that is here in {CHOICE}")
+            raise LabError(
+                f"mmdebstrap failed: {printable(done.stderr)[-800:]}",
+                hint=f"run it as root; or name an image of Debian 13 that is here in {CHOICE}",
+            )
         imported = docker("import", "--change", 'CMD ["/bin/bash"]', str(archive), BASE, within=300)
         if imported.returncode != 0:
             raise LabError(f"the base cannot be imported: {printable(imported.stderr)[-300:]}")

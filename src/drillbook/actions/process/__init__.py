@@ -1,1 +1,0 @@
-"""One running process: faults of it, and what it shows of itself."""

@@ -1,1 +1,0 @@
-"""Actions for collections of vectors in Qdrant."""

@@ -1,1 +1,0 @@
-"""Ansible inventories as they are, read without Ansible: INI and YAML, ranges, children, group_vars and host_vars."""

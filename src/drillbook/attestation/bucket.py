@@ -1,0 +1,173 @@
+"""Anchors as objects of an S3 bucket with Object Lock: nobody removes them before their time, its owner neither.
+
+Each is written once, under a name that holds its digest, and the retention that the store gives it is read back. All
+versions are read, so that nothing is hidden by a delete marker or by a newer version. Endpoint, region and credentials are
+those of boto3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+from drillbook.attestation.places import BUCKET, AnchorProblem, Held
+from drillbook.errors import UsageError
+from drillbook.values import Duration
+
+MODE = "COMPLIANCE"
+KEEP_S = 400 * 86400.0
+"""Seconds that an anchor is locked, when nothing else is said: a year and what an audit of it takes."""
+LONGEST_LINE = 1 << 16
+MOST = 500_000
+"""Most versions that are listed: more is no folder of anchors."""
+WORKERS = 8
+CONNECT_S, READ_S = 5, 10
+_TEXT = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([^?#]*))?(?:\?([^#]*))?")
+_NAME = re.compile(r"(.+)/(\d{9})-([0-9a-f]{64})\.json")
+
+
+class _Version(NamedTuple):
+    """One version of an object that may hold an anchor; the one with the most events of a run sorts last."""
+
+    events: int
+    key: str
+    id: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorBucket:
+    """Folder ``prefix`` of a bucket, whose objects are locked for ``keep_s`` seconds."""
+
+    bucket: str
+    prefix: str
+    keep_s: float = KEEP_S
+
+    @classmethod
+    def parse(cls, text: str) -> AnchorBucket:
+        """The place that ``s3://bucket/prefix?keep=400d`` names. Raises UsageError."""
+        found = _TEXT.fullmatch(text)
+        options = dict(parse_qsl(found[3] or "", keep_blank_values=True)) if found else {}
+        if found is None or set(options) - {"keep"}:
+            raise UsageError(f"the anchor {text!r} is no place in a store", hint="it is s3://bucket/prefix?keep=400d")
+        try:
+            keep_s = float(Duration.parse(options["keep"])) if "keep" in options else KEEP_S
+        except ValueError as error:
+            raise UsageError(f"the anchor {text!r}: keep: {error}", hint="such as ?keep=400d") from None
+        return cls(found[1], (found[2] or "").strip("/"), keep_s)
+
+    @property
+    def source(self) -> str:
+        """The place, without its options."""
+        return f"{BUCKET}{self.bucket}/{self.prefix}".rstrip("/")
+
+    def add(self, run: str, events: int, line: bytes) -> None:
+        """Write one anchor, locked, and read its lock back. Raises AnchorProblem."""
+        key = f"{self._folder}{run}/{events:09d}-{hashlib.sha256(line).hexdigest()}.json"
+        until = datetime.now(UTC) + timedelta(seconds=self.keep_s)
+        with self._asking("written") as client:
+            made = client.put_object(
+                Bucket=self.bucket,
+                Key=key,
+                Body=line,
+                ContentType="application/json",
+                ObjectLockMode=MODE,
+                ObjectLockRetainUntilDate=until,
+            )
+            lock = self._lock(client, key, made.get("VersionId", ""))
+        if lock is None or lock < until - timedelta(seconds=1):
+            raise AnchorProblem(
+                f"the anchor {self.source} was written, and is locked {_until(lock)}: it was asked for {until:%Y-%m-%d}"
+            )
+
+    def read(self) -> Held:
+        """Read the newest anchor of each run, and whether it is locked. Raises AnchorProblem."""
+        with self._asking("read") as client, ThreadPoolExecutor(WORKERS) as pool:
+            runs = self._versions(client)
+            found = list(pool.map(lambda one: self._newest(client, one), runs.values()))
+        doubts = {run: why for run, (_, why) in zip(runs, found, strict=True) if why}
+        return Held(tuple(line for line, _ in found if line), doubts)
+
+    @property
+    def _folder(self) -> str:
+        return f"{self.prefix}/" if self.prefix else ""
+
+    def _versions(self, client: Any) -> dict[str, list[_Version]]:
+        """Versions of anchors by run, the one with the most events last."""
+        runs: dict[str, list[_Version]] = {}
+        seen = 0
+        for page in client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=self._folder):
+            for one in page.get("Versions", ()):
+                seen += 1
+                if found := _NAME.fullmatch(one["Key"].removeprefix(self._folder)):
+                    version = _Version(int(found[2]), one["Key"], one.get("VersionId", ""), found[3])
+                    runs.setdefault(found[1], []).append(version)
+            if seen > MOST:
+                raise AnchorProblem(f"the anchor {self.source} cannot be read: it has more than {MOST:,} objects")
+        return {run: sorted(versions) for run, versions in sorted(runs.items())}
+
+    def _newest(self, client: Any, versions: Sequence[_Version]) -> tuple[bytes, str]:
+        """The newest line of one run that is what its name says, and why it proves less than it should."""
+        changed = 0
+        for one in reversed(versions):
+            with closing(client.get_object(Bucket=self.bucket, Key=one.key, **_pinned(one.id))["Body"]) as body:
+                line = body.read(LONGEST_LINE)
+            if hashlib.sha256(line).hexdigest() == one.digest:
+                lock = self._lock(client, one.key, one.id)
+                loose = "" if lock and lock > datetime.now(UTC) else f"its anchor in {self.source} is locked {_until(lock)}"
+                return line, loose
+            changed += 1
+        return b"", f"none of its {changed} anchors in {self.source} is what was written there"
+
+    def _lock(self, client: Any, key: str, version: str) -> datetime | None:
+        """The end of the retention of one version that nobody can shorten; None when it has none."""
+        from botocore.exceptions import ClientError  # noqa: PLC0415
+
+        try:
+            found = client.get_object_retention(Bucket=self.bucket, Key=key, **_pinned(version))["Retention"]
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in ("NoSuchObjectLockConfiguration", "InvalidRequest"):
+                return None
+            raise
+        until: datetime = found["RetainUntilDate"]
+        return until if found.get("Mode") == MODE else None
+
+    @contextmanager
+    def _asking(self, what: str) -> Iterator[Any]:
+        """A client; what goes wrong with it is told as ``what`` could not be done. Raises AnchorProblem."""
+        import boto3  # noqa: PLC0415  slow to load
+        from botocore.config import Config  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+        try:
+            yield boto3.session.Session().client(
+                "s3",
+                config=Config(
+                    connect_timeout=CONNECT_S,
+                    read_timeout=READ_S,
+                    retries={"total_max_attempts": 2},
+                    max_pool_connections=WORKERS,
+                ),
+            )
+        except ClientError as error:
+            said = error.response.get("Error", {})
+            raise AnchorProblem(
+                f"the anchor {self.source} cannot be {what}: {said.get('Code', 'error')}: {said.get('Message', '')}"
+            ) from None
+        except (BotoCoreError, OSError, ValueError, LookupError) as error:
+            raise AnchorProblem(f"the anchor {self.source} cannot be {what}: {type(error).__name__}: {error}") from None
+
+
+def _pinned(version: str) -> dict[str, str]:
+    return {"VersionId": version} if version else {}
+
+
+def _until(lock: datetime | None) -> str:
+    return f"until {lock:%Y-%m-%d %H:%M} UTC only" if lock else f"by no retention in mode {MODE}"

@@ -1,0 +1,94 @@
+"""The form of an attestation: its file, its signature, and which files of a run's folder it names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from drillbook.journal.damaged import ATTESTATION
+from drillbook.journal.journal import FILE as JOURNAL
+
+SCHEMA = "drillbook/attestation/1"
+FILE = ATTESTATION
+SIGNATURE = "attestation.json.sig"
+BEGIN, INJECT = "begin", "inject"
+CHECKPOINTS = (BEGIN, INJECT)
+"""Occasions before the end of a run: the journal is vouched for up to there, and goes on."""
+RENDERED = ("plan.json", "result.json", "report.html", "report.md", "junit.xml")
+"""Files that are made from the journal alone."""
+Statement = dict[str, Any]
+
+
+def parsed(data: bytes) -> Statement | None:
+    """The statement in ``data``; None when it holds none."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and found.get("schema") == SCHEMA else None
+
+
+def load(folder: Path) -> Statement | None:
+    """The attestation in ``folder``, whoever signed it; None when there is none that can be read."""
+    try:
+        return parsed((folder / FILE).read_bytes())
+    except OSError:
+        return None
+
+
+def files_in(folder: Path) -> Iterator[Path]:
+    """Every file of a run's folder that an attestation names; the runs inside a suite's folder have their own."""
+    for path in sorted(folder.iterdir()):
+        if path.name in (FILE, SIGNATURE) or path.name.startswith(".") or path.is_symlink():
+            continue
+        if path.is_file():
+            yield path
+        elif path.is_dir() and not (path / JOURNAL).exists():
+            yield from (one for one in sorted(path.rglob("*")) if one.is_file() and not one.is_symlink())
+
+
+def names_in(folder: Path) -> frozenset[str]:
+    """The names of the files that ``files_in`` finds."""
+    return frozenset(path.relative_to(folder).as_posix() for path in files_in(folder))
+
+
+def approved_with(folder: Path) -> str:
+    """Fingerprint of the key that approved the run in ``folder``; empty for a run without an approval, and for a suite."""
+    try:
+        with (folder / JOURNAL).open("rb") as file:
+            approval = json.loads(file.readline())["data"]["approval"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return ""
+    return str(approval.get("key", "")) if isinstance(approval, dict) else ""
+
+
+def file_digest(path: Path) -> str:
+    """``sha256:`` and the hex digest of a file. Raises OSError."""
+    with path.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def same(path: Path, known: str) -> bool:
+    """Is ``path`` a file of its own, no link, with the digest ``known``?"""
+    try:
+        return not path.is_symlink() and file_digest(path) == known
+    except OSError:
+        return False
+
+
+def signed_names(statement: Statement) -> list[tuple[str, str]]:
+    """The files that ``statement`` names, each with its digest."""
+    files = statement.get("files")
+    return (
+        [(str(name), str(known.get("sha256")) if isinstance(known, dict) else "") for name, known in files.items()]
+        if isinstance(files, dict)
+        else []
+    )
+
+
+def kept_names(statement: Statement) -> list[tuple[str, str]]:
+    """Those of ``signed_names`` that can be made from nothing else: evidence, and what was set aside."""
+    return [(name, known) for name, known in signed_names(statement) if name not in (JOURNAL, *RENDERED)]

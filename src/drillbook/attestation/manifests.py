@@ -1,0 +1,45 @@
+"""Signatures of manifests of backups, by the keys that sign runs, and by whom they are known."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from drillbook.attestation import vouching
+from drillbook.attestation.vouching import State
+from drillbook.signing import keys
+from drillbook.signing.keys import KeyProblem
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestKeys:
+    """The keys of the project ``root``; see ``vouchers.Vouchers``."""
+
+    root: Path
+
+    def sign(self, manifest: bytes) -> tuple[bytes, str]:
+        """Sign ``manifest`` with the key that signs runs; see Vouchers."""
+        try:
+            key, _ = keys.ready_key(self.root)
+            return keys.sign(manifest, key), ""
+        except KeyProblem as problem:
+            return b"", str(problem)
+
+    def doubt(self, manifest: bytes, signature: bytes | None) -> str:
+        """Say why nobody vouches for ``manifest`` today; see Vouchers."""
+        if signature is None:
+            return "it is not signed"
+        with tempfile.NamedTemporaryFile(prefix="drillbook-") as file:
+            file.write(signature)
+            file.flush()
+            try:
+                made_by = keys.signer(manifest, Path(file.name))
+                if not made_by:
+                    return "its signature does not fit: it was changed after it was signed"
+                now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+                state, said = vouching.who(manifest, Path(file.name), self.root, made_by, now)
+            except KeyProblem as problem:
+                return f"its signature could not be checked: {problem}"
+        return "" if state is State.VOUCHED else said

@@ -1,0 +1,108 @@
+"""Timestamps of anchors by a time-stamp authority: RFC 3161, https://www.rfc-editor.org/rfc/rfc3161.
+
+The token covers the line of the anchor without it (canonical JSON, RFC 8785), and lies in that line as base64. Needs the
+extra ``timestamp``.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from drillbook.errors import UsageError
+from drillbook.sdk import web
+from drillbook.values import canonical
+
+CHOICE = "DRILLBOOK_TIMESTAMP"
+"""Environment variable that names the URL of a time-stamp authority."""
+ROOTS = "DRILLBOOK_TIMESTAMP_CA"
+"""Environment variable that names the PEM file with the root certificates by which timestamps are checked."""
+FIELD = "timestamp"
+TIMEOUT_S = 10.0
+APART_S = 600.0
+"""Seconds that an anchor and its timestamp may be apart: the clock's error, and the time that it takes to ask."""
+MISSING = "rfc3161-client is not installed: install drillbook[timestamp]"
+
+
+class NoTimestamp(Exception):
+    """There is no timestamp; ``str()`` says why."""
+
+
+def authority() -> str:
+    """The URL of the authority that is asked; empty when none is."""
+    return os.environ.get(CHOICE, "").strip()
+
+
+def ask(url: str, data: bytes) -> str:
+    """A token of the authority at ``url`` for ``data``, as base64. Raises NoTimestamp."""
+    try:
+        from rfc3161_client import HashAlgorithm, TimestampRequestBuilder, decode_timestamp_response  # noqa: PLC0415
+    except ImportError:
+        raise NoTimestamp(f"no timestamp of {url}: {MISSING}") from None
+    wanted = TimestampRequestBuilder().data(data).hash_algorithm(HashAlgorithm.SHA256).build()
+    try:
+        answer = web.ask(
+            url,
+            timeout=TIMEOUT_S,
+            method="POST",
+            body=wanted.as_bytes(),
+            headers={"Content-Type": "application/timestamp-query"},
+        )
+    except OSError as error:
+        raise NoTimestamp(f"no timestamp of {url}: {error}") from None
+    if answer.status != 200 or not answer.complete:
+        raise NoTimestamp(f"no timestamp of {url}: it answered with status {answer.status}")
+    try:
+        found = decode_timestamp_response(answer.body)
+        if found.status != 0 or found.tst_info.nonce != wanted.nonce:
+            raise NoTimestamp(f"no timestamp of {url}: it refused, or answered another request")
+    except ValueError as error:
+        raise NoTimestamp(f"no timestamp of {url}: its answer cannot be read: {error}") from None
+    return base64.b64encode(answer.body).decode()
+
+
+class Checker:
+    """Checks timestamps by the root certificates of a PEM file."""
+
+    def __init__(self, roots: Path) -> None:
+        """Read the certificates in ``roots``. Raises UsageError."""
+        try:
+            from cryptography.x509 import load_pem_x509_certificates  # noqa: PLC0415
+            from rfc3161_client import VerifierBuilder  # noqa: PLC0415
+        except ImportError:
+            raise UsageError(MISSING) from None
+        try:
+            found = load_pem_x509_certificates(roots.read_bytes())
+        except OSError as error:
+            raise UsageError(f"{ROOTS}: {roots} cannot be read: {error.strerror}") from None
+        except ValueError:
+            raise UsageError(f"{ROOTS}: {roots} holds no certificates", hint="it is a file in the form PEM") from None
+        self._verifier = VerifierBuilder(roots=found).build()
+
+    def doubt(self, content: Mapping[str, Any]) -> str:
+        """Why no timestamp vouches for the time of an anchor with this ``content``; empty when one does."""
+        from rfc3161_client import VerificationError, decode_timestamp_response  # noqa: PLC0415
+
+        if FIELD not in content:
+            return "its anchor bears no timestamp"
+        line = canonical({key: value for key, value in content.items() if key != FIELD})
+        try:
+            token = decode_timestamp_response(base64.b64decode(str(content[FIELD]), validate=True))
+            self._verifier.verify_message(token, line)
+            stamped = token.tst_info.gen_time
+            said = datetime.fromisoformat(str(content["at"]))
+        except (VerificationError, ValueError, LookupError) as error:
+            return f"the timestamp of its anchor is not good: {error}"
+        if abs((stamped - said.astimezone(UTC)).total_seconds()) > APART_S:
+            return f"its anchor says {said:%Y-%m-%d %H:%M} UTC, and the timestamp of that says {stamped:%Y-%m-%d %H:%M}"
+        return ""
+
+
+def checker() -> Checker | None:
+    """The checker by the certificates that DRILLBOOK_TIMESTAMP_CA names; None where it names none. Raises UsageError."""
+    named = os.environ.get(ROOTS, "").strip()
+    return Checker(Path(named).expanduser()) if named else None

@@ -1,1 +1,0 @@
-"""Signed attestations of runs: what a run left, by digest, and who says so."""

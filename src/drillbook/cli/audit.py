@@ -1,0 +1,107 @@
+"""``invoke audit``: read every journal, write the audit of a period, and say in the terminal what it holds."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from pathlib import Path
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from drillbook.attestation import places
+from drillbook.attestation.places import AnchorFile, Place
+from drillbook.audit import content, html, markdown, records, wording
+from drillbook.audit.assurance import assure
+from drillbook.audit.content import Audit
+from drillbook.audit.period import Period
+from drillbook.errors import UsageError
+from drillbook.project.project import Project
+from drillbook.report import publish
+from drillbook.report.figures import one_line
+from drillbook.report.terminal.summary import COLOURS
+
+EXIT_NOT_WHOLE = 3
+MOST_LINES = 10
+
+
+def audit(project: Project, since: str, until: str, out: str = "", anchor: str = "", *, today: date | None = None) -> int:
+    """Write the audit from ``since`` to ``until`` (both days belong to it) into ``out`` and print a summary.
+
+    What begins after ``today`` (UTC; None: the controller's) has not come yet.
+
+    Returns 0, or 3 when the record of the period is not whole, not vouched for, or compared with no anchor: those of this
+    user, or the place ``anchor``. Raises UsageError for dates, an anchor or a folder that cannot be.
+    """
+    period = Period.parse(since, until)
+    project.look_into_reports()
+    found, strays = records.find(project.reports)
+    known = assure(found, period, project.reports, project.root, _anchors(project, anchor))
+    made = content.make(found, strays, period, known, today)
+    folder = Path(out) if out else project.reports / f"audit-{period.since}-{period.until}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        publish.write(folder / "audit.html", html.render(made))
+        publish.write(folder / "audit.md", markdown.render(made))
+        publish.write(folder / "audit.json", publish.as_json(content.as_data(made)))
+    except OSError as error:
+        raise UsageError(f"the audit cannot be written to {folder}: {error.strerror}", hint="name another folder") from None
+    _print(made, folder)
+    return 0 if made.vouched else EXIT_NOT_WHOLE
+
+
+def _anchors(project: Project, named: str) -> list[Place]:
+    """Places of the anchors to compare with. Raises UsageError."""
+    if not named:
+        return places.places(project.reports)
+    place = places.named(named)
+    if isinstance(place, AnchorFile) and not place.path.is_file():
+        raise UsageError(
+            f"there is no anchor {named}", hint="it is a file of lines of JSON, or s3://bucket/prefix; see docs/audit.md"
+        )
+    return [place]
+
+
+def _print(made: Audit, folder: Path) -> None:
+    console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 100)
+    colour = "red" if not made.whole else "green" if made.runs and made.vouched else "yellow"
+    console.print(Text.assemble((wording.record_state(made), f"bold {colour}"), f"  {wording.title(made)}"))
+    console.print(Padding(Text(made.sentence), (0, 0, 1, 2)))
+    breaking = [one for one in made.problems if one.breaking]
+    for one in breaking[:MOST_LINES]:
+        console.print(Padding(Text(f"! {one.code}: {one_line(one.text)}", style="red"), (0, 0, 0, 2)))
+    if len(breaking) > MOST_LINES:
+        console.print(f"  and {len(breaking) - MOST_LINES} more in the report")
+    for text in wording.assurance(made)[:MOST_LINES]:
+        console.print(Padding(Text(f"? {one_line(text)}", style="yellow"), (0, 0, 0, 2)))
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in ("service", "runs", "passed", f"{made.period.unit}s without a run"):
+        table.add_column(column)
+    for row in made.coverage:
+        table.add_row(
+            Text(f"{one_line(row.service)} ({one_line(row.environment)})"),
+            str(row.runs),
+            str(row.passed),
+            f"left out: {one_line(row.left_out)}" if row.left_out and not row.runs else str(len(row.gaps)),
+        )
+    proven = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in ("drill", "objective", "target", "last proven", "when"):
+        proven.add_column(column)
+    for item in made.proven:
+        proven.add_row(
+            Text(one_line(item.drill)),
+            item.key.upper(),
+            item.target,
+            Text(item.measured, style=COLOURS["met" if item.proven else "not verified"]),
+            item.at[:10] or "-",
+        )
+    for found in (table, proven):
+        if found.row_count:
+            console.print(Padding(found, (0, 0, 1, 2)))
+    console.print(Text(f"  report {one_line(_shown(folder / 'audit.html'))}"), soft_wrap=True)
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,87 @@
+"""The labs of a project, by kind: ``embedded`` on this machine's own processes, ``docker`` on a Docker engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from drillbook.cli import tables
+from drillbook.cli.console import console
+from drillbook.errors import UsageError
+from drillbook.project.project import Project
+
+KINDS = ("embedded", "docker")
+FILES = "lab"
+"""Folder of a project that holds the files of its Docker lab."""
+
+
+def _known(kind: str) -> bool:
+    """True for the Docker lab, False for the embedded one. Raises UsageError."""
+    if kind not in KINDS:
+        raise UsageError(f"there is no lab of the kind {kind!r}", hint=f"there are: {', '.join(KINDS)}")
+    return kind == "docker"
+
+
+def folder(project: Project, kind: str) -> Path:
+    """The folder of the project's lab of ``kind``. Raises UsageError."""
+    return project.docker_lab if _known(kind) else project.lab
+
+
+def started(project: Project, kind: str, progress: Callable[[str], None], *, as_it_is: bool = True) -> None:
+    """Have the lab run; with ``as_it_is`` one whose machines are up is taken as it is. Raises LabError, UsageError."""
+    if _known(kind):
+        from drillbook.lab.containers import control as docker  # noqa: PLC0415  the lab is an extra
+
+        docker.up(project.docker_lab, project.root / FILES, progress=progress, as_it_is=as_it_is)
+    else:
+        from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
+
+        control.up(project.lab, progress=progress, as_it_is=as_it_is)
+
+
+def docker_stands(project: Project) -> bool:
+    """Do the machines of the project's Docker lab run, so that nothing is started for it? Raises LabError."""
+    from drillbook.lab.containers import control as docker  # noqa: PLC0415  the lab is an extra
+
+    return docker.status(project.docker_lab).standing
+
+
+def up(project: Project, kind: str, *, build_only: bool = False) -> int:
+    """Start a lab, or only build its images."""
+    out = console()
+    progress: Callable[[str], None] = lambda text: out.print(f"lab: {text}", markup=False)  # noqa: E731
+    if build_only:
+        if not _known(kind):
+            raise UsageError("only the Docker lab has images to build", hint="lab.up --kind docker --build-only")
+        from drillbook.lab.containers import control as docker  # noqa: PLC0415  the lab is an extra
+
+        progress(f"the images are there, tag {docker.build(project.root / FILES, progress=progress)}")
+        return 0
+    started(project, kind, progress, as_it_is=False)
+    return status(project, kind)
+
+
+def down(project: Project, kind: str, *, images: bool = False) -> int:
+    """Stop a lab and remove all that it made; of the Docker lab the images stay, unless they are to go too."""
+    if _known(kind):
+        from drillbook.lab.containers import control as docker  # noqa: PLC0415  the lab is an extra
+
+        docker.down(project.docker_lab, with_images=images)
+    else:
+        from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
+
+        control.down(project.lab)
+    stays = " but its images" if kind == "docker" and not images else ""
+    console().print(f"the lab is down; nothing of it is left{stays}")
+    return 0
+
+
+def status(project: Project, kind: str) -> int:
+    """Print what runs."""
+    if _known(kind):
+        from drillbook.lab.containers import control as docker  # noqa: PLC0415  the lab is an extra
+
+        return tables.lab(docker.status(project.docker_lab), console())
+    from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
+
+    return tables.lab(control.status(project.lab), console())

@@ -1,0 +1,330 @@
+"""The dry run: what a drill would do, whether it might begin now, how long it should take. No host is contacted."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from drillbook.cli import conduct
+from drillbook.cli.console import console, stdout
+from drillbook.errors import UsageError
+from drillbook.findings import Finding
+from drillbook.judge.result import EXIT, Verdict
+from drillbook.plan import approval, guard
+from drillbook.plan import planner as plan
+from drillbook.plan.plan import Plan, PlannedCondition, PlannedStep
+from drillbook.plan.spec import Drill, Suite
+from drillbook.project.project import Project
+from drillbook.report.figures import one_line
+from drillbook.sdk.action import Effect, find
+from drillbook.sdk.host import shown
+from drillbook.signing.texts import Look
+from drillbook.values import Duration
+
+RUNS = 20
+"""So many of the newest runs of a drill tell how long its steps take."""
+KINDS = {"commands": "commands", "action": "another action", "restore": "the drill's restore phase", "nothing": "nothing"}
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """How a step is put back, as far as it can be said without asking a host."""
+
+    kinds: tuple[str, ...]
+    leased: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """How long earlier runs of a drill took: seconds of whole runs, and of each step by id and action."""
+
+    runs: tuple[float, ...] = ()
+    steps: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+
+    def about(self, step: PlannedStep) -> dict[str, Any]:
+        """Median seconds of ``step`` and the number of runs that it is from."""
+        return _median(self.steps.get((step.id, step.action), ()))
+
+
+def _median(seconds: Sequence[float]) -> dict[str, Any]:
+    return {"seconds": round(statistics.median(seconds), 3) if seconds else None, "runs": len(seconds)}
+
+
+def plans(project: Project, name: str, inventory: str, *, as_json: bool = False) -> int:
+    """Show the plan of a drill or of each drill of a suite; 0, 3 when it is not run here, 4 when it would be refused now."""
+    found, made = _plans(project, name, inventory)
+    now = datetime.now(UTC)
+    views = [_View(one, earlier(project, one.drill), conduct.look(project, one, now), now) for one in made]
+    if as_json:
+        values = [view.value() for view in views]
+        stdout().write(json.dumps(values[0] if isinstance(found, Drill) else values, indent=2) + "\n")
+    else:
+        out = console()
+        for view in views:
+            view.show(out)
+    return max((view.exit for view in views), default=0)
+
+
+def _plans(project: Project, name: str, inventory: str) -> tuple[Drill | Suite, list[Plan]]:
+    found = project.drill(name)
+    names = found.drills if isinstance(found, Suite) else (name,)
+    loaded = project.inventory(inventory)
+    return found, [plan.make(drill, loaded) for one in names if isinstance(drill := project.drill(one), Drill)]
+
+
+def approve(project: Project, name: str, inventory: str, until: str, key: str) -> int:
+    """Show the plan and sign an approval of it, or of each drill of a suite. Raises UsageError."""
+    try:
+        span = timedelta(seconds=Duration.parse(until))
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"--until: {error}", hint="such as --until 24h") from None
+    _, made = _plans(project, name, inventory)
+    out, now = console(), datetime.now(UTC)
+    for one in made:
+        _View(one, earlier(project, one.drill), None, now, asked=False).show(out)
+        given, files = approval.approve(one, project.root, now=now, until=span, key=Path(key) if key else None)
+        if signed := given.approval:
+            out.print(
+                Text(
+                    f"✓ {signed.principal} approves {one.drill} on {one.inventory.environment} until "
+                    f"{signed.until:%Y-%m-%d %H:%M} UTC",
+                    style="green",
+                )
+            )
+            out.print(Text(f"  key {given.fingerprint}"), soft_wrap=True)
+            out.print(
+                Text(f"  {files.text.relative_to(project.root)} and its .sig: bring both to the operator, or commit them"),
+                soft_wrap=True,
+            )
+    return 0
+
+
+def earlier(project: Project, drill: str) -> Earlier:
+    """What the newest runs of ``drill`` took, from their results."""
+    paths = [*project.reports.glob("*/result.json"), *project.reports.glob("*/*/result.json")]
+    found = Earlier()
+    runs: list[float] = []
+    for path in sorted(
+        (one for one in paths if f"-{drill}-" in one.parent.name and "latest" not in one.parts),
+        key=lambda one: one.parent.name,
+        reverse=True,
+    ):
+        try:
+            result = json.loads(path.read_text(encoding="utf-8"))
+            if result["drill"] != drill or result["verdict"] in (Verdict.REFUSED, Verdict.ABORTED) or not result["finished"]:
+                continue
+            runs.append((_moment(result["finished"]) - _moment(result["started"])).total_seconds())
+            for key, seconds in _seconds(result["steps"]).items():
+                found.steps.setdefault(key, []).append(seconds)
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # a damaged result: `invoke report RUN` makes it again from the journal
+        if len(runs) == RUNS:
+            break
+    return Earlier(tuple(runs), found.steps)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def _seconds(steps: Sequence[dict[str, Any]]) -> dict[tuple[str, str], float]:
+    """Seconds of each step that was done, on the host where it took longest."""
+    found: dict[tuple[str, str], float] = {}
+    for step in steps:
+        if step["status"] == "done" and step["seconds"] is not None:
+            key = (str(step["id"]), str(step["action"]))
+            found[key] = max(found.get(key, 0.0), float(step["seconds"]))
+    return found
+
+
+def undo_of(step: PlannedStep) -> Undo:
+    """How ``step`` is put back; a fault that commands undo, and what is leased like one, also by its lease."""
+    if step.effect is Effect.READ:
+        return Undo(("nothing",), False, "nothing: it only looks")
+    if step.restore_only:
+        return Undo(("restore",), False, "restore only: nothing but the drill's restore phase mends it")
+    action = find(step.action)
+    kinds = action.undo_kinds()
+    leased = action.may_lease(step.effect)
+    declared = step.params.get("undo")
+    if isinstance(declared, list | tuple):
+        return Undo(("commands",), leased, shown(tuple(str(part) for part in declared), limit=300))
+    said = (action.undo.__doc__ or "").strip().partition("\n")[0].rstrip(".")
+    inherited = said.startswith(("How to put", "How to mend"))
+    words = " or ".join(KINDS[kind] for kind in kinds) or "known when it begins"
+    if inherited or not said or kinds == ("nothing",):
+        return Undo(kinds, leased, f"{words}: {said[0].lower()}{said[1:]}" if said and not inherited else words)
+    return Undo(kinds, leased, f"{said[0].lower()}{said[1:]} ({words})")
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """One plan, as JSON and on a terminal."""
+
+    plan: Plan
+    earlier: Earlier
+    approval: Look | None
+    now: datetime
+    asked: bool = True
+
+    @property
+    def refusals(self) -> list[Finding]:
+        """Why it would be refused now."""
+        return guard.check(self.plan, now=self.now, approval=self.approval) if self.asked else []
+
+    @property
+    def lacking(self) -> list[Finding]:
+        """Why it is not run here."""
+        return guard.lacking(self.plan)
+
+    @property
+    def exit(self) -> int:
+        """Exit status that a run would have now, as far as no host has to be asked."""
+        return EXIT[Verdict.REFUSED if self.refusals else Verdict.NOT_RUN if self.lacking else Verdict.PASSED]
+
+    @property
+    def leased(self) -> list[str]:
+        """Hosts that will hold a lease, in the order of the inventory."""
+        named = {host for step in self.plan.steps if undo_of(step).leased for host in step.hosts}
+        return [host for host in self.plan.hosts() if host in named]
+
+    def value(self) -> dict[str, Any]:
+        """Everything as JSON."""
+        made = self.plan.model_dump(mode="json")
+        for written, step in zip(made["steps"], self.plan.steps, strict=True):
+            undo = undo_of(step)
+            written["undo"] = {
+                "kinds": list(undo.kinds),
+                "text": undo.text,
+                "lease_s": self.plan.guard.lease_s if undo.leased else None,
+            }
+            written["estimate"] = self.earlier.about(step)
+        return {
+            "digest": self.plan.digest,
+            **made,
+            "estimate": _median(self.earlier.runs),
+            "locks": [{"name": one.name, "host": one.host, "services": list(one.services)} for one in self.plan.locks()],
+            "reboot": {host: self._reboot(host) for host in self.leased},
+            "approved": self.approval.facts() if self.approval else None,
+            "refusals": [one.model_dump(mode="json") for one in self.refusals],
+            "lacking": [one.model_dump(mode="json") for one in self.lacking],
+        }
+
+    def show(self, out: Console) -> None:
+        """Print it; right at 80 columns."""
+        one = self.plan
+        out.print(Text(f"{one.drill}: {one_line(one.title)}", style="bold"))
+        for line in self._head():
+            _line(out, line, 2)
+        phase = ""
+        for step in one.steps:
+            if step.phase != phase:
+                phase = step.phase
+                _line(out, Text(phase, style="bold cyan"), 2)
+            self._step(step, out)
+        for refusal in (*self.refusals, *self.lacking):
+            wanted = f"; wanted: {refusal.wanted}" if refusal.wanted else ""
+            word = "REFUSED now" if refusal in self.refusals else "NOT RUN here"
+            _line(out, Text(f"✗ {word}: {refusal.title}: {refusal.measured}{wanted}", style="bold red"), 2)
+            _line(out, Text(refusal.remedy), 4)
+        out.print()
+
+    def _head(self) -> Iterator[Text]:
+        one = self.plan
+        goals = ", ".join(f"{key} {value:g} s" for key, value in one.objectives.items()) or "none"
+        probes = ", ".join(probe.name for probe in one.probes) or "none"
+        allowed = one.inventory.environment in one.environments
+        protected = " (protected)" if one.inventory.is_protected else ""
+        yield Text(
+            f"on {one.inventory.environment}{protected}; may run in {', '.join(one.environments)}",
+            style="" if allowed else "bold red",
+        )
+        yield Text(f"plan {one.digest}")
+        yield Text(f"objectives: {goals}; probes: {probes}")
+        yield Text(f"took {_about(_median(self.earlier.runs))}")
+        yield from (Text(line) for line in self._guard())
+        held = ", ".join(f"{lock.title} on {lock.host}" for lock in one.locks())
+        yield Text(f"locks {held}")
+        yield from (Text(f"{host}: {self._reboot(host)}") for host in self.leased)
+
+    def _guard(self) -> Iterator[str]:
+        rules = self.plan.guard
+        if rules.windows:
+            yield f"may begin {'; or '.join(map(str, rules.windows))}"
+        for limits, unit in ((rules.max_hosts, ""), (rules.max_percent, " %")):
+            for group, most in limits.items():
+                yield f"faults hit at most {most}{unit} of the hosts of {group}"
+        yield from (f"ended at once when not good: {_condition(condition)}" for condition in rules.conditions)
+        if rules.hosts:
+            yield f"ended at once when not reachable twice in a row: {', '.join(rules.hosts)}"
+        if guard.needs_approval(self.plan):
+            signed = self.approval.approval if self.approval and self.approval.refusal is None else None
+            said = f"approved by {signed.principal} until {signed.until:%Y-%m-%d %H:%M} UTC" if signed else "an approval"
+            yield f"needs --confirm {self.plan.inventory.environment} and {said}"
+
+    def _reboot(self, host: str) -> str:
+        """What becomes of a fault on ``host`` when its controller falls silent, or when the host is rebooted."""
+        silent = f"reverts by itself {self.plan.guard.lease_s:g} s after the controller falls silent"
+        boot = self.plan.inventory.target(host).lease.boot
+        if boot == "none":
+            return f"{silent}; a reboot leaves the fault until `invoke drill.recover` (`boot: none` in the inventory)"
+        how = "if `drill.check` finds systemd or cron there" if boot == "auto" else f"by {boot}"
+        return f"{silent}, and at boot {how}"
+
+    def _step(self, step: PlannedStep, out: Console) -> None:
+        """One step: what it does where, how long it takes, and how it is put back."""
+        colour = {"fault": "red", "write": "yellow"}.get(step.effect, "dim")
+        side = f", at once with the others of group {step.group}" if step.group is not None else ""
+        times = (
+            f"timeout {step.timeout_s:g} s"
+            + (f", {step.retries} retries" if step.retries else "")
+            + (f", every {step.every_s:g} s" if step.every_s else "")
+        )
+        _line(out, Text(f"{step.id}  {step.action}" + (f"  {one_line(step.name)}" if step.name else "")), 4)
+        _line(
+            out,
+            Text.assemble(
+                (step.effect.value, colour),
+                f" on {', '.join(step.hosts)}; {times}{side}"
+                + (f"; took {_about(self.earlier.about(step))}" if self.earlier.runs else ""),
+            ),
+            8,
+        )
+        if step.when:
+            _line(out, Text(f"only when {step.when}"), 8)
+        if step.effect is not Effect.READ:
+            undo = undo_of(step)
+            lease = f"; by its lease too, after {self.plan.guard.lease_s:g} s of silence" if undo.leased else ""
+            _line(out, Text(f"undo: {undo.text}{lease}"), 8)
+
+
+def _line(out: Console, text: Text, indent: int) -> None:
+    out.print(Padding(text, (0, 0, 0, indent), expand=False))
+
+
+def _about(estimate: dict[str, Any]) -> str:
+    runs, seconds = estimate["runs"], estimate["seconds"]
+    if not runs:
+        return "an unknown time: no run yet"
+    return f"{seconds:.{2 if seconds < 1 else 1 if seconds < 10 else 0}f} s (median of {runs} run{'s' * (runs != 1)})"
+
+
+def _condition(condition: PlannedCondition) -> str:
+    where = f" on {', '.join(condition.step.hosts)}" if condition.step else ""
+    wanted = f", {' and '.join(condition.step.expect)}" if condition.step and condition.step.expect else ""
+    lasting = f"for {condition.for_s:g} s" if condition.for_s else "once"
+    name = f"{one_line(condition.name)}: " if condition.name else ""
+    return (
+        f"{name}{condition.what}{where}{wanted} (every {condition.every_s:g} s; bad {lasting}, or "
+        f"{condition.tries} looks without an answer)"
+    )

@@ -1,0 +1,171 @@
+"""Stopping runs from elsewhere: whoever reaches the targets leaves a request beside the locks that the runs hold there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from drillbook.cli import conduct
+from drillbook.cli.console import console
+from drillbook.cli.views import program
+from drillbook.engine import stop_requests
+from drillbook.engine.leases import Lock, LockState
+from drillbook.engine.open_hosts import Hosts
+from drillbook.errors import DrillbookError, UnknownName
+from drillbook.exits import Exit
+from drillbook.inventory.inventory import CONTROLLER, Inventory
+from drillbook.journal.journal import alive
+from drillbook.language.strict import did_you_mean
+from drillbook.project.project import Project
+from drillbook.report import folders
+from drillbook.sdk.host import Deadline, Host
+from drillbook.sdk.identity import HOST, LockName
+
+ANSWER_S = 10.0
+POLL_S = 0.25
+LEASE_S = 30.0
+ENDING_S = 120.0
+"""Seconds in which a run that was asked to stop is expected to have put everything back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lock that some run holds on a target; ``name`` says which of the inventory's services it locks."""
+
+    name: str
+    host: str
+    lock: Lock
+    state: LockState
+
+
+def held(
+    inventory: Inventory, open_host: Callable[[str], Host], runs: Collection[str] = ()
+) -> tuple[list[Held], dict[str, str]]:
+    """The locks that runs hold on the targets of ``inventory``, all or those of ``runs``; and the hosts that were silent."""
+    found: list[Held] = []
+    silent: dict[str, str] = {}
+    for name, host, title in _locks(inventory):
+        if host == CONTROLLER or host in silent:
+            continue
+        try:
+            lock = Lock(open_host(host), name, LEASE_S, title)
+            state = lock.state(deadline=Deadline.after(ANSWER_S))
+        except (DrillbookError, TimeoutError) as error:
+            silent[host] = getattr(error, "message", str(error))
+            continue
+        if state is not None and state.held and (not runs or state.owner.run in runs):
+            found.append(Held(title, host, lock, state))
+    return found, silent
+
+
+def _locks(inventory: Inventory) -> list[tuple[str, str, str]]:
+    """Name, host and title of every lock that there may be on the targets, by host."""
+    services: dict[tuple[str, str], list[str]] = {
+        (service.host, inventory.thing(name).name): [] for name, service in inventory.services.items()
+    }
+    for name, service in inventory.services.items():
+        services[service.host, inventory.thing(name).name].append(name)
+    locks = [LockName(name, host, tuple(of)) for (host, name), of in services.items()]
+    locks += [LockName(HOST, name) for name in inventory.hosts]
+    return [(one.name, one.host, one.title) for one in sorted(locks, key=lambda one: (one.host, one.name))]
+
+
+def request(locks: list[Held], who: str) -> None:
+    """Ask the holders of ``locks`` to stop. Raises HostError."""
+    for one in locks:
+        one.lock.request_stop(who, deadline=Deadline.after(ANSWER_S))
+
+
+def await_release(locks: list[Held], seconds: float) -> list[Held]:
+    """Wait until the runs that held ``locks`` hold them no more; returns those that they still hold after ``seconds``."""
+    until = time.monotonic() + seconds
+    pause = Deadline.after(seconds + 1)
+    while True:
+        left = [one for one in locks if _holds(one)]
+        if not left or time.monotonic() >= until:
+            return left
+        pause.wait(POLL_S)
+
+
+def _holds(one: Held) -> bool:
+    state = one.lock.state(deadline=Deadline.after(ANSWER_S))
+    return state is not None and state.held and state.token == one.state.token
+
+
+def stop(project: Project, run: str, inventory_name: str) -> int:
+    """Stop ``run``, or every run on the inventory's targets and in this project, and wait until they have ended.
+
+    Returns 0 when they ended, 5 when one did not, 4 when there was none and some target gave no answer. Raises
+    UnknownName for a run that is neither here nor on the targets.
+    """
+    out = console()
+    who = conduct.operator()
+    going = [folder for folder in project.runs() if run in ("", folder.name, folder.parent.name) and alive(folder)]
+    inventory = project.inventory(inventory_name)
+    for folder in going:
+        (folder / stop_requests.FILE).write_text(who + "\n", encoding="utf-8")
+    hosts = Hosts(lambda name: conduct.connect(inventory, name))
+    try:
+        locks, silent = held(inventory, hosts.get, {run, *(folder.name for folder in going)} if run else ())
+        for host, why in silent.items():
+            out.print(Text(f"? {host}: {why}", style="yellow"))
+        request(locks, who)
+        for name in sorted({*(folder.name for folder in going), *(one.state.owner.run for one in locks)}):
+            out.print(Text(f"asked {name} to stop; it puts everything back first"))
+        left = await_release(locks, ENDING_S)
+        alive_yet = _await_end(going, ENDING_S)
+    finally:
+        hosts.close()
+    for folder in alive_yet:
+        out.print(Text(f"✗ {folder.name} is still running", style="bold red"))
+    for one in left:
+        out.print(Text(f"✗ {one.state.owner.run} still holds {one.name} on {one.host}", style="bold red"))
+    if not going and not locks:
+        return _nothing(project, run, out, silent=bool(silent))
+    if not left and not alive_yet:
+        out.print(Text("✓ stopped", style="green"))
+    return Exit.RESIDUE if left or alive_yet else 0
+
+
+def _nothing(project: Project, run: str, out: Console, *, silent: bool) -> int:
+    """Say why nothing was stopped: no run at all, one that has ended, one that died. Raises UnknownName for another name."""
+    here = {folder.name: folder for folder in project.runs()}
+    known = here | {folder.parent.name: folder.parent for folder in here.values() if folder.parent != project.reports}
+    if run in known:
+        return _over(run, [folder for folder in here.values() if run in (folder.name, folder.parent.name)], known[run], out)
+    if run and not silent:
+        going = [name for name, folder in here.items() if alive(folder)]
+        raise UnknownName(
+            f"there is no run {run!r}: neither in {project.reports} nor with a lock on a target",
+            hint=did_you_mean(run, going or known)
+            + (f"running here: {', '.join(going)}" if going else "no run of this project is going on"),
+        )
+    out.print(Text("no run was found" + (" where an answer came from" if silent else "")))
+    return Exit.REFUSED if silent else 0
+
+
+def _over(run: str, inside: Sequence[Path], folder: Path, out: Console) -> int:
+    """Say that a run is over: ended, or its controller died and a recovery is due."""
+    dead = [one.name for one in inside if folders.last_word(one) is None]
+    for name in dead:
+        out.print(Text(f"✗ {name} is not running: its controller died", style="bold red"))
+        out.print(Text(f"  put back what it left: {program()} drill.recover {name}"), soft_wrap=True)
+    if dead:
+        return Exit.RESIDUE
+    verdict = folders.verdict(folder)
+    out.print(Text(f"{run} has ended already{f': {verdict}' if verdict else ''}; there was nothing to stop"), soft_wrap=True)
+    return 0
+
+
+def _await_end(folders: Sequence[Path], seconds: float) -> list[Path]:
+    """Wait until the runs in ``folders`` have ended; returns those that have not after ``seconds``."""
+    pause = Deadline.after(seconds + 1)
+    until = time.monotonic() + seconds
+    while (left := [folder for folder in folders if alive(folder)]) and time.monotonic() < until:
+        pause.wait(POLL_S)
+    return left

@@ -1,0 +1,72 @@
+"""Tables for the terminal: plans, actions, the lab. Reads files only; no host is contacted."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from drillbook.cli.console import console
+from drillbook.errors import UnknownName
+from drillbook.language.strict import did_you_mean
+from drillbook.sdk.action import Action, find, known_names
+
+SPARE = ("db-2", "spare")
+"""The host of a lab on which nothing runs until a drill restores to it."""
+
+
+def actions(name: str) -> int:
+    """One action or probe with its parameters, or all of them."""
+    from drillbook.sdk.probe import Probe  # noqa: PLC0415
+
+    kinds: list[type[Any]] = [Action, Probe]
+    out = console()
+    if name:
+        for kind in kinds:
+            if name in known_names(kind):
+                _action(find(name, kind), out)
+                return 0
+        every = [known for kind in kinds for known in known_names(kind)]
+        raise UnknownName(f"there is no action or probe {name!r}", hint=f"{did_you_mean(name, every)}see `invoke actions`")
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in ("name", "kind", "what it does"):
+        table.add_column(column, no_wrap=column != "what it does")
+    for kind in kinds:
+        for known in known_names(kind):
+            found = find(known, kind)
+            effect = found.EFFECT if kind is Action else "probe"
+            table.add_row(known, effect, Text((found.__doc__ or "").strip().splitlines()[0]))
+    out.print(table)
+    return 0
+
+
+def _action(found: type[Any], out: Console) -> None:
+    out.print(Text(found.name(), style="bold"))
+    out.print(Text(inspect.cleandoc(found.__doc__ or "")))
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in ("parameter", "default", "meaning"):
+        table.add_column(column)
+    for key, info in found.model_fields.items():
+        default = "required" if info.is_required() else str(info.get_default(call_default_factory=True))
+        table.add_row(Text(info.alias or key), Text(default), Text(info.description or ""))
+    out.print(table)
+
+
+def lab(status: Any, out: Console) -> int:
+    """What of the lab runs, host by host."""
+    kind = " --kind docker" if status.folder.name.endswith("-docker") else ""
+    if not status.components:
+        out.print(Text(f"the lab in {status.folder} is down; start it with `invoke lab.up{kind}`"), soft_wrap=True)
+        return 0
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in ("host", "part", "state", "port", "pid"):
+        table.add_column(column)
+    for part in sorted(status.components, key=lambda part: part.host):
+        spare = part.host in SPARE and part.name not in ("ssh", "machine")
+        state = ("up", "green") if part.up else ("off: a drill starts it", "dim") if spare else ("down", "red")
+        table.add_row(part.host, part.name, Text(*state), str(part.port or "-"), str(part.pid or "-"))
+    out.print(table)
+    return 0

@@ -1,0 +1,209 @@
+"""``invoke trust`` in a terminal: what reading would execute, what has changed of it, and the question."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.text import Text
+
+from drillbook.cli.console import console, stdout
+from drillbook.cli.views import program
+from drillbook.errors import UsageError
+from drillbook.exits import Exit
+from drillbook.project.project import Project
+from drillbook.report.figures import count, one_line
+from drillbook.signing import account
+from drillbook.trust import plugins, record
+from drillbook.trust.items import Item
+from drillbook.trust.plugins import Plugins
+from drillbook.trust.record import Record, Unusable
+from drillbook.trust.standing import VARIABLE, Trust
+
+
+def trust(project: Project, inventory: str = "", *, yes: bool = False, ask: bool = True, as_json: bool = False) -> int:
+    """Show what is executed when ``project`` is only read, and trust it if somebody agrees, or says ``yes`` before.
+
+    Plugins come first: what their drills execute is known once they are imported. Without ``ask`` it is only shown.
+    Returns 0, or 4 when they do not agree. Raises UsageError, Unusable, PluginError.
+    """
+    brought = plugins.read(project.root)
+    if brought.names and not as_json:
+        _show_plugins(brought, console())
+    if brought.doubt() and ask:
+        if not yes and not _agreed():
+            stdout().write("nothing was trusted\n")
+            return Exit.REFUSED
+        _trust_plugins(brought, None if as_json else console())
+    found = Trust(project, inventory)
+    if as_json:
+        value = _value(found) | {"plugins": _plugins_value(brought)}
+        stdout().write(json.dumps(value, indent=2, ensure_ascii=True) + "\n")
+    else:
+        _show(found, console())
+    if not ask or not found.scan.items or (not found.doubt and not yes):
+        return 0
+    if not yes and not _agreed():
+        stdout().write("nothing was trusted\n")
+        return Exit.REFUSED
+    path = record.write(project.root, _record(found), found.outside)
+    if not as_json:
+        console().print(Text(f"✓ trusted; {path} says so", style="green"), soft_wrap=True)
+    return 0
+
+
+def revoke(project: Project, inventory: str = "") -> int:
+    """Forget what was trusted of ``project``. Raises UsageError."""
+    gone = record.remove(project.root, Trust(project, inventory).outside)
+    gone = (not inventory and record.remove(project.root, plugins.FOLDER)) or gone
+    console().print("nothing of this project is trusted any more" if gone else "nothing of this project was trusted")
+    return 0
+
+
+def left_out(items: Sequence[Item], why: str, out: Console) -> None:
+    """Say which ``items`` were left out of a check, where they stand, and what to do."""
+    head = f"  ? left out: {count(len(items), 'command')} of the project, since {one_line(why)}"
+    out.print(Text(head, style="bold yellow"), soft_wrap=True)
+    for item in items:
+        out.print(Text(f"    {told(item)}", style="yellow"), soft_wrap=True)
+    out.print(Text(f"    see them, and trust them if they do no harm: {program()} trust"), soft_wrap=True)
+
+
+def told(item: Item) -> str:
+    """One item on one line, nothing of it shortened or obeyed by a terminal."""
+    return f"{one_line(item.where)}: {item.kind}: {one_line(item.text)}"
+
+
+def _show(found: Trust, out: Console) -> None:
+    scan = found.scan
+    for problem in scan.unread:
+        out.print(Text(f"? not looked at, and not usable: {one_line(problem)}", style="yellow"), soft_wrap=True)
+    if not scan.items:
+        out.print("reading this project executes nothing of its own: there is nothing to trust")
+        return
+    out.print(
+        Text(f"checking or diagnosing what {found.project.root} describes executes {count(len(scan.items), 'text')} of it:"),
+        soft_wrap=True,
+    )
+    before = _before(found)
+    for item in scan.items:
+        mark, style = _mark(item, before)
+        out.print(Text(f"{mark} {told(item)}", style=style), soft_wrap=True)
+        for line in _details(item):
+            out.print(Text(f"      {one_line(line)}", style="dim"), soft_wrap=True)
+    for key in sorted(before.keys() - {_key(item) for item in scan.items}):
+        out.print(Text(f"- gone: {one_line(before[key].get('text', key))}", style="red"), soft_wrap=True)
+    out.print(Text(f"digest {scan.digest}"), soft_wrap=True)
+    said = Text(f"not trusted: {one_line(found.doubt)}", style="yellow") if found.doubt else Text("✓ trusted", style="green")
+    out.print(said, soft_wrap=True)
+
+
+def _show_plugins(found: Plugins, out: Console) -> None:
+    out.print(
+        Text(f"every task imports {count(len(found.names), 'plugin')} of {found.root}, {count(len(found.files), 'file')}:"),
+        soft_wrap=True,
+    )
+    before = _plugins_before(found)
+    for path, held in found.digests.items():
+        mark = "•" if not before else "=" if before.get(path) == held else "~ changed:" if path in before else "+ new:"
+        out.print(Text(f"{mark} {one_line(path)}  {held[:12]}", style="" if mark in "•=" else "bold yellow"), soft_wrap=True)
+    for path in sorted(before.keys() - found.files.keys()):
+        out.print(Text(f"- gone: {one_line(path)}", style="red"), soft_wrap=True)
+    out.print(Text(f"digest {found.digest}"), soft_wrap=True)
+    doubt = found.doubt()
+    said = Text(f"not trusted: {one_line(doubt)}", style="yellow") if doubt else Text("✓ trusted", style="green")
+    out.print(said, soft_wrap=True)
+
+
+def _plugins_before(found: Plugins) -> dict[str, str]:
+    try:
+        kept = found.record()
+    except Unusable:
+        return {}
+    return {path: str(one.get("digest", "")) for path, one in kept.items.items()} if kept else {}
+
+
+def _trust_plugins(found: Plugins, out: Console | None) -> None:
+    """Keep that the plugins are trusted, and import them."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    items = {path: {"text": path, "digest": held} for path, held in found.digests.items()}
+    path = record.write(found.root, Record(found.digest, now, account.told(), items), plugins.FOLDER)
+    if out is not None:
+        out.print(Text(f"✓ the plugins are trusted; {path} says so", style="green"), soft_wrap=True)
+    plugins.use(found.root)
+
+
+def _plugins_value(found: Plugins) -> dict[str, object]:
+    doubt = found.doubt()
+    return {"names": found.names, "digest": found.digest, "trusted": not doubt, "why": doubt, "files": found.digests}
+
+
+def _details(item: Item) -> list[str]:
+    on = [f"{name + ': ' if name else ''}{place}" for name, places in item.on.items() for place in places]
+    return [*(["on " + "; ".join(on)] if on else []), *(f"with the file {path}" for path in item.files)]
+
+
+def _before(found: Trust) -> Mapping[str, Mapping[str, str]]:
+    try:
+        return found.record.items if found.record else {}
+    except Unusable:
+        return {}
+
+
+def _mark(item: Item, before: Mapping[str, Mapping[str, str]]) -> tuple[str, str]:
+    """State of an item against what was trusted before: new, changed or as it was."""
+    if not before:
+        return "•", ""
+    known = before.get(_key(item))
+    return (
+        ("+ new:", "bold yellow")
+        if known is None
+        else (("~ changed:", "bold yellow") if known.get("digest") != item.digest else ("=", ""))
+    )
+
+
+def _key(item: Item) -> str:
+    return " ".join(item.key)
+
+
+def _record(found: Trust) -> Record:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    kept = {_key(item): {"text": told(item), "digest": item.digest} for item in found.scan.items}
+    return Record(found.scan.digest, now, account.told(), kept)
+
+
+def _value(found: Trust) -> dict[str, object]:
+    return {
+        "schema": "drillbook/trusted/1",
+        "project": str(found.project.root),
+        "digest": found.scan.digest,
+        "trusted": not found.doubt,
+        "why": found.doubt,
+        "unread": list(found.scan.unread),
+        "items": [
+            {
+                "where": item.where,
+                "kind": item.kind,
+                "text": item.text,
+                "on": item.on,
+                "files": item.files,
+                "digest": item.digest,
+            }
+            for item in found.scan.items
+        ],
+    }
+
+
+def _agreed() -> bool:
+    """Has somebody who was asked agreed? Raises UsageError where nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "nobody can be asked whether to trust this",
+            hint=(f"read it, then: {program()} trust --yes; in CI set {VARIABLE} to the digest"),
+        )
+    stdout().write("let these be executed by what only reads, until one of them changes? [y/N] ")
+    stdout().flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -1,0 +1,213 @@
+"""Carrying out the checks of a diagnosis: all that can be made at once are, and nothing outlives the deadline."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from drillbook.diagnosis import scope
+from drillbook.diagnosis.scope import Case
+from drillbook.diagnosis.tree import Check
+from drillbook.errors import DrillbookError, StepFailed
+from drillbook.inventory.inventory import CONTROLLER, Inventory
+from drillbook.language import template
+from drillbook.sdk.action import Action, Context, Place, find
+from drillbook.sdk.deadline import under
+from drillbook.sdk.host import Deadline, printable
+from drillbook.sdk.service import kind_of
+from drillbook.values import canonical
+
+GRACE_S = 1.0
+"""Seconds in which a check that ran into its time may still say so itself."""
+WEIGHING_S = 1.0
+"""Seconds, at most a twentieth of all, that are kept for what comes after the checks: with it the whole ends in its time."""
+LISTEN_S = 0.2
+"""Seconds after which one who waits for answers looks again whether the diagnosis was stopped."""
+Status = Literal["made", "left out", "not made"]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of one check of one case."""
+
+    case: Case
+    check: Check
+    status: Status
+    facts: dict[str, Any] = field(default_factory=dict)
+    ok: bool = False
+    message: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class _Question:
+    """One action on one host, which several checks may ask."""
+
+    action: Action
+    host: str
+    timeout_s: float
+    asked_by: list[tuple[Case, Check]]
+    until: float = 0.0
+
+
+class Gathering:
+    """The checks of several cases, carried out once."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        inventory: Inventory,
+        cases: Sequence[Case],
+        within_s: float,
+        barred: Mapping[tuple[str, ...], str] | None = None,
+    ) -> None:
+        """``ctx`` is where actions act; all ends ``within_s`` seconds from now, whatever hangs.
+
+        ``barred`` are checks that are not made, by tree and name, and why.
+        """
+        self.ctx, self.inventory, self.barred = ctx, inventory, barred or {}
+        end = min(time.monotonic() + within_s, ctx.deadline.at) - min(WEIGHING_S, within_s / 20)
+        self.deadline = Deadline(end, ctx.deadline.cancel)
+        self.static = {case: scope.names(inventory, case) for case in cases}
+        self.made: dict[tuple[Case, str], Made] = {}
+        self._waiting = [(case, check) for case in cases for check in case.tree.checks]
+        self._running: dict[str, _Question] = {}
+        self._answered: dict[str, Made] = {}
+        self._answers: queue.SimpleQueue[tuple[str, Made]] = queue.SimpleQueue()
+
+    def run(self) -> dict[tuple[Case, str], Made]:
+        """Carry out all checks; the result holds every one of them. Raises Cancelled."""
+        while True:
+            self._begin()
+            if not self._running:
+                break
+            self._collect()
+        for case, check in self._waiting:
+            self._settle(case, check, "not made", "there was no time left for it")
+        return self.made
+
+    def names(self, case: Case) -> dict[str, Any]:
+        """What expressions of ``case`` see now: what stands fast, and the facts of its checks that were made."""
+        facts = {
+            check.id: {"ok": made.ok, "message": made.message, **made.facts}
+            for check in case.tree.checks
+            if (made := self.made.get((case, check.id))) and made.status == "made"
+        }
+        return {**self.static[case], **facts}
+
+    def _settle(self, case: Case, check: Check, status: Status, why: str) -> None:
+        self.made[case, check.id] = Made(case, check, status, message=why)
+
+    def _begin(self) -> None:
+        """Start every check whose turn it is; again, as long as one that is left out makes it another's turn."""
+        before = -1
+        while before != len(self._waiting):
+            before = len(self._waiting)
+            for case, check in list(self._waiting):
+                if all((case, other) in self.made for other in _sees(check)):
+                    self._waiting.remove((case, check))
+                    self._try(case, check)
+
+    def _try(self, case: Case, check: Check) -> None:
+        if why := self.barred.get((case.tree.tree, check.id)):
+            return self._settle(case, check, "not made", f"it was left out, since {why}")
+        kinds = {kind_of(service) for service in self.inventory.services.values() if not service.missing}
+        lacking = [kind for kind in check.words.needs if kind not in kinds]
+        if lacking:
+            return self._settle(case, check, "left out", f"the inventory has no service of kind {', '.join(lacking)}")
+        for other in _sees(check):
+            if self.made[case, other].status != "made":
+                return self._settle(case, check, "left out", f"it depends on {other}, which was not made")
+        names = self.names(case)
+        try:
+            if check.words.when is not None and not template.expression(check.words.when, names):
+                return self._settle(case, check, "left out", f"not {check.words.when}")
+            params = template.evaluate(check.params, names)
+            action = find(check.action).model_validate(params)
+        except (ValidationError, ValueError) as error:
+            seen = [self.made[case, other] for other in sorted(_sees(check))]
+            failed = [f"{one.check.id} said: {one.message}" for one in seen if not one.ok]
+            return self._settle(case, check, "not made", printable("; ".join(failed) or str(error), limit=300))
+        return self._ask(case, check, action, self._host(case, action, params))
+
+    def _host(self, case: Case, action: Action, params: Mapping[str, Any]) -> str:
+        if action.PLACE is Place.CONTROLLER:
+            return CONTROLLER
+        service = self.inventory.services.get(str(params.get("service", "")))
+        return (service or self.inventory.services[case.service]).host
+
+    def _ask(self, case: Case, check: Check, action: Action, host: str) -> None:
+        if not self.deadline.remaining():
+            return self._settle(case, check, "not made", "there was no time left for it")
+        key = canonical([check.action, action.model_dump(mode="json"), host]).decode()
+        if key in self._answered:
+            self.made[case, check.id] = replace(self._answered[key], case=case, check=check)
+        elif key in self._running:
+            self._running[key].asked_by.append((case, check))
+        else:
+            seconds = min(float(check.words.timeout), self.deadline.remaining())
+            self._running[key] = _Question(action, host, seconds, [(case, check)], time.monotonic() + seconds + GRACE_S)
+            # A thread that no hung target can keep the process alive with.
+            threading.Thread(
+                target=self._answer, args=(key, self._running[key], case, check), name=f"check {check.id}", daemon=True
+            ).start()
+        return None
+
+    def _answer(self, key: str, question: _Question, case: Case, check: Check) -> None:
+        begun = time.monotonic()
+        status: Status = "made"
+        facts: dict[str, Any] = {}
+        message, ok = "", True
+        try:
+            deadline = Deadline(begun + question.timeout_s, self.deadline.cancel)
+            deadline.check()
+            ctx = replace(self.ctx, host=self.ctx.host_named(question.host), deadline=deadline)
+            with under(deadline):
+                facts = question.action.run(ctx)
+        except StepFailed as error:
+            facts, ok, message = error.facts, False, error.message
+        except Exception as error:  # noqa: BLE001  whatever it raises: the check was not made
+            status, ok = "not made", False
+            message = error.message if isinstance(error, DrillbookError) else f"{type(error).__name__}: {error}"
+        text = printable(self.ctx.redactor.text(message), limit=300)
+        made = Made(case, check, status, self.ctx.redactor.value(facts), ok, text, time.monotonic() - begun)
+        self._answers.put((key, made))
+
+    def _collect(self) -> None:
+        """Wait for the next answer; give up on whoever is over their time."""
+        now = time.monotonic()
+        next_end = min(*(one.until for one in self._running.values()), self.deadline.at)
+        try:
+            key, made = self._answers.get(timeout=max(0.01, min(next_end - now, LISTEN_S)))
+        except queue.Empty:
+            self._give_up()
+            return
+        if question := self._running.pop(key, None):
+            self._answered[key] = made
+            for case, check in question.asked_by:
+                self.made[case, check.id] = replace(made, case=case, check=check)
+        self._give_up()
+
+    def _give_up(self) -> None:
+        now, over = time.monotonic(), self.deadline.remaining() <= 0 or self.deadline.cancel.is_set()
+        for key, question in list(self._running.items()):
+            if over or now >= question.until:
+                del self._running[key]
+                lost = Made(*question.asked_by[0], "not made", message=f"no answer within {question.timeout_s:.1f} s")
+                self._answered[key] = lost
+                for case, check in question.asked_by:
+                    self.made[case, check.id] = replace(lost, case=case, check=check)
+
+
+def _sees(check: Check) -> set[str]:
+    """Checks of the same tree whose facts ``check`` refers to."""
+    texts = [(check.words.when, True)] if check.words.when is not None else []
+    texts += [(text, False) for text in template.texts(check.params) if template.is_template(text)]
+    found = {reference[0] for text, bare in texts for reference in template.references(text, bare=bare)}
+    return found - {"service", "host", "the", "peer"}

@@ -1,0 +1,120 @@
+"""Weighing causes by what the checks showed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from drillbook.diagnosis.scope import Case
+from drillbook.diagnosis.tree import Cause, Observation
+from drillbook.language import template
+from drillbook.sdk.host import printable
+
+HEALTHY, UNKNOWN = "healthy", "unknown"
+SAID = 400
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Seen(_Value):
+    """One observation that was made."""
+
+    says: str
+    weight: int
+
+
+class Suspect(_Value):
+    """A cause that something speaks for: its weight, the observations for and against it, the unseen, whom to call."""
+
+    cause: str
+    title: str
+    impact: str
+    subject: str
+    service: str
+    score: int
+    supports: tuple[Seen, ...]
+    against: tuple[Seen, ...]
+    unseen: tuple[str, ...]
+    remedy: str
+    contacts: tuple[str, ...]
+    step: dict[str, Any] | None
+
+
+def text(template_text: str, names: Mapping[str, Any]) -> str:
+    """A text of a tree with its expressions evaluated; what cannot be evaluated is said as it is written."""
+    try:
+        return printable(str(template.evaluate(template_text, names)).strip(), limit=SAID)
+    except ValueError:
+        return template_text
+
+
+def holds(when: str, names: Mapping[str, Any]) -> bool | None:
+    """Is the expression true? ``None``: a check that it refers to was not made, or its facts do not tell."""
+    if any(reference[0] not in names for reference in template.references(when, bare=True)):
+        return None
+    try:
+        return bool(template.expression(when, names))
+    except ValueError:
+        return None
+
+
+def suspects(case: Case, names: Mapping[str, Any]) -> list[Suspect]:
+    """The causes of ``case`` that more speaks for than against, in the order of the tree."""
+    found = [_suspect(case, name, cause, names) for name, cause in case.tree.causes.items()]
+    return [one for one in found if one.supports and one.score > 0]
+
+
+def _suspect(case: Case, name: str, cause: Cause, names: Mapping[str, Any]) -> Suspect:
+    supports, unseen = _seen(cause.supports, names)
+    against, unseen_against = _seen(cause.against, names)
+    return Suspect(
+        cause=name,
+        title=text(cause.title, names),
+        impact=cause.impact,
+        subject=case.subject,
+        service=case.peer or case.service,
+        score=sum(one.weight for one in supports) - sum(one.weight for one in against),
+        supports=supports,
+        against=against,
+        unseen=(*unseen, *unseen_against),
+        remedy=text(cause.remedy.text, names),
+        contacts=cause.remedy.contacts,
+        step=_step(cause, names) if supports else None,
+    )
+
+
+def _seen(observations: Sequence[Observation], names: Mapping[str, Any]) -> tuple[tuple[Seen, ...], tuple[str, ...]]:
+    seen, unseen = [], []
+    for one in observations:
+        true = holds(one.when, names)
+        if true:
+            seen.append(Seen(says=text(one.says or one.when, names), weight=one.weight))
+        elif true is None:
+            unseen.append(one.when)
+    return tuple(seen), tuple(unseen)
+
+
+def _step(cause: Cause, names: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The remedy as a step of a drill; none when its values are not known, or could be taken for expressions."""
+    if cause.remedy.step is None:
+        return None
+    try:
+        step: dict[str, Any] = template.evaluate(cause.remedy.step, names)
+    except ValueError:
+        return None
+    return None if template.has_template(step) else step
+
+
+def order(found: Sequence[Suspect]) -> tuple[Suspect, ...]:
+    """The most likely cause first; of equal ones the one that was examined first. A cause of one service is named once."""
+    best: dict[tuple[str, str], Suspect] = {}
+    for one in sorted(found, key=lambda one: -one.score):
+        best.setdefault((one.cause, one.service), one)
+    return tuple(best.values())
+
+
+Found = Literal["found", "healthy", "unknown"]

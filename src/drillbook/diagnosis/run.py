@@ -1,0 +1,151 @@
+"""One diagnosis: trees applied to services, checks made, causes ranked. The one way for `invoke diagnose` and for drills."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from drillbook.diagnosis import ranking, scope
+from drillbook.diagnosis.gather import Gathering, Made
+from drillbook.diagnosis.ranking import HEALTHY, UNKNOWN, Suspect
+from drillbook.diagnosis.scope import Case
+from drillbook.diagnosis.tree import Check, Tree
+from drillbook.errors import Cancelled
+from drillbook.inventory.inventory import Inventory
+from drillbook.language import template
+from drillbook.sdk.action import Context
+from drillbook.sdk.service import kind_of
+
+CLOCK_ERROR_S = 0.001
+"""Of a duration: both ends are read from one monotonic clock, and the figure is rounded to a millisecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """What a diagnosis knows before it looks: the trees and the inventory."""
+
+    trees: tuple[Tree, ...]
+    inventory: Inventory
+    barred: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    """Checks that are not made, by tree and name, and why."""
+
+
+class CheckResult(BaseModel):
+    """What became of one check."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    subject: str
+    check: str
+    action: str
+    status: str
+    ok: bool
+    message: str
+    seconds: float
+    facts: dict[str, Any]
+
+
+class Diagnosis(BaseModel):
+    """What was found, how long it took on the controller's monotonic clock, and all that it rests on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    examined: tuple[str, ...]
+    found: str
+    ranked: tuple[Suspect, ...]
+    why: tuple[str, ...]
+    seconds: float
+    error_s: float
+    checks: tuple[CheckResult, ...]
+
+
+def examine(ctx: Context, book: Book, services: Sequence[str], within_s: float) -> Diagnosis:
+    """Diagnose ``services`` of the inventory within ``within_s`` seconds; changes nothing.
+
+    ``found`` is the likeliest cause, ``healthy`` when no doubt is left, and ``unknown`` otherwise,
+    with what is not known in ``why``. Raises Cancelled, and PlanError for a service that is not there.
+    """
+    begun = time.monotonic()
+    cases = scope.cases(book.trees, book.inventory.services, services)
+    gathering = Gathering(ctx, book.inventory, cases, within_s, book.barred)
+    made = gathering.run()
+    if ctx.deadline.cancel.is_set():
+        raise Cancelled("the diagnosis was stopped")
+    ranked = tuple(
+        _reachable(one, book.inventory)
+        for one in ranking.order([one for case in cases for one in ranking.suspects(case, gathering.names(case))])
+    )
+    why = _doubts(gathering, cases, book, services)
+    checks = tuple(
+        CheckResult(
+            subject=one.case.subject,
+            check=one.check.id,
+            action=one.check.action,
+            status=one.status,
+            ok=one.ok,
+            message=one.message,
+            seconds=round(one.seconds, 3),
+            facts=one.facts,
+        )
+        for one in made.values()
+    )
+    return Diagnosis(
+        examined=tuple(services),
+        found=ranked[0].cause if ranked else UNKNOWN if why else HEALTHY,
+        ranked=ranked,
+        why=why,
+        seconds=round(time.monotonic() - begun, 3),
+        error_s=CLOCK_ERROR_S,
+        checks=checks,
+    )
+
+
+def _reachable(suspect: Suspect, inventory: Inventory) -> Suspect:
+    """With those contacts alone that the inventory has: trees are shared between inventories."""
+    return suspect.model_copy(update={"contacts": tuple(one for one in suspect.contacts if one in inventory.contacts)})
+
+
+def _doubts(gathering: Gathering, cases: Sequence[Case], book: Book, services: Sequence[str]) -> tuple[str, ...]:
+    """Why it cannot be said that all is well: checks that were not made, signs of health that are missing."""
+    doubts: list[str] = [] if services else ["the inventory has no service that could be examined"]
+    shown: set[str] = set()
+    for case in cases:
+        for check in case.tree.checks:
+            one = gathering.made[case, check.id]
+            if one.status == "not made" and not check.words.optional:
+                doubts.append(f"{case.subject}: {check.words.name or check.id} could not be looked at: {one.message}")
+        for text in case.tree.healthy:
+            if _left_out(gathering, case, text):
+                continue
+            held = ranking.holds(text, gathering.names(case))
+            if held:
+                shown.add(case.service)
+            else:
+                behind = _behind(gathering, case, text)
+                said = "".join(
+                    f"; {check.words.name or check.id}: {one.message}"
+                    for check, one in behind
+                    if one.status == "made" and not one.ok and one.message
+                )
+                doubts.append(f"{case.subject}: {'not known' if held is None else 'not true'}: {text}{said}")
+    for name in services:
+        if name not in {case.service for case in cases}:
+            doubts.append(f"{name}: no tree examines services of kind {kind_of(book.inventory.services[name])}")
+        elif name not in shown:
+            doubts.append(f"{name}: nothing that was looked at shows that it is well")
+    return tuple(dict.fromkeys(doubts))
+
+
+def _behind(gathering: Gathering, case: Case, text: str) -> list[tuple[Check, Made]]:
+    """The checks that ``text`` refers to, with what became of them."""
+    names = {reference[0] for reference in template.references(text, bare=True)}
+    return [(check, gathering.made[case, check.id]) for check in case.tree.checks if check.id in names]
+
+
+def _left_out(gathering: Gathering, case: Case, text: str) -> bool:
+    """Does ``text`` refer to a check that does not fit this inventory, or was not called for?"""
+    return any(one.status == "left out" for _, one in _behind(gathering, case, text))

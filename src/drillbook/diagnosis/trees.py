@@ -1,0 +1,161 @@
+"""Diagnosis trees from their files: strict YAML below ``drills/diagnosis/``, every mistake with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from drillbook.diagnosis.tree import Check, Head, Tree, Words
+from drillbook.errors import SpecError
+from drillbook.language import strict, template
+from drillbook.language.strict import Document, Place
+from drillbook.sdk import discovery, entries
+from drillbook.sdk.action import Action, Effect, Read
+from drillbook.sdk.discovery import service_kinds
+
+FOLDER = "diagnosis"
+NAMES = ("service", "host", "the")
+"""What expressions of a tree see beside its checks; ``peer`` too, where the tree examines peers."""
+
+
+def beside(path: Path) -> Path | None:
+    """The folder of trees that belongs to the drill in ``path``: ``diagnosis`` in its folder or the nearest above it."""
+    return next((found for parent in path.absolute().parents[:4] if (found := parent / FOLDER).is_dir()), None)
+
+
+def load_all(folder: Path) -> tuple[Tree, ...]:
+    """Every tree in ``folder`` and those that plugins ship, by name; its own win. Raises SpecError with file, line and column."""
+    paths = {path.stem: path for shipped in discovery.folders("trees") for path in shipped.glob("*.yml")}
+    paths |= {path.stem: path for path in folder.glob("*.yml")}
+    return tuple(load(paths[name]) for name in sorted(paths))
+
+
+def load(path: Path) -> Tree:
+    """Read one tree. Raises SpecError with file, line and column."""
+    document = strict.load(path, error_type=SpecError)
+    written = {key: value for key, value in document.value.items() if key != "checks"}
+    head = document.validate(Head, written)
+    if head.tree != path.stem:
+        raise document.error(
+            ("tree",),
+            f"the tree is named {head.tree!r}, but its file {path.name!r}",
+            hint=f"name the file {head.tree}.yml, or the tree {path.stem}",
+        )
+    _kinds(document, head.kinds, ("kind",))
+    checks = tuple(_check(document, name, item) for name, item in _mapping(document, "checks").items())
+    tree = Tree(**head.model_dump(by_alias=False), checks=checks)
+    _References(document, tree).check()
+    for name, cause in tree.causes.items():
+        if cause.remedy.step is not None:
+            _remedy(document, cause.remedy.step, ("causes", name, "remedy", "step"))
+    return tree
+
+
+def _mapping(document: Document, key: str) -> dict[str, Any]:
+    value = document.value.get(key) or {}
+    if not isinstance(value, dict):
+        raise document.error((key,), f"{key!r} must be a mapping of names to what they are")
+    return value
+
+
+def _kinds(document: Document, kinds: Iterable[str], place: Place) -> None:
+    for kind in kinds:
+        if kind not in service_kinds():
+            raise document.error(
+                place,
+                f"there is no kind of service {kind!r}",
+                hint=f"{strict.did_you_mean(kind, service_kinds())}kinds: {', '.join(service_kinds())}",
+            )
+
+
+def _check(document: Document, name: str, item: Any) -> Check:
+    place: Place = ("checks", name)
+    if not name.isidentifier() or name in (*NAMES, "peer"):
+        raise document.error(
+            place,
+            f"{name!r} cannot name a check",
+            key=True,
+            hint="a name is a word that expressions can use, and none that they know already",
+        )
+    action, params = entries.named(document, item, place, "a check", tuple(Words.model_fields))
+    kind = entries.find_class(document, action, (*place, action), Action)
+    if not issubclass(kind, Read) or _changes(kind, params):
+        raise document.error(
+            (*place, action),
+            f"{action} may change something; a check of a diagnosis only looks",
+            key=True,
+            hint="use an action whose effect is read: see `invoke actions`",
+        )
+    words = document.validate(Words, {key: value for key, value in item.items() if key != action}, place)
+    _kinds(document, words.needs, (*place, "needs"))
+    entries.check_params(document, kind, params, _dynamic(params), (*place, action))
+    return Check(id=name, action=action, params=params, words=words)
+
+
+def _changes(kind: type[Action], params: Mapping[str, Any]) -> bool:
+    """Does this use of a reading action say that it changes something, or leave that to an expression?"""
+    dynamic = _dynamic(params)
+    known = {key: value for key, value in params.items() if key not in dynamic}
+    return "effect" in params or "by" in dynamic or kind.model_construct(**known).effect is not Effect.READ
+
+
+def _dynamic(params: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(key for key, value in params.items() if template.has_template(value))
+
+
+def _remedy(document: Document, step: dict[str, Any], place: Place) -> None:
+    action, params = entries.named(document, step, place, "the step of a remedy", ())
+    kind = entries.find_class(document, action, (*place, action), Action)
+    entries.check_params(document, kind, params, _dynamic(params), (*place, action))
+
+
+class _References:
+    """Looks that every expression of a tree refers to what it can see."""
+
+    def __init__(self, document: Document, tree: Tree) -> None:
+        self.document, self.tree = document, tree
+        self.static = (*NAMES, *(("peer",) if tree.peers else ()))
+        self.known = (*self.static, *(check.id for check in tree.checks))
+
+    def check(self) -> None:
+        """Raise SpecError at the first that does not."""
+        for number, check in enumerate(self.tree.checks):
+            place: Place = ("checks", check.id)
+            before = (*self.static, *(one.id for one in self.tree.checks[:number]))
+            self._value(check.params, (*place, check.action), before)
+            if check.words.when is not None:
+                self._text(check.words.when, (*place, "when"), before, bare=True)
+        for number, text in enumerate(self.tree.healthy):
+            self._text(text, ("healthy", number), self.known, bare=True)
+        for name, cause in self.tree.causes.items():
+            self._value(cause.title, ("causes", name, "title"), self.known)
+            self._value(cause.remedy.text, ("causes", name, "remedy", "text"), self.known)
+            self._value(cause.remedy.step, ("causes", name, "remedy", "step"), self.known)
+            for side, observations in (("for", cause.supports), ("against", cause.against)):
+                for number, one in enumerate(observations):
+                    self._text(one.when, ("causes", name, side, number, "when"), self.known, bare=True)
+                    self._value(one.says, ("causes", name, side, number, "says"), self.known)
+
+    def _value(self, value: Any, place: Place, known: tuple[str, ...]) -> None:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                self._value(item, (*place, key), known)
+        elif isinstance(value, list | tuple):
+            for index, item in enumerate(value):
+                self._value(item, (*place, index), known)
+        elif template.is_template(value):
+            self._text(value, place, known)
+
+    def _text(self, text: str, place: Place, known: tuple[str, ...], *, bare: bool = False) -> None:
+        try:
+            names = {reference[0] for reference in template.references(text, bare=bare)}
+        except ValueError as error:
+            raise self.document.error(place, f"not an expression: {error}") from None
+        for name in sorted(names - set(known)):
+            later = " yet: a check sees those above it" if name in self.known else ""
+            raise self.document.error(
+                place,
+                f"nothing is known as {name!r}{later}",
+                hint=(f"{strict.did_you_mean(name, known)}known here: {', '.join(known)}"),
+            )

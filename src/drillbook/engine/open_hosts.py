@@ -1,0 +1,55 @@
+"""The hosts of one run: opened together, each once, used by steps and probes at once, closed together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from drillbook.errors import HostError
+from drillbook.sdk.host import Host
+
+
+class Hosts:
+    """The hosts of one run: opened together, each once, closed together."""
+
+    def __init__(self, open_one: Callable[[str], Host]) -> None:
+        """``open_one`` makes a host of an inventory name and connects it."""
+        self._open_one = open_one
+        self._open: dict[str, Host] = {}
+        self._lock = threading.Lock()
+        self._opening: dict[str, threading.Lock] = {}
+
+    def open(self, names: Sequence[str]) -> dict[str, HostError]:
+        """Connect to all ``names`` at once; returns the error of each that could not be reached."""
+        failed: dict[str, HostError] = {}
+
+        def connect(name: str) -> None:
+            try:
+                self.get(name)
+            except HostError as error:
+                failed[name] = error
+
+        with ThreadPoolExecutor(max_workers=max(1, min(64, len(names)))) as pool:
+            list(pool.map(connect, names))
+        return {name: failed[name] for name in names if name in failed}
+
+    def get(self, name: str) -> Host:
+        """The host ``name``, connected; of several threads that ask at once, one connects. Raises HostError."""
+        with self._lock:
+            if name in self._open:
+                return self._open[name]
+            opening = self._opening.setdefault(name, threading.Lock())
+        with opening:
+            with self._lock:
+                if name in self._open:
+                    return self._open[name]
+            host = self._open_one(name)
+            with self._lock:
+                return self._open.setdefault(name, host)
+
+    def close(self) -> None:
+        """End all connections."""
+        for host in reversed(list(self._open.values())):
+            host.close()
+        self._open.clear()

@@ -1,0 +1,120 @@
+"""Restores by another run of the project: a drill that only restores may have mended what a dead run destroyed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from drillbook.errors import JournalError, PlanError
+from drillbook.events.event import Event, contents, last
+from drillbook.events.runs import PhaseEnded, RunFinished, opening
+from drillbook.events.steps import Done, IntentRecorded, StepStarted, UndoStarted
+from drillbook.journal.intents import Intent, intents
+from drillbook.journal.journal import FILE, alive, read
+from drillbook.plan.planner import Plan, PlannedStep, checked
+from drillbook.plan.restorable import compares, is_free, lost_service, proves, restorers, same_service, source_of
+from drillbook.sdk.action import Fault, find
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A restore by another run, and the backup that it restored from."""
+
+    run: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A run that only restores, and restored and verified everything."""
+
+    id: str
+    plan: Plan
+    events: Sequence[Event]
+
+    def done(self, step: PlannedStep) -> Done | None:
+        """The event by which ``step`` ended well."""
+        found = last((event for event in self.events if event.step == step.id), Done)
+        return found and found[1]
+
+
+def restored_since(plan: Plan, events: Sequence[Event], intent: Intent, folders: Iterable[Path]) -> Restored | None:
+    """The newest run among ``folders`` that restored what ``intent`` of a run with ``events`` destroyed, and compared it.
+
+    It began after the last change that this run made, restored with an action that belongs to the fault, and a comparison
+    of the content with the backup's manifest ended well in it. That the fault is gone must be proven besides.
+    """
+    since = max(event.at for event in events if isinstance(event.what, IntentRecorded | StepStarted | UndoStarted))
+    own = opening(events).run
+    for folder in sorted((folder for folder in folders if folder.name > own), key=lambda folder: folder.name, reverse=True):
+        run = _whole(folder, since)
+        if run is not None and (source := _source(run, plan, intent)):
+            return Restored(run.id, source)
+    return None
+
+
+def _whole(folder: Path, since: str) -> _Run | None:
+    """The run in ``folder`` when it only restores, began after ``since``, restored, verified, and left nothing."""
+    try:
+        if alive(folder):
+            return None
+        events = read(folder / FILE).events
+        first = events[0]
+        plan = checked(opening(events).plan)
+    except (JournalError, PlanError):
+        return None
+    ended = {what.phase: what.status for what in contents(events, PhaseEnded)}
+    end = last(events, RunFinished)
+    good = (
+        first.at > since
+        and plan.only_restores()
+        and end is not None
+        and not end[1].residue
+        and all(ended.get(phase) == "done" for phase in ("restore", "verify"))
+    )
+    return _Run(opening(events).run, plan, events) if good else None
+
+
+def _source(run: _Run, plan: Plan, intent: Intent) -> str:
+    """The backup that ``run`` restored what ``intent`` destroyed from, and compared it with; empty when it did not."""
+    service = lost_service(plan, intent.step)
+    if not _same_service(plan, run.plan, service):
+        return ""
+    inventory, wanted = run.plan.inventory, _wanted(plan, intent)
+    compared = any(compares(inventory, step, service, intent.step) and run.done(step) for step in run.plan.phase("verify"))
+    for restored in intents(run.events, run.plan.steps) if compared else ():
+        done, source = run.done(restored.step), source_of(restored.step.model_copy(update={"params": restored.params}))
+        if (
+            source
+            and done
+            and same_service(inventory, source.service, service)
+            and (source.free or (restored.step.action in wanted and _covers({**restored.params, **done.facts}, intent)))
+        ):
+            return str(source.origin)
+    return ""
+
+
+def _wanted(plan: Plan, intent: Intent) -> set[str]:
+    """Names of the actions that restore what ``intent`` destroyed."""
+    fault = find(intent.step.action)
+    proofs = [step for step in plan.phase("backup") if proves(plan.inventory, step, intent.step)]
+    return {name for proof in proofs for name in restorers(proof, intent.step)} | set(
+        fault.RESTORED_BY.values() if issubclass(fault, Fault) else ()
+    )
+
+
+def _same_service(one: Plan, other: Plan, name: str) -> bool:
+    """Do both plans mean the same thing by the service ``name``?"""
+    inventories = (one.inventory, other.inventory)
+    return all(name in inventory.services for inventory in inventories) and inventories[0].thing(name) == inventories[
+        1
+    ].thing(name)
+
+
+def _covers(restored: dict[str, Any], intent: Intent) -> bool:
+    """Was the very table, path or prefix restored that ``intent`` hit?"""
+    return is_free(intent.step) or all(
+        restored[key] == value for key, value in intent.params.items() if key in restored and key not in ("from", "service")
+    )

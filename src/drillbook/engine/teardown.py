@@ -1,0 +1,166 @@
+"""The end of a run: everything is put back, whatever broke on the way; no part of it can keep another from being done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+
+from drillbook.engine.probing import Probes
+from drillbook.engine.revert import awaits_restore, clean_canary, put_back, remove_scratch
+from drillbook.engine.steps import Stage
+from drillbook.engine.stop_requests import Stop
+from drillbook.engine.unreachable import patiently
+from drillbook.errors import DrillbookError
+from drillbook.events.event import Event, each
+from drillbook.events.holds import LeaseLog
+from drillbook.events.steps import StepStarted, UndoStarted
+from drillbook.inventory.inventory import CONTROLLER
+from drillbook.journal.intents import intents
+from drillbook.judge.result import Residue
+from drillbook.sdk.host import Deadline
+
+READ_BACK_S = 30.0
+REACH_S = 10.0
+"""Hosts that cannot be reached are tried again until their leases have ended, and for so many seconds more."""
+ANSWER_S = 10.0
+
+
+@dataclass(slots=True)
+class Ending:
+    """Puts back what a run changed; ``cleanup`` carries out the drill's cleanup phase."""
+
+    stage: Stage
+    probes: Probes
+    stop: Stop
+    cleanup: Callable[[], object] | None
+    replay: Callable[[], object] | None = None
+    """Carries out restore and verify, when the run ended before them."""
+    settle: Callable[[], object] | None = None
+    """Waits until the service is good again: an undo at the end may have restarted it."""
+    early: bool = False
+    """The run ended early after a fault was announced: the service is waited for whatever put it back."""
+    residue: list[Residue] = field(default_factory=list)
+    _reach: Deadline | None = field(default=None, init=False)
+
+    @property
+    def reach(self) -> Deadline:
+        """Until when a host that cannot be reached is tried again: one patience for all parts, begun when first needed.
+
+        Whoever asks a second time to stop does not want it.
+        """
+        if self._reach is None:
+            lease_s = self.stage.hold.lease_s if self.stage.hold else 0.0
+            self._reach = Deadline.after(lease_s + REACH_S, self.stop.hurry)
+        return self._reach
+
+    def run(self) -> list[Residue]:
+        """Do all of it; returns what is left.
+
+        A run that ended early undoes first, and restores then; otherwise the canary is read while all is as verified.
+        """
+        self.stage.journal.patient = True
+        if self.replay:
+            self._part("undo", partial(self._undo, before_restore=True))
+            self._part("restore", partial(self._restore, self.replay))
+        self._part("canary", self._read_back)
+        self._part("cleanup", self._cleanup)
+        begun = self.stage.journal.clock()
+        self._part("undo", self._undo)
+        self._part("settle", partial(self._settle, begun))
+        self._part("probes", self._stop_probes)
+        for canary in self.probes.canaries:
+            self._part(canary.id, partial(clean_canary, self.stage, canary.id, canary.probe))
+        self._part("scratch", self._remove_scratch)
+        self._part("hold", lambda: release(self.stage, self.reach))
+        return self.residue
+
+    def _part(self, what: str, work: Callable[[], list[Residue]]) -> None:
+        try:
+            self.residue += work()
+        except Exception as error:  # noqa: BLE001  it becomes residue
+            self.residue.append(
+                Residue(
+                    step=what,
+                    host=CONTROLLER,
+                    what=f"the part `{what}` of putting things back broke off",
+                    why=f"{type(error).__name__}: {error}",
+                    by_hand="invoke drill.recover",
+                )
+            )
+
+    def _undo(self, *, before_restore: bool = False) -> list[Residue]:
+        """Undo what is not undone; what cannot be before the restore is tried once more after it, and told then."""
+        left = put_back(self.stage, self._events(), restores=not before_restore, reach=self.reach)
+        return [] if before_restore else left
+
+    def _settle(self, begun: float) -> list[Residue]:
+        """After an undo that was carried out since ``begun``, or an early end; not where something could not be put back."""
+        undone = any(event.clock >= begun for event, _ in each(self._events(), UndoStarted))
+        if self.settle is not None and not self.residue and (undone or self.early):
+            self.settle()
+        return []
+
+    def _restore(self, replay: Callable[[], object]) -> list[Residue]:
+        """Carry out the restore, once its hosts answer or the patience for that is over."""
+        for name in sorted({host for step in self.stage.plan.phase("restore") for host in step.hosts} - {CONTROLLER}):
+            with suppress(DrillbookError, TimeoutError):
+                patiently(partial(self._answers, name), self.reach)
+        replay()
+        return []
+
+    def _answers(self, name: str) -> None:
+        self.stage.host(name).run(("true",), deadline=Deadline.after(ANSWER_S))
+
+    def _read_back(self) -> list[Residue]:
+        if self.stop.hurry.is_set():
+            return []
+        for canary in self.probes.canaries:
+            canary.stop()
+            canary.read_back(self.stage.context(canary.id, CONTROLLER, Deadline.after(READ_BACK_S)))
+        return []
+
+    def _cleanup(self) -> list[Residue]:
+        if self.cleanup is not None and not self.stop.hurry.is_set():
+            self.cleanup()
+        return []
+
+    def _remove_scratch(self) -> list[Residue]:
+        """Remove temporary files, unless a restore that is still to come may need them, such as a received log."""
+        return [] if awaits_restore(self.stage) else remove_scratch(self.stage, self._touched(), self.reach)
+
+    def _stop_probes(self) -> list[Residue]:
+        self.probes.stop()
+        return []
+
+    def _touched(self) -> list[str]:
+        """Hosts on which a step began: each may hold temporary files."""
+        return sorted({event.host for event, _ in each(self._events(), StepStarted) if event.host})
+
+    def _events(self) -> Sequence[Event]:
+        return self.stage.journal.decisive()
+
+
+def release(stage: Stage, reach: Deadline | None = None) -> list[Residue]:
+    """End the leases, keep their logs as evidence, release the locks; what an undo still has to mend stays armed."""
+    if stage.hold is None:
+        return []
+    open_ones = [one.seq for one in intents(stage.journal.decisive(), stage.plan.steps) if not one.settled]
+    logs, failed = stage.hold.end(keep=open_ones, reach=reach)
+    for host, log in logs.items():
+        try:
+            facts = stage.context("lease", host, Deadline.after(READ_BACK_S)).evidence("log", log)
+            stage.journal.append(LeaseLog(**facts), host=host)
+        except (DrillbookError, OSError) as error:
+            stage.journal.append(LeaseLog(error=str(error)), host=host)
+    return [
+        Residue(
+            step="hold",
+            host=host,
+            what="the run's lock or lease",
+            why=why,
+            by_hand=f"it ends by itself after {stage.hold.lease_s:.0f} s; see docs/safety.md for its folder",
+        )
+        for host, why in failed.items()
+    ]

@@ -1,0 +1,116 @@
+"""Files on a host over SFTP, or over ``cat`` where the server has no SFTP."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+import paramiko
+
+from drillbook.errors import HostUnreachable
+from drillbook.hosts.atomic import beside
+from drillbook.hosts.ssh.connecting import Link
+from drillbook.hosts.ssh.session import open_session
+from drillbook.hosts.ssh.transport import MOST_PACKET
+from drillbook.sdk.host import Deadline
+
+T = TypeVar("T")
+
+PUT = """
+umask 077
+[ -d "$1" ] && { echo "$1 is a folder" >&2; exit 1; }
+cat >"$2" && chmod "$3" "$2" && mv -f "$2" "$1" || { rm -f "$2"; exit 1; }
+"""
+GET = '[ -e "$1" ] || exit 66; exec head -c "$2" <"$1"'
+MISSING = 66
+"""The status by which GET says that there is no such file."""
+
+SECONDS = 30.0
+
+
+class NoSftp(Exception):
+    """The server offers no SFTP."""
+
+
+def bounded(work: Callable[[], T], link: Link, *, host: str, seconds: float) -> T:
+    """What ``work`` gives, or HostUnreachable after ``seconds``: paramiko waits for some answers without a limit."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def attempt() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # noqa: BLE001  (raised again below, in the thread that asked)
+            errors.append(error)
+
+    worker = threading.Thread(target=attempt, name="drillbook-file", daemon=True)
+    worker.start()
+    worker.join(seconds)
+    if worker.is_alive():
+        link.close()
+        raise HostUnreachable(f"{host}: no answer to a file transfer within {seconds:.0f} s", host=host)
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+class _Sftp(paramiko.SFTPClient):
+    """An SFTP client that takes no answer larger than a server has reason to give: OpenSSH gives up to 256 KiB."""
+
+    def _read_all(self, n: int) -> bytes:
+        if n > MOST_PACKET:
+            raise paramiko.SSHException(f"the server's SFTP gives an answer of {n} bytes")
+        data: bytes = super()._read_all(n)  # type: ignore[misc]  # of its own
+        return data
+
+
+def sftp_of(link: Link, *, host: str) -> paramiko.SFTPClient:
+    """The one SFTP client of ``link``; call with its lock held. Raises NoSftp."""
+    if link.sftp is None:
+        channel = open_session(link, Deadline.after(SECONDS), host=host)
+        try:
+            channel.invoke_subsystem("sftp")
+            link.sftp = _Sftp(channel)
+        except (paramiko.SSHException, EOFError, OSError):
+            channel.close()
+            if not link.alive:
+                raise
+            raise NoSftp from None
+    return link.sftp
+
+
+def put_file(sftp: paramiko.SFTPClient, data: bytes, path: str, mode: int) -> None:
+    """Write ``data`` to ``path``; nobody ever sees a part of it, nor reads it before ``mode`` holds."""
+    if _is_folder(sftp, path):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", path)
+    temporary = beside(path)
+    try:
+        with sftp.open(temporary, "wx") as file:
+            file.chmod(mode)
+            file.set_pipelined(True)
+            file.write(data)
+        sftp.posix_rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError, paramiko.SSHException, EOFError):
+            sftp.remove(temporary)
+        raise
+
+
+def _is_folder(sftp: paramiko.SFTPClient, path: str) -> bool:
+    try:
+        return (sftp.stat(path).st_mode or 0) & 0o170000 == 0o040000
+    except FileNotFoundError:
+        return False
+
+
+def get_file(sftp: paramiko.SFTPClient, path: str, limit: int) -> bytes:
+    """The first ``limit`` bytes of ``path``."""
+    with sftp.open(path, "rb") as file:
+        size = min(limit, file.stat().st_size or 0)
+        file.prefetch(size)
+        data = file.read(size)
+        # A file of /proc says that it is empty; and one that grows is read as far as it had grown.
+        return data if data or size else file.read(limit)

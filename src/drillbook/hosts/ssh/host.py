@@ -1,0 +1,301 @@
+"""The Host port over SSH: one Fabric connection a host, used by many threads at once."""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import BinaryIO
+
+import paramiko
+
+from drillbook.errors import Cancelled, CommandLost, CommandTimedOut, HostError
+from drillbook.hosts.atomic import beside, unreadable
+from drillbook.hosts.capture import Capture, MarkedCapture
+from drillbook.hosts.forward import forwarded
+from drillbook.hosts.shell import Order, checked, exports, revealed, through_sudo
+from drillbook.hosts.ssh import files
+from drillbook.hosts.ssh.channel import TICK, End, Exec, ExecRefused, LinkLost
+from drillbook.hosts.ssh.connecting import CONNECT_SECONDS, Link, open_link
+from drillbook.hosts.ssh.connection import Keeper, expired
+from drillbook.hosts.ssh.gateway import Gateway
+from drillbook.hosts.ssh.session import Ending, open_session
+from drillbook.hosts.ssh.transport import close_channel
+from drillbook.hosts.ssh.tunnel import FarChannel
+from drillbook.sdk.answers import Answer
+from drillbook.sdk.deadline import current
+from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Output, Target, once_more, printable, shown
+from drillbook.values import Secret
+
+CHANNELS = 8
+"""Commands at once on one connection: sshd allows 10 channels, of which SFTP and the end of a command need one each."""
+
+
+LEAST_S = 5.0
+"""Seconds that a file has at least: what is half made is cleared away once the time of its step is over."""
+
+
+def _of_step(seconds: float) -> Deadline:
+    """So many seconds, or what is left of the step's own; the flag of the step ends it too."""
+    step = current()
+    return Deadline.after(min(seconds, max(LEAST_S, step.remaining())), step.cancel)
+
+
+class SshHost:
+    """A host reached with SSH."""
+
+    def __init__(self, target: Target, *, gateway: Gateway | None = None, ssh_config: str = "") -> None:
+        """Nothing is connected yet.
+
+        ``gateway`` is one that was joined for this host; ``ssh_config`` is read in place of ~/.ssh/config.
+        """
+        self._target = target
+        self._gateway = gateway
+        self._ssh_config = ssh_config
+        self._keeper = Keeper(target.name, self._connect)
+        self._slots = threading.BoundedSemaphore(CHANNELS)
+        self._lock = threading.Lock()
+        self._running = 0
+        self._closed = False
+
+    @property
+    def name(self) -> str:
+        """Inventory name."""
+        return self._target.name
+
+    @property
+    def target(self) -> Target:
+        """The inventory's description."""
+        return self._target
+
+    def _connect(self) -> Link:
+        behind = None
+        if self._gateway is not None:
+            behind = self._gateway.host.link(Deadline.after(3 * CONNECT_SECONDS))
+        return open_link(self._target, ssh_config=self._ssh_config, gateway=behind)
+
+    def link(self, deadline: Deadline) -> Link:
+        """The open connection; opened if it is not. Raises what ``open`` raises, CommandTimedOut, Cancelled."""
+        return self._keeper.get(deadline)
+
+    def open(self) -> None:
+        """Connect now, not at the first use.
+
+        Raises HostUnreachable, HostKeyUnknown, HostKeyChanged, AuthenticationFailed, HostError.
+        """
+        self.link(Deadline.after(6 * CONNECT_SECONDS))
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        deadline: Deadline,
+        stdin: bytes = b"",
+        env: Mapping[str, str | Secret] | None = None,
+        cwd: str | None = None,
+        sink: BinaryIO | None = None,
+    ) -> Output:
+        """Run ``argv`` and wait for its end; see ``Host.run``.
+
+        A command that leaves something running which holds its output open has ended 2 s after the last output.
+        ``cwd`` that cannot be entered gives exit 126.
+        """
+        order = Order(self.name, checked(argv), exports(revealed(env)), stdin, cwd)
+        order.check()
+        out, err = Capture(CAPTURE_LIMIT, sink), MarkedCapture(CAPTURE_LIMIT, order.token)
+        started = time.monotonic()
+        with self._slot(order.words, deadline):
+            try:
+                end = self._carry_out(order, out, err, deadline)
+            except (LinkLost, paramiko.SSHException, EOFError) as error:
+                raise self._lost(order.words, error) from None
+            except ExecRefused:
+                raise HostError(f"{self.name}: the server refuses to run commands", host=self.name) from None
+        return Output(
+            host=self.name,
+            argv=order.words,
+            exit=end.exit,
+            signal=end.signal,
+            stdout=out.kept,
+            stderr=err.kept,
+            seconds=time.monotonic() - started,
+            stdout_bytes=out.total,
+            stderr_bytes=err.total,
+        )
+
+    def _carry_out(self, order: Order, out: Capture, err: MarkedCapture, deadline: Deadline) -> End:
+        link, channel = self._session(order.words, deadline)
+        process = None
+        try:
+            process = Exec(channel, order.line(link.shell), order.input, out, err)
+            end = self._finish(process, link, order.words, deadline)
+        finally:
+            if process is not None:
+                process.close()
+            else:
+                close_channel(channel)
+        link.shell = link.shell or posixpath.basename(err.shell)
+        return end
+
+    @contextmanager
+    def _slot(self, words: Sequence[str], deadline: Deadline) -> Iterator[None]:
+        """One of the channels that a server allows."""
+        while not self._slots.acquire(timeout=max(0.001, min(TICK, deadline.remaining()))):
+            if expired(deadline):
+                raise self._stopped(words, deadline, "it had not started")
+        try:
+            with self._lock:
+                self._running += 1
+            yield
+        finally:
+            with self._lock:
+                self._running -= 1
+            self._slots.release()
+
+    def _session(self, words: Sequence[str], deadline: Deadline) -> tuple[Link, paramiko.Channel]:
+        """A fresh channel. A connection that turns out to be broken is opened again, once: nothing has run yet."""
+        for again in (True, False):
+            if expired(deadline):
+                raise self._stopped(words, deadline, "it had not started")
+            link = self._keeper.get(deadline)
+            try:
+                return link, open_session(link, deadline, host=self.name)
+            except LinkLost as error:
+                self._keeper.drop(link)
+                if not again:
+                    raise self._lost(words, error) from None
+            except TimeoutError:
+                self._suspect(link)
+                raise self._stopped(words, deadline, "it had not started") from None
+        raise AssertionError("unreachable")
+
+    def _finish(self, process: Exec, link: Link, words: Sequence[str], deadline: Deadline) -> End:
+        """Wait for the end of ``process``; whatever else happens first, end it."""
+        try:
+            while not expired(deadline):
+                end = process.step(deadline.remaining())
+                if end is not None:
+                    return end
+        except (LinkLost, ExecRefused):
+            raise
+        except BaseException:  # a sink that fails, Ctrl-C
+            self._end(process, link, words)
+            raise
+        raise self._stopped(words, deadline, self._end(process, link, words))
+
+    def _end(self, process: Exec, link: Link, words: Sequence[str]) -> str:
+        """End ``process``; what a message says about it, nothing when it is gone."""
+        sudo = through_sudo(words)
+        trouble = Ending(self._keeper, process, host=self.name, sudo=sudo).run()
+        if trouble:
+            self._suspect(link)
+            return f"it could not be ended: {trouble}"
+        return ""
+
+    def _suspect(self, link: Link) -> None:
+        """``link`` did not answer: give it up, unless other commands may be doing well on it."""
+        if self._running <= 1 or link.transport.gate.locked():
+            self._keeper.drop(link)
+
+    def _stopped(self, words: Sequence[str], deadline: Deadline, remark: str) -> CommandTimedOut | Cancelled:
+        tail = f"; {remark}" if remark else "; it was ended"
+        if deadline.cancel.is_set():
+            return Cancelled(f"{self.name}: `{shown(words)}` was stopped{tail}")
+        return CommandTimedOut(f"{self.name}: `{shown(words)}` ran into its deadline{tail}", host=self.name)
+
+    def _lost(self, words: Sequence[str], error: Exception) -> CommandLost:
+        reason = printable(str(error) or "the connection was lost", limit=300)
+        return CommandLost(
+            f"{self.name}: lost while `{shown(words)}` ran: {reason}",
+            host=self.name,
+            hint="whether the command ended there is not known",
+        )
+
+    def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
+        """Write ``data`` to ``path`` on the host, atomically. Raises HostError."""
+        deadline = _of_step(files.SECONDS + len(data) / 1e6)
+        link = self._keeper.get(deadline)
+
+        def work() -> None:
+            with link.lock:
+                files.put_file(files.sftp_of(link, host=self.name), data, path, mode)
+
+        try:
+            files.bounded(work, link, host=self.name, seconds=deadline.remaining())
+        except files.NoSftp:
+            argv = ["sh", "-c", files.PUT, "sh", path, beside(path), f"{mode:o}"]
+            self.run(argv, stdin=data, deadline=deadline).check()
+        except (OSError, EOFError, paramiko.SSHException, LinkLost) as error:
+            raise self._file_error(link, path, error, verb="written") from None
+
+    def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
+        """The first ``limit`` bytes of a file. Raises FileNotFoundError, HostError."""
+        deadline = _of_step(files.SECONDS + limit / 1e6)
+        return once_more(lambda: self._get(path, limit, deadline))
+
+    def _get(self, path: str, limit: int, deadline: Deadline) -> bytes:
+        link = self._keeper.get(deadline)
+
+        def work() -> bytes:
+            with link.lock:
+                return files.get_file(files.sftp_of(link, host=self.name), path, limit)
+
+        try:
+            return files.bounded(work, link, host=self.name, seconds=deadline.remaining())
+        except files.NoSftp:
+            return self._get_by_exec(path, limit, deadline)
+        except FileNotFoundError:
+            raise FileNotFoundError(2, f"{self.name}: no such file", path) from None
+        except (OSError, EOFError, paramiko.SSHException, LinkLost) as error:
+            raise self._file_error(link, path, error, verb="read") from None
+
+    def _get_by_exec(self, path: str, limit: int, deadline: Deadline) -> bytes:
+        with Answer(f"{self.name}: {path}", limit) as spool:
+            done = self.run(["sh", "-c", files.GET, "sh", path, str(limit)], deadline=deadline, sink=spool)
+            if done.exit == files.MISSING:
+                raise FileNotFoundError(2, f"{self.name}: no such file", path)
+            done.check()
+            return spool.getvalue()
+
+    def _file_error(self, link: Link, path: str, error: Exception, *, verb: str) -> HostError:
+        if link.alive:
+            return unreadable(self.name, path, error, verb=verb)
+        return CommandLost(f"{self.name}: lost while {path} was to be {verb}", host=self.name)
+
+    def forward(self, address: str, port: int) -> AbstractContextManager[int]:
+        """A port on the controller's loopback that leads to ``address:port`` as the host sees it, while open."""
+
+        def dial() -> FarChannel:
+            link = self._keeper.get(Deadline.after(CONNECT_SECONDS))
+            return FarChannel(
+                link.transport.open_channel("direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=CONNECT_SECONDS)
+            )
+
+        self.link(_of_step(6 * CONNECT_SECONDS))
+        return forwarded(dial)
+
+    def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> paramiko.Channel:
+        """A channel to the standard streams of ``argv``, which runs until the channel is closed. Raises HostError."""
+        words = checked(argv)
+        _, channel = self._session(words, deadline)
+        try:
+            channel.exec_command(shlex.join(words))
+        except (LinkLost, paramiko.SSHException, EOFError) as error:
+            close_channel(channel)
+            raise self._lost(words, error) from None
+        return channel
+
+    def close(self) -> None:
+        """End the connection; behind a gateway, when all that are behind it are closed."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._keeper.close()
+        if self._gateway is not None:
+            self._gateway.leave(self._keeper.hang_up)
+        else:
+            self._keeper.hang_up()

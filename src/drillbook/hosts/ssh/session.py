@@ -1,0 +1,117 @@
+"""Running a command over a connection, and ending it for good."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+import paramiko
+
+from drillbook.errors import HostError
+from drillbook.hosts.capture import Capture, MarkedCapture
+from drillbook.hosts.shell import ENDING, Order
+from drillbook.hosts.ssh.channel import TICK, End, Exec, LinkLost
+from drillbook.hosts.ssh.connecting import Link
+from drillbook.hosts.ssh.connection import Keeper, expired
+from drillbook.sdk.host import CAPTURE_LIMIT, Deadline
+
+PATIENCE = 30.0
+"""Seconds for which a refused channel is asked for again: sshd frees one a little after its command's end."""
+
+END_SECONDS = 4.5
+"""The most that ending a command may take: TERM, 2 s, KILL, and the way there and back."""
+
+
+class _Until(float):
+    """A timeout that paramiko looks at ten times a second, and that is over as soon as a flag is set."""
+
+    def __new__(cls, deadline: Deadline) -> _Until:
+        """As long as ``deadline`` has."""
+        until = super().__new__(cls, deadline.remaining())
+        until.cancel = deadline.cancel
+        return until
+
+    cancel: threading.Event
+
+    def __radd__(self, start: float) -> float:
+        return 0.0 if self.cancel.is_set() else start + float(self)
+
+
+def open_session(link: Link, deadline: Deadline, *, host: str) -> paramiko.Channel:
+    """A fresh channel. Raises LinkLost, TimeoutError when the deadline or its flag came first, HostError when refused."""
+    begun, pause = time.monotonic(), 0.02
+    while True:
+        try:
+            return link.transport.open_session(timeout=_Until(deadline))
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            if not link.alive:
+                raise LinkLost(str(error) or "the connection was lost") from None
+            if expired(deadline):
+                raise TimeoutError from None
+            if time.monotonic() - begun > PATIENCE:
+                raise HostError(
+                    f"{host}: refuses another channel: {error}", host=host, hint="raise MaxSessions in its sshd_config"
+                ) from None
+            deadline.cancel.wait(min(pause, deadline.remaining()))
+            pause = min(2 * pause, 0.5)
+
+
+class Ending:
+    """Ends one remote command and what it started, within END_SECONDS, and knows why when it could not."""
+
+    def __init__(self, keeper: Keeper, process: Exec, *, host: str, sudo: bool) -> None:
+        """``sudo``: the command runs as somebody whom this user may not signal."""
+        self._keeper, self._process, self._host, self._sudo = keeper, process, host, sudo
+        self._at = time.monotonic() + END_SECONDS
+        self._trouble = "the host did not answer"
+
+    def run(self) -> str:
+        """Nothing when all of it is gone, else the reason why it may not be."""
+        if self._over():
+            return ""
+        if self._process.pid is None:
+            return "its process id did not arrive"
+        # A hung connection can block whoever sends to it without a limit, so somebody else does.
+        killer = threading.Thread(target=self._kill, args=(self._process.pid,), name="drillbook-end", daemon=True)
+        killer.start()
+        killer.join(max(0.1, self._at - time.monotonic()))
+        return self._trouble
+
+    def _over(self) -> bool:
+        """Whether the command ended by itself while its process id was waited for."""
+        self._process.mute()
+        until = time.monotonic() + 1.0
+        while self._process.pid is None and time.monotonic() < until:
+            try:
+                if self._process.step(TICK) is not None:
+                    return True
+            except Exception:  # noqa: BLE001  (the connection has failed: the wait is over)
+                break
+        return False
+
+    def _kill(self, pid: int) -> None:
+        deadline = Deadline(self._at)
+        try:
+            link = self._keeper.get(deadline)
+            argv = ["sh", "-c", ENDING, "sh", str(pid), "sudo -n" if self._sudo else ""]
+            end = execute(link, argv, deadline, host=self._host)
+        except (HostError, LinkLost, TimeoutError) as error:
+            self._trouble = str(error) or self._trouble
+            return
+        if end is not None:
+            self._trouble = "" if end.exit == 0 else f"process {pid} or one that it started is still there"
+
+
+def execute(link: Link, argv: Sequence[str], deadline: Deadline, *, host: str) -> End | None:
+    """Run a small command of our own; None when it did not end in time."""
+    order = Order(host, tuple(argv))
+    channel = open_session(link, deadline, host=host)
+    process = Exec(channel, order.line(), b"", Capture(CAPTURE_LIMIT), MarkedCapture(CAPTURE_LIMIT, order.token))
+    try:
+        end = None
+        while end is None and not expired(deadline):
+            end = process.step(deadline.remaining())
+        return end
+    finally:
+        process.close()

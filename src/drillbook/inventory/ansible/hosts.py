@@ -1,0 +1,148 @@
+"""From an Ansible inventory to hosts and groups of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from drillbook.errors import InventoryError
+from drillbook.inventory.ansible import files
+from drillbook.inventory.ansible.graph import Graph, Variable, Vaulted
+from drillbook.language.patterns import PatternError, expand
+
+FIELDS = {
+    "address": ("ansible_host", "ansible_ssh_host"),
+    "port": ("ansible_port", "ansible_ssh_port"),
+    "user": ("ansible_user", "ansible_ssh_user"),
+    "identity": ("ansible_private_key_file", "ansible_ssh_private_key_file"),
+}
+"""Which variables give which field of a host; the last one that is set wins, as in Ansible's SSH connection."""
+
+SSH = ("ssh", "smart", "paramiko", "paramiko_ssh", "ansible.builtin.ssh", "ansible.builtin.paramiko_ssh")
+LOCAL = ("local", "ansible.builtin.local")
+ARGUMENTS = ("ansible_ssh_common_args", "ansible_ssh_extra_args", "ansible_ssh_args")
+
+
+@dataclass(frozen=True, slots=True)
+class AnsibleInventory:
+    """What the files say: variables of each host as they win, and hosts of each group."""
+
+    variables: dict[str, dict[str, Variable]]
+    groups: dict[str, tuple[str, ...]]
+
+    def hosts(self, ours: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Fields of a Target for each host; fields that ``ours`` sets are not read. Raises InventoryError."""
+        return {name: _fields(name, variables, ours.get(name) or {}) for name, variables in self.variables.items()}
+
+
+def read(paths: Sequence[Path], *, vault: bool = False, limit: str = "") -> AnsibleInventory:
+    """Read inventory files and the variables beside them; later files win.
+
+    ``vault``: encrypted files of variables are left out instead of being an error. ``limit`` is a host pattern: only
+    these hosts are taken. Raises InventoryError with the file and line.
+    """
+    graph = Graph()
+    for path in paths:
+        files.add(graph, path)
+    groups_of = graph.groups_of()
+    folders = list(dict.fromkeys((path if path.is_dir() else path.parent).resolve() for path in paths))
+
+    @cache
+    def beside(kind: str, *names: str) -> dict[str, Variable]:
+        return {
+            key: value
+            for folder in folders
+            for name in names
+            for key, value in files.variables_beside(folder / kind, name, vault=vault).items()
+        }
+
+    order = graph.members("all")
+    groups = {name: graph.members(name) for name in graph.groups if name not in ("all", "ungrouped")}
+    if graph.groups["ungrouped"].hosts:
+        groups["ungrouped"] = graph.members("ungrouped")
+    chosen = _limited(order, groups, limit, paths)
+    won: dict[str, dict[str, Variable]] = {}
+    for host in chosen:
+        layers = [
+            graph.groups["all"].variables,
+            *(graph.groups[name].variables for name in groups_of[host]),
+            beside("group_vars", "all"),
+            beside("group_vars", *groups_of[host]),
+            graph.hosts[host],
+            beside("host_vars", host),
+        ]
+        won[host] = {key: value for layer in layers for key, value in layer.items()}
+    return AnsibleInventory(won, {name: tuple(host for host in members if host in won) for name, members in groups.items()})
+
+
+def _limited(order: Sequence[str], groups: Mapping[str, Sequence[str]], limit: str, paths: Sequence[Path]) -> list[str]:
+    if not limit:
+        return list(order)
+    try:
+        wanted = expand(limit, order, groups)
+    except PatternError as error:
+        raise InventoryError(f"`limit` over {', '.join(map(str, paths))}: {error}", hint=error.hint) from None
+    return [host for host in order if host in wanted]
+
+
+def _fields(name: str, variables: Mapping[str, Variable], ours: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if "local" not in ours and (connection := variables.get("ansible_connection")):
+        kind = _plain(name, "ansible_connection", connection, "local")
+        if kind in LOCAL:
+            return {"local": True}
+        if kind not in SSH:
+            raise InventoryError(
+                f"host {name!r} has ansible_connection={kind}, and Drillbook reaches hosts by SSH only",
+                where=connection.where,
+                hint=f"leave it out: `ansible: {{files: ..., limit: 'all:!{name}'}}`",
+            )
+    for field, keys in FIELDS.items():
+        given = [(key, variables[key]) for key in keys if key in variables and variables[key].value not in (None, "")]
+        if given and field not in ours:
+            key, variable = given[-1]
+            value = _plain(name, key, variable, field)
+            found[field] = _port(name, variable, value) if field == "port" else value
+    for key in ARGUMENTS:
+        if key in variables and "gateway" not in ours:
+            text = _plain(name, key, variables[key], "gateway")
+            if any(word in text for word in ("ProxyJump", "ProxyCommand", "-J")):
+                raise InventoryError(
+                    f"host {name!r} is reached through another one, by {key}, which Drillbook does not read",
+                    where=variables[key].where,
+                    hint=f"write `hosts: {{{name}: {{gateway: ...}}}}`, or ProxyJump in ~/.ssh/config",
+                )
+    return found
+
+
+def _plain(host: str, key: str, variable: Variable, field: str) -> str:
+    value = variable.value
+    what = (
+        "is encrypted with ansible-vault"
+        if isinstance(value, Vaulted)
+        else f"is an expression, {value!r}"
+        if isinstance(value, str) and ("{{" in value or "{%" in value)
+        else f"is no text or number: {value!r}"[:120]
+        if isinstance(value, bool) or not isinstance(value, str | int)
+        else f"holds control characters: {value!r}"[:120]
+        if not str(value).isprintable()
+        else ""
+    )
+    if what:
+        raise InventoryError(
+            f"{key} of host {host!r} {what}, which Drillbook cannot read",
+            where=variable.where,
+            hint=f"write the value itself: `hosts: {{{host}: {{{field}: ...}}}}`",
+        )
+    return str(value)
+
+
+def _port(name: str, variable: Variable, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= 65535):
+        raise InventoryError(
+            f"the port of host {name!r} must be a number from 1 to 65535, not {text[:40]!r}", where=variable.where
+        )
+    return int(text)

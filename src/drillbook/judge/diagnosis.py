@@ -1,0 +1,33 @@
+"""What a run diagnosed, read from its journal: the cause that was named against the one that was injected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from drillbook.events.event import Event, last
+from drillbook.events.steps import Diagnosed
+from drillbook.judge.result import DiagnosisResult
+from drillbook.plan.plan import Plan
+from drillbook.plan.spec import DIAGNOSIS
+
+
+def diagnosis(events: Sequence[Event], plan: Plan) -> DiagnosisResult | None:
+    """The diagnosis of the phase `diagnose`; ``found`` is None when the run did not get that far. None: it plans none."""
+    planned = next((step for step in plan.phase("diagnose") if step.action == DIAGNOSIS), None)
+    if planned is None:
+        return None
+    expected, service = str(planned.params.get("cause", "")), str(planned.params.get("service", ""))
+    found = last((event for event in events if event.step == planned.id), Diagnosed)
+    if found is None:
+        return DiagnosisResult(service=service, expected=expected, found=None, correct=False, seconds=None, error_s=None)
+    what = found[1]
+    return DiagnosisResult(
+        service=service,
+        expected=what.expected,
+        found=what.found,
+        correct=what.correct,
+        seconds=what.seconds,
+        error_s=what.error_s,
+        ranked=what.ranked,
+        why=what.why,
+    )

@@ -1,0 +1,96 @@
+"""The state of each fault of a run, derived once from its journal: every sentence and figure of a report follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from drillbook.events.event import Event, contents, each
+from drillbook.events.runs import ResidueSettled
+from drillbook.events.steps import Done, Failed, FaultActive, IntentRecorded, OfUndo, UndoFailed, Undone
+from drillbook.journal.intents import GONE, NEVER_HAPPENED, UNDONE
+from drillbook.judge.result import FaultResult, Injection, Residue
+from drillbook.plan.planner import Plan, PlannedStep
+
+_HAPPENED = (Injection.INJECTED, Injection.UNPROVEN)
+
+
+def faults(
+    own: Sequence[Event], events: Sequence[Event], plan: Plan, residue: Sequence[Residue] = ()
+) -> tuple[FaultResult, ...]:
+    """The state of every planned fault on every host; ``own`` are the events of the run without later recoveries."""
+    left = {(one.step, one.host) for one in residue}
+    open_ = "closed" if any(isinstance(event.what, ResidueSettled) for event in events) else "residue"
+    return tuple(
+        _state(step, host, own, events, open_ if (step.id, host) in left else "")
+        for step in plan.steps
+        if step.effect == "fault"
+        for host in step.hosts
+    )
+
+
+def _state(step: PlannedStep, host: str, own: Sequence[Event], events: Sequence[Event], left: str) -> FaultResult:
+    mine = [event for event in own if event.step == step.id and event.host == host]
+    announced = next(each(mine, IntentRecorded), None)
+    if announced is None:
+        return FaultResult(step=step.id, host=host, injection=Injection.NOT, why="it was not injected")
+    event, intent = announced
+    undone = next((what for what in reversed(contents(events, Undone)) if what.intent == event.seq), None)
+    injection, why = _injection(mine, undone)
+    return FaultResult(
+        step=step.id,
+        host=host,
+        injection=injection,
+        why=why,
+        since_s=event.clock,
+        ended=left or ending(intent, undone) or "open",
+    )
+
+
+def _injection(mine: Sequence[Event], undone: Undone | None) -> tuple[Injection, str]:
+    """State of the injection, and the reason why it is not proven."""
+    proof = next(iter(reversed(contents(mine, FaultActive))), None)
+    outcome = next((event.what for event in reversed(mine) if isinstance(event.what, Done | Failed)), None)
+    if proof is not None and proof.active is True:
+        return Injection.INJECTED, ""
+    if undone is not None and undone.message == NEVER_HAPPENED:
+        return Injection.NEVER, f"{NEVER_HAPPENED}: it proves that it changed nothing"
+    if proof is not None:
+        return Injection.UNPROVEN, proof.detail or f"active: {proof.active}"
+    if isinstance(outcome, Done):
+        return Injection.UNPROVEN, "it was not asked whether it is active"
+    return Injection.UNKNOWN, f"whether the fault was injected is not known: {_interrupted(outcome)}"
+
+
+def _interrupted(failed: Failed | None) -> str:
+    if failed is None:
+        return "the controller died on the way"
+    return "it was stopped on the way" if failed.outcome == "cancelled" else failed.message
+
+
+def ending(intent: IntentRecorded | None, last: OfUndo | None) -> str:
+    """Outcome of the change that ``intent`` announced as the last event of its undo tells it; empty when none does."""
+    if intent is None or last is None:
+        return ""
+    message, undo = last.message, intent.undo
+    if isinstance(last, UndoFailed):
+        return f"not put back: {message}"
+    if undo["kind"] == "nothing" and message != GONE:
+        return f"kept as it is: {message}"
+    if undo["kind"] == "restore" and message == GONE:
+        return "put back: restored"
+    return f"put back: {message}" if message in (GONE, UNDONE) else message
+
+
+def begun(found: Sequence[FaultResult]) -> float | None:
+    """When the first fault was announced that did not prove that it never happened."""
+    return min(
+        (one.since_s for one in found if one.since_s is not None and one.injection is not Injection.NEVER), default=None
+    )
+
+
+def withheld(found: Sequence[FaultResult]) -> str:
+    """Why the run has no figure of a disruption; empty when a fault was injected, so that it has."""
+    if any(one.injection in _HAPPENED for one in found):
+        return ""
+    unknown = next((one for one in found if one.injection is Injection.UNKNOWN), None)
+    return unknown.why if unknown else "nothing was injected"

@@ -1,0 +1,103 @@
+"""The figures of a run: each clock with its error, or the reason why there is none; and when its phases were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from drillbook.events.event import Event, each
+from drillbook.events.runs import PhaseEnded, PhaseStarted, RecoveryStarted, Stamped
+from drillbook.findings import Finding
+from drillbook.judge.result import FaultResult, ProbeTrack, Span
+
+SLEEP_S = 0.1
+"""A suspension that is longer counts; less is within what two clocks differ in when they are read one after the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A measurement in seconds with its error, or the reason why there is none."""
+
+    seconds: float | None
+    error: float | None
+    reason: str | None = None
+    missed: bool = False
+    """True when what was waited for did not come: the objective is missed, although there is no time to tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """The controller was suspended for so many seconds, at some time between two moments of the run's clock."""
+
+    before: float
+    after: float
+    seconds: float
+
+
+@dataclass(slots=True)
+class Figures:
+    """Everything that was measured."""
+
+    end: float
+    clocks: dict[str, float | None] = field(default_factory=dict)
+    unmeasured: dict[str, str] = field(default_factory=dict)
+    objectives: dict[str, Figure] = field(default_factory=dict)
+    marks: dict[str, float] = field(default_factory=dict)
+    tracks: tuple[ProbeTrack, ...] = ()
+    findings: list[Finding] = field(default_factory=list)
+    lost_writes: int | None = None
+    acknowledged: int | None = None
+    lost_numbers: list[tuple[int, int]] = field(default_factory=list)
+    faults: tuple[FaultResult, ...] = ()
+    sleeps: tuple[Sleep, ...] = ()
+    slept: float = 0.0
+    """Seconds of sleep that a figure spans."""
+
+    def keep(self, clock: str, figure: Figure, span: tuple[float, float] | None = None) -> Figure:
+        """Note ``figure`` under ``clock`` with its error, or with the reason why it is missing.
+
+        None of a figure is measured whose ``span``, first and last moment on the run's clock, the controller slept in.
+        """
+        asleep = [one for one in self.sleeps if span and one.before < span[1] and one.after > span[0]]
+        if asleep and (figure.seconds is not None or figure.missed):
+            seconds = sum(one.seconds for one in asleep)
+            figure = Figure(None, None, f"the controller was suspended for {seconds:.3f} s")
+            self.slept = max(self.slept, seconds)
+        self.clocks[clock] = _round(figure.seconds)
+        self.clocks[clock.removesuffix("_s") + "_error_s"] = _round(figure.error)
+        if figure.seconds is None:
+            self.unmeasured[clock] = figure.reason or "not measured"
+        return figure
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
+
+
+def sleeps(events: Sequence[Event]) -> tuple[Sleep, ...]:
+    """When the controller was suspended: its clock stood still meanwhile. Older journals do not tell."""
+    told = [(event.clock, what.slept_s) for event, what in each(events, Stamped) if what.slept_s is not None]
+    return tuple(
+        Sleep(one[0], following[0], following[1] - one[1])
+        for one, following in pairwise(told)
+        if following[1] - one[1] > SLEEP_S
+    )
+
+
+def session(events: Sequence[Event]) -> list[Event]:
+    """Events of the run itself: those of a later recovery tick on another clock."""
+    later = next((index for index, event in enumerate(events) if isinstance(event.what, RecoveryStarted)), len(events))
+    return list(events[:later])
+
+
+def phase_spans(events: Sequence[Event]) -> tuple[Span, ...]:
+    """When each phase began and ended."""
+    spans: dict[str, Span] = {}
+    for event in session(events):
+        match event.what:
+            case PhaseStarted(phase=phase):
+                spans[phase] = Span(start=event.clock, end=None, label=phase)
+            case PhaseEnded(phase=phase) if phase in spans:
+                spans[phase] = spans[phase].model_copy(update={"end": event.clock})
+    return tuple(spans.values())

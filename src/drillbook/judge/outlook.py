@@ -1,0 +1,145 @@
+"""From the points of several runs to what they say of the future, each claim with its 95 % interval or a reason for none.
+
+Growth is a straight line through the sizes over time. The restore is taken to need time in proportion to the size, and the
+rest of the RTO (detection, decisions) to stay as it was: a restore with a fixed part is so expected too early, not too late.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from pydantic import BaseModel, ConfigDict
+
+from drillbook.judge.size_points import Point
+from drillbook.statistics.line import FEWEST, Line, fit, student
+
+DAY_S = 86400.0
+FARTHEST = 36500.0
+"""Days beyond which no date is named."""
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class When(_Value):
+    """In how many days from this run, at the earliest and at the latest (None: perhaps never); or why it is not known."""
+
+    days: float | None = None
+    earliest: float | None = None
+    latest: float | None = None
+    date: str | None = None
+    reason: str | None = None
+
+
+class Outlook(_Value):
+    """One service: what it holds, how it grows, when it is full, when its restore outgrows the RTO."""
+
+    service: str
+    points: int
+    since: str
+    bytes: int
+    items: int | None
+    unit: str
+    free_bytes: int | None
+    growth_bytes_per_day: float | None
+    growth_error: float | None
+    growth_reason: str | None
+    full: When
+    rto_target_s: float | None
+    restores: int
+    restore_bytes_per_s: float | None
+    outgrows: When
+
+
+def outlooks(own: Sequence[Point], earlier: Sequence[Point], rto_target_s: float | None) -> tuple[Outlook, ...]:
+    """The outlook of each service of this run, whose points are ``own``, with those of ``earlier`` runs."""
+    return tuple(
+        _outlook(one, [*(old for old in earlier if old.service == one.service and old.run != one.run), one], rto_target_s)
+        for one in own
+    )
+
+
+def _outlook(now: Point, points: Sequence[Point], target: float | None) -> Outlook:
+    points = sorted(points, key=lambda one: one.at)
+    line = fit([(_days(one.at, now.at), float(one.bytes)) for one in points])
+    flat = _no_growth(line, len(points))
+    restores = [one for one in points if one.drill == now.drill and one.restore_s and one.rto_s and one.bytes > 0]
+    rate = sum(one.bytes for one in restores) / sum(one.restore_s or 0.0 for one in restores) if restores else None
+    return Outlook(
+        service=now.service,
+        points=len(points),
+        since=points[0].at,
+        bytes=now.bytes,
+        items=now.items,
+        unit=now.unit,
+        free_bytes=now.free_bytes,
+        growth_bytes_per_day=_short(line.slope if line else None),
+        growth_error=_short(line.slope_error if line else None),
+        growth_reason=None if line else flat,
+        full=_full(now, line, flat),
+        rto_target_s=target,
+        restores=len(restores),
+        restore_bytes_per_s=_short(rate),
+        outgrows=_outgrows(now, line, flat, restores, target),
+    )
+
+
+def _no_growth(line: Line | None, count: int) -> str | None:
+    """Why nothing can be said of the future; None when something can."""
+    if line is None:
+        return f"{'1 run' if count == 1 else f'{count} runs'} measured it; at least {FEWEST} at different times are needed"
+    return None if line.rises else "the runs do not show that it grows"
+
+
+def _full(now: Point, line: Line | None, flat: str | None) -> When:
+    if now.free_bytes is None:
+        return When(reason="the free space is not known")
+    if line is None or flat:
+        return When(reason=flat)
+    limit = float(now.bytes + now.free_bytes)
+    return _when(now, *line.reaches(limit))
+
+
+def _outgrows(now: Point, line: Line | None, flat: str | None, restores: Sequence[Point], target: float | None) -> When:
+    if target is None:
+        return When(reason="the drill sets no RTO")
+    if len(restores) < FEWEST:
+        return When(reason=f"{len(restores)} of its runs measured a restore and its RTO; at least {FEWEST} are needed")
+    if line is None or flat:
+        return When(reason=flat)
+    per_byte = [(one.restore_s or 0.0) / one.bytes for one in restores]
+    rest = [max(0.0, (one.rto_s or 0.0) - (one.restore_s or 0.0)) for one in restores]
+    mean = sum(per_byte) / len(per_byte)
+    scatter = math.sqrt(sum((one - mean) ** 2 for one in per_byte) / (len(per_byte) - 1))
+    error = student(len(per_byte) - 1) * scatter / math.sqrt(len(per_byte))
+    size, smallest = (target - sum(rest) / len(rest)) / mean, (target - max(rest)) / (mean + error)
+    surest = (target - min(rest)) / (mean - error) if mean > error else None
+    if surest is not None and surest <= now.bytes:
+        return When(days=0.0, earliest=0.0, latest=0.0, date=now.at[:10], reason="already now, by the restores so far")
+    latest = line.reaches(surest)[2] if surest is not None else None
+    if size <= now.bytes:
+        return _when(now, 0.0, 0.0, latest)
+    return _when(now, line.reaches(size)[0], line.reaches(smallest)[1] if smallest > now.bytes else 0.0, latest)
+
+
+def _when(now: Point, days: float, earliest: float, latest: float | None) -> When:
+    if days > FARTHEST:
+        return When(reason=f"not within {FARTHEST / 365:.0f} years")
+    date = (datetime.fromisoformat(now.at).astimezone(UTC) + timedelta(days=max(0.0, days))).date().isoformat()
+    return When(
+        days=_short(max(0.0, days)),
+        earliest=_short(max(0.0, earliest)),
+        date=date,
+        latest=None if latest is None or latest > FARTHEST else _short(max(0.0, latest)),
+    )
+
+
+def _days(at: str, origin: str) -> float:
+    return (datetime.fromisoformat(at) - datetime.fromisoformat(origin)).total_seconds() / DAY_S
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)

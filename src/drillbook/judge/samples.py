@@ -1,0 +1,289 @@
+"""What probes recorded in a journal, as values: samples, acknowledged writes, and the stretches that a timeline draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from drillbook.events.event import Event, contents
+from drillbook.events.probes import CanarySurvivors, CanaryWrites, ProbeEnded, ProbeSamples, ProbeStarted
+from drillbook.events.runs import ControllerStalled
+from drillbook.judge.result import ProbeTrack, Span
+
+MOST_REASONS = 3
+"""Different reasons of bad samples that a finding names."""
+
+
+def enough_s(every_s: float) -> float:
+    """Seconds for which a service must be good without a break to count as recovered; its probe asks every ``every_s``."""
+    return max(1.0, 5 * every_s)
+
+
+def hole_s(every_s: float, timeout_s: float) -> float:
+    """Seconds from the start of a sample to that of the next from which on nothing is known of what lay between them.
+
+    A probe whose samples all hang may lag behind by their timeout.
+    """
+    return max(enough_s(every_s), timeout_s + 2 * every_s)
+
+
+def silent_s(every_s: float, timeout_s: float) -> float:
+    """Seconds without a sample after which a probe has fallen silent, also where it was good for long before."""
+    return max(enough_s(every_s) + 2.0, timeout_s + 2 * every_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One question of an availability probe, or one write of a canary; seconds on the run's clock."""
+
+    start: float
+    end: float
+    ok: bool
+    why: str | None
+
+
+def unheard(sample: Sample, timeout_s: float, stood_s: float) -> bool:
+    """True for a sample without an answer that the controller could not have heard in the time its probe allows.
+
+    The controller itself stood still for ``stood_s`` of it: it listened for less than ``timeout_s``. An answer that says
+    bad came earlier than that, and counts.
+    """
+    lasted = sample.end - sample.start
+    return not sample.ok and stood_s > 0 and lasted - stood_s < timeout_s <= lasted
+
+
+@dataclass(frozen=True, slots=True)
+class Stalls:
+    """When the controller itself stood still, on the run's clock: starved of its processor, or frozen."""
+
+    spans: tuple[tuple[float, float], ...] = ()
+
+    @classmethod
+    def of(cls, events: Sequence[Event]) -> Stalls:
+        """Those of a run; older journals do not tell."""
+        return cls(tuple(span for what in contents(events, ControllerStalled) for span in what.spans))
+
+    def during(self, start: float, end: float) -> float:
+        """Seconds between ``start`` and ``end`` in which it stood still."""
+        return sum(max(0.0, min(end, last) - max(start, first)) for first, last in self.spans)
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One acknowledged write of a canary; seconds on the run's clock."""
+
+    number: int
+    sent: float
+    acknowledged: float
+
+
+def ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Sorted ``numbers`` as first and last of each run without a gap."""
+    result: list[tuple[int, int]] = []
+    for number in numbers:
+        if result and number == result[-1][1] + 1:
+            result[-1] = (result[-1][0], number)
+        else:
+            result.append((number, number))
+    return result
+
+
+class Numbers:
+    """A set of numbers kept as ranges."""
+
+    def __init__(self, ranges: Iterable[Sequence[int]]) -> None:
+        """``ranges`` are ``[first, last]``, sorted."""
+        self._ranges = [(first, last) for first, last in ranges]
+
+    def __contains__(self, number: int) -> bool:
+        return any(first <= number <= last for first, last in self._ranges)
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryRecord:
+    """Everything that one canary recorded; ``survivors`` is None when it could not be read back."""
+
+    probe: str
+    every: float
+    acknowledged: tuple[Write, ...]
+    refused: tuple[Sample, ...]
+    """Writes that were not acknowledged; an older journal does not tell when they ended, only when they were sent."""
+    unheard: tuple[Sample, ...]
+    """Writes whose acknowledgement the controller could not have heard."""
+    survivors: Numbers | None
+    error: str | None
+
+    @property
+    def samples(self) -> list[Sample]:
+        """Its writes as an availability probe would have seen them, in the order in which they were sent."""
+        good = [Sample(write.sent, write.acknowledged, ok=True, why=None) for write in self.acknowledged]
+        return sorted([*good, *self.refused], key=lambda one: one.start)
+
+
+def _started(events: Sequence[Event], kind: str) -> dict[str, ProbeStarted]:
+    return {what.probe: what for what in contents(events, ProbeStarted) if what.kind == kind}
+
+
+def samples_of(events: Sequence[Event]) -> dict[str, list[Sample]]:
+    """The samples of every availability probe, in the order of their start, without those that were not heard."""
+    missed = unheard_of(events)
+    return {probe: [one for one in samples if one not in missed[probe]] for probe, samples in _asked(events).items()}
+
+
+def unheard_of(events: Sequence[Event]) -> dict[str, list[Sample]]:
+    """The samples of every availability probe that the controller could not have heard: neither good nor bad."""
+    stalls, started = Stalls.of(events), _started(events, "availability")
+    return {probe: _unheard(samples, started[probe], stalls) for probe, samples in _asked(events).items()}
+
+
+def _unheard(samples: Iterable[Sample], started: ProbeStarted, stalls: Stalls) -> list[Sample]:
+    return [
+        one
+        for one in samples
+        if stalls.spans and not one.ok and unheard(one, started.timeout_s, stalls.during(one.start, one.end))
+    ]
+
+
+def _asked(events: Sequence[Event]) -> dict[str, list[Sample]]:
+    """All samples of every availability probe, in the order of their start."""
+    found: dict[str, list[Sample]] = {probe: [] for probe in _started(events, "availability")}
+    for what in contents(events, ProbeSamples):
+        found[what.probe] += [Sample(*sample) for sample in what.samples]
+    return {probe: sorted(samples, key=lambda s: s.start) for probe, samples in found.items()}
+
+
+def canaries(events: Sequence[Event]) -> list[CanaryRecord]:
+    """The record of every canary."""
+    return [_canary(probe, started, events) for probe, started in _started(events, "canary").items()]
+
+
+def _canary(probe: str, started: ProbeStarted, events: Sequence[Event]) -> CanaryRecord:
+    acknowledged: list[Write] = []
+    refused: list[Sample] = []
+    survivors, error = None, None
+    for event in events:
+        match event.what:
+            case CanaryWrites(probe=found) as what if found == probe:
+                acknowledged += [Write(*write) for write in what.acknowledged]
+                refused += [
+                    Sample(write[1], write[3] if len(write) > 3 else write[1], ok=False, why=write[2])
+                    for write in (*what.in_doubt, *what.lost)
+                ]
+            case CanarySurvivors(probe=found) as what if found == probe:
+                error = what.error or None
+                survivors = None if error else Numbers(what.ranges or ())
+    acknowledged.sort(key=lambda write: write.number)
+    refused.sort(key=lambda one: one.start)
+    missed = _unheard(refused, started, Stalls.of(events))
+    return CanaryRecord(
+        probe,
+        started.every_s,
+        tuple(acknowledged),
+        tuple(one for one in refused if one not in missed),
+        tuple(missed),
+        survivors,
+        error,
+    )
+
+
+def last_reasons(events: Sequence[Event], probe: str) -> str:
+    """What a probe was answered last, and how often: ``40 of 40 samples bad, the last: answered 404``."""
+    bad: list[tuple[float, str]] = []
+    total = 0
+    for event in events:
+        match event.what:
+            case ProbeSamples(probe=found) as what if found == probe:
+                total += len(what.samples)
+                bad += [(sample[1], sample[3] or "no reason given") for sample in what.samples if not sample[2]]
+            case CanaryWrites(probe=found) as what if found == probe:
+                refused = [*what.in_doubt, *what.lost]
+                total += len(refused) + len(what.acknowledged)
+                bad += [(write[1], write[2] or "no reason given") for write in refused]
+    reasons = list(dict.fromkeys(why for _, why in sorted(bad, reverse=True)))[:MOST_REASONS]
+    if not total:
+        return "it took no sample"
+    return f"{len(bad)} of {total} samples bad, the last: " + "; before it: ".join(reasons) if reasons else ""
+
+
+def probe_tracks(events: Sequence[Event]) -> tuple[ProbeTrack, ...]:
+    """Every probe as the timeline draws it."""
+    ended = {what.probe: what.error for what in contents(events, ProbeEnded)}
+    late: dict[str, int] = {}
+    for what in contents(events, ProbeSamples):
+        late[what.probe] = late.get(what.probe, 0) + what.late
+    heard, missed = samples_of(events), unheard_of(events)
+    tracks = [
+        _availability_track(begun, heard[probe], missed[probe], late.get(probe, 0), ended.get(probe))
+        for probe, begun in _started(events, "availability").items()
+    ]
+    started = _started(events, "canary")
+    return (*tracks, *(_canary_track(started[record.probe], record, ended.get(record.probe)) for record in canaries(events)))
+
+
+def _availability_track(
+    begun: ProbeStarted, samples: Sequence[Sample], missed: Sequence[Sample], late: int, error: str | None
+) -> ProbeTrack:
+    points = sorted(
+        [
+            *((sample.start, sample.end, "good" if sample.ok else "bad") for sample in samples),
+            *((sample.start, sample.end, "unheard") for sample in missed),
+        ]
+    )
+    latencies = sorted(sample.end - sample.start for sample in samples if sample.ok)
+    return ProbeTrack(
+        probe=begun.probe,
+        name=begun.name,
+        kind="availability",
+        every_s=begun.every_s,
+        timeout_s=begun.timeout_s,
+        samples=len(points),
+        bad=sum(not sample.ok for sample in samples),
+        late=late,
+        stretches=_stretches(points),
+        latency_p50_s=_quantile(latencies, 0.5),
+        latency_p99_s=_quantile(latencies, 0.99),
+        error=error,
+    )
+
+
+def _canary_track(begun: ProbeStarted, record: CanaryRecord, error: str | None) -> ProbeTrack:
+    known = record.survivors
+    points = [
+        (write.sent, write.acknowledged, "unproven" if known is None else "kept" if write.number in known else "lost")
+        for write in record.acknowledged
+    ]
+    points += [(one.start, one.start, "refused") for one in record.refused]
+    points += [(one.start, one.start, "unheard") for one in record.unheard]
+    latencies = sorted(write.acknowledged - write.sent for write in record.acknowledged)
+    return ProbeTrack(
+        probe=begun.probe,
+        name=begun.name,
+        kind="canary",
+        every_s=begun.every_s,
+        timeout_s=begun.timeout_s,
+        samples=len(points),
+        bad=len(record.refused),
+        late=0,
+        stretches=_stretches(sorted(points)),
+        latency_p50_s=_quantile(latencies, 0.5),
+        latency_p99_s=_quantile(latencies, 0.99),
+        error=error or record.error,
+    )
+
+
+def _stretches(points: Sequence[tuple[float, float, str]]) -> tuple[Span, ...]:
+    """Back-to-back stretches of equal labels: each lasts until the next one begins."""
+    spans: list[tuple[float, float, str, int]] = []
+    for start, end, label in points:
+        if spans and spans[-1][2] == label:
+            spans[-1] = (spans[-1][0], max(spans[-1][1], end), label, spans[-1][3] + 1)
+        else:
+            if spans:
+                spans[-1] = (spans[-1][0], start, spans[-1][2], spans[-1][3])
+            spans.append((start, end, label, 1))
+    return tuple(Span(start=start, end=end, label=label, count=count) for start, end, label, count in spans)
+
+
+def _quantile(values: Sequence[float], share: float) -> float | None:
+    """The value below which ``share`` of the sorted ``values`` lie, without interpolation."""
+    return values[min(len(values) - 1, int(share * len(values)))] if values else None

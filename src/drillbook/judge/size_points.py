@@ -1,0 +1,66 @@
+"""What one run says of the size of a service and of the time that its restore took: a point of later fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+ACTION = "capacity.collect"
+
+
+class Point(BaseModel):
+    """One service in one run. ``at`` is the run's start, UTC, by the controller's clock.
+
+    ``rto_s`` and ``restore_s`` are set when that run measured the RTO of this service and its verification passed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str
+    at: str
+    drill: str
+    service: str
+    bytes: int
+    items: int | None = None
+    unit: str = ""
+    free_bytes: int | None = None
+    rto_s: float | None = None
+    restore_s: float | None = None
+
+
+def of_run(
+    *,
+    run: str,
+    at: str,
+    drill: str,
+    service: str,
+    steps: Iterable[tuple[str, str, Mapping[str, Any]]],
+    rto_s: float | None,
+    restore_s: float | None,
+) -> list[Point]:
+    """The points of a run: of each service the last ``capacity.collect`` that was done.
+
+    ``steps`` are action, status and facts in their order; ``service`` is the one that the drill protects, whose clocks
+    ``rto_s`` and ``restore_s`` are (seconds; None: they do not count).
+    """
+    found: dict[str, Point] = {}
+    for action, status, facts in steps:
+        if action != ACTION or status != "done" or not isinstance(facts.get("bytes"), int):
+            continue
+        name = str(facts["service"])
+        counts = name == service and rto_s is not None and restore_s is not None
+        found[name] = Point(
+            run=run,
+            at=at,
+            drill=drill,
+            service=name,
+            bytes=facts["bytes"],
+            items=facts.get("items"),
+            unit=str(facts.get("unit", "")),
+            free_bytes=facts.get("free_bytes"),
+            rto_s=rto_s if counts else None,
+            restore_s=restore_s if counts else None,
+        )
+    return list(found.values())

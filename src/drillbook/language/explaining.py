@@ -1,0 +1,179 @@
+"""What was expected: pydantic's problems in words of the file, and what was probably meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel
+
+Place = tuple[str | int, ...]
+
+
+class Misplaced(ValueError):
+    """What a model's own check found, with its place below the model and what to do."""
+
+    def __init__(self, message: str, place: Place, hint: str = "") -> None:
+        """``place`` is the way from the model to what is wrong."""
+        super().__init__(message)
+        self.place = place
+        self.hint = hint
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``did you mean 'x'? `` for the nearest of ``known``, or nothing."""
+    words = list(known) if len(word) < 80 else []
+    twisted = [other for other in words if len(word) > 1 and sorted(other) == sorted(word)]
+    near = twisted or difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}? " if near else ""
+
+
+EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping of keys to values",
+    "model_type": "a mapping of keys to values",
+    "model_attributes_type": "a mapping of keys to values",
+    "none_required": "nothing",
+    "finite_number": "a number",
+}
+"""What a value should have been, by pydantic's kind of problem."""
+
+PATTERNS = {
+    r"^[a-z0-9][a-z0-9-]{0,62}$": "lower-case letters, digits and hyphens",
+    r"^[a-z][a-z0-9_]*$": "a name of lower-case letters, digits and underscores, beginning with a letter",
+}
+
+
+def plain(detail: Any, model: type[BaseModel], location: tuple[Any, ...], held: Place) -> tuple[str, str]:
+    """Message and hint of a pydantic problem in words of the file."""
+    kind, key = detail["type"], location[-1] if location else ""
+    path = ".".join(str(part) for part in held)
+    if kind == "extra_forbidden":
+        known = _keys_of(model, location[:-1])
+        return f"unknown key {_cut(key)}", f"{did_you_mean(str(key), known)}known keys: {', '.join(known)}"
+    if kind == "missing":
+        what = _describe(model, location)
+        return f"the key {path!r} is missing", f"write `{key}: ...`" + (f"; it is: {what}" if what else "")
+    if is_secret(detail):
+        return (
+            f"{path}: expected the source of a secret, not a value",
+            "a secret is named, never written: !env NAME, !file PATH or !command [PROGRAM, ARGUMENT]",
+        )
+    if kind == "value_error":
+        error = detail["ctx"]["error"]
+        return (str(error), error.hint) if isinstance(error, Misplaced) else (f"{path}: {error}" if path else str(error), "")
+    if kind.startswith("union_tag"):
+        return _kind(detail, model, location, path)
+    return f"{path}: expected {_expected(kind, detail)}, not {_cut(detail['input'])}", _how(kind, detail["input"])
+
+
+def _kind(detail: Any, model: type[BaseModel], location: tuple[Any, ...], path: str) -> tuple[str, str]:
+    """Message and hint of a key `kind` that is missing or unknown."""
+    kinds = [str(t.model_fields["kind"].default) for t in _models_at(model, location) if "kind" in t.model_fields]
+    if detail["type"] == "union_tag_not_found":
+        return f"{path}: the key 'kind' is missing", f"kinds: {', '.join(kinds)}"
+    tag = detail["ctx"]["tag"]
+    return f"{path}: there is no kind {_cut(tag)}", f"{did_you_mean(str(tag), kinds)}kinds: {', '.join(kinds)}"
+
+
+def _how(kind: str, value: Any) -> str:
+    """How to write what was expected."""
+    if kind == "string_type" and isinstance(value, bool | int | float):
+        return f"put it in quotation marks: '{str(value).lower()}'"
+    if kind == "tuple_type" and isinstance(value, str):
+        return "write a list: [one, two], or each entry in a line that begins with `- `"
+    if kind in ("dict_type", "model_type"):
+        return "write {key: value}, or `key: value` in indented lines below"
+    return ""
+
+
+def is_secret(detail: Any) -> bool:
+    """True when a value stands where a secret's source should: it is shown nowhere."""
+    return bool(detail["type"] == "model_type" and detail.get("ctx", {}).get("class_name") == "Secret")
+
+
+def _expected(kind: str, detail: Any) -> str:
+    ctx = detail.get("ctx", {})
+    if kind in ("literal_error", "enum"):
+        return str(ctx["expected"])
+    if kind == "string_pattern_mismatch":
+        return PATTERNS.get(ctx["pattern"], f"text like {ctx['pattern']}")
+    if kind in ("too_short", "string_too_short"):
+        least = ctx["min_length"]
+        what = "character" if kind == "string_too_short" else "entry" if least == 1 else "entries"
+        return f"at least {least} {what}{'s' * (what == 'character' and least != 1)}"
+    for rule, words in (
+        ("greater_than_equal", "at least {ge}"),
+        ("less_than_equal", "at most {le}"),
+        ("greater_than", "more than {gt}"),
+        ("less_than", "less than {lt}"),
+    ):
+        if kind == rule:
+            return words.format(**ctx)
+    message = str(detail["msg"]).replace("tuple", "list").replace("dictionary", "mapping")
+    return EXPECTED.get(kind) or message[0].lower() + message[1:]
+
+
+def _cut(value: Any) -> str:
+    """A value for a message: in one line, short, and as YAML has it."""
+    words = {None: "nothing", True: "true", False: "false"}
+    if value is None or isinstance(value, bool):
+        return words[value]
+    shown = "a mapping" if isinstance(value, dict) else repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+
+
+def _describe(model: type[BaseModel], location: tuple[Any, ...]) -> str:
+    """What the model says of the key at ``location``."""
+    for info_name, info in _model_at(model, location[:-1]).model_fields.items():
+        if location and (info.alias or info_name) == location[-1]:
+            return info.description or ""
+    return ""
+
+
+def _keys_of(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    """Keys of the model at ``location`` below ``model``."""
+    return sorted(
+        info.alias or name
+        for name, info in _model_at(model, location).model_fields.items()
+        if name != "name" or not info.description or not info.description.startswith("Set from the key")
+    )
+
+
+def _model_at(model: type[BaseModel], location: tuple[Any, ...]) -> type[BaseModel]:
+    """The model at ``location`` below ``model``; ``model`` itself where the way cannot be followed."""
+    return _models_at(model, location)[0]
+
+
+def _models_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[type[BaseModel]]:
+    """The models that may stand at ``location``: several, until the way names a kind."""
+    found = [model]
+    for part in location:
+        if by_kind := [t for t in found if "kind" in t.model_fields and t.model_fields["kind"].default == part]:
+            found = by_kind
+            continue
+        info = found[0].model_fields.get(str(part))
+        inner = [t for t in _types(info.annotation if info else None) if isinstance(t, type) and issubclass(t, BaseModel)]
+        found = inner or found
+    return found
+
+
+def _types(annotation: Any) -> list[Any]:
+    """Types that an annotation names; those of its alternatives where its metadata lists `models`."""
+    for note in getattr(annotation, "__metadata__", ()):
+        if hasattr(note, "models"):
+            return list(note.models())
+    arguments = getattr(annotation, "__args__", None)
+    if not arguments:
+        return [annotation]
+    return [inner for argument in arguments for inner in _types(argument)]

@@ -1,0 +1,120 @@
+"""Host patterns as Ansible has them: ``db:!db-2``, ``all``, ``app[0]``, ``db[0:1]``, ``web*``, ``web:&spare``, ``~web\\d+``.
+
+One difference, on purpose: a part that matches no host is an error, also behind ``!`` and ``&``. A misspelt exception
+must not let a drill loose on the host that it was meant to spare.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from drillbook.language.strict import did_you_mean
+
+SUBSCRIPT = re.compile(r"(.+)\[(?:(-?[0-9]{1,6})|([0-9]{1,6})[:-]([0-9]{0,6}))\]", re.DOTALL)
+PART = re.compile(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
+
+
+class PatternError(ValueError):
+    """A pattern cannot be read or matches nothing; ``hint`` says what there is."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        """``message`` is what happened, ``hint`` what to do next."""
+        super().__init__(message)
+        self.hint = hint
+
+
+def expand(
+    patterns: str | Iterable[str], hosts: Sequence[str], groups: Mapping[str, Sequence[str]], *, aside: Sequence[str] = ()
+) -> set[str]:
+    """Names of the hosts that ``patterns`` stand for.
+
+    ``hosts`` are all of them in order, ``groups`` the names of hosts by group, ``aside`` hosts that must be named in
+    full: neither ``all`` nor a glob means them. Raises PatternError when a part
+    matches nothing, or when no host is left.
+    """
+    written = [patterns] if isinstance(patterns, str) else list(patterns)
+    parts = [part for pattern in written for part in _split(pattern, hosts)]
+    if not parts:
+        raise PatternError("`hosts` names no host", _there_is(hosts, groups))
+    plain = [part for part in parts if part[0] not in "&!"] or ["all"]
+    found = {host for part in plain for host in ([part] if part in aside else _one(part, hosts, groups))}
+    for part in [part for part in parts if part[0] == "&"]:
+        found &= {part[1:]} if part[1:] in aside else set(_one(part[1:], hosts, groups))
+    for part in [part for part in parts if part[0] == "!"]:
+        found -= {part[1:]} if part[1:] in aside else set(_one(part[1:], hosts, groups))
+    if not found:
+        raise PatternError(f"the pattern {':'.join(parts)!r} leaves no host", _there_is(hosts, groups))
+    return found
+
+
+def _split(pattern: str, hosts: Sequence[str]) -> list[str]:
+    """Single patterns; a comma separates as well as a colon, but not inside brackets."""
+    if pattern in hosts or pattern.startswith("~"):
+        return [pattern]
+    if "," in pattern:
+        return [inner for part in pattern.split(",") for inner in _split(part.strip(), hosts)]
+    parts = PART.findall(pattern)
+    if "".join(parts).replace(":", "") != re.sub(r"[\s:]", "", pattern):
+        raise PatternError(f"{pattern!r} is no host pattern", "write such as `db:!db-2`, `app[0]`, `db[0:1]` or `web*`")
+    return parts
+
+
+def _one(pattern: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> list[str]:
+    if pattern in hosts:
+        return [pattern]
+    match = None if pattern.startswith("~") else SUBSCRIPT.fullmatch(pattern)
+    name = match[1] if match else pattern
+    found = list(dict.fromkeys(_named(name, hosts, groups)))
+    if not found and match:  # brackets may also be those of a glob, such as web[12]
+        name, match = pattern, None
+        found = list(dict.fromkeys(_named(name, hosts, groups)))
+    if not found and name in groups:
+        raise PatternError(f"the group {name!r} has no hosts", _there_is(hosts, groups))
+    if not found:
+        raise PatternError(
+            f"there is no host or group {pattern!r} in the inventory",
+            did_you_mean(pattern, [*hosts, *groups]) + _there_is(hosts, groups),
+        )
+    return _subscript(found, match, pattern) if match else found
+
+
+def _subscript(found: list[str], match: re.Match[str], pattern: str) -> list[str]:
+    _, index, start, end = match.groups()
+    if index is not None:
+        kept = found[int(index) :][:1] if -len(found) <= int(index) < len(found) else []
+    else:
+        kept = found[int(start) : (int(end) + 1 if end else len(found))]
+    if not kept:
+        raise PatternError(
+            f"{pattern!r} is beyond the end: {match[1]!r} has {len(found)} host(s)",
+            f"the first is {match[1]}[0], the last {match[1]}[-1]",
+        )
+    return kept
+
+
+def _named(name: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Iterable[str]:
+    """As Ansible: groups that match; hosts too where none does or the name is a glob."""
+    if name == "all":
+        yield from hosts
+        return
+    fits = _matcher(name)
+    matching = [group for group in groups if fits(group)]
+    for group in matching:
+        yield from groups[group]
+    if not matching or name[:1] == "~" or any(sign in name for sign in ".?*["):
+        yield from (host for host in hosts if fits(host))
+
+
+def _matcher(name: str) -> Callable[[str], object]:
+    if not name.startswith("~"):
+        return re.compile(fnmatch.translate(name)).match
+    try:
+        return re.compile(name[1:]).match
+    except (re.error, OverflowError, RecursionError) as error:
+        raise PatternError(f"{name!r} is no regular expression: {error}", "without the ~ it is a name or a glob") from None
+
+
+def _there_is(hosts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> str:
+    return f"hosts: {', '.join(hosts) or 'none'}; groups: {', '.join(groups) or 'none'}"

@@ -1,0 +1,128 @@
+"""What contacts are told, as a title and a text; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from drillbook.judge.result import Objective, Result, Settled
+from drillbook.plan.planner import Plan
+from drillbook.report.figures import against, seconds
+from drillbook.sdk.host import printable
+
+LONGEST = 3500
+"""Characters of a text: the chat services cut or refuse longer ones (4,000 is the smallest limit among them)."""
+MOST = 10
+"""Lines of one list in a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A title, a text, and how serious it is in the words of apprise: ``info success warning failure``."""
+
+    title: str
+    text: str
+    weight: str = "info"
+
+
+def _message(plan: Plan, what: str, lines: Sequence[str], weight: str = "info") -> Message:
+    title = f"[{plan.inventory.environment}] drill {plan.drill}: {what}"
+    return Message(printable(title[:150]), printable(_cut("\n".join(lines))), weight)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else text[:LONGEST] + "\n..."
+
+
+def start(plan: Plan, run: str, operator: str) -> Message:
+    """A run begins: what it will break, and who runs it."""
+    faults = [f"- {step.action} on {', '.join(step.hosts)}" for step in plan.steps if step.effect == "fault"]
+    aims = ", ".join(f"{key.upper()} {seconds(target)}" for key, target in plan.objectives.items())
+    return _message(
+        plan,
+        "started",
+        [
+            plan.title,
+            f"run: {run}",
+            f"operator: {operator}",
+            f"service: {plan.service}",
+            f"objectives: {aims or 'none'}",
+            "it will break:" if faults else "it breaks nothing",
+            *_few(faults),
+        ],
+        "warning",
+    )
+
+
+def abort(plan: Plan, run: str, message: str) -> Message:
+    """A run was stopped before its end, and is putting everything back now."""
+    return _message(plan, "stopped", [f"run: {run}", message, "What it broke is being put back now."], "warning")
+
+
+def residue(plan: Plan, run: str, left: Sequence[Mapping[str, Any]]) -> Message:
+    """Something could not be put back: where it is, why, and what to do."""
+    lines = [
+        line
+        for one in left[:MOST]
+        for line in (f"- {one['host']}: {one['what']}: {one['why']}", f"  by hand: {one['by_hand']}")
+    ]
+    more = [f"and {len(left) - MOST} more: see the report"] if len(left) > MOST else []
+    return _message(
+        plan,
+        f"{len(left)} could not be put back",
+        [f"run: {run}", "This is still changed on the hosts:", *lines, *more, f"to try again: invoke drill.recover {run}"],
+        "failure",
+    )
+
+
+def settled(plan: Plan, run: str, closed: Settled, report: str) -> Message:
+    """Message about residue that was closed: by whom, and why."""
+    lines = [f"- {one.host}: {one.what}: {one.proof}" + (f", {one.detail}" if one.detail else "") for one in closed.changes]
+    second = [f"approved by {closed.approval['principal']}"] if closed.approval else []
+    return _message(
+        plan,
+        "closed",
+        [
+            f"run: {run}",
+            f"closed by {closed.by}: {closed.reason}",
+            *second,
+            "What each proof said:",
+            *_few(lines),
+            *closed.kept,
+            f"report: {report}",
+        ],
+        "warning",
+    )
+
+
+def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> Message:
+    """How a run ended: its verdict, what was measured with its errors, and where the report is."""
+    how = "recovered; everything is put back" if recovered else str(result.verdict)
+    weight = {"passed": "success", "failed": "failure"}.get(str(result.verdict), "warning")
+    return _message(
+        plan,
+        how,
+        [
+            plan.title,
+            f"run: {result.run}",
+            f"verdict: {result.verdict}: {result.reason}",
+            *(objective(key, one) for key, one in result.objectives.items()),
+            f"findings: {len(result.findings)}",
+            *_few([f"- {one.severity}: {one.title}" for one in result.findings]),
+            f"report: {report}",
+        ],
+        weight,
+    )
+
+
+def objective(key: str, one: Objective) -> str:
+    """One objective against what was measured, with its error."""
+    met = {True: "met", False: "missed", None: "not verified"}[one.met]
+    measured = "not measured" if one.measured_s is None else against(one.measured_s, one.error_s, one.target_s)
+    why = f" ({one.reason})" if one.reason else ""
+    return f"{key.upper()}: {measured}, objective {seconds(one.target_s)}: {met}{why}"
+
+
+def _few(lines: Sequence[str]) -> list[str]:
+    return [*lines[:MOST], *([f"- and {len(lines) - MOST} more"] if len(lines) > MOST else [])]

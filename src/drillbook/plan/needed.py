@@ -1,0 +1,72 @@
+"""The services that a plan or a diagnosis works with: only their secrets are read. Rather one too many than one too few."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from drillbook.diagnosis import scope
+from drillbook.diagnosis.tree import Tree
+from drillbook.inventory.inventory import Inventory
+from drillbook.language import template
+from drillbook.plan.plan import Plan
+from drillbook.sdk.service import S3, kind_of
+
+_BUCKET = re.compile(r"s3://([^/]+)")
+
+
+def of_plan(plan: Plan) -> frozenset[str]:
+    """The services that steps, probes, conditions and diagnoses of ``plan`` name, and what those need."""
+    looking = [one.step or one.probe for one in plan.guard.conditions]
+    texts = [
+        text
+        for step in (*plan.steps, *(one.step for one in plan.guard.conditions if one.step))
+        for text in (step.when, *step.expect)
+        if text
+    ]
+    used = _named([one.params for one in (*plan.steps, *plan.probes, *looking) if one], texts, plan.inventory)
+    examined = {str(step.params.get("service", "")) for step in plan.steps} if plan.diagnosis else set()
+    around = {
+        other
+        for name in examined & plan.inventory.services.keys()
+        if not plan.inventory.services[name].missing
+        for other in scope.around(plan.inventory.services, name)
+    }
+    trees = of_trees(plan.diagnosis, plan.inventory, around)
+    return _whole({plan.service} | used | trees, plan.inventory)
+
+
+def of_trees(trees: Iterable[Tree], inventory: Inventory, names: Iterable[str]) -> frozenset[str]:
+    """The services of ``inventory`` that ``trees`` work with when they examine ``names``."""
+    checks = [check for tree in trees for check in tree.checks]
+    used = _named([check.params for check in checks], [check.words.when for check in checks if check.words.when], inventory)
+    return _whole({*names, *used}, inventory)
+
+
+def _named(params: Sequence[Any], bare: Iterable[str], inventory: Inventory) -> set[str]:
+    """Services whose name stands in ``params`` as a text of its own, in an expression, or behind their bucket or kind."""
+    texts = list(template.texts(params))
+    references = [one for text in texts if template.is_template(text) for one in template.references(text)]
+    references += [one for text in bare for one in template.references(text, bare=True)]
+    buckets = {match[1] for text in texts if (match := _BUCKET.match(text))}
+    kinds = {one[1] for one in references if one[0] == "the" and len(one) > 1}
+    words = set(texts) | {one[1] for one in references if one[0] == "services" and len(one) > 1}
+    if any(one in (("services",), ("the",)) for one in references):
+        return set(inventory.services)
+    return {
+        name
+        for name, service in inventory.services.items()
+        if name in words or kind_of(service) in kinds or (isinstance(service, S3) and service.bucket in buckets)
+    }
+
+
+def _whole(names: Iterable[str], inventory: Inventory) -> frozenset[str]:
+    """``names`` with all that these services are said to need, and what lies behind a relay among them."""
+    found = [name for name in names if name in inventory.services]
+    for name in found:
+        service = inventory.services[name]
+        found += [
+            other for other in (*service.needed, service.leads_to) if other in inventory.services and other not in found
+        ]
+    return frozenset(found)

@@ -1,0 +1,399 @@
+"""A plan: a drill and an inventory, resolved and checked before anything runs. Pure: no host, no clock, no file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from drillbook.diagnosis import scope
+from drillbook.diagnosis.tree import Tree
+from drillbook.errors import PlanError, SourceError
+from drillbook.inventory.inventory import CONTROLLER, Inventory, service_names
+from drillbook.language import template
+from drillbook.language.strict import Place as FilePlace
+from drillbook.language.strict import did_you_mean
+from drillbook.plan.plan import Plan, PlannedCondition, PlannedGuard, PlannedProbe, PlannedStep, checked, faulted
+from drillbook.plan.restorable import RUN_NAMES, Restorable
+from drillbook.plan.spec import DIAGNOSIS, Condition, Drill, ProbeUse, Step
+from drillbook.sdk.action import Action, Effect, Fault, Place
+from drillbook.sdk.service import kind_of
+from drillbook.values import Duration, SecretName
+
+__all__ = ["Plan", "PlannedProbe", "PlannedStep", "checked", "make"]
+
+POLL_S = 1.0
+LOOK_S = 1.0
+"""Seconds between two looks at a condition of `abort_if` that names no `every`."""
+SHORTEST_LOOK_S = 0.1
+
+
+def make(drill: Drill, inventory: Inventory) -> Plan:
+    """The plan of ``drill`` on ``inventory``. Raises PlanError with the place in the drill's file."""
+    planner = _Planner(drill, inventory)
+    return planner.plan()
+
+
+class _Planner:
+    """Resolves one drill; keeps the names that expressions may refer to so far."""
+
+    def __init__(self, drill: Drill, inventory: Inventory) -> None:
+        self.drill, self.inventory = drill, inventory
+        self.static: dict[str, Any] = {
+            "run": dict.fromkeys(RUN_NAMES, ""),
+            "environment": "",
+            "drill": "",
+            "services": service_names(inventory.services),
+            "hosts": {name: {"name": "", "address": ""} for name in inventory.hosts},
+        }
+        self.saved: dict[str, str] = {}
+
+    def fail(self, place: FilePlace, message: str, hint: str = "", *, key: bool = False) -> SourceError:
+        error = self.drill.document.error(place, message, hint=hint, key=key)
+        return PlanError(error.message, where=error.where, excerpt=error.excerpt, hint=hint)
+
+    def plan(self) -> Plan:
+        head = self.drill.head
+        self._service(head.service, ("service",), None)
+        if head.owner and head.owner not in self.inventory.contacts:
+            raise self.fail(
+                ("owner",),
+                f"there is no contact {head.owner!r} in the inventory",
+                f"{did_you_mean(head.owner, self.inventory.contacts)}contacts: "
+                f"{', '.join(self.inventory.contacts) or 'none'}",
+            )
+        probes = tuple(self._probe(f"probe.{index}", use) for index, use in enumerate(self.drill.probes, 1))
+        guard = self._guard()
+        steps = tuple(step for phase, written in self.drill.phases.items() for step in self._phase(phase, written))
+        Restorable(self.drill, self.inventory, self.static, steps, self.fail).check()
+        self._limits(steps)
+        objectives = {key: float(value) for key, value in head.objectives if value is not None}
+        return Plan(
+            drill=head.drill,
+            title=head.title,
+            description=head.description,
+            service=head.service,
+            owner=head.owner,
+            objectives=objectives,
+            environments=head.guard.environments,
+            guard=guard,
+            inventory=self.inventory,
+            probes=probes,
+            steps=steps,
+            diagnosis=self._trees(steps),
+        )
+
+    def _trees(self, steps: Sequence[PlannedStep]) -> tuple[Tree, ...]:
+        """The trees that the diagnoses among ``steps`` apply."""
+        return scope.used(
+            self.drill.trees,
+            self.inventory,
+            dict.fromkeys(str(step.params.get("service", "")) for step in steps if step.action == DIAGNOSIS),
+        )
+
+    def _guard(self) -> PlannedGuard:
+        """The guard; its conditions are planned before any step, so that they refer to nothing that a step saves."""
+        guard = self.drill.head.guard
+        conditions = tuple(self._condition(f"guard.{number}", use) for number, use in enumerate(self.drill.conditions, 1))
+        return PlannedGuard(
+            windows=guard.windows,
+            max_hosts=guard.max_hosts,
+            max_percent=guard.max_percent,
+            conditions=conditions,
+            hosts=self._expand(guard.hosts, ("guard", "hosts")) if guard.hosts else (),
+            lease_s=float(guard.lease),
+            approval=guard.approval,
+        )
+
+    def _condition(self, condition_id: str, condition: Condition) -> PlannedCondition:
+        words, use = condition.words, condition.use
+        if isinstance(use, ProbeUse):
+            own = use.params.get("every")
+            written = Duration.parse(own) if isinstance(own, str) and not template.is_template(own) else LOOK_S
+            return PlannedCondition(
+                id=condition_id,
+                name=words.name,
+                probe=self._probe(condition_id, use),
+                every_s=max(SHORTEST_LOOK_S, words.every or written),
+                for_s=float(words.hold),
+                tries=words.tries,
+            )
+        step = self._step(condition_id, "guard", use)
+        return PlannedCondition(
+            id=condition_id,
+            name=words.name,
+            step=step,
+            every_s=float(words.every or LOOK_S),
+            for_s=float(words.hold),
+            tries=words.tries,
+        )
+
+    def _limits(self, steps: Sequence[PlannedStep]) -> None:
+        """Faults hit no more hosts than the guard allows."""
+        guard, hit = self.drill.head.guard, faulted(steps, self.inventory)
+        for kind, limits in (("max_hosts", guard.max_hosts), ("max_percent", guard.max_percent)):
+            written = isinstance((self.drill.document.value.get("guard") or {}).get(kind), dict)
+            for group, most in limits.items():
+                self._limit(hit, group, most, ("guard", kind, group) if written else ("guard", kind))
+
+    def _limit(self, hit: set[str], group: str, most: int, place: FilePlace) -> None:
+        members = hit | set(self.inventory.hosts) if group == "all" else set(self._expand(group, place, key=True))
+        percent = place[1] == "max_percent"
+        inside = sorted(hit & members)
+        if len(inside) > (most * len(members) / 100 if percent else most):
+            allowed = f"{most} % of its {len(members)} hosts" if percent else f"{most}"
+            raise self.fail(
+                place,
+                f"the faults hit {len(inside)} hosts of {group!r} ({', '.join(inside)}); the guard allows {allowed}",
+                "let the steps in `inject` hit fewer hosts, or raise the limit",
+                key=True,
+            )
+
+    def _phase(self, phase: str, written: tuple[Step, ...]) -> Iterable[PlannedStep]:
+        waiting: dict[str, str] = {}
+        group: int | None = None
+        for number, step in enumerate(written, 1):
+            if step.group is None or step.group != group:
+                self.saved |= waiting
+                waiting = {}
+            group = step.group
+            planned = self._step(f"{phase}.{number}", phase, step)
+            if planned.save:
+                self._new_name(planned, {**self.saved, **waiting}, step)
+                waiting[planned.save] = planned.id
+            yield planned
+        self.saved |= waiting
+
+    def _new_name(self, planned: PlannedStep, taken: dict[str, str], step: Step) -> None:
+        if planned.save in taken or planned.save in self.static or planned.save == "result":
+            by = taken.get(str(planned.save), "Drillbook itself")
+            raise self.fail((*step.place, "save"), f"the name {planned.save!r} is taken by {by}", "choose another name")
+
+    def _step(self, step_id: str, phase: str, step: Step) -> PlannedStep:
+        words, name = step.keywords, step.action.name()
+        self._references(step.params, (*step.place, name))
+        self._secrets(step.params, (*step.place, name), step.action.SECRETS)
+        for key in ("when", "expect"):
+            value = getattr(words, key)
+            for text in [value] if isinstance(value, str) else value or ():
+                self._refer(text, (*step.place, key), bare=True, extra=("result",) if key == "expect" else ())
+        service = step.params.get("service")
+        if isinstance(service, str) and not template.is_template(service):
+            self._service(service, (*step.place, name, "service"), step.action)
+        if isinstance(restores := step.params.get("restores"), dict):
+            self._service(str(restores["service"]), (*step.place, name, "restores", "service"), None)
+        known = {key: value for key, value in step.params.items() if key not in step.dynamic}
+        use = _use(step.action, known)
+        effect = use.effect
+        self._may_stand(phase, step, effect)
+        return PlannedStep(
+            id=step_id,
+            phase=phase,
+            group=step.group,
+            action=name,
+            name=words.name,
+            params=step.params,
+            effect=effect,
+            restore_only=isinstance(use, Fault) and use.restore_only,
+            proves_backup=step.action.PROVES_BACKUP,
+            hosts=self._hosts(step),
+            save=words.save,
+            when=words.when,
+            expect=_texts(words.expect),
+            timeout_s=float(words.timeout or step.action.TIMEOUT),
+            retries=words.retries,
+            every_s=float(words.every) if words.every else POLL_S if words.retries else None,
+            allow_failure=words.allow_failure,
+            line=self._line(step.place),
+        )
+
+    def _may_stand(self, phase: str, step: Step, effect: Effect) -> None:
+        """Faults stand in `inject`, where they are guarded, and cannot be taken lightly; `ready` only reads."""
+        name = step.action.name()
+        place = (*step.place, name)
+        if template.has_template(step.params.get("effect")):
+            raise self.fail(
+                (*place, "effect"),
+                "the effect of a step must be known before anything runs",
+                "write `read`, `write` or `fault`",
+            )
+        if effect is not Effect.READ and phase == "guard":
+            raise self.fail(
+                place, f"{name} changes something; a condition only looks", "use an action that reads, or a probe", key=True
+            )
+        if effect is not Effect.READ and template.is_template(step.params.get("service")):
+            raise self.fail(
+                (*place, "service"),
+                "the service that a step changes must be known before anything runs: its "
+                "lock and the guard's limits depend on it",
+                "write its name",
+            )
+        if effect is not Effect.READ and phase == "diagnose":
+            raise self.fail(
+                place, f"{name} changes something; a diagnosis only looks", "move the step to another phase", key=True
+            )
+        if effect is Effect.FAULT and phase != "inject":
+            raise self.fail(
+                place,
+                f"{name} breaks something; that belongs in `inject`, not in `{phase}`",
+                "move the step to `inject`",
+                key=True,
+            )
+        if effect is Effect.FAULT and step.keywords.allow_failure:
+            raise self.fail(
+                (*step.place, "allow_failure"),
+                "a fault may not fail: without it the drill shows nothing",
+                "remove `allow_failure`",
+                key=True,
+            )
+        if effect is not Effect.READ and phase == "ready":
+            raise self.fail(
+                place, f"{name} changes something; the phase `ready` only reads", "move the step to a later phase", key=True
+            )
+
+    def _hosts(self, step: Step) -> tuple[str, ...]:
+        if step.keywords.hosts is not None:
+            return self._expand(step.keywords.hosts, (*step.place, "hosts"))
+        if step.action.PLACE is Place.CONTROLLER:
+            return (CONTROLLER,)
+        service = self.inventory.services.get(str(step.params.get("service", "")))
+        if step.action.PLACE is Place.SERVICE and service:
+            return (service.host,)
+        raise self.fail(step.place, f"{step.action.name()} needs `hosts`", "write the names of hosts or groups beside it")
+
+    def _expand(self, patterns: str | tuple[str, ...], place: FilePlace, *, key: bool = False) -> tuple[str, ...]:
+        try:
+            return self.inventory.expand(patterns)
+        except PlanError as error:
+            raise self.fail(place, error.message, error.hint, key=key) from None
+
+    def _probe(self, probe_id: str, use: ProbeUse) -> PlannedProbe:
+        name = use.probe.name()
+        self._references(use.params, (*use.place, name))
+        self._secrets(use.params, (*use.place, name), frozenset())
+        if isinstance(service := use.params.get("service"), str):
+            self._service(service, (*use.place, name, "service"), None)
+        return PlannedProbe(id=probe_id, name=name, params=use.params, line=self._line(use.place))
+
+    def _service(self, name: str, place: FilePlace, action: type[Action] | None) -> None:
+        services = self.inventory.services
+        if name not in services:
+            raise self.fail(
+                place,
+                f"there is no service {name!r} in the inventory",
+                f"{did_you_mean(name, services)}services: {', '.join(services) or 'none'}",
+            )
+        wanted = action.SERVICE if action else None
+        if wanted and not isinstance(services[name], wanted):
+            fitting = [key for key, service in services.items() if isinstance(service, wanted)]
+            raise self.fail(
+                place,
+                f"{name!r} is of kind {kind_of(services[name])}, which this action does not work on",
+                f"services that fit: {', '.join(fitting) or 'none'}",
+            )
+
+    def _references(self, value: Any, place: FilePlace) -> None:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                self._references(item, (*place, key))
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                self._references(item, (*place, index))
+        elif template.is_template(value):
+            self._refer(value, place)
+
+    def _secrets(self, params: dict[str, Any], place: FilePlace, takes: frozenset[str]) -> None:
+        """A secret is handed over as a whole where an action takes one, and is no part of any other parameter."""
+        for key, value in params.items():
+            for where, name, whole in secretive(value, (*place, key), self.static["services"]):
+                if not whole or key not in takes:
+                    fits = (
+                        f"hand it over as a whole, in {' or '.join(sorted(takes))}: `{{{{ {name} }}}}`"
+                        if takes
+                        else ("let the action read it from the service itself, or use `env` of a command.run")
+                    )
+                    raise self.fail(where, f"{name} is a secret, and this would show it as `***`", fits)
+                if isinstance(params.get("undo"), list):
+                    raise self.fail(
+                        where,
+                        f"{name} is a secret, which cannot be kept on the target for the undo",
+                        "let the command and its `undo` read it there by themselves",
+                    )
+
+    def _refer(self, text: str, place: FilePlace, *, bare: bool = False, extra: tuple[str, ...] = ()) -> None:
+        try:
+            found = list(template.references(text, bare=bare))
+        except ValueError as error:
+            raise self.fail(place, f"not an expression: {error}") from None
+        for reference in found:
+            if reference[0] in self.saved or reference[0] in extra:
+                continue
+            if reference[0] not in self.static:
+                raise self._unknown(reference[0], place, extra)
+            self._follow(reference, place)
+        if not bare and all(reference[0] in self.static for reference in found):
+            self._affordable(text, place)
+
+    def _affordable(self, text: str, place: FilePlace) -> None:
+        """Refuse what makes too much whatever the steps give; else it is worked out when its step begins."""
+        try:
+            template.evaluate(text, self.static)
+        except template.OverBudget as error:
+            raise self.fail(place, str(error)) from None
+        except ValueError:
+            return
+
+    def _unknown(self, name: str, place: FilePlace, extra: tuple[str, ...]) -> SourceError:
+        later = [step for steps in self.drill.phases.values() for step in steps if step.keywords.save == name]
+        if later:
+            where = self.drill.document.where(later[0].place)
+            return self.fail(
+                place,
+                f"{name!r} is not known yet: it is saved later, in line {where.line}",
+                "refer only to steps that have ended before this one begins",
+            )
+        known = [*self.static, *self.saved, *extra]
+        return self.fail(
+            place, f"nothing is saved as {name!r}", f"{did_you_mean(name, known)}known here: {', '.join(known)}"
+        )
+
+    def _follow(self, reference: template.Reference, place: FilePlace) -> None:
+        value: Any = self.static[reference[0]]
+        for index, part in enumerate(reference[1:], 1):
+            if not isinstance(value, dict):
+                return
+            if part not in value:
+                path = ".".join(reference[:index])
+                raise self.fail(
+                    place,
+                    f"{path} has no {part!r}",
+                    f"{did_you_mean(part, value)}it has: {', '.join(map(str, value)) or 'nothing'}",
+                )
+            value = value[part]
+
+    def _line(self, place: FilePlace) -> str:
+        where = self.drill.document.where(place)
+        return f"{where.file.rpartition('/')[2]}:{where.line}"
+
+
+def secretive(value: Any, place: FilePlace, services: dict[str, Any]) -> Iterable[tuple[FilePlace, str, bool]]:
+    """Every secret that expressions in ``value`` name: where, which, and whether it is all that stands there."""
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from secretive(item, (*place, key), services)
+    elif template.is_template(value):
+        for reference in template.references(value):
+            found: Any = {"services": services}
+            for part in reference:
+                found = found.get(part) if isinstance(found, dict) else None
+            if isinstance(found, SecretName):
+                yield place, found.place, value.strip().strip("{}").strip() == found.place
+
+
+def _use(action: type[Action], known: dict[str, Any]) -> Action:
+    """This use of an action, as far as it is known: some declare their effect and their undo in their parameters."""
+    by_name = {info.alias or name: name for name, info in action.model_fields.items()}
+    return action.model_construct(**{by_name.get(key, key): value for key, value in known.items()})
+
+
+def _texts(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value or ()

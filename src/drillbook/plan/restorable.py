@@ -1,0 +1,354 @@
+"""Rules for faults that only a restore mends: a drill must hold the backup, its proof, the restore, and a comparison."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from drillbook.errors import SourceError
+from drillbook.inventory.inventory import CONTROLLER, Inventory
+from drillbook.language import template
+from drillbook.language.strict import Place as FilePlace
+from drillbook.plan.plan import Plan, PlannedStep
+from drillbook.plan.spec import Drill
+from drillbook.sdk.action import Effect, Fault, Place, find, known_names
+from drillbook.sdk.identity import host_place
+from drillbook.sdk.service import S3
+from drillbook.sdk.store import Reference
+
+RUN_NAMES = ("id", "started", "operator")
+
+
+class Source(NamedTuple):
+    """Service that a step restores, and the backup that it reads, as its parameters write them."""
+
+    service: str
+    origin: Any
+    free: bool
+
+
+def source_of(step: PlannedStep) -> Source | None:
+    """Return what ``step`` restores, and from which backup; None when it restores nothing that is known."""
+    if step.effect is not Effect.WRITE:
+        return None
+    said = step.params.get("restores")
+    if isinstance(said, dict):
+        return Source(str(said.get("service") or ""), said.get("from"), free=True)
+    if any(info.alias == "from" for info in find(step.action).model_fields.values()):
+        return Source(str(step.params.get("service") or ""), step.params.get("from"), free=False)
+    return None
+
+
+def same_service(inventory: Inventory, one: Any, other: Any) -> bool:
+    """Do two names of services mean the same thing? Two steps without a service work on the same hosts."""
+    a, b = str(one or ""), str(other or "")
+    return a == b or inventory.same_thing(a, b)
+
+
+def proves(inventory: Inventory, proof: PlannedStep, fault: PlannedStep) -> bool:
+    """Is ``proof`` one of what proves a backup of what ``fault`` destroys: the step that it names, or of its own service?"""
+    if is_free(fault):
+        return proof.phase == "backup" and proof.proves_backup and fault.params["proven_by"] in (proof.save, proof.id)
+    return (
+        proof.proves_backup
+        and proof.action in find(fault.action).PROVEN_BY
+        and same_service(inventory, proof.params.get("service"), fault.params.get("service"))
+    )
+
+
+def is_free(fault: PlannedStep) -> bool:
+    """Is ``fault`` a command of the drill's own, which nothing is known of but what proves the backup for it?"""
+    return isinstance(fault.params.get("proven_by"), str)
+
+
+def restorers(proof: PlannedStep, fault: PlannedStep) -> tuple[str, ...]:
+    """Name the actions that restore what ``fault`` destroys from a backup that ``proof`` proves."""
+    kind = find(fault.action)
+    if is_free(fault):
+        return tuple(find(proof.action).RESTORES_WITH)
+    found = kind.RESTORED_BY.get(proof.action) if issubclass(kind, Fault) else None
+    return (found,) if found else ()
+
+
+def lost_service(plan: Plan, fault: PlannedStep) -> str:
+    """Name the service whose content ``fault`` destroys: its own, or that of what proves the backup for it."""
+    proof = next((step for step in plan.phase("backup") if is_free(fault) and proves(plan.inventory, step, fault)), fault)
+    return str(proof.params.get("service") or "")
+
+
+def of_one_system(step: PlannedStep, proof: PlannedStep) -> bool:
+    """Does ``step`` restore backups of the kind of system that ``proof`` is of? A free step may restore any."""
+    return isinstance(step.params.get("restores"), dict) or _family(step) == _family(proof)
+
+
+def compares(inventory: Inventory, step: PlannedStep, service: str, fault: PlannedStep) -> bool:
+    """Does ``step`` compare the content of ``service``, all of it unless ``fault`` hits a part, or nobody knows what?"""
+    part = step.params.get("tables") and "table" not in fault.params and not is_free(fault)
+    return find(step.action).COMPARES and same_service(inventory, step.params.get("service"), service) and not part
+
+
+def _family(step: PlannedStep) -> str:
+    return step.action.partition(".")[0]
+
+
+def _names(*values: Any) -> set[str]:
+    """The names that ``values`` refer to."""
+    return {reference[0] for value in values if template.is_template(value) for reference in template.references(value)}
+
+
+def _sure(step: PlannedStep) -> bool:
+    return step.when is None and step.allow_failure is None
+
+
+@dataclass(frozen=True)
+class Restorable:
+    """Checks the steps of one drill; ``fail`` makes the error at a place of its file."""
+
+    drill: Drill
+    inventory: Inventory
+    static: Mapping[str, Any]
+    steps: Sequence[PlannedStep]
+    fail: Callable[..., SourceError]
+
+    def check(self) -> None:
+        """Raise PlanError where what is destroyed is not sure to be proven, restored and, if need be, compared."""
+        for fault in [step for step in self.steps if step.restore_only]:
+            for phase in ("backup", "restore", "verify"):
+                if not self.drill.phases[phase]:
+                    raise self.fail(
+                        (fault.phase,),
+                        f"{fault.action} can only be undone by a restore, and the drill has no {phase} phase",
+                        f"add `{phase}:` with its steps",
+                        key=True,
+                    )
+            if not self._writes():
+                message = (
+                    f"{fault.action} can only be undone by a restore, and every restore step may be skipped or fail, "
+                    "or only reads"
+                )
+                raise self.fail(("restore",), message, "have one that writes, without `when` and `allow_failure`", key=True)
+            proofs = self._proofs(fault)
+            self._kept_elsewhere(fault, proofs)
+            self._restored(fault, proofs)
+
+    def _writes(self) -> list[PlannedStep]:
+        return [step for step in self._sure("restore") if step.effect is Effect.WRITE]
+
+    def _sure(self, phase: str) -> list[PlannedStep]:
+        return [step for step in self.steps if step.phase == phase and _sure(step)]
+
+    def _kept_elsewhere(self, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> None:
+        """The backup must not lie in what the fault breaks."""
+        broken = self.inventory.services.get(self._lost(fault, proofs))
+        if not isinstance(broken, S3):
+            return
+        for step in [step for step in self.steps if step.phase == "backup" and step.effect is Effect.WRITE]:
+            for key, value in step.params.items():
+                place = self._known(value)
+                if place.startswith((f"s3://{broken.bucket}/", f"s3://{broken.bucket}#")):
+                    raise self.fail(
+                        ("backup",),
+                        f"{step.action} keeps its backup in {place.partition('#')[0]}, and "
+                        f"{fault.action} breaks that very bucket",
+                        f"let `{key}` be in another bucket",
+                        key=True,
+                    )
+
+    def _proofs(self, fault: PlannedStep) -> list[PlannedStep]:
+        """The steps that are sure to read back what a backup step is sure to save of what ``fault`` destroys."""
+        wrong: list[tuple[PlannedStep, str]] = []
+        found: list[PlannedStep] = []
+        for proof in [step for step in self.steps if step.phase == "backup" and step.proves_backup]:
+            if not proves(self.inventory, proof, fault) and proof.action not in find(fault.action).PROVEN_BY:
+                continue
+            if why := self._why_no_proof(proof, fault):
+                wrong.append((proof, f"{proof.action} {why}"))
+            else:
+                found.append(proof)
+        if not found:
+            raise self._unproven(fault, wrong)
+        return found
+
+    def _why_no_proof(self, proof: PlannedStep, fault: PlannedStep) -> str:
+        """Why ``proof`` is not sure to prove a backup of what ``fault`` destroys; empty when it is."""
+        if not proves(self.inventory, proof, fault):
+            return f"is for {proof.params.get('service')!r}, and {fault.id} destroys {fault.params.get('service')!r}"
+        if not _sure(proof):
+            return "may be skipped or fail"
+        meant = _names(*fault.params.values()) & self._saved.keys()
+        read = _names(*proof.params.values()) & {step.save for step in self._sure("backup") if step.effect is Effect.WRITE}
+        if read & (meant or read):
+            return ""
+        return "does not read what a backup step of this drill is sure to save" + (f" and {fault.id} reads" if meant else "")
+
+    def _unproven(self, fault: PlannedStep, wrong: Sequence[tuple[PlannedStep, str]]) -> SourceError:
+        message = f"{fault.action} can only be undone by a restore, and no step proves a backup of this run"
+        if is_free(fault) and not wrong:
+            such = [step for step in self.steps if step.phase == "backup" and step.proves_backup]
+            return self.fail(
+                (*self._place(fault), fault.action, "proven_by"),
+                f"{fault.params['proven_by']!r} is no step of `backup` that proves a backup",
+                "such steps: " + (", ".join(f"{step.save or step.id} ({step.action})" for step in such) or "none"),
+            )
+        proofs = " or ".join(f"`{name}`" for name in find(fault.action).PROVEN_BY)
+        hint = (
+            f"add {proofs or 'one'} that reads back, for the fault's own service, what a backup step of this drill "
+            "saved, without `when` and `allow_failure`"
+        )
+        if not wrong:
+            return self.fail(("backup",), message, hint, key=True)
+        step, why = wrong[0]
+        return self.fail((*self._place(step), step.action), f"{message}: {why}", hint, key=True)
+
+    def _restored(self, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> None:
+        """The restore phase is sure to bring back what ``fault`` destroys, from a backup of ``proofs``."""
+        good: list[PlannedStep] = []
+        wrong: list[tuple[PlannedStep, str]] = []
+        for step in [step for step in self.steps if step.phase == "restore" and step.effect is Effect.WRITE]:
+            why = self._why_not(step, fault, proofs)
+            if not why and _sure(step):
+                good.append(step)
+            elif why or not good:
+                wrong.append((step, why or "it may be skipped or fail"))
+            self._from_proven(step, fault, proofs)
+        if good and self._where_lost(fault, good):
+            self._compared(fault, good, proofs)
+            return
+        if good:
+            wrong = [(good[0], f"it restores on {', '.join(good[0].hosts)}, what is lost was on {', '.join(fault.hosts)}")]
+        step, why = next((one for one in wrong if source_of(one[0])), wrong[0])
+        raise self.fail(
+            (*self._place(step), step.action),
+            f"{step.action} does not restore what {fault.id} {fault.action} destroys: {why}",
+            self._right(fault, proofs[0]),
+            key=True,
+        )
+
+    def _where_lost(self, fault: PlannedStep, good: Sequence[PlannedStep]) -> bool:
+        """Do the restores ``good`` reach every machine that ``fault`` destroys something on?"""
+        lost, restored = (
+            {host_place(host, self.inventory.hosts) for host in hosts}
+            for hosts in (set(fault.hosts) - {CONTROLLER}, {host for step in good for host in step.hosts})
+        )
+        return (
+            lost <= restored
+            or is_free(fault)
+            or any("restores" in step.params or find(step.action).PLACE is Place.CONTROLLER for step in good)
+        )
+
+    def _why_not(self, step: PlannedStep, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> str:
+        """Why ``step`` does not bring back what ``fault`` destroys; empty when it does."""
+        source, service = source_of(step), self._lost(fault, proofs)
+        if source is None:
+            return "it does not say that it restores anything"
+        known = proofs if source.free else [proof for proof in proofs if step.action in restorers(proof, fault)]
+        if not known:
+            return f"it is no restore from what {' or '.join(sorted({proof.action for proof in proofs}))} proves"
+        if not same_service(self.inventory, source.service, service):
+            return f"it restores {source.service!r}, and what is lost is {service!r}"
+        if not any(self._same_backup(source.origin, proof) for proof in known):
+            return f"nothing proves the backup {source.origin}"
+        return "" if source.free else self._narrower(step, fault)
+
+    def _lost(self, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> str:
+        """The service whose content ``fault`` destroys."""
+        return str(fault.params.get("service") or proofs[0].params.get("service") or "")
+
+    def _narrower(self, step: PlannedStep, fault: PlannedStep) -> str:
+        """Name the part that ``step`` restores and ``fault`` does not destroy, such as another table; empty: none."""
+        kinds = [find(one.action).model_fields for one in (step, fault)]
+        fields = [{info.alias or name: info for name, info in kind.items()} for kind in kinds]
+        for key in (fields[0].keys() & fields[1].keys() & step.params.keys()) - {"service", "from"}:
+            given = str(step.params[key] or "")
+            lost = str(fault.params.get(key, fields[1][key].get_default()) or "")
+            same = {"prefix": lost.startswith(given), "table": _qualified(given) == _qualified(lost)}.get(key, given == lost)
+            if not same:
+                return f"its `{key}` is {given!r}, and {fault.id} destroys {lost!r}"
+        return ""
+
+    def _from_proven(self, step: PlannedStep, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> None:
+        """Nothing is restored in the place of what ``fault`` destroys from a backup that this drill does not prove."""
+        source = source_of(step)
+        known = [proof for proof in self.steps if proof.phase == "backup" and proof.proves_backup and _sure(proof)]
+        if (
+            source
+            and same_service(self.inventory, source.service, self._lost(fault, proofs))
+            and any(of_one_system(step, proof) for proof in proofs)
+            and not any(self._same_backup(source.origin, proof) for proof in known)
+        ):
+            key = ("restores", "from") if source.free else ("from",)
+            raise self.fail(
+                (*self._place(step), step.action, *key),
+                f"{step.action} restores {source.service!r} from a "
+                f"backup that no step of this drill proves: {source.origin}",
+                self._right(fault, proofs[0]),
+            )
+
+    def _compared(self, fault: PlannedStep, good: Sequence[PlannedStep], proofs: Sequence[PlannedStep]) -> None:
+        """Require a comparison of the content that a free step restores."""
+        free = [step for step in good if (source := source_of(step)) and source.free]
+        service = self._lost(fault, proofs)
+        if len(free) < len(good) or any(
+            compares(self.inventory, step, service, fault)
+            and any(self._same_backup(step.params.get("manifest"), proof) for proof in proofs)
+            for step in self._sure("verify")
+        ):
+            return
+        family = [name for name in known_names() if name.startswith(f"{_family(proofs[0])}.")]
+        comparison = next((name for name in family if find(name).COMPARES), "")
+        raise self.fail(
+            (*self._place(free[0]), free[0].action, "restores"),
+            f"{free[0].action} says that it restores "
+            f"{service!r}, and no step of `verify` is sure to compare its content with the backup",
+            f"add `{comparison}` for that service, with the `manifest` of this backup, without `when` and `allow_failure`",
+            key=True,
+        )
+
+    def _right(self, fault: PlannedStep, proof: PlannedStep) -> str:
+        """The restore to write instead."""
+        service, ends = self._lost(fault, [proof]), f'from: "{proof.params.get("from")}"}}`'
+        found = [f"a command of your own with `restores: {{service: {service}, {ends}, and compare the content in `verify`"]
+        for name in restorers(proof, fault)[:1]:
+            given = {**fault.params, "service": service}
+            needed = [key for key, info in find(name).model_fields.items() if info.is_required() and key in given]
+            found.insert(0, f"`{name}: {{{''.join(f'{key}: {given[key]}, ' for key in needed)}{ends}")
+        return f"write {', or '.join(found)}"
+
+    def _same_backup(self, said: Any, proof: PlannedStep) -> bool:
+        """Is ``said`` the backup that ``proof`` reads, as far as the drill alone can tell?"""
+        mine = proof.params.get("from")
+        if said == mine:
+            return True
+        if named := _names(said) & self._saved.keys():
+            return bool(named & _names(mine))
+        made = [self._saved[name].params.get("to") for name in _names(mine) & self._saved.keys()]
+        places = {_folder(self._known(value)) for value in (mine, *made)} - {""}
+        return _folder(self._known(said)) in places
+
+    @cached_property
+    def _saved(self) -> dict[str, PlannedStep]:
+        return {step.save: step for step in self.steps if step.save}
+
+    def _known(self, value: Any) -> str:
+        """``value`` as text, where it depends on no step; empty where it does."""
+        with contextlib.suppress(ValueError):
+            return str(template.evaluate(value, {**self.static, "run": dict.fromkeys(RUN_NAMES, "run")}))
+        return ""
+
+    def _place(self, step: PlannedStep) -> FilePlace:
+        return self.drill.phases[step.phase][int(step.id.rpartition(".")[2]) - 1].place
+
+
+def _qualified(table: str) -> str:
+    return table if "." in table else f"public.{table}"
+
+
+def _folder(place: str) -> str:
+    try:
+        found = Reference.parse(place)
+    except ValueError:
+        return ""
+    return f"{found.bucket}/{found.key.removesuffix('/manifest.json')}"

@@ -1,0 +1,197 @@
+"""JSON Schema of drills, inventories and trees, from the models and every action: editors complete and check by it.
+
+An editor sees a file without its tags and before its expressions are evaluated: wherever a value may be an expression
+or a tag, text that looks like one is accepted too. What the schema accepts is checked again, fully, by Drillbook.
+"""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from typing import Any
+
+from pydantic import BaseModel
+
+from drillbook.diagnosis import tree as trees
+from drillbook.diagnosis import trees as source
+from drillbook.inventory.inventory import Inventory
+from drillbook.plan.spec import PHASES, ConditionWords, Head, Keywords, Suite
+from drillbook.sdk.action import Action, Place, Read, find, known_names
+from drillbook.sdk.discovery import service_kinds
+from drillbook.sdk.probe import Probe
+
+KINDS = ("drill", "inventory", "tree")
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+Schema = dict[str, Any]
+EXPRESSION: Schema = {
+    "type": "string",
+    "pattern": r"\{\{[\s\S]*\}\}",
+    "description": "An expression, such as {{ services.api.url }}.",
+}
+LAB_VALUE: Schema = {
+    "type": "string",
+    "pattern": r"^[a-z0-9_]+(\.[a-z0-9_-]+)+$",
+    "description": "With the tag !lab: a value of the lab.",
+}
+SECRET: Schema = {
+    "description": "A secret's source: !env NAME, !file PATH, or !command [program, argument]. Never the secret itself.",
+    "anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
+}
+
+
+def text(kind: str) -> str:
+    """The schema of ``kind`` as it is written into a file."""
+    make = {"drill": drill, "inventory": inventory, "tree": tree}[kind]
+    return json.dumps(make(), indent=1, ensure_ascii=False) + "\n"
+
+
+def drill() -> Schema:
+    """The schema of a drill or a suite."""
+    parts: Schema = {}
+    step, probe = _uses(parts, Action), _uses(parts, Probe)
+    keywords = _model(parts, Keywords)
+    step["properties"] |= keywords["properties"]
+    parts["step"] = step
+    parts["parallel"] = {
+        "type": "object",
+        "description": "Steps that run at once.",
+        "required": ["parallel"],
+        "properties": {"parallel": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}}},
+        "additionalProperties": False,
+    }
+    parts["probe"] = probe
+    head = _model(parts, Head)
+    head["properties"]["probes"] = {
+        "type": ["array", "null"],
+        "items": {"$ref": "#/$defs/probe"},
+        "description": "Measurements that run beside the whole drill.",
+    }
+    parts["Guard"]["properties"]["abort_if"]["items"] = _condition(parts, step, probe)
+    steps = {
+        "if": {"type": "object", "required": ["parallel"]},
+        "then": {"$ref": "#/$defs/parallel"},
+        "else": {"$ref": "#/$defs/step"},
+    }
+    for phase in PHASES:
+        head["properties"][phase] = {
+            "type": ["array", "null"],
+            "items": steps,
+            "description": f"Steps of the phase {phase}.",
+        }
+    head["anyOf"] = [{"required": [phase]} for phase in PHASES]
+    parts["drill"], parts["suite"] = head, _model(parts, Suite)
+    return {
+        "$schema": DIALECT,
+        "title": "A drill or a suite of Drillbook",
+        "type": "object",
+        "if": {"required": ["suite"], "not": {"required": ["drill"]}},
+        "then": {"$ref": "#/$defs/suite"},
+        "else": {"$ref": "#/$defs/drill"},
+        "$defs": parts,
+    }
+
+
+def _condition(parts: Schema, step: Schema, probe: Schema) -> Schema:
+    """What may stand in ``abort_if``: an action or an availability probe, and the words of a condition."""
+    names = {name: what for name, what in step["properties"].items() if "." in name}
+    names |= {name: what for name, what in probe["properties"].items() if find(name, Probe).KIND == "availability"}
+    return _one_of(names, _model(parts, ConditionWords)["properties"])
+
+
+def _one_of(names: Schema, words: Schema) -> Schema:
+    """Exactly one of ``names``, and any of ``words``."""
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "oneOf": [{"required": [name]} for name in names],
+        "properties": names | words,
+    }
+
+
+def tree() -> Schema:
+    """The schema of a diagnosis tree."""
+    parts: Schema = {}
+    parts["step"] = _uses(parts, Action, hosts=False)
+    reads = {name: what for name, what in parts["step"]["properties"].items() if issubclass(find(name), Read)}
+    words = _model(parts, trees.Words)["properties"]
+    kind: Schema = {"enum": list(service_kinds())}
+    words["needs"]["items"] = kind
+    parts["check"] = _one_of(reads, words)
+    head = _model(parts, trees.Head)
+    head["properties"]["kind"] |= {"anyOf": [kind, {"type": "array", "items": kind}]}
+    head["properties"]["checks"] = {
+        "type": ["object", "null"],
+        "additionalProperties": {"$ref": "#/$defs/check"},
+        "propertyNames": {"pattern": r"^[^\W\d]\w*$", "not": {"enum": [*source.NAMES, "peer"]}},
+        "description": "Checks by name: reading actions, each of which sees the facts of those above it.",
+    }
+    head["properties"]["causes"]["additionalProperties"] = False
+    step = parts["Remedy"]["properties"]["step"]
+    step["anyOf"] = [{"$ref": "#/$defs/step"}, {"type": "null"}]
+    return {"$schema": DIALECT, **head, "title": "A diagnosis tree of Drillbook", "$defs": parts}
+
+
+def _uses(parts: Schema, kind: type[Any], *, hosts: bool = True) -> Schema:
+    """Exactly one action or probe, each with its own parameters, and ``hosts`` where it needs them."""
+    properties: Schema = {}
+    choices: list[Schema] = []
+    for name in known_names(kind):
+        found: type[Any] = find(name, kind)
+        parts[name] = _expressive(_model(parts, found), parts, top=True)
+        needs_nothing = not parts[name].get("required")
+        about = (found.__doc__ or "").strip().splitlines()[0]
+        own = {"$ref": f"#/$defs/{name}"}
+        properties[name] = {"description": about, **({"anyOf": [own, {"type": "null"}]} if needs_nothing else own)}
+        needs_hosts = hosts and kind is Action and found.PLACE is Place.HOSTS
+        choices.append({"required": [name, "hosts"] if needs_hosts else [name]})
+    return {"type": "object", "properties": properties, "additionalProperties": False, "oneOf": choices}
+
+
+def _model(parts: Schema, model: type[BaseModel]) -> Schema:
+    """The schema of one model; those that it refers to go to ``parts``."""
+    made = model.model_json_schema(by_alias=True)
+    for name, inner in made.pop("$defs", {}).items():
+        parts[name] = SECRET if name == "Secret" else inner
+    return made
+
+
+def _expressive(schema: Schema, parts: Schema, *, top: bool = False) -> Schema:
+    """``schema`` with an expression allowed wherever a value stands."""
+    if "$ref" in schema:
+        inner = parts.get(str(schema["$ref"]).rpartition("/")[2], {})
+        return {**{key: value for key, value in schema.items() if key != "$ref"}, **_expressive(deepcopy(inner), parts)}
+    made = dict(schema)
+    for key in ("properties",):
+        if key in made:
+            made[key] = {name: _expressive(value, parts) for name, value in made[key].items()}
+    for key in ("items", "additionalProperties"):
+        if isinstance(made.get(key), dict):
+            made[key] = _expressive(made[key], parts)
+    if top or (made.get("type") == "string" and not set(made) & {"pattern", "enum", "const", "format", "minLength"}):
+        return made
+    about: Schema = {key: made.pop(key) for key in ("description", "default", "title") if key in made}
+    return {**about, "anyOf": [made, EXPRESSION]}
+
+
+def inventory() -> Schema:
+    """The schema of an inventory."""
+    parts: Schema = {}
+    made = _model(parts, Inventory)
+    for part in parts.values():
+        if part is not SECRET:
+            part.get("properties", {}).pop("name", None)
+            part["properties"] = {key: _taggable(value) for key, value in part.get("properties", {}).items()}
+    hosts = made["properties"]["hosts"]
+    hosts["additionalProperties"] = {"anyOf": [hosts["additionalProperties"], {"type": "null"}]}
+    return {"$schema": DIALECT, "title": "An inventory of Drillbook", **made, "$defs": parts}
+
+
+def _taggable(schema: Schema) -> Schema:
+    """``schema`` with a value of the lab allowed where a number, or a text of a certain form, stands."""
+    kinds = schema.get("anyOf", [schema])
+    if not any(one.get("type") == "integer" or "pattern" in one for one in kinds):
+        return schema
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [*schema["anyOf"], LAB_VALUE]}
+    about: Schema = {key: schema[key] for key in ("description", "default", "title") if key in schema}
+    return {**about, "anyOf": [{key: value for key, value in schema.items() if key not in about}, LAB_VALUE]}

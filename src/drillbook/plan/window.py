@@ -1,0 +1,57 @@
+"""When a drill may begin: days and hours by the wall clock of a time zone."""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import field_validator as check_field
+
+from drillbook.language.strict import did_you_mean
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class Window(BaseModel):
+    """When a drill may begin, by the wall clock of a time zone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    days: tuple[Day, ...] = Field(default=DAYS, min_length=1, description="Days on which it opens: mon, tue and so on.")
+    start: str = Field(alias="from", description="Time of day at which it opens, such as 22:00.")
+    end: str = Field(alias="to", description="Time of day at which it closes; earlier than `from`: on the next day.")
+    zone: str = Field(description="IANA name of the time zone, such as Asia/Shanghai.")
+
+    @check_field("start", "end")
+    @classmethod
+    def _time(cls, value: str, info: ValidationInfo) -> str:
+        midnight = info.field_name == "end" and value == "24:00"
+        if not midnight and not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value):
+            raise ValueError(f"{value!r} is no time of day; write hours and minutes, such as 09:30 or 22:00")
+        return value
+
+    @check_field("zone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            zoneinfo.ZoneInfo(value)
+        except (OSError, ValueError, zoneinfo.ZoneInfoNotFoundError):
+            raise ValueError(
+                f"there is no time zone {value!r}; {_near_zone(value)}write its IANA name, such as Asia/Shanghai or UTC"
+            ) from None
+        return value
+
+    def __str__(self) -> str:
+        days = "every day" if set(self.days) == set(DAYS) else " ".join(self.days)
+        return f"{days} {self.start} to {self.end} {self.zone}"
+
+
+def _near_zone(word: str) -> str:
+    """What was probably meant: a city stands for its zone."""
+    known = sorted(zoneinfo.available_timezones())
+    city = word.rpartition("/")[2].replace(" ", "_").casefold()
+    by_city = [name for name in known if name.rpartition("/")[2].casefold() == city]
+    return f"did you mean {by_city[0]!r}? " if by_city else did_you_mean(word, known)

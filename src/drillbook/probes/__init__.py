@@ -1,1 +1,0 @@
-"""The probes, one module a family."""

@@ -1,0 +1,96 @@
+"""The page of the architecture, made from the packages: their docstrings, and a drawing of who imports whom."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+PACKAGE = "drillbook"
+GROUND = "ground"
+INTRO = """\
+# Architecture
+
+One way through: `plan` (a drill and an inventory) -> `engine` -> `journal` -> `judge` -> `report`. Each package imports only
+those below it in the drawing; `tests/test_layers.py` holds the order as data. A system imports the ground, `signing`,
+`statistics`, `language` and `sdk`, and the systems that it declares to need; no package imports a system by its name:
+discovery finds them, built in or not.
+
+```mermaid
+flowchart BT
+%s
+```
+
+The drawing is made from the imports; an arrow that follows from others is left out. `ground` are the modules beside the
+packages: %s.
+"""
+
+
+def page() -> str:
+    """The page, with a drawing and the rooms in the order of their imports."""
+    found = imports()
+    lines = [f"    {name} --> {other}" for name, others in found.items() for other in sorted(_direct(name, found) & others)]
+    modules = ", ".join(f"`{path.stem}`" for path in sorted(_root().glob("*.py")) if path.stem != "__init__")
+    text = INTRO % ("\n".join(lines), modules)
+    for name in found:
+        if name != GROUND:
+            text += f"\n## {name}\n\n{_said(_root() / name)}"
+        if name == "systems":
+            text += "".join(
+                f"\n### systems/{path.name}\n\n{_said(path)}"
+                for path in sorted((_root() / name).iterdir())
+                if (path / "__init__.py").is_file()
+            )
+    return text
+
+
+def imports() -> dict[str, set[str]]:
+    """Packages that each package imports, also inside functions; in an order in which each comes after what it imports."""
+    every: dict[str, set[str]] = {GROUND: set()}
+    for path in sorted(_root().iterdir()):
+        if (path / "__init__.py").is_file():
+            every[path.name] = {room(name) for file in path.rglob("*.py") for name in imported(file)} - {path.name}
+    ordered: dict[str, set[str]] = {}
+    while len(ordered) < len(every):
+        free = sorted(name for name, others in every.items() if name not in ordered and others <= ordered.keys())
+        if not free:
+            raise ValueError(f"packages import each other in a circle: {sorted(every.keys() - ordered.keys())}")
+        ordered[free[0]] = every[free[0]]
+    return ordered
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Dotted names of the modules of Drillbook that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith(f"{PACKAGE}."))
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room(name: str) -> str:
+    """The package in which a dotted name lives; ``ground`` for the modules beside the packages."""
+    part = name.split(".")[1]
+    return part if (_root() / part).is_dir() else GROUND
+
+
+def _direct(name: str, found: Mapping[str, set[str]]) -> set[str]:
+    """Packages that ``name`` imports and that none of its other imports reaches."""
+    return found[name] - {far for other in found[name] for far in _reached(other, found)}
+
+
+def _reached(name: str, found: Mapping[str, set[str]]) -> set[str]:
+    return found[name] | {far for other in found[name] for far in _reached(other, found)}
+
+
+def _said(package: Path) -> str:
+    """The docstring of a package as Markdown."""
+    text = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))) or ""
+    return text.replace("\nLives", "\n\nLives").replace("\n\n\n", "\n\n") + "\n"
+
+
+@cache
+def _root() -> Path:
+    return Path(str(files(PACKAGE)))

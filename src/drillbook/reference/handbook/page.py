@@ -1,0 +1,84 @@
+"""The page of the handbook: each drill of a suite with its fault, symptom, diagnosis, remedy and proof, from its file.
+
+How each last ended is from the record beside the page, so that the page is the same wherever it is made.
+"""
+
+from __future__ import annotations
+
+from drillbook.plan import spec
+from drillbook.project.project import Project
+from drillbook.reference.handbook import results
+
+SUITE = "handbook"
+FILE = "handbook.md"
+HEAD = """\
+<!-- made by `invoke docs` from the drills of the suite `handbook`; change it there -->
+
+# The handbook, as drills
+
+Each failure of the troubleshooting handbook is a drill of the suite `handbook`: it is injected for real, located by the
+[diagnosis trees](diagnosis.md) where the drill has that phase, remedied and proven. `invoke drill handbook` runs all of
+them, one after another; `invoke drill NAME` runs one. How each last ended, on each inventory, is from
+[a record](handbook-results.json) that `invoke docs --results` renews from the journals of a machine; RTO and RPO are on the
+monotonic [clock](clocks.md) of its controller. A drill whose file is another one by now is *changed since*.
+
+"""
+COLUMNS = ("drill", "fault", "symptom", "diagnosis", "remedy", "proof", "last result")
+
+
+def names(project: Project) -> tuple[str, ...]:
+    """The drills of the suite. Raises UnknownName, SpecError."""
+    suite = project.drill(SUITE)
+    return suite.drills if isinstance(suite, spec.Suite) else ()
+
+
+def page(project: Project) -> str:
+    """The page as Markdown. Raises UnknownName, SpecError, and UsageError for a record that cannot be read."""
+    record, files = results.recorded(project), project.drill_names()
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    for name in names(project):
+        drill = project.drill(name)
+        if isinstance(drill, spec.Drill):
+            cells = [*_cells(drill), results.cell(record, name, results.sha256(files[name]))]
+            lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
+    return HEAD + "\n".join(lines) + "\n"
+
+
+def write(project: Project, *, renew: bool = False) -> list[str]:
+    """Write the page when it differs, with ``renew`` after its record; returns the names of what was written.
+
+    Nothing is done for a project without the suite. Raises as ``page`` and ``results.renewed``.
+    """
+    if SUITE not in project.drill_names():
+        return []
+    written = results.write(project, names(project)) if renew else []
+    path, text = project.root / "docs" / FILE, page(project)
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return written
+    path.write_text(text, encoding="utf-8")
+    return [*written, FILE]
+
+
+def _cells(drill: spec.Drill) -> list[str]:
+    named = [f"**{drill.name}**<br>{drill.head.title}"]
+    return named + [
+        _diagnosis(drill) if phase == "diagnose" else _steps(drill, phase)
+        for phase in ("inject", "detect", "diagnose", "restore", "verify")
+    ]
+
+
+def _steps(drill: spec.Drill, phase: str) -> str:
+    """The steps of a phase in words, with their actions."""
+    return "<br>".join(
+        f"{step.keywords.name} (`{step.action.name()}`)" if step.keywords.name else f"`{step.action.name()}`"
+        for step in drill.phases.get(phase, ())
+    )
+
+
+def _diagnosis(drill: spec.Drill) -> str:
+    """The cause that has to be found."""
+    return "<br>".join(
+        f"`{step.params['cause']}` of {step.params.get('service', '')}"
+        for step in drill.phases.get("diagnose", ())
+        if "cause" in step.params
+    )

@@ -1,0 +1,186 @@
+"""How each drill of a suite last ended, on each inventory: a small record in docs/, which the page is rendered from.
+
+The record is made from the journals in reports/ of one machine and committed, so that the page says the same everywhere.
+It holds no path, no host and no text of a target.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from drillbook.errors import PlanError, SpecError, UsageError
+from drillbook.journal.damaged import RUN_ID
+from drillbook.journal.journal import FILE as JOURNAL
+from drillbook.journal.journal import read
+from drillbook.judge.judge import judge
+from drillbook.judge.result import Objective, Verdict
+from drillbook.plan import planner, spec
+from drillbook.plan.plan import checked
+from drillbook.project.project import Project
+from drillbook.report import figures
+from drillbook.report.folders import alive, drill_of, first_event
+from drillbook.sdk import stored_backup
+
+FILE = "handbook-results.json"
+NOT_RUN = "not run"
+MOST_NAME = 40
+"""Characters of an inventory's name that are kept."""
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Measured(_Value):
+    """A figure in seconds with its error, and the clock that it was measured by; None: it could not be measured."""
+
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
+    error_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
+    clock: Annotated[str, Field(pattern=r"^[a-z ]{1,60}$")]
+
+
+class Last(_Value):
+    """The newest run of a drill on one inventory; ``drill_sha256`` is None when the drill's file was another one then."""
+
+    inventory: Annotated[str, Field(min_length=1, max_length=MOST_NAME)]
+    run: Annotated[str, Field(pattern=f"^{RUN_ID.pattern}$")]
+    started: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*Z$")]
+    verdict: Verdict
+    residue: bool
+    rto: Measured | None
+    rpo: Measured | None
+    drill_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+
+
+class Record(_Value):
+    """The whole record: for each drill its newest run on each inventory."""
+
+    format: Literal["drillbook/handbook-results/1"] = "drillbook/handbook-results/1"
+    results: dict[str, tuple[Last, ...]] = {}
+
+
+def path_of(project: Project) -> Path:
+    """Where the record of a project is."""
+    return project.root / "docs" / FILE
+
+
+def recorded(project: Project) -> Record:
+    """The record of a project; an empty one when there is none. Raises UsageError when it cannot be read."""
+    path = path_of(project)
+    try:
+        return Record.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return Record()
+    except (OSError, ValidationError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
+        where = ".".join(map(str, first["loc"]))
+        raise UsageError(
+            f"{path}: {where}{': ' if where else ''}{first['msg']}",
+            hint="take the file from the last commit, or remove it and run `invoke docs --results`",
+        ) from None
+
+
+def renewed(project: Project, names: Iterable[str]) -> Record:
+    """The record with the newest runs in reports/ of the drills ``names``; what reports/ does not know stays.
+
+    Raises JournalError for a journal that is damaged, UsageError.
+    """
+    names = list(names)
+    found = {(name, one.inventory): one for name, some in recorded(project).results.items() for one in some if name in names}
+    seen: set[tuple[str, str]] = set()
+    for folder in reversed(list(project.runs())):
+        name = drill_of(folder.name)
+        inventory = _inventory(folder) if name in names and not alive(folder) else ""
+        if not inventory or (name, inventory) in seen:
+            continue
+        seen.add((name, inventory))
+        known = found.get((name, inventory))
+        if known is None or folder.name[:20] >= known.run[:20]:
+            found[name, inventory] = _last(project, name, inventory, folder)
+    return Record(
+        results={
+            name: tuple(found[key] for key in sorted(found) if key[0] == name)
+            for name in names
+            if any(key[0] == name for key in found)
+        }
+    )
+
+
+def write(project: Project, names: Iterable[str]) -> list[str]:
+    """Renew the record's file; returns its name when it differs. Raises as ``renewed``."""
+    made = json.dumps(renewed(project, names).model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+    path = path_of(project)
+    if path.is_file() and path.read_text(encoding="utf-8") == made:
+        return []
+    path.write_text(made, encoding="utf-8")
+    return [FILE]
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file in hex."""
+    return stored_backup.sha256(path.read_bytes())
+
+
+def cell(record: Record, name: str, now_sha256: str) -> str:
+    """What the page says of a drill whose file has ``now_sha256``: one line for each inventory."""
+    return "<br>".join(_line(one, now_sha256) for one in record.results.get(name, ())) or NOT_RUN
+
+
+def _line(one: Last, now_sha256: str) -> str:
+    left = " with residue" if one.residue else ""
+    parts = [f"**{one.verdict}**{left} on {_escaped(one.inventory)}", figures.utc(one.started)]
+    parts += [f"{label} {_figure(value)}" for label, value in (("RTO", one.rto), ("RPO", one.rpo)) if value]
+    return ", ".join(parts) + ("" if one.drill_sha256 == now_sha256 else " (changed since)")
+
+
+def _escaped(text: str) -> str:
+    """``text`` as Markdown shows it; pipes are the table's."""
+    return re.sub(r"([\\`*_\[\]<>&#!])", r"\\\1", figures.one_line(text))
+
+
+def _figure(value: Measured) -> str:
+    return "not measured" if value.seconds is None else figures.figure(value.seconds, value.error_s)
+
+
+def _inventory(folder: Path) -> str:
+    """Which inventory a run was on: the kind of its lab, or its environment; empty when it does not say."""
+    data = first_event(folder).get("data")
+    inventory: Any = data.get("plan", {}).get("inventory", {}) if isinstance(data, dict) else {}
+    return str(inventory.get("lab") or inventory.get("environment") or "")[:MOST_NAME]
+
+
+def _last(project: Project, name: str, inventory: str, folder: Path) -> Last:
+    view = judge(read(folder / JOURNAL))
+    result, path = view.result, project.drill_names()[name]
+    same = _same(path, view.plan, result.plan_digest)
+    return Last(
+        inventory=inventory,
+        run=result.run,
+        started=result.started,
+        verdict=result.verdict,
+        residue=bool(result.residue),
+        rto=_measured(result.objectives.get("rto")),
+        rpo=_measured(result.objectives.get("rpo")),
+        drill_sha256=sha256(path) if same else None,
+    )
+
+
+def _same(path: Path, carried_out: dict[str, Any], plan_digest: str) -> bool:
+    """Does the drill's file of now make the plan that was carried out?"""
+    try:
+        drill = spec.load(path)
+        return isinstance(drill, spec.Drill) and planner.make(drill, checked(carried_out).inventory).digest == plan_digest
+    except (PlanError, SpecError):
+        return False
+
+
+def _measured(objective: Objective | None) -> Measured | None:
+    if objective is None:
+        return None
+    return Measured(seconds=objective.measured_s, error_s=objective.error_s, clock=objective.clock)

@@ -1,0 +1,309 @@
+"""The reference pages, made from the code, so that they cannot drift from it: actions, probes, findings, errors, files,
+the journal.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from drillbook import errors, findings
+from drillbook.events import page as journal
+from drillbook.exits import Exit
+from drillbook.inventory.inventory import Contact, Inventory
+from drillbook.judge import result
+from drillbook.plan import spec
+from drillbook.plan.window import Window
+from drillbook.reference import architecture
+from drillbook.sdk.action import Action, Fault, find, known_names
+from drillbook.sdk.discovery import service_class, service_kinds
+from drillbook.sdk.host import LeaseConfig, ManagerConfig, Target
+from drillbook.sdk.probe import Probe
+
+HEAD = "<!-- made by `invoke docs` from the code; change it there -->\n\n"
+
+ACTIONS = """\
+# Actions
+
+A step names one action with its parameters. *Effect*: `read` looks, `write` changes something on purpose, `fault`
+breaks something and stands only in the phase `inject`.
+"""
+
+PROBES = """\
+# Probes
+
+Probes run beside the whole drill. `availability` asks whether a service is good, `canary` writes numbered rows and
+counts which of them survived. How figures are made: [clocks](clocks.md).
+"""
+
+DRILLS = """\
+# Drills and suites
+
+A drill is one YAML file below `drills/`, named like the drill. Its phases are lists of steps, carried out in this
+order: %s.
+
+## Keys of a drill
+
+%s
+`probes` is a list of [probes](probes.md).
+
+### objectives
+
+%s
+### guard
+
+%s
+What each rule promises, and what not: [safety](safety.md).
+
+#### guard.windows
+
+A list; the drill may begin while one of them is open.
+
+%s
+#### guard.abort_if
+
+A list; each item names one [probe](probes.md) of the kind availability, or one [action](actions.md) that reads, with
+its parameters, and beside it:
+
+%s
+## A step
+
+One [action](actions.md) with its parameters, and beside it:
+
+%s
+`parallel: [steps]` runs several steps at once.
+
+## Restores
+
+Where only a restore mends a fault (its page says so), `restore` must hold the action that restores it, for the same
+service and from the backup that `backup` proves. A command of your own (`command.run`, `docker.exec`) is a restore when
+it says what it restores, and `verify` then compares the content:
+
+```yaml
+restore:
+  - command.run:
+      argv: [/srv/runbook/restore-database, "{{ dump.location }}"]
+      effect: write
+      restores: {service: database, from: "{{ dump.location }}"}
+    hosts: db-1
+verify:
+  - postgres.matches: {service: database, manifest: "{{ dump.manifest }}"}
+```
+
+A command may also be the fault: `effect: fault` with `proof`, which ends with 0 while the fault is active and with 1
+when it is gone, and with `undo`, the command that puts it back. Where nothing but a restore does:
+
+```yaml
+inject:
+  - command.run:
+      argv: [/srv/runbook/wipe-database]
+      effect: fault
+      undo: restore
+      proven_by: proof               # `save` or id of the step of `backup` that proves the backup
+      proof: [/srv/runbook/database-is-empty]
+    hosts: db-1
+```
+
+A restore must be safe to run twice: a recovery carries it out again. More: [safety](safety.md#the-backup-as-a-gate).
+
+## Keys of a suite
+
+%s
+## Expressions
+
+`{{ }}` is a Jinja expression in a sandbox. It sees `run` (`id`, `started`, `operator`), `environment`, `drill`,
+`services`, `hosts`, and what earlier steps saved. A name that is not known yet is an error with its line before
+anything runs. Text that a target printed is never evaluated.
+
+## Durations and sizes
+
+Durations are `100ms 10s 5m 2h 1d`, sizes `10MiB 2GiB 5MB`; never bare numbers.
+"""
+
+INVENTORIES = """\
+# Inventories
+
+One YAML file below `inventory/` describes one environment. Secrets are named, never written: `!env NAME`,
+`!file PATH`, `!command [program, arguments]`.
+
+"""
+
+
+CONTACTS = """\
+
+### How a contact is told
+
+`notify` names service URLs of [apprise](https://github.com/caronc/apprise/wiki) (`pip install drillbook[notify]`). They
+hold tokens, so each is a secret:
+
+```yaml
+contacts:
+  oncall:
+    role: 值班工程师
+    notify: [!env ONCALL_DINGTALK, !file secrets/oncall-mail]
+    on: [start, end, abort, residue]
+```
+
+| service | URL |
+|---|---|
+| mail | `mailtos://user:password@smtp.example.com?from=drills@example.com&to=oncall@example.com` |
+| Slack | `slack://TokenA/TokenB/TokenC/#channel` |
+| DingTalk 钉钉 | `dingtalk://Secret@AccessToken` |
+| Feishu 飞书, Lark | `feishu://Token`, `lark://Token` |
+| WeCom 企业微信 | `wecombot://BotKey` |
+| webhook | `jsons://user:password@host:port/path` (`json://` without TLS) |
+
+`start`: a run begins, and what it will break. `end`: verdict, RTO and RPO with their errors, and the report's path.
+`abort`: it was stopped, at once, while everything is being put back. `residue`: what is left and how to clear it, by a
+run or by `invoke drill.recover`. A message that was not taken within 10 s is the finding `contact-not-told`; nothing
+waits for it but the report, after everything was put back.
+
+The last line of each is an [anchor](audit.md#anchors) of the journal as it was then: whoever keeps the messages can show
+later that a run was removed or changed.
+"""
+
+
+def pages() -> dict[str, str]:
+    """Every generated page by its file name below ``docs/``."""
+    made = {
+        "actions.md": _actions(),
+        "probes.md": _probes(),
+        "findings.md": _findings(),
+        "errors.md": _errors(),
+        "drills.md": _drills(),
+        "inventories.md": _inventories(),
+        "journal.md": journal.page(),
+        "architecture.md": architecture.page(),
+    }
+    return {name: HEAD + text.rstrip() + "\n" for name, text in made.items()}
+
+
+def write(docs: Path) -> list[str]:
+    """Write the pages that differ; returns their names."""
+    changed = [
+        name
+        for name, text in pages().items()
+        if not (docs / name).is_file() or (docs / name).read_text(encoding="utf-8") != text
+    ]
+    for name in changed:
+        (docs / name).write_text(pages()[name], encoding="utf-8")
+    return changed
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in rows:
+        lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _said(thing: Any) -> str:
+    return inspect.cleandoc(thing.__doc__ or "")
+
+
+def _default(info: Any) -> str:
+    if info.is_required():
+        return "required"
+    value = info.get_default(call_default_factory=True)
+    if value is None or value in ({}, (), "") or isinstance(value, BaseModel):
+        return ""
+    if isinstance(value, bool):
+        value = str(value).lower()
+    return f"`{', '.join(map(str, value)) if isinstance(value, tuple) else value}`"
+
+
+def _keys(model: type[BaseModel], leave: Sequence[str] = ()) -> str:
+    rows = [
+        (f"`{info.alias or name}`", _default(info), info.description or "")
+        for name, info in model.model_fields.items()
+        if name not in leave
+    ]
+    return _table(("key", "default", "meaning"), rows) if rows else "No parameters.\n"
+
+
+def _actions() -> str:
+    text = ACTIONS
+    family = ""
+    for name in known_names():
+        found: type[Action] = find(name)
+        if name.partition(".")[0] != family:
+            family = name.partition(".")[0]
+            text += f"\n## {family}\n"
+        text += f"\n### {name}\n\n{_said(found)}\n\n{_traits(found)}\n\n{_keys(found)}"
+        facts = inspect.cleandoc((found.inject if hasattr(found, "inject") else found.run).__doc__ or "")
+        text += f"\n{facts}\n" if facts.startswith("Facts") else ""
+    return text
+
+
+def _traits(found: type[Action]) -> str:
+    where = {
+        "service": "on the host of its service",
+        "hosts": "on the hosts that the step names",
+        "controller": "on the controller",
+    }[found.PLACE]
+    declared = any(info.alias == "effect" for info in found.model_fields.values())
+    effect = "as the drill declares" if declared else f"`{found.EFFECT}`"
+    traits = [f"Effect: {effect}", f"runs {where}", f"timeout {found.TIMEOUT:g} s"]
+    if issubclass(found, Fault) and found.RESTORE_ONLY:
+        traits.append("only a restore mends it: the drill needs a backup that it proves, a restore and a verification")
+        traits.append("restored by " + " or ".join(f"`{name}`" for name in dict.fromkeys(found.RESTORED_BY.values())))
+    if found.PROVES_BACKUP:
+        traits.append("proves a backup")
+    if found.COMPARES:
+        traits.append("compares the content with a backup's manifest")
+    return "; ".join(traits) + "."
+
+
+def _probes() -> str:
+    text = PROBES
+    for name in known_names(Probe):
+        found: type[Probe] = find(name, Probe)
+        text += f"\n## {name}\n\n{_said(found)}\n\nKind: `{found.KIND}`.\n\n{_keys(found)}"
+    return text
+
+
+def _findings() -> str:
+    rows = [(f"`{code}`", kind.severity, kind.title, kind.remedy) for code, kind in findings.CATALOGUE.items()]
+    return "# Findings\n\nOne thing that was wrong, with a stable code.\n\n" + _table(
+        ("code", "severity", "what", "what to do"), rows
+    )
+
+
+def _errors() -> str:
+    tree = _said(errors).partition("\n\n")[2]
+    rows = [
+        (f"`{one.code}`", str(one.exit_status), one.__name__, _said(one).partition("\n")[0])
+        for one in _every(errors.DrillbookError)
+    ]
+    verdicts = [(f"`{verdict}`", str(status)) for verdict, status in result.EXIT.items()]
+    verdicts += [("a usage error: nothing was touched", "2"), ("residue, whatever the verdict", str(Exit.RESIDUE))]
+    return f"# Errors and exit statuses\n\n{_table(('verdict', 'exit'), verdicts)}\n{tree}\n\n" + _table(
+        ("code", "exit", "error", "what"), rows
+    )
+
+
+def _every(kind: type[errors.DrillbookError]) -> Iterable[type[errors.DrillbookError]]:
+    yield kind
+    for inner in kind.__subclasses__():
+        if inner.__module__ == errors.__name__:
+            yield from _every(inner)
+
+
+def _drills() -> str:
+    phases = ", ".join(f"`{phase}`" for phase in spec.PHASES)
+    parts = (spec.Head, spec.Objectives, spec.Guard, Window, spec.ConditionWords, spec.Keywords, spec.Suite)
+    return DRILLS % (phases, *(_keys(part) for part in parts))
+
+
+def _inventories() -> str:
+    text = INVENTORIES + _keys(Inventory)
+    text += f"\n## A host\n\n{_keys(Target, ('name',))}\n### manager\n\n{_keys(ManagerConfig)}\n"
+    text += f"### lease\n\n{_keys(LeaseConfig)}\nHow a lease works: [safety](safety.md).\n\n## Services\n"
+    for kind in service_kinds():
+        model = service_class(kind)
+        text += f"\n### kind: {kind}\n\n{_said(model)}\n\n{_keys(model, ('name', 'kind'))}"
+    return text + f"\n## A contact\n\n{_keys(Contact)}{CONTACTS}"

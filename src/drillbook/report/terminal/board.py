@@ -1,0 +1,182 @@
+"""What is going on in a run at this moment, from its events: phase, running steps, probes, the outage and its clock.
+
+The closing report measures again from the whole journal; this only shows what is known so far.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from drillbook.events.content import Content
+from drillbook.events.event import Event
+from drillbook.events.probes import CanaryWrites, ProbeSamples, ProbeStarted, Sample
+from drillbook.events.runs import Begun, PhaseStarted, RecoveryStarted, RunStarted
+from drillbook.events.steps import Done, Failed, IntentRecorded, StepStarted, TransferProgress
+
+
+@dataclass(slots=True)
+class OnHost:
+    """A step on one host; times on the run's clock."""
+
+    started: float
+    ended: float | None = None
+    outcome: str = ""
+    moved: int = 0
+    total: int = 0
+    moving_since: float = 0.0
+    moved_at: float = 0.0
+
+    def rate(self) -> float | None:
+        """Bytes a second up to the newest word on the transfer."""
+        span = self.moved_at - self.moving_since
+        return self.moved / span if self.moved and span > 0 else None
+
+
+@dataclass(slots=True)
+class RunningStep:
+    """A step that has begun, and its hosts."""
+
+    name: str
+    hosts: tuple[str, ...]
+    on: dict[str, OnHost] = field(default_factory=dict)
+
+    def over(self) -> bool:
+        """Has it ended on every host?"""
+        return all(host in self.on and self.on[host].ended is not None for host in self.hosts)
+
+
+@dataclass(slots=True)
+class Watched:
+    """One probe as seen so far."""
+
+    name: str
+    kind: str
+    good: bool | None = None
+    last_bad: float = -math.inf
+    again: float | None = None
+    """End of the first good sample after the last bad one."""
+    kept: int = 0
+    lost: int = 0
+
+    def sampled(self, samples: Sequence[Sample]) -> None:
+        """Take in samples of an availability probe."""
+        for start, end, good, _ in samples:
+            self.good = good
+            if not good:
+                self.last_bad, self.again = max(self.last_bad, end), None
+            elif self.again is None and start > self.last_bad:
+                self.again = end
+
+    def wrote(self, what: CanaryWrites) -> None:
+        """Take in writes of a canary."""
+        self.kept += len(what.acknowledged)
+        self.lost += len(what.lost) + len(what.in_doubt)
+        newest = [
+            (rows[-1][0], good)
+            for rows, good in ((what.acknowledged, True), (what.in_doubt, False), (what.lost, False))
+            if rows
+        ]
+        self.good = max(newest)[1] if newest else self.good
+
+
+@dataclass(slots=True)
+class Board:
+    """The state of one run; ``see`` every event of it."""
+
+    drill: str = ""
+    run: str = ""
+    phase: str = ""
+    phase_started: float = 0.0
+    targets: dict[str, float] = field(default_factory=dict)
+    steps: dict[str, RunningStep] = field(default_factory=dict)
+    probes: dict[str, Watched] = field(default_factory=dict)
+    disruption: float | None = None
+    _zero: float = math.inf
+    _planned: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def see(self, event: Event) -> None:
+        """Take in one event."""
+        if isinstance(event.what, Begun):
+            self._zero = math.inf
+        self._zero = min(self._zero, time.monotonic() - event.clock)
+        match event.what:
+            case RunStarted() as what:
+                self._on_run_started(what)
+            case PhaseStarted(phase=phase):
+                self.phase, self.phase_started = phase, event.clock
+                self.steps.clear()
+            case RecoveryStarted():
+                self.phase, self.phase_started = "recovery", event.clock
+            case StepStarted() as what:
+                self._on_step_started(event, what)
+            case IntentRecorded(effect="fault") if self.disruption is None:
+                self.disruption = event.clock
+            case Done():
+                self._end(event, "done")
+            case Failed(allowed=allowed, outcome=outcome):
+                self._end(event, "allowed" if allowed else outcome)
+            case TransferProgress() as what:
+                self._on_progress(event, what)
+            case _:
+                self._see_probe(event.what)
+
+    def _see_probe(self, what: Content) -> None:
+        match what:
+            case ProbeStarted(probe=probe, name=name, kind=kind):
+                self.probes[probe] = Watched(name, kind)
+            case ProbeSamples(probe=probe, samples=samples) if probe in self.probes:
+                self.probes[probe].sampled(samples)
+            case CanaryWrites(probe=probe) if probe in self.probes:
+                self.probes[probe].wrote(what)
+
+    def now(self) -> float:
+        """The run's clock now."""
+        return time.monotonic() - self._zero if math.isfinite(self._zero) else 0.0
+
+    def down(self) -> tuple[float, bool] | None:
+        """Time from the disruption until the service was good again, or until now; True while it is down.
+
+        ``None`` before anything was broken, and while no probe saw anything bad.
+        """
+        seen = [probe for probe in self.probes.values() if probe.kind == "availability"]
+        seen = [probe for probe in seen if self.disruption is not None and probe.last_bad > self.disruption]
+        if self.disruption is None or not seen:
+            return None
+        if any(probe.again is None for probe in seen):
+            return self.now() - self.disruption, True
+        return max(probe.again or 0.0 for probe in seen) - self.disruption, False
+
+    def _on_run_started(self, what: RunStarted) -> None:
+        plan = what.plan
+        self.drill, self.run, self.targets = plan["drill"], what.run, dict(plan["objectives"])
+        self._planned = {step["id"]: step for step in plan["steps"]}
+        self.phase, self.disruption = "", None
+        self.steps.clear()
+        self.probes.clear()
+
+    def _on_step_started(self, event: Event, what: StepStarted) -> None:
+        planned = self._planned.get(str(event.step), {})
+        hosts = tuple(planned.get("hosts") or (event.host,))
+        step = self.steps.setdefault(str(event.step), RunningStep(what.name or what.action, hosts))
+        step.on[str(event.host)] = OnHost(event.clock)
+
+    def _end(self, event: Event, outcome: str) -> None:
+        step = self.steps.get(str(event.step))
+        if step is None or event.host not in step.on:
+            return
+        here = step.on[str(event.host)]
+        here.ended, here.outcome = event.clock, outcome
+        if step.over():
+            del self.steps[str(event.step)]
+
+    def _on_progress(self, event: Event, what: TransferProgress) -> None:
+        step = self.steps.get(str(event.step))
+        here = step.on.get(str(event.host)) if step else None
+        if here is not None:
+            if not what.bytes:
+                here.moving_since = event.clock
+            here.moved, here.total, here.moved_at = what.bytes, what.total, event.clock

@@ -1,0 +1,205 @@
+"""The closing summary in a terminal; colour only repeats what words and shapes say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from drillbook.events.runs import StopRequested
+from drillbook.exits import Exit
+from drillbook.judge.result import RunView, SuiteResult
+from drillbook.report import rows, wording
+from drillbook.report.figures import one_line, shown, took
+from drillbook.report.rows import ObjectiveRow
+from drillbook.report.suites import suite_contradictions, suite_rows, suite_sentence
+
+COLOURS = {
+    "passed": "green",
+    "failed": "red",
+    "inconclusive": "yellow",
+    "refused": "cyan",
+    "aborted": "magenta",
+    "not run here": "yellow",
+    "met": "green",
+    "missed": "red",
+    "not verified": "yellow",
+    "done": "green",
+    "interrupted": "magenta",
+    "skipped": "cyan",
+    "critical": "red",
+    "high": "red",
+    "medium": "yellow",
+    "low": "cyan",
+}
+
+
+def summary(view: RunView, report: str = "") -> RenderableType:
+    """The end of a run: verdict, objectives, clocks, phases, findings, residue, and where the report is."""
+    result = view.result
+    parts: list[RenderableType] = [
+        _verdict(result.verdict, result.title, wording.residue(result), result.exit),
+        Padding(Text(wording.sentence(view)), (0, 0, 1, 2)),
+    ]
+    parts += _contradictions(rows.contradictions(view))
+    parts += _residue(view)
+    if nothing := rows.nothing_measured(view):
+        parts.append(Padding(Text(nothing), (0, 0, 1, 2)))
+    else:
+        parts += [_objectives(rows.objective_rows(result.objectives)), _clocks(view), _phases(view)]
+    parts += [*_notes(view), *_findings(view), _where(result.run, report)]
+    return Group(*parts)
+
+
+def short_summary(view: RunView) -> RenderableType:
+    """The verdict's line, what could not be put back, and the findings; nothing else."""
+    result = view.result
+    parts: list[RenderableType] = [_verdict(result.verdict, result.title, wording.residue(result), result.exit)]
+    if result.open_residue:  # here no list of next steps follows
+        parts.append(Padding(Text(f"first try: invoke drill.recover {one_line(result.run)}"), (0, 0, 1, 2)))
+    return Group(*parts, *_residue(view), *(_findings(view) if result.findings else ()))
+
+
+def short_suite_summary(suite: SuiteResult) -> RenderableType:
+    """The verdict's line of a suite."""
+    return _verdict(suite.verdict, suite.title, "residue" if suite.exit == Exit.RESIDUE else "", suite.exit)
+
+
+def suite_summary(suite: SuiteResult, views: Sequence[RunView], report: str = "") -> RenderableType:
+    """The end of a suite: each drill with its verdict and objectives, and what could not be put back."""
+    table = _table("Drills", "drill", "verdict", "objectives")
+    found = suite_rows(suite, views)
+    for row in found:
+        figures = [f"{one.short} {one.measured}: {one.state}" for one in row.objectives]
+        if row.view is None:
+            figures = [row.sentence]
+        table.add_row(Text(one_line(row.drill)), _state(row.verdict), Text("\n".join(figures) or "no objectives"))
+    residue = [part for view in views for part in _residue(view)]
+    lead = Padding(Text(suite_sentence(found)), (0, 0, 1, 2))
+    return Group(
+        short_suite_summary(suite),
+        lead,
+        *_contradictions(suite_contradictions(suite, found)),
+        *residue,
+        _spaced(table),
+        _where(suite.run, report),
+    )
+
+
+def _contradictions(found: Sequence[str]) -> list[RenderableType]:
+    return [Padding(Text(f"! This record contradicts itself: {one}", style="bold red"), (0, 0, 1, 2)) for one in found]
+
+
+def _verdict(verdict: str, title: str, residue: str, status: int) -> Text:
+    shape = {str(key): value for key, value in wording.SHAPES.items()}.get(verdict, "?")
+    word = verdict.upper() + (f" WITH {residue.upper()}" if residue else "")
+    style = f"bold {COLOURS.get(verdict, 'yellow')}"
+    return Text.assemble((f"{shape} {word}", style), f"  {one_line(title)}", (f"  exit {status}", "dim"))
+
+
+def _state(word: str) -> Text:
+    known = {**wording.STEP_SHAPES, **wording.STATES, **{str(key): value for key, value in wording.SHAPES.items()}}
+    return Text(f"{known.get(word, '?')} {one_line(word)}", style=COLOURS.get(word, "yellow"))
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=Text(title, style="bold"),
+        title_justify="left",
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 2, 0, 0),
+    )
+    for column in columns:
+        table.add_column(Text(column), overflow="fold")
+    return table
+
+
+def _spaced(table: Table) -> RenderableType:
+    return Padding(table, (0, 0, 1, 2))
+
+
+def _objectives(found: Sequence[ObjectiveRow]) -> RenderableType:
+    if not found:
+        return Padding(Text("The drill sets no objectives."), (0, 0, 1, 2))
+    table = _table("Objectives", "objective", "target", "measured ± error", "met")
+    for row in found:
+        state = _state(row.state)
+        state.append(f"\n{row.reason}" if row.reason else "", style="default")
+        figure = row.measured + (f"\n{row.writes}" if row.writes else "")
+        table.add_row(Text(row.name), Text(row.target), Text(figure), state)
+    return _spaced(table)
+
+
+def _clocks(view: RunView) -> RenderableType:
+    table = _table("Clocks", "clock", "figure")
+    for row in rows.clock_rows(view.result):
+        if row.figure:
+            table.add_row(Text(row.clock.name), Text(row.figure + ("  no sampling error" if row.exact else "")))
+        else:
+            table.add_row(Text(row.clock.name), Text(f"? not measured: {row.reason}", style="yellow"))
+    return _spaced(table)
+
+
+def _phases(view: RunView) -> RenderableType:
+    table = _table("Phases", "phase", "status", "took", "steps")
+    for phase in rows.phase_rows(view):
+        known = phase.seconds is not None and phase.status != "interrupted"
+        time = took(phase.seconds) if known and phase.seconds is not None else "not measured"
+        states = [step.result.status for step in phase.steps]
+        counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
+        table.add_row(Text(one_line(phase.phase)), _state(phase.status), Text(time), Text(counts or "none"))
+    return _spaced(table)
+
+
+def _notes(view: RunView) -> list[RenderableType]:
+    """Only what must not be overlooked and is no finding below; the report has the rest."""
+    pairs = zip(view.notes, rows.note_rows(view), strict=True)
+    lines = [Text(f"! {at}  {text}", style="yellow") for one, (at, text, _) in pairs if one.kind == StopRequested.KIND]
+    return [Padding(Group(*lines), (0, 0, 1, 2))] if lines else []
+
+
+def _findings(view: RunView) -> list[RenderableType]:
+    residue = [("residue", one.step, one.host) for one in view.result.residue]  # told in full above, with what to do
+    findings = [one for one in view.result.findings if (one.code, one.step, one.host) not in residue]
+    if residue and not findings:
+        return []
+    if not view.result.findings:
+        return [Padding(Text("The run recorded no findings."), (0, 0, 1, 2))]
+    parts: list[RenderableType] = [Padding(Text("Findings", style="bold"), (0, 0, 0, 2))]
+    for one in findings:
+        head = Text(f"{one.severity} ", style=f"bold {COLOURS[one.severity]}")
+        head.append(f"{one_line(one.code)}: {shown(one.title)}", style="default not bold")
+        lines = [("wanted", one.wanted), ("measured", one.measured), ("remedy", one.remedy)]
+        body = Table.grid(padding=(0, 2, 0, 0))
+        for name, text in (line for line in lines if line[1]):
+            body.add_row(Text(name, style="dim"), Text(shown(text)))
+        parts += [Padding(head, (0, 0, 0, 2)), Padding(body, (0, 0, 1, 4))]
+    return parts
+
+
+def _residue(view: RunView) -> list[RenderableType]:
+    closed = view.result.settled
+    parts: list[RenderableType] = []
+    if closed:
+        lines = [rows.settled_sentence(closed), *(f"- {text}" for text in rows.settled_rows(closed))]
+        parts.append(Padding(Text("\n".join(one_line(line) for line in lines)), (0, 0, 1, 2)))
+    for one in view.result.residue:
+        head = f"! residue, NOT PUT BACK: {one_line(one.what)} on {one_line(one.host)} (step {one_line(one.step)})"
+        parts += [
+            Padding(Text(head, style="" if closed else "bold red"), (0, 0, 0, 2)),
+            Padding(Text(f"why: {shown(one.why)}"), (0, 0, int(bool(closed)), 4)),
+        ]
+        by_hand = Text(f"by hand, where `drill.recover` does not help:\n{shown(one.by_hand)}")
+        parts += [] if closed else [Padding(by_hand, (0, 0, 1, 4))]
+    return parts
+
+
+def _where(run: str, report: str) -> Text:
+    text = Text.assemble(("  run ", "dim"), one_line(run))
+    return Text.assemble(text, ("\n  report ", "dim"), one_line(report)) if report else text

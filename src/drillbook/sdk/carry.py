@@ -1,0 +1,163 @@
+"""The program that runs on a host to carry files to and from a store; the controller never touches their bytes.
+
+Standard library only, Python 3.7 or later: ``python3 -I - MODE ...`` reads this file from standard input.
+
+``survey FOLDER PART_SIZE``  sizes and digests of the files below FOLDER, and of their parts when they are larger
+``send PLAN``                PUTs what the JSON file PLAN lists
+``fetch PLAN``               GETs what PLAN lists and compares size and digest
+
+Addresses are secrets that expire; they come in a file that only its owner reads, and no message repeats them.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.client
+import json
+import os
+import re
+import sys
+import time
+import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+CHUNK = 1 << 20
+WORKERS = 4
+ATTEMPTS = 4
+PATIENCE = 60
+
+
+def survey(folder: str, part_size: int) -> list[dict[str, Any]]:
+    """List ``{"name", "size", "sha256", "parts"}`` of every file, sorted; ``parts`` is empty for a small file."""
+    root = Path(folder)
+    names = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return list(pool.map(lambda name: _digests(root, name, part_size), names))
+
+
+def _digests(root: Path, name: str, part_size: int) -> dict[str, Any]:
+    whole, size, parts = hashlib.sha256(), 0, []
+    with (root / name).open("rb") as file:
+        while True:
+            part, left = hashlib.sha256(), part_size
+            while left:
+                data = file.read(min(CHUNK, left))
+                if not data:
+                    break
+                whole.update(data)
+                part.update(data)
+                left -= len(data)
+            size += part_size - left
+            if left < part_size:
+                parts.append(part.hexdigest())
+            if left:
+                break
+    return {"name": name, "size": size, "sha256": whole.hexdigest(), "parts": parts if size > part_size else []}
+
+
+def send(plan: dict[str, Any]) -> list[dict[str, str]]:
+    """PUT every ``{"name", "offset", "length", "url", "sha256"}``; gives ``{"etag"}`` or ``{"problem"}`` for each."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return list(pool.map(lambda one: _put(Path(plan["root"]), one), plan["puts"]))
+
+
+def _put(root: Path, one: dict[str, Any]) -> dict[str, str]:
+    with (root / one["name"]).open("rb") as file:
+        file.seek(one["offset"])
+        data = file.read(one["length"])
+    checksum = base64.b64encode(bytes.fromhex(one["sha256"])).decode()
+    status, etag, said = _ask("PUT", one["url"], data, {"x-amz-checksum-sha256": checksum})
+    return {"etag": etag} if status == 200 else {"problem": f"{status} {said}"}
+
+
+def _ask(method: str, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, str, str]:
+    """One request with retries: status, ETag, first bytes of an error; status 0 when there was no answer."""
+    outcome = (0, "", "no answer")
+    for attempt in range(ATTEMPTS):
+        try:
+            connection, answer = _open(method, url, body, headers)
+            try:
+                outcome = (answer.status, answer.getheader("ETag", ""), _code(answer.read(CHUNK)))
+            finally:
+                connection.close()
+        except (OSError, http.client.HTTPException) as error:
+            outcome = (0, "", repr(error))
+        if 0 < outcome[0] < 500 and outcome[0] != 429:
+            break
+        time.sleep(0.2 * 2**attempt)
+    return outcome
+
+
+def _code(answer: bytes) -> str:
+    """The error code of a store's answer; the rest of it may repeat parts of the signature."""
+    found = re.search(rb"<Code>([A-Za-z0-9]+)</Code>", answer)
+    return found.group(1).decode() if found else ""
+
+
+def _open(method: str, url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> tuple[Any, Any]:
+    parts = urllib.parse.urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.netloc, timeout=PATIENCE)
+    connection.request(method, parts.path + "?" + parts.query, body=body, headers=headers or {})
+    return connection, connection.getresponse()
+
+
+def fetch(plan: dict[str, Any]) -> list[dict[str, str]]:
+    """GET every ``{"name", "url", "size", "sha256"}``; gives ``{"problem", "measured"}``, both empty when it is right."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return list(pool.map(lambda one: _get(Path(plan["root"]), one), plan["gets"]))
+
+
+def _get(root: Path, one: dict[str, Any]) -> dict[str, str]:
+    outcome = {"problem": "error", "measured": "no answer"}
+    for attempt in range(ATTEMPTS):
+        try:
+            outcome = _receive(root / one["name"], one)
+        except (OSError, http.client.HTTPException) as error:
+            outcome = {"problem": "error", "measured": repr(error)[:300]}
+        if outcome["problem"] in ("", "missing", "digest"):
+            break
+        time.sleep(0.2 * 2**attempt)
+    return outcome
+
+
+def _receive(path: Path, one: dict[str, Any]) -> dict[str, str]:
+    connection, answer = _open("GET", one["url"])
+    try:
+        if answer.status != 200:
+            kind = "missing" if answer.status == 404 else "error"
+            return {"problem": kind, "measured": f"{answer.status} {_code(answer.read(CHUNK))}"}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        digest, size = hashlib.sha256(), 0
+        with path.open("wb") as file:
+            for data in iter(lambda: answer.read(CHUNK), b""):
+                file.write(data)
+                digest.update(data)
+                size += len(data)
+    finally:
+        connection.close()
+    if size != one["size"]:
+        return {"problem": "size", "measured": str(size)}
+    return (
+        {"problem": "", "measured": ""}
+        if digest.hexdigest() == one["sha256"]
+        else {"problem": "digest", "measured": digest.hexdigest()}
+    )
+
+
+def main(arguments: list[str]) -> None:
+    """Do one mode and print its result as JSON."""
+    os.umask(0o077)
+    if arguments[0] == "survey":
+        result = survey(arguments[1], int(arguments[2]))
+    else:
+        plan = json.loads(Path(arguments[1]).read_text(encoding="utf-8"))
+        result = (send if arguments[0] == "send" else fetch)(plan)
+    json.dump(result, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

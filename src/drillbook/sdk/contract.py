@@ -1,0 +1,119 @@
+"""The contract of a system, for its author's tests: what Drillbook relies on in whatever a system declares.
+
+``assert problems(SYSTEM) == []`` is such a test; see docs/plugins.md. Nothing is asked of a host. That actions do what they
+say needs a real server, and tests of its author's own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+from drillbook.errors import DrillbookError
+from drillbook.findings import Kind
+from drillbook.language import strict
+from drillbook.sdk import discovery
+from drillbook.sdk.action import Action
+from drillbook.sdk.discovery import System
+from drillbook.sdk.probe import Availability, Canary, Probe
+
+UNDO_KINDS = {"commands", "action", "restore", "nothing"}
+_FAMILY = re.compile(r"[a-z][a-z0-9_]*")
+_KIND = re.compile(r"[a-z][a-z0-9-]*")
+
+
+def problems(system: System) -> list[str]:
+    """All that is wrong with a system, a line each, naming what it is about; an empty list: nothing."""
+    known = system in discovery.systems()
+    try:
+        if not known:
+            discovery.add(system)
+        return [*_names(system), *_classes(system), *_services(system), *_findings(system), *_files(system)]
+    except (DrillbookError, TypeError) as error:
+        return [str(error)]
+    finally:
+        if not known and system in discovery.systems():
+            discovery.remove(system)
+
+
+def _names(system: System) -> Iterator[str]:
+    for part, pattern in (("actions", _FAMILY), ("probes", _FAMILY), ("services", _KIND)):
+        for name in getattr(system, part):
+            if not pattern.fullmatch(name):
+                yield f"{part}: {name!r} is no name: write lower-case letters, digits and underscores"
+    if not (importlib.import_module(system.package).__doc__ or "").strip():
+        yield f"{system.package} has no docstring"
+
+
+def _classes(system: System) -> Iterator[str]:
+    parts: tuple[tuple[str, type[Any]], ...] = (("actions", Action), ("probes", Probe))
+    for part, kind in parts:
+        for family in getattr(system, part):
+            found = [name for name in discovery.known_names(kind) if name.startswith(f"{family}.")]
+            if not found:
+                yield f"{part}: the family {family!r} holds none"
+            for name in found:
+                yield from (f"{name}: {wrong}" for wrong in _of_class(discovery.find(name, kind)))
+
+
+def _of_class(cls: type[Any]) -> Iterator[str]:
+    yield from _said(cls)
+    yield from _fields(cls)
+    if issubclass(cls, Action):
+        if odd := set(cls.UNDO) - UNDO_KINDS:
+            yield f"there is no kind of undo {sorted(odd)[0]!r}"
+    elif not issubclass(cls, Availability | Canary):
+        yield "is neither an availability probe nor a canary"
+
+
+def _said(cls: type[Any]) -> Iterable[str]:
+    text = inspect.cleandoc(cls.__dict__.get("__doc__") or "")
+    if not text:
+        return ["has no docstring"]
+    first = text.splitlines()[0]
+    return [] if first.endswith((".", "?", "!")) else [f"the first line of its docstring is no sentence: {first!r}"]
+
+
+def _fields(model: type[BaseModel]) -> Iterator[str]:
+    for name, info in model.model_fields.items():
+        if not info.description and name != "kind":
+            yield f"field {name!r} has no description"
+    try:
+        model.model_json_schema()
+    except Exception as error:  # noqa: BLE001  whatever a type of a plugin raises
+        yield f"there is no JSON Schema of it: {error}"
+
+
+def _services(system: System) -> Iterator[str]:
+    for kind in system.services:
+        model = discovery.service_class(kind)
+        yield from (f"service kind {kind}: {wrong}" for wrong in (*_said(model), *_fields(model)))
+
+
+def _findings(system: System) -> Iterator[str]:
+    if not system.findings:
+        return
+    module = importlib.import_module(importlib.util.resolve_name(system.findings, system.package))
+    for code, kind in module.FINDINGS.items():
+        if not isinstance(kind, Kind) or not kind.title or not kind.remedy:
+            yield f"finding {code!r} needs a severity, a title and a remedy"
+        if not _KIND.fullmatch(code):
+            yield f"finding {code!r} is no code: write lower-case letters, digits and hyphens"
+
+
+def _files(system: System) -> Iterator[str]:
+    for part in ("trees", "drills"):
+        folder = system.folder(part)
+        if folder is not None and not list(folder.glob("*.yml")):
+            yield f"{part}: there is no file in {folder}"
+        for path in sorted(folder.glob("*.yml")) if folder is not None else ():
+            try:
+                strict.load(path)
+            except DrillbookError as error:
+                yield str(error)

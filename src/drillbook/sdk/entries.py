@@ -1,0 +1,99 @@
+"""One action or probe with its parameters, as drills and diagnosis trees write it: `- name.of_action: {parameters}`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from drillbook.errors import UnknownName
+from drillbook.language import strict
+from drillbook.language.explaining import Misplaced
+from drillbook.language.strict import Document, Place
+from drillbook.sdk.action import find, known_names
+from drillbook.sdk.free import Free
+
+
+def named(document: Document, item: Any, place: Place, what: str, keywords: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+    """The one key of ``item`` that is no keyword, and the parameters behind it. Raises the document's error."""
+    if not isinstance(item, dict):
+        raise document.error(place, f"{what} must be a mapping", hint="such as `- http.responds: {url: ...}`")
+    names = [key for key in item if key not in keywords]
+    odd = [key for key in names if "." not in key]
+    if "parallel" in odd:
+        raise document.error(
+            (*place, "parallel"),
+            "`parallel` cannot stand inside `parallel`",
+            key=True,
+            hint="write all steps that run at once in one list",
+        )
+    if odd and len(odd) == len(names):
+        raise document.error(
+            (*place, odd[0]),
+            f"{odd[0]!r} is no action: a name has two parts with a dot between",
+            key=True,
+            hint=f"such as service.{odd[0]}; see `invoke actions`",
+        )
+    if odd:
+        raise document.error(
+            (*place, odd[0]),
+            f"unknown keyword {odd[0]!r}",
+            key=True,
+            hint=f"{strict.did_you_mean(odd[0], keywords)}"
+            + (
+                f"keywords: {', '.join(keywords)}" if keywords else "a probe has parameters only: write them behind its name"
+            ),
+        )
+    if len(names) != 1:
+        raise document.error(
+            place,
+            f"{what} names exactly one action, this one names {len(names)}",
+            hint=f"found: {', '.join(names)}" if names else "write its action first, such as `command.run`",
+        )
+    params = item[names[0]]
+    if params is None:
+        params = {}
+    if not isinstance(params, dict):
+        raise document.error(
+            (*place, names[0]),
+            f"the parameters of {names[0]} must be a mapping",
+            hint=f"write {names[0]}: {{key: value}}; see `invoke actions {names[0]}`",
+        )
+    return names[0], params
+
+
+def find_class(document: Document, name: str, place: Place, kind: type[Any]) -> type[Any]:
+    """The class of ``kind``, Action or Probe, with this name. Raises the document's error at ``place``."""
+    try:
+        return find(name, kind)
+    except UnknownName as error:
+        known = known_names(kind)
+        family = [n for n in known if n.startswith(name.partition(".")[0] + ".")]
+        hint = strict.did_you_mean(name, known) + (f"there are: {', '.join(family)}" if family else "see `invoke actions`")
+        hint += f"; {error.hint}" * bool(error.hint)
+        raise document.error(place, error.message, hint=hint, key=True) from None
+
+
+def check_params(
+    document: Document, model: type[BaseModel], params: dict[str, Any], dynamic: frozenset[str], place: Place
+) -> None:
+    """Check ``params`` against ``model`` as far as they are known now.
+
+    A parameter whose value is an expression is checked when it has one. Raises the document's error.
+    """
+    try:
+        model.model_validate(params)
+    except ValidationError as error:
+        real = [d for d in error.errors() if not (d["loc"] and d["loc"][0] in dynamic)]
+        if real:
+            kept = ValidationError.from_exception_data(error.title, [_line(d) for d in real])
+            raise document.explain(kept, model, place) from None
+    if issubclass(model, Free):
+        try:
+            model.check_written(params)
+        except Misplaced as wrong:
+            raise document.error((*place, *wrong.place), str(wrong), hint=wrong.hint) from None
+
+
+def _line(detail: Any) -> Any:
+    return {key: detail[key] for key in ("type", "loc", "input", "ctx") if key in detail}

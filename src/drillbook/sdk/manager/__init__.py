@@ -1,0 +1,21 @@
+"""Service managers: the commands that ask, start, stop and kill a unit, for supervisor, systemd and Docker.
+
+Lives here: one file a manager, and what they share.
+Lives elsewhere: the actions `service.*` (`systems.units`).
+"""
+
+from drillbook.sdk.host import Host
+from drillbook.sdk.manager.container import Docker
+from drillbook.sdk.manager.supervisor import Supervisor
+from drillbook.sdk.manager.systemd import Systemd
+from drillbook.sdk.manager.unit import Argv, Manager, UnitState
+
+__all__ = ["Argv", "Manager", "UnitState", "manager_of"]
+
+_KINDS: dict[str, type[Manager]] = {"supervisor": Supervisor, "systemd": Systemd, "docker": Docker}
+
+
+def manager_of(host: Host) -> Manager:
+    """The service manager that the inventory names for ``host``."""
+    config = host.target.manager
+    return _KINDS[config.kind](config)

@@ -1,0 +1,56 @@
+"""Units of supervisor: programs of ``supervisord.conf``, ruled by ``supervisorctl``."""
+
+from __future__ import annotations
+
+import re
+
+from drillbook.sdk.manager.unit import Argv, Manager, UnitState
+
+_STATES = {
+    "RUNNING": "running",
+    "STARTING": "starting",
+    "STOPPING": "stopping",
+    "STOPPED": "stopped",
+    "EXITED": "stopped",
+    "FATAL": "failed",
+    "BACKOFF": "starting",
+}
+_START = 'unit=$1; shift; "$@" start "$unit" || "$@" status "$unit"'
+
+
+class Supervisor(Manager):
+    """The supervisor of one host."""
+
+    def _tool(self) -> Argv:
+        return (*self.sudo, "supervisorctl", *(("-c", self.config.config) if self.config.config else ()))
+
+    def start(self, unit: str) -> Argv:
+        """See Manager."""
+        return ("sh", "-c", _START, "sh", unit, *self._tool())
+
+    def stop(self, unit: str) -> Argv:
+        """See Manager."""
+        return (*self._tool(), "stop", unit)
+
+    def query(self, unit: str) -> Argv:
+        """See Manager."""
+        return (*self._tool(), "status", unit)
+
+    def read(self, unit: str, text: str) -> UnitState | None:
+        """See Manager."""
+        match = re.search(rf"^{re.escape(unit)}\s+([A-Z]+)(?:\s+pid (\d+))?", text, re.MULTILINE)
+        if match is None:
+            return None
+        return UnitState(unit, _STATES.get(match[1], "failed"), match[1], int(match[2]) if match[2] else None)
+
+    def main(self, unit: str) -> Argv:
+        """See Manager."""
+        return (*self._tool(), "pid", unit)
+
+    def log(self, unit: str) -> Argv:
+        """See Manager."""
+        return (*self._tool(), "tail", unit, "stderr")
+
+    def tail(self, unit: str, lines: int) -> tuple[Argv, ...]:
+        """See Manager; supervisor counts bytes."""
+        return tuple((*self._tool(), "tail", f"-{lines * 300}", unit, stream) for stream in ("stderr", "stdout"))

@@ -1,0 +1,101 @@
+"""The library's client of one S3 service: its connections end with the step, and its answers have budgets."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import cache, partial
+from typing import Any
+
+from drillbook.sdk.answers import Budget
+from drillbook.sdk.deadline import Lines
+from drillbook.sdk.host import Deadline
+from drillbook.sdk.service import S3
+
+MOST_ANSWER = 8 << 20
+"""Bytes of an answer in XML, which takes up to thirty times as much in memory; a page of a list has 1,000 keys."""
+PIECE = 1 << 16
+
+_MAKING = threading.Lock()
+"""Held while a client is made: a session is not made for several threads, the clients are."""
+
+
+@cache
+def _session() -> Any:
+    """One session for all stores, which reads the description of the service once; credentials are each client's own."""
+    import boto3  # noqa: PLC0415  slow to import
+
+    return boto3.session.Session()
+
+
+def made(service: S3, deadline: Deadline, where: str) -> tuple[Any, Lines]:
+    """A client of ``service``, and its connections; ``where`` names it in messages. Raises SecretError."""
+    from botocore.config import Config  # noqa: PLC0415  slow to import
+
+    config = Config(
+        signature_version="s3v4",
+        proxies={},
+        connect_timeout=3,
+        read_timeout=30,
+        tcp_keepalive=True,
+        retries={"max_attempts": 3, "mode": "standard"},
+        s3={"addressing_style": "path"},
+        max_pool_connections=16,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    with _MAKING:
+        client = _session().client(
+            "s3",
+            endpoint_url=service.endpoint,
+            region_name=service.region,
+            config=config,
+            aws_access_key_id=service.access_key.reveal(),
+            aws_secret_access_key=service.secret_key.reveal(),
+        )
+    for event in ("before-send.s3", "needs-retry.s3"):
+        client.meta.events.register_first(event, lambda **_: deadline.check(where))
+    return client, _guarded(client, deadline, where)
+
+
+def _guarded(client: Any, deadline: Deadline, where: str) -> Lines:
+    """Let the deadline end every connection of ``client``, and give each answer a budget."""
+    from botocore.awsrequest import (  # noqa: PLC0415  slow to import
+        AWSHTTPConnection,
+        AWSHTTPConnectionPool,
+        AWSHTTPSConnection,
+        AWSHTTPSConnectionPool,
+    )
+
+    lines = Lines(deadline)
+
+    def guarded(pool: Any, connection: Any) -> Any:
+        class Connection(connection):  # type: ignore[misc]  # the library has no types
+            def connect(self) -> None:
+                super().connect()
+                lines.add(self.sock)
+
+        class Pool(pool):  # type: ignore[misc]  # the same
+            ConnectionCls = Connection
+
+            def urlopen(self, *given: Any, **named: Any) -> Any:
+                answer = super().urlopen(*given, **named)
+                answer.stream = partial(_read_whole, answer, f"an answer of {where}")
+                return answer
+
+        return Pool
+
+    manager = client._endpoint.http_session._manager
+    manager.pool_classes_by_scheme = {
+        "http": guarded(AWSHTTPConnectionPool, AWSHTTPConnection),
+        "https": guarded(AWSHTTPSConnectionPool, AWSHTTPSConnection),
+    }
+    return lines
+
+
+def _read_whole(answer: Any, what: str, *given: Any, **named: Any) -> Iterator[bytes]:
+    """Pieces of an answer that the library reads whole: all but the content of objects. Raises CouldNotVerify."""
+    budget = Budget(what, MOST_ANSWER)
+    while piece := answer.read(PIECE):
+        budget.take(len(piece))
+        yield piece

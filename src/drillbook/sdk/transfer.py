@@ -1,0 +1,230 @@
+"""Files between a host and a store, directly: the controller signs addresses, the host carries the bytes.
+
+On the host ``carry.py`` does the work with whatever ``python3`` is there, otherwise ``carry.sh`` with curl. Every
+upload carries its SHA-256 in a signed header, so that the store refuses damaged bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any, Literal
+
+from drillbook.errors import CouldNotVerify, DrillbookError, HostError, NotReady, StepFailed
+from drillbook.events.steps import TransferProgress
+from drillbook.sdk.answers import Answer
+from drillbook.sdk.host import Deadline, Host, Notes
+from drillbook.sdk.store import Store
+
+PART_LEAST = 5 << 20
+"""The smallest part that S3 takes."""
+
+BATCH = 256 << 20
+"""Bytes that are carried between two words on how far a transfer is."""
+
+_WHICH = """
+if python3 -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/null; then echo python3
+elif command -v curl >/dev/null && command -v sha256sum >/dev/null; then echo curl
+fi
+"""
+
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*"
+"""What a file in a backup may be called, so that no name leads out of its folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file by its name below a folder; ``parts`` are the digests of its parts when it is larger than one."""
+
+    name: str
+    size: int
+    sha256: str
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A file that did not arrive as it should have; ``kind`` is also the end of the finding's code."""
+
+    name: str
+    kind: Literal["missing", "size", "digest", "error"]
+    wanted: str
+    measured: str
+
+
+@dataclass(slots=True)
+class Upload:
+    """Files on their way into a store. Large ones show only after ``commit``; ``discard`` removes all of it."""
+
+    store: Store
+    prefix: str
+    small: list[str] = field(default_factory=list)
+    begun: dict[str, str] = field(default_factory=dict)
+    done: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+
+    def commit(self) -> None:
+        """Publish the large files. Raises CouldNotVerify."""
+        for key, parts in self.done.items():
+            self.store.complete(key, self.begun[key], parts)
+            self.small.append(key)
+            del self.begun[key]
+        self.done.clear()
+
+    def discard(self) -> None:
+        """Remove what was uploaded, as far as the store lets it."""
+        for key, upload in self.begun.items():
+            with suppress(DrillbookError):
+                self.store.abort(key, upload)
+        with suppress(DrillbookError):
+            self.store.delete(self.small)
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """Carries files for one host. ``scratch`` is a folder there for the lists of addresses."""
+
+    host: Host
+    deadline: Deadline
+    scratch: str
+
+    def survey(self, folder: str, part_size: int) -> list[File]:
+        """The files below ``folder`` on the host, with digests computed there. Raises HostError."""
+        found = self._carry("survey", folder, str(part_size))
+        return [File(one["name"], one["size"], one["sha256"], tuple(one["parts"])) for one in found]
+
+    def send(self, folder: str, found: Sequence[File], upload: Upload, part_size: int) -> None:
+        """Send ``found`` from ``folder``. Raises StepFailed, HostError, CouldNotVerify; then ``discard`` the upload."""
+        puts: list[dict[str, Any]] = []
+        for one in found:
+            puts += self._parts(one, upload, part_size) if one.parts else [self._whole(one, upload)]
+        answers = self._carry_all("send", folder, "puts", puts, [put["length"] for put in puts])
+        wrong = [
+            f"{put['name']}: {answer['problem']}" for put, answer in zip(puts, answers, strict=True) if "problem" in answer
+        ]
+        if wrong:
+            raise StepFailed(f"{self.host.name}: {len(wrong)} of {len(puts)} uploads failed: " + "; ".join(wrong[:3]))
+        for put, answer in zip(puts, answers, strict=True):
+            key = f"{upload.prefix}/{put['name']}"
+            if key in upload.begun:
+                upload.done.setdefault(key, []).append((answer["etag"], put["sha256"]))
+
+    def _whole(self, one: File, upload: Upload) -> dict[str, Any]:
+        key = f"{upload.prefix}/{one.name}"
+        upload.small.append(key)
+        url = upload.store.sign_put(key, one.sha256, self.deadline.remaining())
+        return {"name": one.name, "offset": 0, "length": one.size, "sha256": one.sha256, "url": url}
+
+    def _parts(self, one: File, upload: Upload, part_size: int) -> list[dict[str, Any]]:
+        key = f"{upload.prefix}/{one.name}"
+        begun = upload.begun[key] = upload.store.begin(key)
+        return [
+            {
+                "name": one.name,
+                "offset": number * part_size,
+                "length": min(part_size, one.size - number * part_size),
+                "sha256": sha256,
+                "url": upload.store.sign_part(key, begun, number + 1, sha256, self.deadline.remaining()),
+            }
+            for number, sha256 in enumerate(one.parts)
+        ]
+
+    def fetch(self, folder: str, wanted: Sequence[File], store: Store, prefix: str) -> list[Problem]:
+        """Fetch ``wanted`` into ``folder`` and compare every size and digest there; returns what is wrong.
+
+        Raises HostError, CouldNotVerify.
+        """
+        gets = [
+            {
+                "name": one.name,
+                "size": one.size,
+                "sha256": one.sha256,
+                "url": store.sign_get(f"{prefix}/{one.name}", self.deadline.remaining()),
+            }
+            for one in wanted
+        ]
+        answers = self._carry_all("fetch", folder, "gets", gets, [one.size for one in wanted])
+        return [_problem(one, answer) for one, answer in zip(wanted, answers, strict=True) if answer["problem"]]
+
+    def _carry_all(
+        self, mode: Literal["send", "fetch"], folder: str, key: str, rows: Sequence[dict[str, Any]], sizes: Sequence[int]
+    ) -> list[dict[str, Any]]:
+        """Carry ``rows``, in batches, and note after each how many bytes went."""
+        what, done, total = {"send": "to the store", "fetch": "from the store"}[mode], 0, sum(sizes)
+        answers: list[dict[str, Any]] = []
+        self._note(what, 0, total)
+        for start, end in _batches(sizes):
+            answers += self._carry_plan(mode, {"root": folder, key: list(rows[start:end])})
+            done += sum(sizes[start:end])
+            self._note(what, done, total)
+        return answers
+
+    def _note(self, what: str, done: int, total: int) -> None:
+        if isinstance(self.host, Notes):
+            self.host.note(TransferProgress(what=what, bytes=done, total=total))
+
+    def _carry_plan(self, mode: str, plan: dict[str, Any]) -> list[dict[str, Any]]:
+        path = f"{self.scratch}/carry.{mode}"
+        tool = self.tool()
+        text = json.dumps(plan) if tool == "python3" else _lines(plan)
+        self.host.put(text.encode(), path, mode=0o600)
+        try:
+            return self._carry(mode, path, tool=tool)
+        finally:
+            with suppress(HostError):
+                self.host.run(("rm", "-f", "--", path), deadline=Deadline.after(10))
+
+    def _carry(self, mode: str, *arguments: str, tool: str = "") -> list[dict[str, Any]]:
+        tool = tool or self.tool()
+        argv = ("python3", "-I", "-") if tool == "python3" else ("sh", "-s", "--")
+        program = files("drillbook.sdk").joinpath("carry.py" if tool == "python3" else "carry.sh").read_bytes()
+        sink = Answer(f"{self.host.name}: the transfer's answer")
+        self.host.run((*argv, mode, *arguments), deadline=self.deadline, stdin=program, sink=sink).check()
+        answer: list[dict[str, Any]] = sink.json()
+        if not isinstance(answer, list) or not all(isinstance(one, dict) for one in answer):
+            raise CouldNotVerify(f"{sink.what} cannot be read")
+        return answer
+
+    def tool(self) -> Literal["python3", "curl"]:
+        """What carries files on this host. Raises NotReady when there is nothing."""
+        found = self.host.run(("sh", "-c", _WHICH), deadline=self.deadline).text
+        if found == "python3":
+            return "python3"
+        if found == "curl":
+            return "curl"
+        raise NotReady(
+            f"{self.host.name} has neither python3 (3.7 or later) nor curl and sha256sum",
+            hint="install one of them: backups go from the host to the store, not through the controller",
+        )
+
+
+def _batches(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Where batches of about ``BATCH`` bytes begin and end; one when there is nothing."""
+    start, filled = 0, 0
+    for index, size in enumerate(sizes):
+        if filled and filled + size > BATCH:
+            yield start, index
+            start, filled = index, 0
+        filled += size
+    yield start, len(sizes)
+
+
+def _problem(one: File, answer: dict[str, str]) -> Problem:
+    kind: Any = answer["problem"]
+    wanted = {"size": f"{one.size} bytes", "digest": f"sha256 {one.sha256}"}.get(kind, "the object")
+    return Problem(one.name, kind, wanted, answer["measured"])
+
+
+def _lines(plan: dict[str, Any]) -> str:
+    """A plan for ``carry.sh``: its folder, then one line an object, with fields that hold no space."""
+    rows = plan.get("puts") or plan.get("gets") or []
+    text = [plan["root"]]
+    for one in rows:
+        if not re.fullmatch(NAME, one["name"]):
+            raise CouldNotVerify(f"{one['name']!r} is not a name that curl can carry")
+        fields = (one["name"], one.get("offset", 0), one.get("length", one.get("size")), one["sha256"], one["url"])
+        text.append(" ".join(map(str, fields)))
+    return "\n".join(text) + "\n"

@@ -1,0 +1,353 @@
+"""Texts that a named person signs with an SSH key (``ssh-keygen -Y``): made, kept as two files, and verified.
+
+Who may sign says an inventory's ``approvers``: an allowed-signers file as in ssh-keygen(1), which may limit keys to times
+of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from drillbook.errors import UsageError
+from drillbook.findings import Finding, finding
+from drillbook.signing import account
+from drillbook.values import canonical
+
+FOLDER = "approvals"
+NAMESPACE = "drillbook-approval"
+LONGEST = timedelta(days=30)
+CLOCKS = timedelta(minutes=10)
+"""Largest difference between the clocks of approver and operator."""
+SIZE_LIMIT = 64 * 1024
+KEYGEN_S = 120.0
+KEYS = ("id_ed25519", "id_ed25519_sk", "id_ecdsa", "id_ecdsa_sk", "id_rsa")
+
+
+class Signed(BaseModel):
+    """A text that is signed: by whom, when, and until when it holds. Subclasses add what it says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    principal: str = Field(min_length=1, max_length=200)
+    made: datetime
+    until: datetime
+
+    @field_validator("made", "until")
+    @classmethod
+    def _zoned(cls, value: datetime) -> datetime:
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone")
+        return value
+
+
+Text = TypeVar("Text", bound=Signed)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Result of a search for an approval: its text and key, or the reason why none counts."""
+
+    approval: Signed | None = None
+    fingerprint: str = ""
+    refusal: Finding | None = None
+
+    def facts(self) -> dict[str, Any] | None:
+        """The approval for the journal; ``None``: there is none that counts."""
+        if self.approval is None or self.refusal is not None:
+            return None
+        return {**self.approval.model_dump(mode="json"), "key": self.fingerprint}
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where a signed text and its signature lie."""
+
+    text: Path
+    signature: Path
+
+    @classmethod
+    def named(cls, root: Path, name: str) -> Files:
+        """Below ``approvals/`` of the project's folder ``root``."""
+        text = root / FOLDER / name
+        return cls(text, Path(f"{text}.sig"))
+
+
+class Refused(Exception):
+    """The approval does not count; ``finding`` tells why."""
+
+    def __init__(self, code: str, measured: str, *, wanted: str = "", remedy: str = "") -> None:
+        """Make the finding."""
+        super().__init__(measured)
+        self.finding = finding(code, measured=measured, wanted=wanted, remedy=remedy)
+
+
+def verified(
+    files: Files, model: type[Text], approvers: str, absent: Callable[[Path], Refused], fits: Callable[[Text], None]
+) -> tuple[Text, str]:
+    """The signed text in ``files`` and the fingerprint of its key. Raises Refused, as ``fits`` does for another text.
+
+    ``absent`` says what to do when a file is not there.
+    """
+    signers = signers_of(approvers)
+    data, signature = _content(files.text, absent), _content(files.signature, absent)
+    fingerprint = _fits(data, signature)
+    try:
+        text = model.model_validate_json(data)
+    except ValidationError as error:
+        raise Refused("approval-not-verified", f"{files.text} is no approval: {error.errors()[0]['msg']}") from None
+    fits(text)
+    _known(data, signature, text.principal, signers, fingerprint)
+    return text, fingerprint
+
+
+def signed(
+    model: type[Text], files: Files, approvers: str, *, now: datetime, until: timedelta, key: Path | None, **fields: str
+) -> tuple[Text, str]:
+    """Sign a text of ``fields`` with ``key`` and keep it in ``files``; returns it and the key's fingerprint.
+
+    ``key`` is a private key, or a public one whose private half an agent holds; default: the first of the usual names
+    in ~/.ssh. ssh-keygen asks for a passphrase where the key has one. It is verified at once, and kept only when an
+    approver's key signed it. Raises UsageError with what to do.
+    """
+    if not timedelta() < until <= LONGEST:
+        raise UsageError(
+            f"an approval holds for more than nothing and at most {LONGEST.days} days", hint="such as --until 24h"
+        )
+    try:
+        signers = signers_of(approvers)
+        chosen = _key(key)
+        principal = _principal(signers, _public(chosen))
+        made = model(
+            principal=principal,
+            made=now.astimezone(UTC).replace(microsecond=0),
+            until=(now + until).astimezone(UTC).replace(microsecond=0),
+            **fields,
+        )
+        data = canonical(made.model_dump(mode="json")) + b"\n"
+        signature = _sign(data, chosen)
+        fingerprint = _fits(data, signature)
+        _known(data, signature, principal, signers, fingerprint)
+    except Refused as refused:
+        raise UsageError(f"{refused.finding.title}: {refused.finding.measured}", hint=refused.finding.remedy) from None
+    files.text.parent.mkdir(exist_ok=True)
+    for path, content in ((files.text, data), (files.signature, signature)):
+        _replace(path, content)
+    return made, fingerprint
+
+
+def signers_of(approvers: str) -> Path:
+    """The approvers' file that an inventory names. Raises Refused."""
+    if not approvers:
+        raise Refused(
+            "approval-not-verified",
+            "the inventory does not say who may approve",
+            wanted="`approvers` in the inventory",
+            remedy="Write `approvers: approvers` into the inventory, and into the file `approvers` beside it a "
+            f'line `NAME namespaces="{NAMESPACE}" KEY` for each approver.',
+        )
+    path = Path(approvers)
+    if not path.is_file():
+        raise Refused(
+            "approval-not-verified",
+            f"the approvers' file {path} is not there",
+            wanted="an allowed-signers file",
+            remedy="Make it as ssh-keygen(1) says under ALLOWED SIGNERS, or correct `approvers` in the inventory.",
+        )
+    return path
+
+
+def _content(path: Path, absent: Callable[[Path], Refused]) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(SIZE_LIMIT + 1)
+    except FileNotFoundError:
+        raise absent(path) from None
+    except OSError as error:
+        raise Refused("approval-not-verified", f"{path} cannot be read: {error.strerror}") from None
+    if len(data) > SIZE_LIMIT:
+        raise Refused("approval-not-verified", f"{path} is no approval: it has more than {SIZE_LIMIT} bytes")
+    return data
+
+
+def _fits(text: bytes, signature: bytes) -> str:
+    """Fingerprint of the key that signed exactly ``text``."""
+    done = _keygen("check-novalidate", "-n", NAMESPACE, text=text, signature=signature)
+    found = re.search(r"\b(SHA256:[A-Za-z0-9+/=]+)", done.stdout)
+    if done.returncode or not found:
+        raise Refused("approval-bad-signature", _last(done), wanted=f"a signature of this text in the namespace {NAMESPACE}")
+    return found[1]
+
+
+def _known(text: bytes, signature: bytes, principal: str, signers: Path, fingerprint: str) -> None:
+    done = _keygen("verify", "-f", str(signers), "-I", principal, "-n", NAMESPACE, text=text, signature=signature)
+    if done.returncode:
+        raise Refused(
+            "approval-unknown-signer",
+            f"{principal} with the key {fingerprint}: {_last(done)}",
+            wanted=f"a signer in {signers}",
+        )
+
+
+def timely(approval: Signed, now: datetime) -> None:
+    """Raise Refused for an approval that does not hold ``now``."""
+    if approval.made > now + CLOCKS:
+        raise Refused(
+            "approval-not-verified",
+            f"it says that it was made {_time(approval.made)}, which is still to come",
+            wanted=f"an approval that was made before {_time(now)}",
+        )
+    if now >= approval.until:
+        raise Refused(
+            "approval-expired",
+            f"{approval.principal} approved until {_time(approval.until)}",
+            wanted=f"an approval that holds at {_time(now)}",
+        )
+    if approval.until - approval.made > LONGEST:
+        raise Refused(
+            "approval-expired",
+            f"it was given for {(approval.until - approval.made).days} days",
+            wanted=f"an approval for at most {LONGEST.days} days",
+        )
+
+
+def other_person(approval: Signed, *operators: str) -> None:
+    """Raise Refused when one of ``operators``, or an account that the kernel says this runs for, approved it."""
+    who = [name for name in dict.fromkeys((*operators, *account.names())) if name and _same_person(name, approval.principal)]
+    if who:
+        raise Refused(
+            "approval-by-operator", f"{approval.principal} approved it, and {who[0]} is the operator", wanted="two persons"
+        )
+
+
+def other_key(approval: Signed, fingerprint: str, signing: str) -> None:
+    """Raise Refused when ``signing``, the key that will sign the run, is the one that approved it."""
+    if fingerprint == signing:
+        raise Refused(
+            "approval-by-operator",
+            f"{approval.principal} approved it with the key {fingerprint}, which is also the key that signs this run",
+            wanted="two keys: one approves, another signs the run",
+            remedy="Let another person approve it, or sign runs with a key of your own (DRILLBOOK_SIGNING_KEY).",
+        )
+
+
+def _same_person(one: str, other: str) -> bool:
+    """Names are of one person when they, or what stands before their ``@``, are equal in any case."""
+    first, second = one.strip().casefold(), other.strip().casefold()
+    return first == second or first.partition("@")[0] == second.partition("@")[0]
+
+
+def _time(when: datetime) -> str:
+    return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _last(done: subprocess.CompletedProcess[str]) -> str:
+    lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+    return (lines[-1] if lines else f"ssh-keygen ended with status {done.returncode}")[:300]
+
+
+def _keygen(what: str, *arguments: str, text: bytes, signature: bytes) -> subprocess.CompletedProcess[str]:
+    """Run ``ssh-keygen -Y`` over ``text``. Raises Refused when it cannot be run."""
+    with tempfile.NamedTemporaryFile(prefix="drillbook-") as file:
+        file.write(signature)
+        file.flush()
+        argv = ["ssh-keygen", "-Y", what, *arguments, "-s", file.name]
+        try:
+            done = subprocess.run(argv, input=text, capture_output=True, timeout=KEYGEN_S, check=False)
+        except FileNotFoundError:
+            raise Refused(
+                "approval-not-verified",
+                "the program ssh-keygen is not on this machine",
+                wanted="ssh-keygen",
+                remedy="Install OpenSSH 8.2 or newer (the package openssh-client).",
+            ) from None
+        except (OSError, subprocess.SubprocessError) as error:
+            raise Refused("approval-not-verified", f"ssh-keygen could not be run: {type(error).__name__}") from None
+    return subprocess.CompletedProcess(
+        argv, done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+    )
+
+
+def _key(given: Path | None) -> Path:
+    if given is not None:
+        path = given.expanduser()
+        if not path.is_file():
+            raise UsageError(
+                f"there is no key {path}", hint="name your private key, or the public one when an agent holds it"
+            )
+        return path
+    folder = Path("~/.ssh").expanduser()
+    found = next((folder / name for name in KEYS if (folder / name).is_file()), None)
+    if found is None:
+        raise UsageError(f"there is no key in {folder}", hint="name one: --key PATH; make one: ssh-keygen -t ed25519")
+    return found
+
+
+def _public(key: Path) -> str:
+    """The public key as type and content."""
+    path = key if key.suffix == ".pub" else Path(f"{key}.pub")
+    try:
+        words = path.read_text(encoding="utf-8", errors="replace").split()
+    except OSError as error:
+        raise UsageError(
+            f"the public key {path} cannot be read: {error.strerror}", hint=f"make it: ssh-keygen -y -f {key} > {path}"
+        ) from None
+    if len(words) < 2:
+        raise UsageError(f"{path} holds no public key", hint=f"make it: ssh-keygen -y -f {key} > {path}")
+    return f"{words[0]} {words[1]}"
+
+
+def _principal(signers: Path, public: str) -> str:
+    """The first name that the approvers' file gives to ``public``; ssh-keygen judges it later."""
+    for line in signers.read_text(encoding="utf-8", errors="replace").splitlines():
+        words = line.split()
+        if public in " ".join(words) and not line.lstrip().startswith("#"):
+            named = [name.strip('"') for name in words[0].split(",")]
+            if plain := [name for name in named if name and not re.search(r"[*?!]", name)]:
+                return plain[0]
+    raise Refused(
+        "approval-unknown-signer",
+        "this key does not stand there with a plain name",
+        wanted=f"a line in {signers}",
+        remedy=f'Add a line to {signers}: NAME namespaces="{NAMESPACE}" {public}',
+    )
+
+
+def _sign(text: bytes, key: Path) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="drillbook-approval-") as folder:
+        path = Path(folder) / "approval.json"
+        path.write_bytes(text)
+        argv: Sequence[str] = ("ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", str(key), str(path))
+        try:
+            done = subprocess.run(argv, capture_output=True, timeout=KEYGEN_S, check=False)
+        except FileNotFoundError:
+            raise UsageError(
+                "the program ssh-keygen is not on this machine",
+                hint="install OpenSSH 8.2 or newer (the package openssh-client)",
+            ) from None
+        except (OSError, subprocess.SubprocessError) as error:
+            raise UsageError(f"ssh-keygen could not be run: {type(error).__name__}") from None
+        made = Path(f"{path}.sig")
+        if done.returncode or not made.is_file():
+            said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            raise UsageError(
+                f"the key {key} could not sign: {said[-1] if said else 'ssh-keygen gave no reason'}",
+                hint="is the passphrase right, and may you read the key?",
+            )
+        return made.read_bytes()
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write ``path`` whole or not at all."""
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new.write_bytes(data)
+    new.replace(path)

@@ -1,0 +1,102 @@
+"""How much a service holds now, and how much room is left for it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import psycopg
+from psycopg import sql
+from pydantic import Field
+
+from drillbook.errors import CouldNotVerify, HostError, NotReady
+from drillbook.sdk.action import Context, Facts, Read
+from drillbook.sdk.service import S3, Service
+from drillbook.sdk.store import Store
+from drillbook.systems.linux.target import as_root
+from drillbook.systems.postgres.connection import connected, one, reason
+from drillbook.systems.postgres.service import Postgres
+
+MOST_TABLES = 50
+_TABLES = """
+SELECT n.nspname, c.relname, pg_catalog.pg_total_relation_size(c.oid), greatest(c.reltuples, 0)::bigint
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ORDER BY 3 DESC, 1, 2
+"""
+
+
+class Collect(Read):
+    """Measure how much a PostgreSQL database or an S3 bucket holds, so that later runs can tell how it grows.
+
+    The report then shows the growth a day, when the disk is full, and when the restore will take longer than the RTO
+    allows, each with its 95 % interval, and nothing from fewer than three runs.
+    """
+
+    TIMEOUT = 300.0
+
+    service: Annotated[str, Field(description="A service of kind postgres or s3.")]
+    count: Annotated[
+        bool, Field(description="Count the rows of the 50 largest tables; false: take the server's estimates.")
+    ] = True
+
+    def ready(self, ctx: Context) -> None:
+        """The service must be of a kind that can be measured."""
+        if not isinstance(ctx.services.get(self.service), Postgres | S3):
+            raise NotReady(f"{self.service!r} is no service of kind postgres or s3", hint="name one that is")
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``service bytes items unit`` (``rows`` or ``objects``), ``average_bytes``, ``exact`` (of ``items``),
+        ``free_bytes filesystem_bytes`` (of the data directory's file system; null where unknown), ``tables``.
+        """
+        service = ctx.service(self.service, Service)
+        if isinstance(service, S3):
+            return {"service": self.service, **_bucket(service), "free_bytes": None, "filesystem_bytes": None}
+        if not isinstance(service, Postgres):
+            raise CouldNotVerify(f"{self.service!r} is of a kind that cannot be measured")
+        return {"service": self.service, **_database(ctx, service, exact=self.count), **_room(ctx, service.data_directory)}
+
+
+def _bucket(service: S3) -> Facts:
+    sizes = Store(service).sizes("")
+    return {**_sizes(sum(sizes.values()), len(sizes), "objects"), "exact": True, "tables": []}
+
+
+def _database(ctx: Context, service: Postgres, *, exact: bool) -> Facts:
+    try:
+        with connected(ctx, service) as session:
+            total = int(one(session, "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")[0])
+            found = session.execute(_TABLES).fetchall()
+            tables: list[dict[str, Any]] = []
+            for number, (schema, table, size, estimate) in enumerate(found):
+                counted = exact and number < MOST_TABLES
+                query = sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(sql.Identifier(schema, table))
+                rows = int(one(session, query)[0]) if counted else int(estimate)
+                tables.append(
+                    {
+                        "table": f"{schema}.{table}",
+                        "rows": rows,
+                        "bytes": int(size),
+                        "exact": counted,
+                        "average_bytes": round(size / rows, 1) if rows else None,
+                    }
+                )
+    except (psycopg.Error, HostError) as error:
+        raise CouldNotVerify(f"{service.name}: its size could not be asked: {reason(error)}") from error
+    return {
+        **_sizes(total, sum(one["rows"] for one in tables), "rows"),
+        "exact": all(one["exact"] for one in tables),
+        "tables": tables[:MOST_TABLES],
+    }
+
+
+def _sizes(size: int, items: int, unit: str) -> Facts:
+    return {"bytes": size, "items": items, "unit": unit, "average_bytes": round(size / items, 1) if items else None}
+
+
+def _room(ctx: Context, folder: str) -> Facts:
+    """Free and whole bytes of the file system of ``folder``, as POSIX `df` tells them; None where it does not."""
+    output = ctx.run(*as_root(ctx), "df", "-Pk", "--", folder)
+    words = output.text.splitlines()[-1].split() if output.ok and output.text else []
+    if len(words) < 6 or not (words[1].isdigit() and words[3].isdigit()):
+        return {"free_bytes": None, "filesystem_bytes": None}
+    return {"free_bytes": int(words[3]) * 1024, "filesystem_bytes": int(words[1]) * 1024}

@@ -1,0 +1,13 @@
+"""Docker: containers, volumes and Compose projects, through the engine's API. Needs no other system.
+
+Lives here: the actions `docker.*` and `compose.*`, the service kind `container`.
+Lives elsewhere: containers as units of a host (`sdk.manager`), the Docker lab (`lab.containers`).
+"""
+
+from drillbook.sdk.discovery import System
+
+SYSTEM = System(
+    __name__,
+    actions={"compose": ".compose_actions", "docker": ".actions"},
+    services={"container": ".service"},
+)

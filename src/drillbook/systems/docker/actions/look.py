@@ -1,0 +1,141 @@
+"""What an engine says of a container: its state, its log, its use of the machine, its settings."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.findings import finding
+from drillbook.sdk.action import Context, Facts, Read
+from drillbook.sdk.host import printable
+from drillbook.systems.docker.actions.fields import ServiceName, found
+from drillbook.systems.docker.engine import container_of, status_of
+from drillbook.systems.docker.project import told
+from drillbook.systems.docker.streams import log
+
+LOG_LIMIT = 1 << 20
+_ERROR = re.compile(rb"\b(error|exception|traceback|fatal|panic|critical|missing in the environment|refused|killed)\b", re.I)
+
+
+class Running(Read):
+    """Compare the state of a container with the wanted one; why it ended stands in the facts."""
+
+    service: ServiceName
+    state: Annotated[Literal["running", "paused", "stopped"], Field(description="The wanted state.")] = "running"
+    healthy: Annotated[bool, Field(description="Its health check must say so too.")] = False
+
+    def ready(self, ctx: Context) -> None:
+        """The container must be there."""
+        found(ctx, self.service)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``container``, ``state``, ``exit``, ``health``, ``oom_killed``, ``started_at``, ``restarts``."""
+        with container_of(ctx, self.service) as container:
+            facts = told(container)
+        state = str(facts["state"])
+        as_wanted = state == self.state or (self.state == "stopped" and state in ("exited", "dead", "created"))
+        if as_wanted and (not self.healthy or facts["health"] == "healthy"):
+            return facts
+        measured = f"{state} ({facts['health'] or 'no health check'})" if as_wanted else state
+        measured += f", status {facts['exit']}" if state == "exited" else ""
+        measured += ", killed for memory" if facts["oom_killed"] and state != "running" else ""
+        wanted = self.state + (" (healthy)" if self.healthy else "")
+        raise StepFailed(
+            f"{facts['container']} is {measured}, not {wanted}",
+            facts=facts,
+            findings=[
+                finding(
+                    "service-state",
+                    title=str(facts["container"]),
+                    wanted=wanted,
+                    measured=measured,
+                    remedy=f"Read its log: docker logs --tail 50 {facts['container']}",
+                )
+            ],
+        )
+
+
+class Logs(Read):
+    """Collect the last lines of a container's log, and those of them that tell of an error."""
+
+    service: ServiceName
+    lines: Annotated[int, Field(ge=1, le=10_000, description="How many lines; at most 1 MiB of them is kept.")] = 200
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``lines``, ``errors`` (the last 20), ``last`` (the last 10), ``evidence``."""
+        with container_of(ctx, self.service) as container:
+            data = log(ctx, container, self.lines, LOG_LIMIT)
+        found_lines = data.splitlines()
+        errors = [_line(line) for line in found_lines if _ERROR.search(line)]
+        return {
+            "lines": len(found_lines),
+            "errors": errors[-20:],
+            "last": [_line(line) for line in found_lines[-10:]],
+            "evidence": ctx.evidence("log.txt", data),
+        }
+
+
+def _line(line: bytes) -> str:
+    return printable(line, limit=400)
+
+
+class Stats(Read):
+    """Measure what a container uses now: processor over about one second, memory, processes, network."""
+
+    service: ServiceName
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``cpu_percent`` (of one core), ``memory_bytes`` (without cached files), ``limit_bytes`` and others."""
+        with container_of(ctx, self.service) as container:
+            if (status := status_of(container)) != "running":
+                raise CouldNotVerify(f"{container.name} is {status}: it uses nothing that could be measured")
+            return _figures(container.stats(stream=False))
+
+
+def _figures(said: dict[str, Any]) -> Facts:
+    now, before = said["cpu_stats"], said["precpu_stats"]
+    used = now["cpu_usage"]["total_usage"] - before["cpu_usage"]["total_usage"]
+    passed = now.get("system_cpu_usage", 0) - before.get("system_cpu_usage", 0)
+    memory = said.get("memory_stats", {})
+    details = memory.get("stats", {})
+    cached = details.get("inactive_file", details.get("total_inactive_file", 0))
+    taken, limit = max(0, memory.get("usage", 0) - cached), memory.get("limit", 0)
+    networks = (said.get("networks") or {}).values()
+    return {
+        "cpu_percent": round(100 * now.get("online_cpus", 1) * used / passed, 1) if passed > 0 else None,
+        "memory_bytes": taken,
+        "limit_bytes": limit,
+        "memory_percent": round(100 * taken / limit, 1) if limit else None,
+        "pids": said.get("pids_stats", {}).get("current"),
+        "received_bytes": sum(one["rx_bytes"] for one in networks),
+        "sent_bytes": sum(one["tx_bytes"] for one in networks),
+    }
+
+
+class Inspect(Read):
+    """Collect the settings of a container: image, limits, restart policy, networks, volumes; no value of its environment."""
+
+    service: ServiceName
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``image``, ``state``, ``restart``, ``limit_bytes``, ``networks``, ``mounts``, ``variables`` (names)."""
+        with container_of(ctx, self.service) as container:
+            said = json.loads(json.dumps(container.attrs))
+        config = said["Config"]
+        names = [str(one).partition("=")[0] for one in config.get("Env") or []]
+        config["Env"] = [f"{name}=***" for name in names]
+        policy = said["HostConfig"]["RestartPolicy"].get("Name") or "no"
+        return {
+            "image": config.get("Image"),
+            **told(container),
+            "restart": policy,
+            "limit_bytes": said["HostConfig"].get("Memory") or None,
+            "variables": names,
+            "networks": sorted(said["NetworkSettings"]["Networks"]),
+            "mounts": {one["Destination"]: one.get("Name") or one.get("Source") for one in said.get("Mounts") or []},
+            "evidence": ctx.evidence("inspect.json", json.dumps(said, indent=1, sort_keys=True)),
+        }

@@ -1,0 +1,323 @@
+"""A volume of a container, saved and brought back by a helper container of the same image on the service's own host.
+
+The bytes go from there to the store and back; the controller never has them. The helper sees the volume and no network. The
+image must have ``sh``, ``tar``, ``find`` and ``sha256sum``, as those of distributions and BusyBox have.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.findings import finding
+from drillbook.sdk import stored_backup
+from drillbook.sdk.action import Context, Undo
+from drillbook.sdk.host import Output
+from drillbook.sdk.store import Reference, Store
+from drillbook.sdk.stored_backup import StoredFile
+from drillbook.sdk.transfer import File
+from drillbook.systems.docker.engine import PROJECT, Place, engine, passing, place, status_of
+from drillbook.systems.docker.undo import tool
+from drillbook.values import canonical
+
+FORMAT: Literal["drillbook/volume-backup/1"] = "drillbook/volume-backup/1"
+ARCHIVE: Literal["volume.tar"] = "volume.tar"
+# Names, kinds, modes, owners and contents of all in it but what a restore keeps aside: the number of entries, then a digest;
+# then mode and owner of the volume's own folder.
+# A shell without `pipefail` sees the status of the last program of a pipe only: any other that fails ends all by a signal.
+_DIGEST = """
+export LC_ALL=C
+trap 'echo "not all of it could be read" >&2; exit 1' TERM
+ok() { "$@" || kill -TERM $$; }
+cd /volume || exit 1
+each() { ok find . -path './.drillbook-*' -prune -o ! -name . "$@" -print0 | ok sort -z; }
+each | ok tr -cd '\\000' | ok wc -c
+{ each | ok xargs -0 -r stat -c '%n %F %a %u %g'; each -type f | ok xargs -0 -r sha256sum; } | ok sha256sum
+ok stat -c '%a %u %g' .
+exit 0
+"""
+_SAVE = "exec tar -C /volume --numeric-owner -cf - ."
+# RUN, the archive on standard input. What was there is moved to `kept`; from the moment at which `in` is there, what is in
+# place is new, and goes when `kept` is put back. `was` is the mode and owner of the volume's own folder until then.
+_REPLACE = """set -e
+cd /volume
+p=.drillbook-$1
+test ! -e "$p-kept" && test ! -e "$p-in" || exit 3
+rm -rf -- "$p-new"
+mkdir -m 700 -- "$p-new"
+tar -C "$p-new" --numeric-owner -xpf -
+stat -c '%u:%g %a' . > "$p-was"
+mkdir -m 700 -- "$p-kept"
+find . -mindepth 1 -maxdepth 1 ! -name '.drillbook-*' -exec mv -- {} "$p-kept/" \\;
+mv -- "$p-new" "$p-in"
+find "$p-in" -mindepth 1 -maxdepth 1 -exec mv -- {} . \\;
+chown "$(stat -c '%u:%g' "$p-in")" .
+chmod "$(stat -c '%a' "$p-in")" .
+sync
+"""
+_PUT_BACK = """set -e
+cd /volume
+p=.drillbook-$1
+if test -d "$p-kept"; then
+  if test -d "$p-in"; then
+    find . -mindepth 1 -maxdepth 1 ! -name '.drillbook-*' -exec rm -rf -- {} +
+    rm -rf -- "$p-new"
+    mv -- "$p-in" "$p-new"
+  fi
+  find "$p-kept" -mindepth 1 -maxdepth 1 -exec mv -- {} . \\;
+  if test -s "$p-was"; then
+    read -r owner mode < "$p-was"
+    chown "$owner" .
+    chmod "$mode" .
+  fi
+  rmdir -- "$p-kept"
+fi
+rm -rf -- "$p-new" "$p-in" "$p-old" "$p-was"
+"""
+# In one step: half of the old files is never taken for all of them.
+_FORGET = 'cd /volume && p=.drillbook-$1 && mv -- "$p-kept" "$p-old" && rm -rf -- "$p-old" "$p-in" "$p-new" "$p-was"'
+_KEPT, _NONE = "kept", "none"
+_IS_KEPT = """cd /volume || exit 1
+for each in kept new in old was; do
+  if test -e ".drillbook-$1-$each"; then echo kept; exit 0; fi
+done
+echo none
+"""
+# NAME DOCKER...: a helper outlives its `docker run` when that is killed, and would go on writing.
+_ALONE = """name=$1; shift
+tries=0
+while :; do
+  "$@" rm --force -- "$name" >/dev/null 2>&1
+  left=$("$@" ps --all --quiet --filter "name=^/?$name"'$') || exit 1
+  test -n "$left" || exit 0
+  tries=$((tries + 1))
+  test "$tries" -lt 20 || { echo "the helper container $name does not go away" >&2; exit 1; }
+  sleep 0.5
+done
+"""
+_INTO = 'umask 077; to=$1; shift; exec "$@" > "$to"'
+_FROM = 'from=$1; shift; exec "$@" < "$from"'
+
+
+class Root(BaseModel):
+    """The volume's own folder: its mode in octal digits, and the numbers of its owner and group."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mode: Annotated[str, Field(pattern=r"^[0-7]{1,4}$")]
+    uid: Annotated[int, Field(ge=0)]
+    gid: Annotated[int, Field(ge=0)]
+
+
+class Manifest(BaseModel):
+    """Everything about a backup. It is written last: a backup without it is none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["drillbook/volume-backup/1"] = FORMAT
+    run: str
+    service: str
+    volume: str
+    image: str
+    taken_at: str
+    entries: Annotated[int, Field(ge=0)]
+    content: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    root: Root | None = None
+    """Absent from backups that were made before it was looked at."""
+    files: dict[Literal["volume.tar"], StoredFile]
+
+    def encoded(self) -> bytes:
+        """Its canonical JSON."""
+        return canonical(self.model_dump(mode="json"))
+
+    def listed(self) -> list[File]:
+        """Its files, for carrying."""
+        return [File(name, one.size, one.sha256) for name, one in self.files.items()]
+
+
+def read(store: Store, origin: Reference) -> Manifest:
+    """The manifest of the backup in the folder ``origin``. Raises StepFailed, CouldNotVerify."""
+    return stored_backup.read(store, origin.below(stored_backup.FILE), origin.sha256, Manifest, FORMAT)
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What is in a volume: the number of entries, a digest of all of them, and its own folder; ``root`` None: not known."""
+
+    entries: int
+    content: str
+    root: Root | None
+
+    def __str__(self) -> str:
+        folder = f", its folder {self.root.mode} {self.root.uid}:{self.root.gid}" if self.root else ""
+        return f"{self.entries} entries, sha256 {self.content}{folder}"
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """One volume: its name in the engine, the image of the helper, and the containers that use it and run.
+
+    ``unfit`` says of each user that could not be stopped and started again why not.
+    """
+
+    ctx: Context
+    name: str
+    image: str
+    users: tuple[str, ...]
+    unfit: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, ctx: Context, service: str, wanted: str) -> Volume:
+        """The volume ``wanted`` of a service's container, by name, name in its project, or path in the container.
+
+        Raises NotReady when there is none, or when the service's host does not rule the container.
+        """
+        where = place(ctx, service)
+        try:
+            with engine(ctx, where) as one:
+                container = one.container(where.container)
+                name = _named(container, wanted)
+                every = one.client.containers.list(filters={"volume": name})
+                users = tuple(sorted(each.name for each in every if status_of(each) == "running"))
+                unfit = tuple(sorted(why for each in every if (why := _unfit(each))))
+        except (CouldNotVerify, StepFailed) as error:
+            raise NotReady(error.message, hint=error.hint) from None
+        _ruled(ctx, where, container)
+        return cls(ctx, name, str(container.attrs["Image"]), users, unfit)
+
+    def must_be_free(self) -> None:
+        """Raise NotReady unless every container that uses it can be stopped, and started again."""
+        if self.unfit:
+            raise NotReady(
+                f"the volume {self.name} cannot be replaced: {'; '.join(self.unfit)}",
+                hint="let each container that uses it run, or stop it, before the drill",
+            )
+
+    def helper(self, script: str, *words: str, write: bool = False) -> tuple[str, ...]:
+        """The command on the host that runs ``script`` in a helper container."""
+        mount = f"{self.name}:/volume" + ("" if write else ":ro")
+        named = ("--name", self._writer) if write else ()
+        return (
+            *tool(self.ctx),
+            "run",
+            "--rm",
+            *named,
+            "--interactive",
+            "--network",
+            "none",
+            "--user",
+            "0:0",
+            "--volume",
+            mount,
+            "--entrypoint",
+            "sh",
+            self.image,
+            "-c",
+            script,
+            "sh",
+            *words,
+        )
+
+    @property
+    def _writer(self) -> str:
+        """The name of the helper that writes, of which there is one at a time."""
+        return f"drillbook-{self.ctx.run_id}-{hashlib.sha256(self.name.encode()).hexdigest()[:12]}"
+
+    def _alone(self) -> tuple[str, ...]:
+        """The command that removes a helper that still writes; it fails while there is one."""
+        return ("sh", "-c", _ALONE, "sh", self._writer, *tool(self.ctx))
+
+    def digest(self) -> Digest:
+        """How many entries there are, and the digest of all. Raises StepFailed."""
+        output = self._do(self.helper(_DIGEST), "it could not be read")
+        match = re.fullmatch(r"\s*(\d+)\s+([0-9a-f]{64})\b.*\n([0-7]+) (\d+) (\d+)\s*", output.text)
+        if not match:
+            raise StepFailed(f"{self.ctx.host.name}: the volume {self.name}: no digest came of it")
+        return Digest(int(match[1]), match[2], Root(mode=match[3], uid=int(match[4]), gid=int(match[5])))
+
+    def save(self, path: str) -> None:
+        """Write the archive to ``path`` on the host. Raises StepFailed, also when a file changes meanwhile."""
+        self._do(("sh", "-c", _INTO, "sh", path, *self.helper(_SAVE)), "it could not be copied")
+
+    def replace(self, path: str) -> None:
+        """Put the archive at ``path`` in the place of what is there, which is kept. Raises StepFailed."""
+        self._do(self._alone(), "another helper writes into it")
+        argv = self.helper(_REPLACE, self.ctx.run_id, write=True)
+        self._do(("sh", "-c", _FROM, "sh", path, *argv), "the archive could not be unpacked into it")
+
+    def forget(self) -> None:
+        """Remove what was kept. Raises StepFailed."""
+        self._do(self._alone(), "another helper writes into it")
+        self._do(self.helper(_FORGET, self.ctx.run_id, write=True), "what was kept could not be removed")
+
+    def kept(self) -> bool:
+        """Is there something that waits to be put back? Raises CouldNotVerify when the volume cannot be looked at."""
+        output = self.ctx.run(*self.helper(_IS_KEPT, self.ctx.run_id))
+        said = output.text.strip()
+        if not output.ok or said not in (_KEPT, _NONE):
+            why = output.stderr.decode("utf-8", "replace").strip()[-400:]
+            raise CouldNotVerify(
+                f"{self.ctx.host.name}: the volume {self.name} could not be looked at: {why or f'status {output.exit}'}"
+            )
+        return said == _KEPT
+
+    def undo(self) -> Undo:
+        """Stop who uses it, put back what is kept, start them; nothing but the start when nothing is kept."""
+        back, check = self.helper(_PUT_BACK, self.ctx.run_id, write=True), self.helper(_IS_KEPT, self.ctx.run_id)
+        start = (*tool(self.ctx), "start", "--", *self.users)
+        stop = (*tool(self.ctx), "stop", "--", *self.users)
+        lines = [
+            f"{shlex.join(self._alone())} || exit 1",
+            f"found=$({shlex.join(check)} </dev/null) || exit 1",
+            "case $found in",
+            f"{_KEPT})",
+            *([f"{shlex.join(stop)} || exit 1"] if self.users else []),
+            f"{shlex.join(back)} </dev/null || exit 1",
+            ";;",
+            f"{_NONE}) ;;",
+            "*) exit 1 ;;",
+            "esac",
+        ]
+        return Undo.by_commands(("sh", "-c", "\n".join(lines)), *([start] if self.users else []))
+
+    def _do(self, argv: tuple[str, ...], what: str) -> Output:
+        output = self.ctx.run(*argv)
+        if not output.ok:
+            said = output.stderr.decode("utf-8", "replace").strip()[-400:]
+            raise StepFailed(
+                f"{self.ctx.host.name}: the volume {self.name}: {what}: {said or f'status {output.exit}'}",
+                findings=[finding("step-failed", title=self.name, measured=said)],
+            )
+        return output
+
+
+def _named(container: Any, wanted: str) -> str:
+    mounts = [one for one in container.attrs.get("Mounts") or [] if one.get("Type") == "volume"]
+    project = container.labels.get(PROJECT, "")
+    for one in mounts:
+        if wanted in (one["Name"], one["Destination"]) or one["Name"] == f"{project}_{wanted}":
+            return str(one["Name"])
+    known = ", ".join(f"{one['Name']} at {one['Destination']}" for one in mounts) or "none"
+    raise NotReady(f"{container.name} has no volume {wanted!r}", hint=f"it has: {known}")
+
+
+def _unfit(user: Any) -> str:
+    """Why a container that uses the volume cannot be stopped and started again; empty: it can, or it does not run."""
+    if (status := status_of(user)) in ("paused", "restarting"):
+        return f"{user.name}, which uses it, is {status}"
+    return passing(user) if status == "running" else ""
+
+
+def _ruled(ctx: Context, where: Place, container: Any) -> None:
+    seen = ctx.run(*tool(ctx), "inspect", "--type", "container", "--format", "{{.Id}}", "--", where.container)
+    if seen.text.strip() != container.id:
+        raise NotReady(
+            f"{ctx.host.name} has no `docker` that rules {where.container}, and the volume is copied from there",
+            hint="let `host` of the service be a machine of that engine",
+        )

@@ -1,0 +1,1 @@
+"""Actions `files.*`: digests, archives, what can happen to files, and comparing them."""

@@ -1,0 +1,122 @@
+"""The program that looks at a file or a folder on a host: every entry's type, permissions, owner, attributes, content.
+
+Standard library only, Python 3.7 or later: ``python3 -I -`` reads this file from standard input, and after it a line
+that calls ``main``. Names are shown with a backslash as ``\\\\`` and with bytes that are no UTF-8 as ``\\xHH``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import stat
+import sys
+from typing import Any
+
+CHUNK = 1 << 20
+KINDS = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "folder",
+    stat.S_IFLNK: "link",
+    stat.S_IFIFO: "pipe",
+    stat.S_IFCHR: "device",
+    stat.S_IFBLK: "device",
+    stat.S_IFSOCK: "socket",
+}
+NOT_CARRIED = ("security.selinux", "security.ima", "security.evm")
+"""Attributes that a host sets by its own policy."""
+
+
+def shown(name: bytes) -> str:
+    """A name as text, two different names never the same."""
+    return name.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+
+
+class Survey:
+    """What is found below one root."""
+
+    def __init__(self, root: bytes, ignored: bytes) -> None:
+        """``root`` is the file or folder; entries whose name contains ``ignored`` are left out."""
+        self.root, self.ignored = root, ignored
+        self.entries: dict[str, dict[str, Any]] = {}
+        self.problems: list[str] = []
+        self.sockets: list[str] = []
+        self.first: dict[tuple[int, int], str] = {}
+
+    def look(self, path: bytes, name: bytes) -> None:
+        """Look at one entry, and at all below it."""
+        try:
+            self.entry(path, shown(name))
+            if stat.S_ISDIR(os.lstat(path).st_mode):
+                for below in sorted(os.listdir(path)):  # noqa: PTH208  paths are bytes, which pathlib has not
+                    if not (self.ignored and self.ignored in below):
+                        self.look(path + b"/" + below, below if name == b"." else name + b"/" + below)
+        except OSError as error:
+            self.problems.append(f"{shown(name)}: {error.strerror}")
+
+    def entry(self, path: bytes, name: str) -> None:
+        """Look at one entry itself."""
+        found = os.lstat(path)
+        kind = KINDS[stat.S_IFMT(found.st_mode)]
+        if kind == "socket":
+            self.sockets.append(name)
+            return
+        entry: dict[str, Any] = {
+            "type": kind,
+            "mode": f"{stat.S_IMODE(found.st_mode):04o}",
+            "uid": found.st_uid,
+            "gid": found.st_gid,
+            "mtime": int(found.st_mtime),
+            "xattrs": attributes(path),
+        }
+        if kind == "link":
+            entry["target"] = shown(os.readlink(path))  # noqa: PTH115  bytes
+        elif kind == "device":
+            entry["target"] = f"{stat.S_IFMT(found.st_mode):o} {found.st_rdev}"
+        elif kind == "file":
+            entry["size"], entry["sha256"] = content(path)
+        if kind != "folder" and found.st_nlink > 1:
+            first = self.first.setdefault((found.st_dev, found.st_ino), name)
+            entry["same_as"] = first if first != name else None
+        self.entries[name] = entry
+
+
+def attributes(path: bytes) -> dict[str, str]:
+    """Extended attributes, base64."""
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError:
+        return {}
+    return {
+        name: base64.b64encode(os.getxattr(path, name, follow_symlinks=False)).decode()
+        for name in sorted(names)
+        if name not in NOT_CARRIED
+    }
+
+
+def content(path: bytes) -> tuple[int, str]:
+    """Size and SHA-256 of a file."""
+    size, digest = 0, hashlib.sha256()
+    with open(path, "rb") as file:  # noqa: PTH123  a path of bytes, which pathlib has not
+        for data in iter(lambda: file.read(CHUNK), b""):
+            size += len(data)
+            digest.update(data)
+    return size, digest.hexdigest()
+
+
+def main(path: str, ignored: str) -> None:
+    """Print all that is there as JSON; ``missing`` when nothing is."""
+    root = os.fsencode(path)
+    survey = Survey(root, os.fsencode(ignored))
+    if os.path.lexists(root):
+        survey.look(root, b".")
+    json.dump(
+        {
+            "missing": not os.path.lexists(root),
+            "entries": survey.entries,
+            "problems": survey.problems,
+            "sockets": survey.sockets,
+        },
+        sys.stdout,
+    )

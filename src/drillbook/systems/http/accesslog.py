@@ -1,0 +1,170 @@
+"""Access logs of HTTP servers: which requests took how long; pure.
+
+Understood is a line with a method and a path, a status, a duration and a time, as these servers write it:
+
+- ``2026-11-25 14:03:10,123 GET /documents status=200 duration=0.0123`` (also ``took= elapsed= latency= rt=
+  request_time= duration_ms=``, with a unit ``us ms s`` behind the figure; seconds without one)
+- nginx and Apache, common or combined, with the duration last: ``$request_time`` of nginx
+  (https://nginx.org/en/docs/http/ngx_http_log_module.html), seconds; or with its unit, as ``12ms``
+- uvicorn's own line has no duration: let a middleware or a proxy add it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from drillbook.sdk.host import printable
+from drillbook.statistics.quantiles import quantile
+
+_REQUEST = re.compile(r"\b(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (\S+?)(?: HTTP/[0-9.]+)?(?=[\s\"']|$)")
+_STATUS = re.compile(r"\bstatus[=: ]\s*\"?(\d{3})\b|[\"'] (\d{3})\b")
+_NAMED = re.compile(
+    r"\b(?:duration|took|elapsed|latency|rt|request_time)(_ms|_us|_s)?[=:] ?"
+    r"\"?(\d+(?:\.\d+)?) ?(us|µs|ms|s)?\b"
+)
+_LAST = re.compile(r"\s\"?(\d+(?:\.\d+)?) ?(us|µs|ms|s)\"?$|\s\"?(\d+\.\d+)\"?$")
+_ISO = re.compile(r"\b(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,6})\d*)?\s?(Z\b|[+-]\d\d:?\d\d)?")
+_COMMON = re.compile(r"\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\]")
+_UNITS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "": 1.0}
+_VARIABLE = re.compile(r"^\d+$|\d{4}|^[0-9a-f]{16,}$|^[0-9a-f]{8}-[0-9a-f]{4}-|^.{65}", re.IGNORECASE)
+MOST_ENDPOINTS = 20
+MOST_REQUESTS = 10
+_MOST_LINE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A logged request: when it ended (seconds since the epoch), what was asked, how it went; and the log's resolution.
+
+    ``zoned``: its line names the zone of its time, which is otherwise taken for the host's.
+    """
+
+    at: float
+    method: str
+    path: str
+    status: int
+    seconds: float
+    resolution: float
+    zoned: bool = True
+
+    @property
+    def endpoint(self) -> str:
+        """Method and path; parts that name one thing among many (numbers, digests) stand as ``{}``."""
+        parts = ("{}" if _VARIABLE.search(part) else part for part in self.path.split("/"))
+        return f"{self.method} {'/'.join(parts)}"
+
+
+def read(line: str, zone: datetime.timezone = datetime.UTC) -> Request | None:
+    """The request of a line, without the query of its path; None when it is none. ``zone``: of times that name none."""
+    line = line[:_MOST_LINE].rstrip()
+    asked, status, at = _REQUEST.search(line), _STATUS.search(line), _time(line, zone)
+    lasted = _lasted(line)
+    if not asked or not status or at is None or lasted is None:
+        return None
+    path = re.split(r"[?#;]", asked[2], maxsplit=1)[0] or "/"
+    return Request(at[0], asked[1], printable(path, limit=200), int(status[1] or status[2]), *lasted, zoned=at[1])
+
+
+def _lasted(line: str) -> tuple[float, float] | None:
+    """Seconds, and by how much they may be wrong: half of the last digit."""
+    if named := _NAMED.search(line):
+        figure, unit = named[2], named[3] or (named[1] or "").lstrip("_")
+    elif last := _LAST.search(line):
+        figure, unit = last[1] or last[3], last[2] or ""
+    else:
+        return None
+    return float(figure) * _UNITS[unit], 0.5 * _UNITS[unit] * 10.0 ** -len(figure.partition(".")[2])
+
+
+def _time(line: str, zone: datetime.timezone) -> tuple[float, bool] | None:
+    """Seconds since the epoch, and whether the line names its zone."""
+    try:
+        if common := _COMMON.search(line):
+            return datetime.datetime.strptime(common[1], "%d/%b/%Y:%H:%M:%S %z").timestamp(), True
+        if iso := _ISO.search(line):
+            text = f"{iso[1]}T{iso[2]}.{(iso[3] or '0').ljust(6, '0')}{(iso[4] or '').replace('Z', '+00:00')}"
+            at = datetime.datetime.fromisoformat(text)
+            return (at if at.tzinfo else at.replace(tzinfo=zone)).timestamp(), at.tzinfo is not None
+    except ValueError:
+        return None
+    return None
+
+
+def slowest(requests: Iterable[Request]) -> dict[str, Any]:
+    """Facts: figures of all requests, of the endpoints (slowest p95 first), and the single slowest requests."""
+    found = list(requests)
+    by_endpoint: dict[str, list[Request]] = defaultdict(list)
+    for one in found:
+        by_endpoint[one.endpoint].append(one)
+    rows = sorted(
+        ({"endpoint": name, **_figures(those)} for name, those in by_endpoint.items()),
+        key=lambda row: (-row["p95_s"], row["endpoint"]),
+    )
+    worst = sorted(found, key=lambda one: -one.seconds)[:MOST_REQUESTS]
+    return {
+        **_figures(found),
+        "slowest": rows[0]["endpoint"] if rows else None,
+        "endpoints": rows[:MOST_ENDPOINTS],
+        "endpoints_count": len(rows),
+        "slowest_requests": [
+            {
+                "at": _utc(one.at),
+                "request": f"{one.method} {one.path}",
+                "status": one.status,
+                "seconds": round(one.seconds, 6),
+            }
+            for one in worst
+        ],
+    }
+
+
+UNAVAILABLE = (502, 503, 504)
+"""Statuses of a service that says that it, or one behind it, cannot serve now (RFC 9110, 15.6): not its own mistake."""
+
+
+def errors(requests: Iterable[Request]) -> dict[str, Any]:
+    """Facts: how many requests failed by the server's fault, and of which endpoints, most of all failures first."""
+    found = list(requests)
+    by_endpoint: dict[str, list[Request]] = defaultdict(list)
+    for one in found:
+        by_endpoint[one.endpoint].append(one)
+    rows = [{"endpoint": name, **_failures(those)} for name, those in by_endpoint.items()]
+    failing = sorted((row for row in rows if row["server_errors"]), key=lambda row: (-row["server_errors"], row["endpoint"]))
+    return {**_failures(found), "endpoints": failing[:MOST_ENDPOINTS], "endpoints_count": len(failing)}
+
+
+def _failures(requests: Sequence[Request]) -> dict[str, Any]:
+    failed = [one for one in requests if one.status >= 500]
+    broken = [one for one in failed if one.status not in UNAVAILABLE]
+    last = max(failed, key=lambda one: one.at, default=None)
+    return {
+        "count": len(requests),
+        "server_errors": len(failed),
+        "broken": len(broken),
+        "broken_share": round(len(broken) / len(requests), 4) if requests else None,
+        "statuses": {str(status): count for status, count in sorted(Counter(one.status for one in failed).items())},
+        "last_failed": last and {"at": _utc(last.at), "request": f"{last.method} {last.path}", "status": last.status},
+    }
+
+
+def _figures(requests: Sequence[Request]) -> dict[str, Any]:
+    ordered = sorted(one.seconds for one in requests)
+    p50, p95 = quantile(ordered, 0.5), quantile(ordered, 0.95)
+    return {
+        "count": len(ordered),
+        "p50_s": p50 and round(p50.value, 6),
+        "p95_s": p95 and round(p95.value, 6),
+        "p95_s_low": p95 and p95.low,
+        "p95_s_high": p95 and p95.high,
+        "max_s": round(ordered[-1], 6) if ordered else None,
+        "server_errors": sum(one.status >= 500 for one in requests),
+    }
+
+
+def _utc(at: float) -> str:
+    return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"

@@ -1,0 +1,100 @@
+"""Load at a fixed rate, open loop: no answer delays the next request, and each latency counts from when it was due.
+
+A closed loop, in which clients wait for answers, asks less of a slow server and so hides how slow it is (Tene's
+"coordinated omission"). Figures come from the controller's monotonic clock.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import Any
+
+from drillbook.sdk.host import Deadline
+from drillbook.statistics.quantiles import quantile, share
+
+MOST_AT_ONCE = 200
+"""Requests that may be under way at once."""
+MOST_REQUESTS = 100_000
+KINDS = 5
+"""Kinds of failure that are told, the most frequent ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One request: how late it began and how long it took from when it was due, both in seconds; its status or problem."""
+
+    late: float
+    seconds: float
+    status: int | None
+    problem: str = ""
+
+    @property
+    def good(self) -> bool:
+        """It was answered, with a status below 400."""
+        return self.status is not None and self.status < 400
+
+
+def offer(send: Callable[[], int], *, rate: float, seconds: float, deadline: Deadline) -> list[Sample]:
+    """Call ``send`` ``rate`` times a second for ``seconds``, each in a thread; it gives a status or raises OSError.
+
+    Raises TimeoutError and Cancelled by the deadline, after the requests under way have ended.
+    """
+    count = max(1, round(rate * seconds))
+    begun = time.monotonic()
+
+    def one(due: float) -> Sample:
+        late = time.monotonic() - due
+        try:
+            status = send()
+        except OSError as error:
+            return Sample(late, time.monotonic() - due, None, error.strerror or str(error) or type(error).__name__)
+        return Sample(late, time.monotonic() - due, status)
+
+    with ThreadPoolExecutor(max_workers=MOST_AT_ONCE, thread_name_prefix="load") as pool:
+        under_way = []
+        for number in range(count):
+            due = begun + number / rate
+            deadline.wait(max(0.0, due - time.monotonic()))
+            under_way.append(pool.submit(copy_context().run, one, due))
+        return [future.result() for future in under_way]
+
+
+def summary(samples: Sequence[Sample]) -> dict[str, Any]:
+    """Facts about ``samples``: counts, the share of errors, and latencies with their 95 % intervals.
+
+    A request without a good answer counts as one that was never answered: a latency is the time within which that share
+    of all requests was answered well, and None when fewer were.
+    """
+    ordered = sorted(one.seconds if one.good else math.inf for one in samples)
+    good = [one.seconds for one in samples if one.good]
+    facts: dict[str, Any] = {
+        "requests": len(samples),
+        "answered": sum(one.status is not None for one in samples),
+        "good": len(good),
+        "errors": len(samples) - len(good),
+        **_estimate("error_share", share(len(samples) - len(good), len(samples))),
+        "statuses": dict(sorted(Counter(str(one.status) for one in samples if one.status is not None).items())),
+        "problems": dict(Counter(one.problem for one in samples if one.problem).most_common(KINDS)),
+    }
+    for name, q in (("p50_s", 0.5), ("p95_s", 0.95), ("p99_s", 0.99)):
+        facts |= _estimate(name, quantile(ordered, q))
+    late = sorted(one.late for one in samples)
+    return facts | {"max_s": _rounded(max(good, default=None)), "late_s": _rounded(late[-1] if late else None)}
+
+
+def _estimate(name: str, found: Any) -> dict[str, float | None]:
+    return {
+        name: _rounded(found and found.value),
+        f"{name}_low": _rounded(found and found.low),
+        f"{name}_high": _rounded(found and found.high),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)

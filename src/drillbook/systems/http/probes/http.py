@@ -1,0 +1,31 @@
+"""HTTP probes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from drillbook.sdk.action import Context
+from drillbook.sdk.host import excerpt
+from drillbook.sdk.probe import Availability
+from drillbook.sdk.web import ask
+
+
+class Available(Availability):
+    """Does a URL answer with the wanted status? Choose one that does the service's real work, not a static page."""
+
+    url: Annotated[str, Field(pattern=r"^https?://", description="URL, as the controller reaches it.")]
+    status: Annotated[int, Field(ge=100, le=599, description="The status that counts as good.")] = 200
+
+    def check(self, ctx: Context) -> str | None:
+        """One request on a new connection."""
+        try:
+            answer = ask(self.url, timeout=float(self.timeout), limit=4096)
+        except TimeoutError:
+            return f"no answer within {self.timeout}"
+        except OSError as error:
+            return error.strerror or str(error)
+        if answer.status != self.status:
+            return f"status {answer.status}: {excerpt(answer.body, limit=200)}"
+        return None

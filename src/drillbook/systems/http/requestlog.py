@@ -1,0 +1,138 @@
+"""The access log of an HTTP service, read on its host: a bounded part from its end, of one stretch of time."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from drillbook.errors import CouldNotVerify
+from drillbook.sdk.action import Context
+from drillbook.sdk.answers import Answer
+from drillbook.sdk.host import printable
+from drillbook.sdk.manager import manager_of
+from drillbook.sdk.service import Http
+from drillbook.systems.http import accesslog
+from drillbook.systems.linux.target import as_root
+
+MOST_BYTES = 4 << 20
+"""Bytes of the log that are read, from its end."""
+MOST_LINES = 3_000
+"""Lines that are asked of a service manager."""
+ZONES_S = 900
+"""Zones lie whole quarters of an hour apart (IANA time zone database)."""
+FARTHEST_S = 26 * 3600
+"""From -12:00 to +14:00."""
+FRESH_S = 60.0
+"""How old the newest request of a service that is in use may be."""
+AHEAD_S = 60.0
+"""How far ahead of the clock that was read before the log a request may be that was written since."""
+OLDER = 200
+"""So many requests in a row that are too old, and none before them is of late: workers write a little out of order."""
+_FORMATS = "`invoke actions http.slowest` shows the formats that are understood: each line needs the request's duration"
+
+# BYTES FILE: the end of the log, and of the one before it when that was rotated away and there is room.
+_TAIL = """
+size=$(wc -c < "$2") || exit 1
+if test -r "$2.1" && test "$size" -lt "$1"; then tail -c "$(($1 - size))" -- "$2.1"; fi
+tail -c "$1" -- "$2"
+"""
+
+
+def readable(ctx: Context, service: Http) -> None:
+    """Raise CouldNotVerify unless the log can be read."""
+    _text(ctx, service, 256)
+
+
+def _text(ctx: Context, service: Http, most: int) -> str:
+    if not service.access_log:
+        return _of_unit(ctx, service, MOST_LINES if most > 256 else 1)
+    sink = Answer(f"{ctx.host.name}: {service.access_log}", most)
+    output = ctx.run(*as_root(ctx), "sh", "-c", _TAIL, "sh", str(most), service.access_log, sink=sink)
+    if not output.ok:
+        raise CouldNotVerify(
+            f"{ctx.host.name}: the access log {service.access_log} cannot be read: "
+            f"{printable(output.stderr, limit=200).strip()}",
+            hint="correct `access_log` of the service, or let the SSH user read it",
+        )
+    return sink.getvalue().decode("utf-8", "replace")
+
+
+def _of_unit(ctx: Context, service: Http, lines: int) -> str:
+    if not service.unit:
+        raise CouldNotVerify(
+            f"the service {service.name!r} names neither `access_log` nor `unit`",
+            hint="add `access_log:` with the path of its access log on the host",
+        )
+    outputs = [ctx.run(*argv) for argv in manager_of(ctx.host).tail(service.unit, lines)]
+    if not any(output.ok for output in outputs):
+        raise CouldNotVerify(
+            f"{ctx.host.name}: the log of {service.unit} cannot be read: "
+            f"{printable(outputs[0].stderr or outputs[0].stdout, limit=200).strip()}",
+            hint="check `unit` in the inventory, and that the user may read its log",
+        )
+    return "\n".join(output.text for output in outputs if output.ok)
+
+
+def slowest(ctx: Context, service: Http, last: float) -> dict[str, Any]:
+    """Which requests of the ``last`` seconds took longest. Raises CouldNotVerify when lines or zone are not understood."""
+    of_late, how = _of_late(ctx, service, last)
+    return accesslog.slowest(of_late) | how | {"resolution_s": max((one.resolution for one in of_late), default=None)}
+
+
+def errors(ctx: Context, service: Http, last: float) -> dict[str, Any]:
+    """Which requests of the ``last`` seconds failed. Raises CouldNotVerify when lines or zone are not understood."""
+    of_late, how = _of_late(ctx, service, last)
+    return accesslog.errors(of_late) | how
+
+
+def _of_late(ctx: Context, service: Http, last: float) -> tuple[list[accesslog.Request], dict[str, Any]]:
+    """The requests of the ``last`` seconds, and how much of the log they rest on."""
+    now, zone = _clock(ctx)
+    text = _text(ctx, service, MOST_BYTES)
+    lines, found = _newest(text.splitlines(), zone, now - last)
+    if lines and not found:
+        raise CouldNotVerify(
+            f"{ctx.host.name}: none of the last {len(lines)} lines of the access log of {service.name!r} "
+            f"tells of a request and its duration; the last one: {printable(lines[-1], limit=200)}",
+            hint=_FORMATS,
+        )
+    of_late = [one for one in found if now - last <= one.at <= now + AHEAD_S]
+    if not of_late and (hours := _astray(found, now, last)):
+        raise CouldNotVerify(
+            f"{ctx.host.name}: the times of the access log of {service.name!r} name no zone, and "
+            f"its newest lies {hours:+g} h from the host's clock: they seem to be of another zone",
+            hint="have the service write its times with their zone, such as 2026-01-31T12:00:00+00:00, or "
+            "in the host's zone",
+        )
+    whole = len(text) < MOST_BYTES * 0.9 or min(one.at for one in found) < now - last
+    return of_late, {"last_s": last, "complete": whole, "other_lines": len(lines) - len(found)}
+
+
+def _newest(lines: list[str], zone: datetime.timezone, since: float) -> tuple[list[str], list[accesslog.Request]]:
+    """The lines from the end to where only older ones come, and their requests: a log is in the order of its times."""
+    found: list[accesslog.Request] = []
+    older = 0
+    for count, line in enumerate(reversed(lines), 1):
+        if one := accesslog.read(line, zone):
+            found.append(one)
+            older = older + 1 if one.at < since else 0
+        if older >= OLDER:
+            return lines[-count:], found[::-1]
+    return lines, found[::-1]
+
+
+def _astray(found: list[accesslog.Request], now: float, last: float) -> float:
+    """Hours by which all requests would have to be moved for the newest to be of late; 0: that is not what is the matter."""
+    if not found or any(one.zoned for one in found):
+        return 0.0
+    away = max(one.at for one in found) - now
+    quarters = round(away / ZONES_S)
+    near = -min(last, FRESH_S) <= away - quarters * ZONES_S <= 1.0
+    return quarters * ZONES_S / 3600 if near and abs(away) <= FARTHEST_S else 0.0
+
+
+def _clock(ctx: Context) -> tuple[float, datetime.timezone]:
+    """The host's time, and its zone."""
+    now, zone = ctx.run("date", "+%s %z").check().text.split()
+    minutes = int(zone[0] + "1") * (int(zone[1:3]) * 60 + int(zone[3:5]))
+    return float(now), datetime.timezone(datetime.timedelta(minutes=minutes))

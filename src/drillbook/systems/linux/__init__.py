@@ -1,0 +1,24 @@
+"""Linux hosts: processes, ports, resources, the network and its packet filter. Needs no other system.
+
+Lives here: the actions `host.* process.* resource.* port.* net.* network.* path.* relay.* tcp.*`, profiles and captures.
+Lives elsewhere: units of a service manager (`systems.units`), files (`systems.files`).
+"""
+
+from drillbook.sdk.discovery import System
+
+SYSTEM = System(
+    __name__,
+    actions={
+        "host": ".actions.host",
+        "net": ".actions.net",
+        "network": ".actions.network",
+        "path": ".actions.path",
+        "port": ".actions.port",
+        "process": ".actions.process",
+        "relay": ".actions.relay",
+        "resource": ".actions.resource",
+        "tcp": ".actions.tcp",
+    },
+    probes={"tcp": ".probes"},
+    services={"relay": ".service"},
+)

@@ -1,0 +1,1 @@
+"""Actions on a Linux host, one module or package a family."""

@@ -1,0 +1,281 @@
+"""The way from a host to its peers: names, routes, and whether anybody answers at the other end. Looks only."""
+
+from __future__ import annotations
+
+import io
+import ipaddress
+import re
+from contextlib import suppress
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from drillbook.errors import CouldNotVerify, HostError, PlanError, StepFailed
+from drillbook.findings import finding
+from drillbook.sdk.action import Context, Facts, Read
+from drillbook.sdk.host import printable
+from drillbook.sdk.service import Http, Service
+from drillbook.systems.linux import filterdumps, packetfilter
+from drillbook.systems.linux.actions.network.fields import root
+from drillbook.systems.linux.service import Relay
+
+From = Annotated[str | None, Field(description="The service from whose host is looked, where the step names no `hosts`.")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9:._-]{1,253}$")]
+ANSWER_S = 3
+_RESOLVE = """
+if command -v getent >/dev/null; then getent ahosts "$1"
+elif command -v python3 >/dev/null; then
+  python3 -c 'import socket,sys; [print(i[4][0]) for i in socket.getaddrinfo(sys.argv[1], None)]' "$1" 2>/dev/null
+else exit 127; fi
+"""
+# ADDRESS PORT SECONDS GREETING(hex): prints how the exchange went; what it printed last stands.
+_PYTHON = """
+import socket, sys
+address, port, seconds, greeting = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), bytes.fromhex(sys.argv[4])
+try:
+    s = socket.create_connection((address, port), timeout=seconds)
+    print("connected", flush=True)
+    if greeting:
+        s.sendall(greeting)
+        print("answered" if s.recv(1) else "closed")
+    else:
+        print("answered")
+except socket.timeout:
+    print("silence")
+except OSError as error:
+    print("refused" if error.errno == 111 else "failed: " + str(error.strerror or error))
+"""
+_BASH = r"""
+timeout "$3" bash -c 'exec 3<>"/dev/tcp/$1/$2" || exit 9; echo connected; test -n "$4" || { echo answered; exit; }
+  printf "$(printf %s "$4" | sed "s/../\\\\x&/g")" >&3
+  if test "$(head -c 1 <&3 | wc -c)" = 1; then echo answered; else echo closed; fi' bash "$1" "$2" "$3" "$4" 2>&1
+test "$?" = 124 && echo silence
+exit 0
+"""
+_TRY = 'if command -v python3 >/dev/null; then python3 -c "$5" "$1" "$2" "$3" "$4"; else\n' + _BASH + "\nfi"
+
+
+class Resolve(Read):
+    """Resolve a name on a host, as its programs do."""
+
+    service: From = None
+    name_: Annotated[Name, Field(alias="name", description="The name.")]
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``addresses``, ``seconds``. Fails when there is none."""
+        output = ctx.run("sh", "-c", _RESOLVE, "sh", self.name_)
+        if output.exit == 127:
+            raise CouldNotVerify(f"{ctx.host.name}: nothing there resolves names", hint="install getent or python3")
+        addresses = _addresses(output.text)
+        facts: Facts = {"addresses": addresses, "seconds": round(output.seconds, 3)}
+        if not addresses:
+            raise StepFailed(
+                f"{ctx.host.name}: the name {self.name_} has no address",
+                facts=facts,
+                findings=[finding("expectation", title=self.name_, wanted="an address", measured="none")],
+            )
+        return facts
+
+
+def _addresses(text: str) -> list[str]:
+    found = []
+    for line in text.splitlines():
+        with suppress(ValueError, IndexError):
+            found.append(str(ipaddress.ip_address(line.split()[0])))
+    return list(dict.fromkeys(found))[:20]
+
+
+class _ToPeer(Read):
+    """What actions about the way to a peer share."""
+
+    TIMEOUT = 30.0
+
+    service: From = None
+    to: Annotated[str | None, Field(description="Service of the inventory at the other end.")] = None
+    address: Annotated[Name | None, Field(description="In place of `to`: name or address.")] = None
+    port: Annotated[int | None, Field(ge=1, le=65535, description="In place of `to`: TCP port.")] = None
+
+    @model_validator(mode="after")
+    def _one_peer(self) -> Self:
+        if not self._elsewhere and (self.to is None) == (self.address is None or self.port is None):
+            raise ValueError("name the peer: `to`, or `address` and `port`")
+        return self
+
+    @property
+    def _elsewhere(self) -> bool:
+        """Is the peer named in another way?"""
+        return False
+
+    def _peer(self, ctx: Context) -> tuple[str, int, bytes]:
+        """Address, port and greeting; a loopback address of another host's service means that host's own address."""
+        if self.to is None:
+            return str(self.address), int(self.port or 0), b""
+        peer = ctx.services.get(self.to)
+        if isinstance(peer, Http):
+            found = re.match(r"https?://\[?([^/\]:]+)\]?(?::(\d+))?", peer.url)
+            default = 443 if peer.url.startswith("https") else 80
+            return (found[1], int(found[2] or default), b"") if found else (peer.url, default, b"")
+        if peer is None or peer.listens is None:
+            raise PlanError(f"{ctx.step}: {self.to!r} is no service with an address of its own")
+        address, port = peer.listens
+        behind = ctx.services.get(peer.leads_to, peer)
+        if address in ("127.0.0.1", "::1", "localhost") and peer.host != ctx.host.name:
+            with suppress(HostError, KeyError):
+                address = ctx.host_named(peer.host).target.address or address
+        return address, port, behind.greeting if behind.listens else b""
+
+    def _route(self, ctx: Context, address: str) -> str:
+        """What the kernel says of the way; empty where `ip` (iproute2) is not there."""
+        output = ctx.run("sh", "-c", 'PATH=$PATH:/usr/sbin:/sbin; ip route get "$1" 2>&1', "sh", address)
+        return printable(" ".join(output.text.split()), limit=200) if output.exit != 127 else ""
+
+
+class Route(_ToPeer):
+    """Look whether a peer can be reached from a host: its name, the route, a connection, and for servers an answer."""
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``to behind address port addresses route reached`` (did it answer), ``how``, ``seconds``.
+
+        ``how`` is answered, silence, refused, closed, unresolved, or what the system said. Does not fail when the peer
+        does not answer: let the step `expect` it.
+        """
+        address, port, greeting = self._peer(ctx)
+        facts: Facts = {
+            "to": self.to or f"{address}:{port}",
+            "behind": self._behind(ctx),
+            "address": address,
+            "port": port,
+            "addresses": _addresses(ctx.run("sh", "-c", _RESOLVE, "sh", address).text),
+        }
+        if not facts["addresses"]:
+            return facts | {"route": "", "reached": False, "how": "unresolved", "seconds": 0.0}
+        facts["route"] = self._route(ctx, facts["addresses"][0])
+        output = ctx.run("sh", "-c", _TRY, "sh", address, str(port), str(ANSWER_S), greeting.hex(), _PYTHON)
+        words = [printable(line, limit=200) for line in output.text.splitlines() if line.strip()]
+        how = words[-1] if words else "nothing was said"
+        if "efused" in how:
+            how = "refused"
+        return facts | {"reached": how == "answered", "how": how, "seconds": round(output.seconds, 3)}
+
+    def _behind(self, ctx: Context) -> str:
+        peer = ctx.services.get(self.to or "")
+        return peer.to if isinstance(peer, Relay) else self.to or ""
+
+
+# TOOL: what the packet filters hold, each behind a line with its tool; nft twice, as data and as a person reads it.
+_FILTERS = """
+found=3
+for tool in "$1" nft; do
+  command -v "$tool" >/dev/null || continue
+  found=0
+  echo "--- $tool"
+  if test "$tool" != nft; then "$tool" || exit 1
+  else nft -j list ruleset && printf '\\n--- listing\\n' && nft -a list ruleset || exit 1; fi
+done
+exit $found
+"""
+MOST_RULES = 20
+MOST_FILTERS = 8 << 20
+"""Bytes of rules; of more not even a part would be told."""
+_OURS = {"name": "drillbook-", "comment": 'comment "drillbook '}
+"""By what the rules of `network.*` are known."""
+
+
+class _Bounded(io.BytesIO):
+    """Keeps what is needed to see that there is more than is read."""
+
+    def write(self, piece: Any, /) -> int:
+        """Keep a piece while there is room."""
+        super().write(bytes(piece)[: max(0, MOST_FILTERS + 1 - self.tell())])
+        return len(piece)
+
+
+class Filters(_ToPeer):
+    """Which rules of a host's packet filters (iptables, nft) drop or reject a TCP connection to a peer, or from a client.
+
+    As root, by `sudo -n` where the inventory has it for the host's manager. The connection's first packet and the
+    answer are led through the rules on paper, and nothing is sent. Where the host's own address is not known, so are both as
+    packets that it forwards; a rule that would stop these is never certain. A service in a container has a network namespace
+    of its own: its packets are forwarded, mostly under another source address, and the host's OUTPUT rules are not asked;
+    look inside of the container, too. What other tools drop (eBPF, another machine on the way) is not seen.
+    """
+
+    client: Annotated[
+        str | None,
+        Field(
+            description=(
+                "In place of `to`: a service whose host connects to `service`; the rules of the latter's host are told."
+            )
+        ),
+    ] = None
+
+    @property
+    def _elsewhere(self) -> bool:
+        if self.client is not None and (self.to or self.address or self.port or not self.service):
+            raise ValueError("`client` stands in place of `to`, `address` and `port`, beside `service`")
+        return self.client is not None
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``address port tools``; ``rules`` (the first 20, certain ones first): ``tool table chain hook rule verdict
+        certain drillbook``; ``dropping``: the count of certain ones. A rule is not certain when it asks what cannot be told
+        of a packet here, or one before it does; ``drillbook``: a drill made it. Raises CouldNotVerify without the right.
+        """
+        here, peer, port = self._ends(ctx)
+        version = next((one.version for one in (peer, here) if one is not None), 4)
+        packets = packetfilter.there_and_back(here, peer, port, version, opens=self.client is None)
+        tools, tables = self._tables(ctx, "ip" if version == 4 else "ip6")
+        hits = packetfilter.hits(tables, packets)
+        return {
+            "address": str(peer or ""),
+            "port": port,
+            "tools": tools,
+            "dropping": sum(one.certain for one in hits),
+            "rules": packetfilter.facts(hits, _OURS, MOST_RULES),
+        }
+
+    def _ends(self, ctx: Context) -> tuple[packetfilter.Address | None, packetfilter.Address | None, int]:
+        """Own address and the peer's, where they are known, and the port that is connected to."""
+        if self.client is not None:
+            peer = ctx.service(self.client, Service).host
+            known = ctx.host_named(peer).target.address if peer != ctx.host.name else "127.0.0.1"
+            found = _addresses(known or "")
+            address = ipaddress.ip_address(found[0]) if found else None
+            known_here = address and (peer == ctx.host.name or not address.is_loopback)
+            return None, address if known_here else None, self._own_port(ctx)
+        name, port, _ = self._peer(ctx)
+        resolved = _addresses(ctx.run("sh", "-c", _RESOLVE, "sh", name).text)
+        if not resolved:
+            raise CouldNotVerify(f"{ctx.host.name}: the name {name} has no address", hint="correct it in the inventory")
+        address = ipaddress.ip_address(resolved[0])
+        if address.is_loopback and self.to and ctx.service(self.to, Service).host != ctx.host.name:
+            return None, None, port  # as the controller reaches it, which tells nothing of the way from here
+        own = re.search(r"\bsrc (\S+)", self._route(ctx, resolved[0]))
+        return (ipaddress.ip_address(own[1]) if own else None), address, port
+
+    def _own_port(self, ctx: Context) -> int:
+        port = getattr(ctx.service(str(self.service), Service), "port", None)
+        if not isinstance(port, int):
+            raise PlanError(f"{ctx.step}: the service {self.service!r} has no `port` in the inventory")
+        return port
+
+    def _tables(self, ctx: Context, family: str) -> tuple[list[str], list[packetfilter.Table]]:
+        tool, sink = "iptables-save" if family == "ip" else "ip6tables-save", _Bounded()
+        output = root(ctx, _FILTERS, tool, sink=sink)
+        if output.exit == 3:
+            raise CouldNotVerify(f"{ctx.host.name}: there is neither {tool} nor nft", hint="install iptables or nftables")
+        if not output.ok or len(sink.getvalue()) > MOST_FILTERS:
+            said = printable(output.stderr, limit=200).strip() or "they are more than 8 MiB"
+            raise CouldNotVerify(
+                f"{ctx.host.name}: the rules of its packet filters cannot be read: {said}",
+                hint="log in as root, or allow sudo without a password and set `manager: {sudo: true}`",
+            )
+        pieces = re.split(r"^--- (\S+)\n", sink.getvalue().decode("utf-8", "replace"), flags=re.MULTILINE)
+        texts = dict(zip(pieces[1::2], pieces[2::2], strict=True))
+        saved = texts.get(tool, "")
+        try:
+            tables = filterdumps.of_iptables(saved, family)
+            if "nft" in texts:
+                tables += filterdumps.of_nft(texts["nft"], texts["listing"], saved)
+        except (ValueError, KeyError, LookupError, TypeError, StopIteration) as error:
+            raise CouldNotVerify(f"{ctx.host.name}: its packet filters' rules are not understood: {error!r}") from None
+        return [name for name in texts if name != "listing"], tables

@@ -1,0 +1,190 @@
+"""Packets that come late: an own queueing discipline on the way to one peer."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import time
+from typing import Annotated
+
+from pydantic import Field
+
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.sdk.action import Context, Facts, Fault, Place, Undo
+from drillbook.systems.linux.actions.network.fields import (
+    Argv,
+    Peer,
+    PeerPort,
+    Traffic,
+    can_try,
+    has,
+    must_connect,
+    need_right,
+    number_of,
+    root,
+    script,
+    tries,
+)
+from drillbook.systems.linux.actions.network.lockout import refuse_lockout, rehearse, still_reachable, way_of
+from drillbook.values import Duration
+
+SETTLED_S = 6.0
+DEFAULTS = {"noqueue", "pfifo_fast", "fq_codel", "fq", "mq", "pfifo"}
+"""What a kernel puts on an interface by itself; only with the handle 0, that is, when nobody asked for it."""
+
+# DEVICE MAJOR MILLISECONDS PROTOCOL WORD PEER [PORT]: everything goes as before, except to the peer.
+_ADD = """
+tc qdisc add dev "$1" root handle "$2:" prio bands 4 priomap 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 || exit 1
+tc qdisc add dev "$1" parent "$2:4" netem delay "$3ms" limit 20000 || exit 1
+if test -n "$7"; then
+  exec tc filter add dev "$1" parent "$2:" protocol "$4" prio 1 u32 match "$5" dst "$6" \\
+    match "$5" dport "$7" 0xffff flowid "$2:4"
+fi
+exec tc filter add dev "$1" parent "$2:" protocol "$4" prio 1 u32 match "$5" dst "$6" flowid "$2:4"
+"""
+# DEVICE MAJOR: 0 when it is there, 3 when it is not
+_LOOK = """
+test -e "/sys/class/net/$1" || exit 3
+found=$(tc qdisc show dev "$1") || exit 1
+case "$found" in *"qdisc prio $2: root "*) exit 0 ;; esac
+exit 3
+"""
+_UNDO = f"""
+(:{_LOOK})
+case $? in 0) exec tc qdisc del dev "$1" root handle "$2:" ;; 3) exit 0 ;; esac
+exit 1
+"""
+# Tried in a network of its own, which nobody else sees and which is gone with it. 90: that is not allowed here.
+_REHEARSAL = """
+unshare -n true 2>/dev/null || exit 90
+exec unshare -n sh -c 'tc qdisc add dev lo root handle 1: prio bands 4 && tc qdisc add dev lo parent 1:4 netem delay 1ms &&
+  tc filter add dev lo parent 1: protocol ip prio 1 u32 match ip dst 127.0.0.9/32 flowid 1:4'
+"""
+ABSENT = 3
+
+
+class Delay(Fault):
+    """Send packets to a peer later, as on a congested or a far path; only where nobody else has set a queue."""
+
+    PLACE = Place.HOSTS
+    UNDO = ("commands",)
+
+    peer: Peer
+    peer_port: PeerPort = None
+    by: Annotated[Duration, Field(description="How much later, `10ms` to `1s`.")]
+
+    @property
+    def _traffic(self) -> Traffic:
+        return Traffic(ipaddress.ip_network(self.peer), self.peer_port, None, "tcp", incoming=False, outgoing=True)
+
+    def _major(self, ctx: Context) -> str:
+        """The number of our discipline, outside of those that the kernel gives by itself (8000 and up)."""
+        return f"{0x1000 + int(number_of(ctx), 16) % 0x6000:x}"
+
+    def _device(self, ctx: Context) -> str:
+        """The interface on the way to the peer. Raises NotReady when there is none."""
+        address = str(ipaddress.ip_network(self.peer).network_address)
+        output = root(ctx, 'exec ip -o route get "$1"', address)
+        found = re.search(r" dev (\S+)", output.text)
+        if not output.ok or found is None:
+            raise NotReady(
+                f"{ctx.host.name}: there is no way to {address}",
+                hint="check `peer`, and that the host has `ip` (package iproute2)",
+            )
+        return found[1]
+
+    def ready(self, ctx: Context) -> None:
+        """Right, tools and kernel modules, an interface without a queue of somebody else, a path that works, no lockout."""
+        if not all(self.known(name) for name in type(self).model_fields):
+            return
+        if not 0.01 <= float(self.by) <= 1:
+            raise NotReady(f"a delay of {self.by} is not from 10ms to 1s")
+        refuse_lockout(ctx, way_of(ctx), self._traffic)
+        need_right(ctx)
+        if not has(ctx, "tc") or not has(ctx, "ip"):
+            raise NotReady(f"{ctx.host.name}: there is no tc", hint="install the package iproute2")
+        self._refuse_foreign(ctx, self._device(ctx))
+        output = root(ctx, _REHEARSAL)
+        if output.exit not in (0, 90):
+            said = output.stderr.decode("utf-8", "replace").strip()[-300:]
+            raise NotReady(
+                f"{ctx.host.name}: its kernel cannot delay packets: {said}",
+                hint="load the modules sch_netem and sch_prio, or use `relay.delay`",
+            )
+        seconds = must_connect(ctx, self._traffic)
+        if seconds is not None and seconds > float(self.by) / 2:
+            raise NotReady(
+                f"{ctx.host.name}: a connection takes {seconds:.3f} s already: {self.by} would not stand out",
+                hint="let the delay be several times what the path takes",
+            )
+
+    def _refuse_foreign(self, ctx: Context, device: str) -> None:
+        text = root(ctx, 'exec tc qdisc show dev "$1"', device).check().text
+        found = re.search(r"^qdisc (\S+) ([0-9a-f]+): (?:dev \S+ )?root", text, re.MULTILINE)
+        if found is not None and not (found[1] in DEFAULTS and int(found[2], 16) == 0):
+            raise NotReady(
+                f"{ctx.host.name}: {device} has a queueing discipline of somebody else: {found[0]}",
+                hint="a delay there would replace it; choose another host, or `relay.delay`",
+            )
+
+    def inject(self, ctx: Context) -> Facts:
+        """Facts: ``device``, ``handle``, ``exempt`` (the controller), ``shown_by`` (connection or queue)."""
+        way, device, major = way_of(ctx), self._device(ctx), self._major(ctx)
+        refuse_lockout(ctx, way, self._traffic)
+        undo = self.undo(ctx).commands
+        if not root(ctx, _LOOK, device, major).ok:
+            self._refuse_foreign(ctx, device)
+            rehearse(ctx, way, undo)
+            self._add(ctx, device, major)
+        still_reachable(ctx, way, undo)
+        return {
+            "device": device,
+            "handle": f"{major}:",
+            "exempt": str(way.controller),
+            "shown_by": "connection" if can_try(ctx, self._traffic) else "queue",
+        }
+
+    def _add(self, ctx: Context, device: str, major: str) -> None:
+        peer = ipaddress.ip_network(self.peer)
+        words = ("ip", "ip") if peer.version == 4 else ("ipv6", "ip6")
+        port = "" if self.peer_port is None else str(self.peer_port)
+        output = root(ctx, _ADD, device, major, str(round(float(self.by) * 1000)), *words, str(peer), port)
+        if not output.ok:
+            said = output.stderr.decode("utf-8", "replace").strip()[-300:]
+            raise StepFailed(f"{ctx.host.name}: tc does not take the delay: {said}")
+
+    def undo(self, ctx: Context) -> Undo:
+        """Delete exactly our discipline; the kernel puts its default back."""
+        argv: Argv = script(ctx, _UNDO, self._device(ctx), self._major(ctx))
+        return Undo.by_commands(argv)
+
+    def active(self, ctx: Context) -> bool:
+        """True when the queue is there and connections come late; False when it is not and one comes in time."""
+        device, major = self._device(ctx), self._major(ctx)
+        until = time.monotonic() + SETTLED_S
+        while True:
+            output = root(ctx, _LOOK, device, major)
+            if output.exit not in (0, ABSENT):
+                output.check()
+            late = self._late(ctx)
+            if output.ok and late is not False:
+                return True
+            if output.exit == ABSENT and not late:
+                return False
+            if time.monotonic() > until:
+                there = "there" if output.ok else "gone"
+                raise CouldNotVerify(
+                    f"{ctx.host.name}: the queue {major}: of {device} is {there}, "
+                    f"and a connection comes {'late' if late else 'in time'}"
+                )
+            ctx.deadline.wait(0.1)
+
+    def _late(self, ctx: Context) -> bool | None:
+        """Do three connections all take the delay? None where none can be tried."""
+        for _ in range(3):
+            seen = tries(ctx, self._traffic)
+            if seen is None:
+                return None
+            if seen[0] != "connects" or seen[1] < float(self.by):
+                return False
+        return True

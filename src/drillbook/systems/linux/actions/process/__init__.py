@@ -1,0 +1,1 @@
+"""Actions `process.*`: faults of one running process, and what it shows of itself."""

@@ -1,0 +1,203 @@
+"""What a running process shows of itself: where its threads are, what it spends its time on, how its memory grows."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from drillbook.errors import CouldNotVerify, NotReady, PlanError, StepFailed
+from drillbook.sdk.action import Context, Facts, Read
+from drillbook.systems.linux import flamegraph, growth, spying, stacks
+from drillbook.systems.linux.actions.process.naming import _Named
+from drillbook.systems.linux.faultstate import SEEN
+from drillbook.systems.linux.target import Found, as_root, need
+from drillbook.systems.linux.ticks import load_of
+from drillbook.values import Duration
+
+Program = Annotated[str, Field(min_length=1, pattern=r"^[^-\x00]", description="py-spy on the host: its name, or its path.")]
+
+
+def _present(action: _Named, ctx: Context) -> Found:
+    """The process now. Raises CouldNotVerify when it is not there."""
+    try:
+        return action._find(ctx)
+    except NotReady as error:
+        raise CouldNotVerify(error.message, hint=error.hint) from None
+
+
+def _too_short(seconds: Duration) -> PlanError:
+    return PlanError(f"the step's timeout is shorter than the {seconds} that it looks", hint="give it a longer `timeout`")
+
+
+class Stacks(_Named, Read):
+    """Where each thread of a Python process is now, by py-spy, without restarting or changing it.
+
+    It is held for some milliseconds while its stacks are read. Local variables are not read.
+    """
+
+    CODE = "program"
+
+    program: Program = "py-spy"
+
+    def ready(self, ctx: Context) -> None:
+        """py-spy must be on the host; the process need not be there yet."""
+        need(ctx, self.program)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``pid``, ``threads`` (``name active owns_gil frames``, innermost first), ``count``, ``stacks`` (file)."""
+        found = _present(self, ctx)
+        try:
+            seen = stacks.threads(spying.spy(ctx, self.program, "dump", "--json", "--pid", str(found.pid)))
+        except (ValueError, AttributeError, TypeError):
+            raise CouldNotVerify(
+                f"{ctx.host.name}: what {self.program} prints is no list of threads", hint="py-spy 0.4 or newer is needed"
+            ) from None
+        return {
+            "pid": found.pid,
+            "count": len(seen),
+            "threads": stacks.shortened(seen),
+            "stacks": ctx.evidence("stacks.txt", stacks.listing(seen)),
+        }
+
+
+class Profile(_Named, Read):
+    """What a Python process and its children spend processor time on, sampled by py-spy; a flame graph is the evidence.
+
+    Sampled are the threads that py-spy takes for running. Each sample holds the process for some milliseconds.
+    """
+
+    TIMEOUT = 900.0
+    CODE = "program"
+
+    seconds: Annotated[Duration, Field(ge=1, le=600, description="How long to sample, such as `10s`.")] = Duration(10.0)
+    rate: Annotated[int, Field(ge=1, le=1000, description="Samples a second.")] = 100
+    program: Program = "py-spy"
+
+    def ready(self, ctx: Context) -> None:
+        """py-spy must be on the host; the process need not be there yet."""
+        need(ctx, self.program)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``pid``, ``samples``, ``busiest`` (a function, null when nothing ran), ``functions`` (``function samples
+        share low high with_calls``: its own share of the samples with the 95 % interval), ``flamegraph`` (evidence, SVG).
+        """
+        if ctx.deadline.remaining() < self.seconds:
+            raise _too_short(self.seconds)
+        found = _present(self, ctx)
+        samples = stacks.collapsed(
+            spying.spy(
+                ctx,
+                self.program,
+                "record",
+                "--pid",
+                str(found.pid),
+                "--duration",
+                str(round(self.seconds)),
+                "--rate",
+                str(self.rate),
+                "--format",
+                "raw",
+                "--subprocesses",
+                "--output",
+                "/dev/stdout",
+            )
+        )
+        count, rows = sum(samples.values()), stacks.functions(samples)
+        title = f"process {found.pid} on {ctx.host.name}: {count} samples in {self.seconds}"
+        return {
+            "pid": found.pid,
+            "samples": count,
+            "seconds": float(self.seconds),
+            "rate": self.rate,
+            "busiest": rows[0]["function"] if rows else None,
+            "functions": rows,
+            "flamegraph": ctx.evidence("flamegraph.svg", flamegraph.svg(samples, title)),
+        }
+
+
+class MemoryProfile(_Named, Read):
+    """How the memory of one process grows while it is watched: its resident set, as the kernel counts it."""
+
+    TIMEOUT = 900.0
+
+    seconds: Annotated[Duration, Field(ge=1, le=600, description="How long to watch, such as `10s`.")] = Duration(10.0)
+    samples: Annotated[int, Field(ge=3, le=600, description="How often to look in that time.")] = 20
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``pid``, ``rss_bytes`` at the end, ``rss_first_bytes``, ``rss_max_bytes``, ``growth_bytes_per_s`` and
+        ``growth_error`` (half its 95 % interval), ``grows`` (the whole interval is above zero), ``samples``, ``seconds``.
+        """
+        if ctx.deadline.remaining() < self.seconds:
+            raise _too_short(self.seconds)
+        found = _present(self, ctx)
+        seen = spying.resident(ctx, found, SEEN, self.samples, self.seconds / (self.samples - 1))
+        return {"pid": found.pid, **growth.summary(seen)}
+
+
+_USAGE = """
+cat "/proc/$1/status" || exit 3
+echo "fds: $(ls "/proc/$1/fd" | wc -l)"
+awk '/^Max open files/ { print "limit: " $4 }' "/proc/$1/limits"
+"""
+# PID SECONDS: twice, the host's uptime and of every process its number, its parent, and its ticks in user and in kernel mode
+# (fields 4, 14 and 15 of /proc/PID/stat, proc_pid_stat(5)); a name may hold spaces and brackets: the last one ends it.
+_TICKS = """
+read_all() {
+  read -r up rest < /proc/uptime; echo "at $up"
+  cat /proc/[0-9]*/stat 2>/dev/null | awk '{ pid = $1; sub(/^.*\\) /, ""); print pid, $2, $12 + $13 }'
+}
+echo "hz $(getconf CLK_TCK)"
+read_all; sleep "$2"; read_all
+"""
+
+
+class Usage(_Named, Read):
+    """What one process uses: memory, threads, open files; and for how long it and its children keep processors busy.
+
+    Figures of the kernel (/proc/PID/status), at one moment; the processor's share over the time that the action looks on.
+    """
+
+    seconds: Annotated[Duration, Field(ge=0, le=60, description="How long to look at the processor; 0: not.")] = Duration(0)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``pid rss_bytes peak_rss_bytes swap_bytes threads open_files open_files_limit open_files_percent``, and of
+        the process with all below it ``processes``, ``cpu_percent`` (of one core) and ``cpu_error`` (null: not looked on).
+        """
+        try:
+            pid = self._find(ctx).pid
+        except NotReady as error:
+            raise StepFailed(error.message) from error
+        output = ctx.run(*as_root(ctx), "sh", "-c", _USAGE, "sh", str(pid))
+        values = dict(line.split(":", 1) for line in output.text.splitlines() if ":" in line)
+        words = {name: text.split()[0] for name, text in values.items() if text.split()}
+        if not output.ok or "VmRSS" not in words:
+            raise CouldNotVerify(
+                f"{ctx.host.name}: what process {pid} uses cannot be read",
+                hint="run as its user, or set `manager: {sudo: true}` for the host",
+            )
+        files, limit = int(words.get("fds", "0")), words.get("limit", "")
+        return {
+            "pid": pid,
+            "rss_bytes": int(words["VmRSS"]) * 1024,
+            "peak_rss_bytes": int(words.get("VmHWM", "0")) * 1024,
+            "swap_bytes": int(words.get("VmSwap", "0")) * 1024,
+            "threads": int(words["Threads"]),
+            "open_files": files,
+            "open_files_limit": int(limit) if limit.isdigit() else None,
+            "open_files_percent": round(100 * files / int(limit), 1) if limit.isdigit() and int(limit) else None,
+            **self._busy(ctx, pid),
+        }
+
+    def _busy(self, ctx: Context, pid: int) -> Facts:
+        if not self.seconds:
+            return {"processes": None, "cpu_percent": None, "cpu_error": None}
+        if ctx.deadline.remaining() < self.seconds:
+            raise _too_short(self.seconds)
+        output = ctx.run("sh", "-c", _TICKS, "sh", str(pid), f"{float(self.seconds):.3f}")
+        try:
+            return load_of(pid, output.text)
+        except (ValueError, IndexError):
+            raise CouldNotVerify(
+                f"{ctx.host.name}: how busy process {pid} is cannot be read", hint="it may have ended meanwhile"
+            ) from None

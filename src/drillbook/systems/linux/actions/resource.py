@@ -1,0 +1,222 @@
+"""Resources of a host that somebody else uses up: processors, memory, file descriptors. Bounded in size and in time."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Annotated
+
+from pydantic import Field
+
+from drillbook.errors import NotReady, StepFailed
+from drillbook.sdk.action import Context, Facts, Fault, Place, Undo
+from drillbook.systems.linux.helper import LONGEST, Helper
+from drillbook.systems.linux.target import need
+from drillbook.values import Duration, Size
+
+LOOK_S = 0.5
+"""Seconds between the two looks that measure processor time."""
+MEMORY_SHARE = 0.8
+"""At most this part of the available memory is taken."""
+MEMORY_LEFT = 256 << 20
+"""Bytes of available memory that always stay."""
+_TIMES = """
+for pid; do
+  line=$(tr '\\n' ' ' 2>/dev/null < "/proc/$pid/stat") || continue
+  set -- ${line##*) }
+  echo "$((${12} + ${13}))"
+done
+"""
+_RESIDENT = "for pid; do awk '/^VmRSS:/ { print $2 * 1024 }' \"/proc/$pid/status\"; done 2>/dev/null; :"
+_OPEN = 'for pid; do ls "/proc/$pid/fd" | wc -l; done 2>/dev/null; :'
+
+
+class _Using(Fault):
+    """A helper that uses something up, until it is ended or its time is over."""
+
+    PLACE = Place.HOSTS
+    UNDO = ("commands",)
+
+    for_: Annotated[
+        Duration,
+        Field(alias="for", ge=1, le=LONGEST, description="It ends by itself after this time, whatever happens; at most 1h."),
+    ] = Duration(300)
+
+    def ready(self, ctx: Context) -> None:
+        """The host must have the tools, and enough of what is used up."""
+        Helper(ctx).ready()
+        self._enough(ctx)
+
+    @abstractmethod
+    def _enough(self, ctx: Context) -> None:
+        """Raise NotReady when the host has not enough of it to be safe."""
+
+    def _still(self, ctx: Context) -> None:
+        """The same, right before it is injected; reads again. Raises StepFailed."""
+        try:
+            self._enough(ctx)
+        except NotReady as error:
+            raise StepFailed(f"{error.message}; nothing was done") from None
+
+    def undo(self, ctx: Context) -> Undo:
+        """End the helper."""
+        return Helper(ctx).undo()
+
+    @abstractmethod
+    def _used(self, ctx: Context, helper: Helper) -> bool:
+        """Is it used up as declared, by measurement?"""
+
+    def active(self, ctx: Context) -> bool:
+        """True while the helper is measured to use it; after the undo, while anything of the helper is left."""
+        helper = Helper(ctx)
+        return bool(helper.pids()) and (helper.ended_badly() or self._used(ctx, helper))
+
+
+def _numbers(ctx: Context, script: str, pids: list[int]) -> list[int]:
+    """One number of each process, by ``script``."""
+    return [int(float(word)) for word in ctx.run("sh", "-c", script, "sh", *map(str, pids)).check().text.split()]
+
+
+_BURN = """
+burn() { until over; do i=0; while test "$i" -lt 20000; do i=$((i + 1)); done; done; }
+n=0
+while test "$n" -lt "$1"; do
+  burn &
+  note $! worker || exit 1
+  n=$((n + 1))
+done
+: > "$folder/ready" || exit 1
+wait
+"""
+
+
+class Cpu(_Using):
+    """Keep processors busy, as a runaway job does."""
+
+    workers: Annotated[int, Field(ge=1, le=1024, description="Busy processes; at most one for each processor.")] = 1
+
+    def _enough(self, ctx: Context) -> None:
+        if not self.known("workers"):
+            return
+        there = int(ctx.run("sh", "-c", "nproc 2>/dev/null || getconf _NPROCESSORS_ONLN").check().text)
+        if self.workers > there:
+            raise NotReady(
+                f"{ctx.host.name}: {self.workers} workers are more than its {there} processors",
+                hint=f"write `workers: {there}` or less",
+            )
+
+    def inject(self, ctx: Context) -> Facts:
+        """Facts: ``pids`` of the workers."""
+        self._still(ctx)
+        helper = Helper(ctx)
+        helper.start(_BURN, self.for_, str(self.workers))
+        return {"pids": helper.workers("worker")}
+
+    def _used(self, ctx: Context, helper: Helper) -> bool:
+        """Every worker is there, and the kernel counts processor time for them between two looks."""
+        pids = helper.workers("worker")
+        before = _numbers(ctx, _TIMES, pids)
+        ctx.deadline.wait(LOOK_S)
+        after = _numbers(ctx, _TIMES, pids)
+        return len(before) == len(after) == self.workers and all(b > a for a, b in zip(before, after, strict=True))
+
+
+_HOLD = """
+bytes=$1 least=$2
+feed() {
+  left=$bytes
+  while test "$left" -gt 0; do
+    over && exit 0
+    free=$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)
+    test "$free" -gt "$least" || { echo "only $free KiB of memory are left: it goes no further" >&2; exit 1; }
+    part=16777216
+    test "$left" -ge "$part" || part=$left
+    head -c "$part" /dev/zero
+    left=$((left - part))
+  done
+  : > "$folder/ready" || exit 1
+  until over; do sleep 1; done
+}
+feed | tail > /dev/null &
+note $! worker || exit 1
+wait
+"""
+
+
+class Memory(_Using):
+    """Hold memory, as a leak does. Never more than 80 % of what is available; the kernel ends the holder before others."""
+
+    size: Annotated[Size, Field(ge=1 << 20, description="How much is held, such as `512MiB`.")]
+
+    def _enough(self, ctx: Context) -> None:
+        if not self.known("size"):
+            return
+        said = ctx.run("awk", "/^MemAvailable:/ { print $2 }", "/proc/meminfo").check().text
+        if not said.strip().isdigit():
+            raise NotReady(f"{ctx.host.name}: the kernel does not tell MemAvailable", hint="this needs Linux 3.14 or newer")
+        available = int(said) << 10
+        allowed = min(int(available * MEMORY_SHARE), available - MEMORY_LEFT)
+        if self.size > allowed:
+            raise NotReady(
+                f"{ctx.host.name}: {self.size} is too much of {available >> 20}MiB available memory",
+                hint=f"at most {max(0, allowed >> 20)}MiB now",
+            )
+
+    def inject(self, ctx: Context) -> Facts:
+        """Facts: ``pids`` of the holder."""
+        self._still(ctx)
+        helper = Helper(ctx)
+        helper.start(_HOLD, self.for_, str(int(self.size)), str(MEMORY_LEFT >> 11))
+        return {"pids": helper.workers("worker")}
+
+    def _used(self, ctx: Context, helper: Helper) -> bool:
+        """The kernel counts as much resident memory for the holder."""
+        return sum(_numbers(ctx, _RESIDENT, helper.workers("worker"))) >= 0.95 * self.size
+
+
+_OPENER = """
+import os, resource, sys, time
+folder, end, count = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+held = [os.open("/dev/null", os.O_RDONLY) for _ in range(count)]
+os.close(os.open(folder + "/ready", os.O_WRONLY | os.O_CREAT, 0o600))
+while os.path.isdir(folder) and float(open("/proc/uptime").read().split()[0]) < end:
+    time.sleep(1)
+"""
+_DESCRIPTORS = 'exec python3 -c "$2" "$folder" "$end" "$1"'
+# awk, since a shell reads byte by byte, of which the kernel answers only the first here.
+_FILES = 'echo "$(awk "{ print \\$1 - \\$2, \\$3 }" /proc/sys/fs/file-nr) $(ulimit -Hn)"'
+
+
+class FileDescriptors(_Using):
+    """Hold open files of the host, as a program that never closes them does. To starve one service, use `process.limit`."""
+
+    count: Annotated[int, Field(ge=1, le=1 << 20, description="How many are held; at most half of what is left.")]
+
+    def _enough(self, ctx: Context) -> None:
+        need(ctx, "python3")
+        if not self.known("count"):
+            return
+        used, most, own = ctx.run("sh", "-c", _FILES).check().text.split()
+        left = (int(most) - int(used)) // 2
+        if self.count > left:
+            raise NotReady(
+                f"{ctx.host.name}: {self.count} is more than half of the files that the kernel has left",
+                hint=f"at most {max(0, left)} now",
+            )
+        if own.isdigit() and self.count > int(own) - 64:
+            raise NotReady(
+                f"{ctx.host.name}: one process may hold {own} files, not {self.count} and its own",
+                hint=f"at most {max(0, int(own) - 64)}, or raise the hard limit `nofile` of the user",
+            )
+
+    def inject(self, ctx: Context) -> Facts:
+        """Facts: ``pids`` of the holder."""
+        self._still(ctx)
+        helper = Helper(ctx)
+        helper.start(_DESCRIPTORS, self.for_, str(self.count), _OPENER)
+        return {"pids": helper.workers("main")}
+
+    def _used(self, ctx: Context, helper: Helper) -> bool:
+        """The kernel shows as many open files of the holder."""
+        return sum(_numbers(ctx, _OPEN, helper.workers("main"))) >= self.count

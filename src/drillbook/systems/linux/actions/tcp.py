@@ -1,0 +1,52 @@
+"""TCP ports."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.findings import finding
+from drillbook.sdk.action import Context, Facts, Place, Read
+
+CONNECT_S = 5.0
+
+
+class Open(Read):
+    """See whether a port takes connections, from the controller."""
+
+    PLACE = Place.CONTROLLER
+    TIMEOUT = 15.0
+
+    address: Annotated[str, Field(min_length=1, description="Name or address, as the controller reaches it.")]
+    port: Annotated[int, Field(ge=1, le=65535, description="The port.")]
+    state: Annotated[Literal["open", "closed"], Field(description="The wanted state; no answer at all is closed.")] = "open"
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``state``, ``seconds``, ``why`` when it is closed."""
+        start = time.monotonic()
+        found, why = "open", ""
+        try:
+            patience = max(0.1, min(CONNECT_S, ctx.deadline.remaining()))
+            socket.create_connection((self.address, self.port), timeout=patience).close()
+        except socket.gaierror as error:
+            raise CouldNotVerify(
+                f"the name {self.address} cannot be resolved: {error.strerror}",
+                hint="check `address`, and the controller's name service",
+            ) from None
+        except OSError as error:
+            found, why = "closed", error.strerror or str(error)
+        facts: Facts = {"state": found, "seconds": round(time.monotonic() - start, 6), "why": why}
+        if found != self.state:
+            where = f"{self.address}:{self.port}"
+            raise StepFailed(
+                f"{where} is {found}{f': {why}' if why else ''}",
+                facts=facts,
+                findings=[
+                    finding("port-state", title=where, wanted=self.state, measured=f"{found}{f': {why}' if why else ''}")
+                ],
+            )
+        return facts

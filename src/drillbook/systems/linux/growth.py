@@ -1,0 +1,26 @@
+"""How the memory of one process grows: its resident set over time, as the kernel counts it; pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drillbook.statistics.line import fit
+
+
+def summary(samples: list[tuple[float, int]]) -> dict[str, Any]:
+    """Facts about ``samples``: seconds and resident bytes. ``growth_*`` is the slope of a line through them, bytes a second.
+
+    ``grows`` is true when the slope's whole 95 % interval is above zero, null with fewer than three samples.
+    """
+    line = fit([(at, float(size)) for at, size in samples])
+    sizes = [size for _, size in samples]
+    return {
+        "samples": len(samples),
+        "seconds": round(samples[-1][0] - samples[0][0], 3),
+        "rss_bytes": sizes[-1],
+        "rss_first_bytes": sizes[0],
+        "rss_max_bytes": max(sizes),
+        "growth_bytes_per_s": line and round(line.slope),
+        "growth_error": line and round(line.slope_error),
+        "grows": line and line.rises,
+    }

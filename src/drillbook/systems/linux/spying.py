@@ -1,0 +1,85 @@
+"""Running a profiler on the host of a process: as whom, with which bounds, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import re
+
+from drillbook.errors import CouldNotVerify
+from drillbook.sdk.action import Context
+from drillbook.sdk.answers import Answer
+from drillbook.sdk.host import printable
+from drillbook.systems.linux.target import Found, as_root
+
+MOST_BYTES = 16 << 20
+"""Bytes of a profiler's output that are read."""
+
+# BYTES PROGRAM ARGV...: runs it with a pipe as its output, since py-spy opens /dev/stdout by name, which a socket refuses.
+_PIPED = """
+most=$1; shift
+command -v -- "$1" >/dev/null || exit 127
+{ "$@"; echo "status $?" >&2; } | head -c "$most"
+"""
+
+
+def spy(ctx: Context, program: str, *argv: str) -> str:
+    """The output of py-spy. Raises CouldNotVerify when it is not there, may not look, or what it looks at is no Python."""
+    sink = Answer(f"{ctx.host.name}: what {program} says", MOST_BYTES)
+    output = ctx.run(*as_root(ctx), "sh", "-c", _PIPED, "sh", str(MOST_BYTES), program, *argv, sink=sink)
+    said = output.stderr.decode("utf-8", "replace")
+    if output.exit == 127 or "status 127" in said:
+        raise CouldNotVerify(
+            f"{ctx.host.name}: there is no {program}",
+            hint="install it on the host (`pip install py-spy`), or name its path as `program`",
+        )
+    if "status 0" not in said:
+        raise _refused(ctx, program, said)
+    return sink.getvalue().decode("utf-8", "replace")
+
+
+def _refused(ctx: Context, program: str, said: str) -> CouldNotVerify:
+    if re.search(r"permission denied|operation not permitted", said, re.IGNORECASE):
+        return CouldNotVerify(
+            f"{ctx.host.name}: {program} may not look into the process",
+            hint="run as its user with ptrace allowed, or as root: `manager: {sudo: true}` for the host",
+        )
+    if "python version" in said.lower() or "python process" in said.lower():
+        return CouldNotVerify(
+            f"{ctx.host.name}: {program} finds no Python in the process",
+            hint="name the process of the interpreter itself, by `pid_file` or `port`",
+        )
+    why = printable(said.partition("Stack backtrace")[0].strip(), limit=300)
+    return CouldNotVerify(f"{ctx.host.name}: {program} could not look into the process: {why}")
+
+
+# PID START COUNT REST: resident set in KiB with the time of the reading, COUNT times with REST seconds between.
+_RSS = """
+pid=$1 wanted=$2 count=$3 rest=$4
+while test "$count" -gt 0; do
+  seen "$pid" && test "$start" = "$wanted" || exit 3
+  read -r up idle < /proc/uptime
+  awk -v up="$up" '/^VmRSS:/ { print up, $2; found = 1 } END { exit !found }' "/proc/$pid/status" || exit 4
+  count=$((count - 1))
+  test "$count" -eq 0 || sleep "$rest" 2>/dev/null || sleep 1
+done
+"""
+
+
+def resident(ctx: Context, found: Found, seen: str, count: int, rest: float) -> list[tuple[float, int]]:
+    """``count`` readings of seconds (the host's uptime) and resident bytes, ``rest`` seconds apart.
+
+    ``seen`` is the shell function that knows a process again. Raises CouldNotVerify when the process is gone meanwhile.
+    """
+    words = (str(found.pid), str(found.start), str(count), f"{rest:.3f}")
+    output = ctx.run(*as_root(ctx), "sh", "-c", seen + _RSS, "sh", *words)
+    if output.exit == 3:
+        raise CouldNotVerify(
+            f"{ctx.host.name}: the process {found.pid} ended while its memory was measured",
+            hint="look in its log for why: a process that runs out of memory is killed",
+        )
+    if not output.ok:
+        raise CouldNotVerify(
+            f"{ctx.host.name}: the memory of process {found.pid} cannot be read: "
+            f"{printable(output.stderr, limit=200).strip()}"
+        )
+    rows = (line.split() for line in output.text.splitlines())
+    return [(float(at), int(size) * 1024) for at, size in rows]

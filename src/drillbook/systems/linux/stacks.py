@@ -1,0 +1,102 @@
+"""Stacks of a Python process by py-spy (https://github.com/benfred/py-spy): read, shortened, counted; pure.
+
+Arguments and local variables are never asked for, and the command lines of processes are left out: both hold secrets.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from drillbook.sdk.host import printable
+from drillbook.statistics.quantiles import share
+
+MOST_THREADS = 50
+MOST_FRAMES = 12
+MOST_FUNCTIONS = 15
+_DEEPEST = 200
+Stack = tuple[str, ...]
+_PROCESS = re.compile(r'^process (\d+):".*?"(?=;|$)')
+
+
+def threads(text: str) -> list[dict[str, Any]]:
+    """The threads of `py-spy dump --json`, each with its frames, innermost first. Raises ValueError."""
+    found = json.loads(text)
+    if not isinstance(found, list):
+        raise ValueError("no list of threads")
+    return [
+        {
+            "name": printable(str(one.get("thread_name") or one.get("os_thread_id")), limit=80),
+            "active": bool(one.get("active")),
+            "owns_gil": bool(one.get("owns_gil")),
+            "frames": [_frame(frame) for frame in one.get("frames", [])[:_DEEPEST]],
+        }
+        for one in found
+    ]
+
+
+def _frame(frame: Mapping[str, Any]) -> str:
+    place = frame.get("short_filename") or frame.get("filename")
+    return printable(f"{frame.get('name')} ({place}:{frame.get('line')})", limit=160)
+
+
+def listing(found: list[dict[str, Any]]) -> str:
+    """All threads as a person reads them."""
+    parts = []
+    for one in found:
+        what = f"{'active' if one['active'] else 'idle'}{', holds the interpreter lock' if one['owns_gil'] else ''}"
+        parts.append("".join([f"{one['name']} ({what})\n", *(f"    {frame}\n" for frame in one["frames"])]))
+    return "\n".join(parts)
+
+
+def shortened(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The threads for the facts: active ones first, with their innermost frames."""
+    order = sorted(found, key=lambda one: (not one["owns_gil"], not one["active"]))
+    return [{**one, "frames": one["frames"][:MOST_FRAMES]} for one in order[:MOST_THREADS]]
+
+
+def collapsed(text: str) -> Counter[Stack]:
+    """Samples by stack, outermost frame first, from `py-spy record --format raw`."""
+    found: Counter[Stack] = Counter()
+    for line in text.splitlines():
+        stack, _, count = line.rpartition(" ")
+        if not stack or not count.isdigit() or line.startswith("py-spy>"):
+            continue
+        stack = _PROCESS.sub(r"process \1", stack)
+        found[tuple(printable(frame, limit=160) for frame in stack.split(";")[:_DEEPEST])] += int(count)
+    return found
+
+
+def functions(samples: Mapping[Stack, int]) -> list[dict[str, Any]]:
+    """Functions by the share of samples in which they ran themselves, the busiest first, with 95 % intervals.
+
+    ``share`` counts samples in which the function was the innermost one, ``with_calls`` those in which it was anywhere.
+    """
+    whole, own, anywhere = sum(samples.values()), Counter[str](), Counter[str]()
+    for stack, count in samples.items():
+        own[_function(stack[-1])] += count
+        for name in {_function(frame) for frame in stack}:
+            anywhere[name] += count
+    rows = []
+    for name, count in own.most_common(MOST_FUNCTIONS):
+        estimate = share(count, whole)
+        assert estimate is not None  # noqa: S101  there is a sample
+        rows.append(
+            {
+                "function": name,
+                "samples": count,
+                "share": round(estimate.value, 4),
+                "low": round(estimate.low or 0.0, 4),
+                "high": round(estimate.high or 1.0, 4),
+                "with_calls": round(anywhere[name] / whole, 4),
+            }
+        )
+    return rows
+
+
+def _function(frame: str) -> str:
+    """A frame without its line: one function, wherever in it."""
+    return re.sub(r":\d+\)$", ")", frame)

@@ -1,0 +1,125 @@
+"""What only a person can tell."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import Annotated
+
+from pydantic import Field
+
+from drillbook.errors import Cancelled, CouldNotVerify, NotReady, StepFailed
+from drillbook.events.steps import Waited
+from drillbook.findings import finding
+from drillbook.sdk.action import Context, Facts, Place, Read
+from drillbook.sdk.host import printable
+from drillbook.signing import account
+from drillbook.values import Duration
+
+ASSUME = "DRILLBOOK_ASSUME"
+"""Environment variable with the answer that is taken without asking: ``yes`` or ``no``. `invoke drill --assume` sets it."""
+
+ANSWERS = {"yes": "yes", "y": "yes", "no": "no", "n": "no", "abort": "abort"}
+_ONE_AT_A_TIME = threading.Lock()
+
+
+class Confirm(Read):
+    """Ask the person at the terminal, and go on when they say yes. The time they take is measured apart."""
+
+    PLACE = Place.CONTROLLER
+    TIMEOUT = 86400.0
+
+    prompt: Annotated[str, Field(min_length=1, max_length=2000, description="What to look at, and the question.")]
+    timeout: Annotated[Duration, Field(gt=0, description="Without an answer by then nothing is verified.")] = Duration(900)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``answer``, ``by``, ``assumed``, ``seconds``; ``findings`` when the answer was assumed."""
+        assumed = _assumed()
+        begun = time.monotonic()
+        try:
+            answer = assumed or self._ask(ctx)
+        finally:
+            waited = round(time.monotonic() - begun, 3)
+            if assumed is None:
+                ctx.note(Waited(seconds=waited, why=printable(self.prompt, limit=200)))
+        by = f"assumed by {ASSUME}, {_person()}" if assumed else _person()
+        facts: Facts = {"answer": answer, "by": by, "assumed": assumed is not None, "seconds": 0.0 if assumed else waited}
+        if assumed:
+            found = finding(
+                "assumed-answer",
+                title=printable(self.prompt, limit=80),
+                wanted="a person's answer",
+                measured=f"{assumed}, {by}",
+            )
+            facts["findings"] = [found.model_dump(mode="json")]
+        if answer == "abort":
+            ctx.deadline.cancel.set()
+            raise Cancelled(f"{by} answered abort to: {printable(self.prompt, limit=200)}")
+        if answer == "no":
+            raise StepFailed(
+                f"{by} answered no to: {printable(self.prompt, limit=200)}",
+                facts=facts,
+                findings=[
+                    finding("not-confirmed", title=printable(self.prompt, limit=80), wanted="yes", measured=f"no, {by}")
+                ],
+            )
+        return facts
+
+    def ready(self, ctx: Context) -> None:
+        """There must be a terminal, or an answer to assume."""
+        try:
+            answered = _assumed() is not None
+        except CouldNotVerify as error:
+            raise NotReady(error.message, hint=error.hint) from None
+        if not answered and not sys.stdin.isatty():
+            raise NotReady("a person is to be asked, and there is no terminal", hint=_HINT)
+
+    def _ask(self, ctx: Context) -> str:
+        """The answer from the terminal. Raises CouldNotVerify, Cancelled."""
+        if not sys.stdin.isatty():
+            raise CouldNotVerify("a person was to be asked, and there is no terminal", hint=_HINT)
+        with _ONE_AT_A_TIME:
+            until = time.monotonic() + float(self.timeout)
+            _show(f"\n{printable(self.prompt, limit=2000)}\nyes, no or abort, within {self.timeout}: ")
+            while time.monotonic() < until:
+                ctx.deadline.check()
+                if not select.select([sys.stdin], [], [], 0.1)[0]:
+                    continue
+                line = os.read(sys.stdin.fileno(), 4096)
+                if not line:
+                    raise CouldNotVerify("the terminal was closed before an answer")
+                word = ANSWERS.get(line.decode("utf-8", "replace").strip().lower())
+                if word is not None:
+                    return word
+                _show("please answer yes, no or abort: ")
+            raise CouldNotVerify(f"nobody answered within {self.timeout}: {printable(self.prompt, limit=200)}")
+
+
+_HINT = "run it at a terminal, or say `--assume yes`, which the report shows as an assumption"
+
+
+def _assumed() -> str | None:
+    """The answer to take without asking, if one is set. Raises CouldNotVerify for another word."""
+    said = os.environ.get(ASSUME, "")
+    if said in ("", "yes", "no"):
+        return said or None
+    raise CouldNotVerify(
+        f"{ASSUME} is {printable(said, limit=40)!r}, which is neither yes nor no", hint="set it to yes or no"
+    )
+
+
+def _show(text: str) -> None:
+    """Write to the terminal that answers, whatever standard output is."""
+    with suppress(OSError):
+        os.write(sys.stdin.fileno(), text.encode("utf-8", "replace"))
+
+
+def _person() -> str:
+    name = os.environ.get("DRILLBOOK_OPERATOR") or account.name()
+    with suppress(OSError):
+        return f"{name} at {os.ttyname(sys.stdin.fileno())}"
+    return name

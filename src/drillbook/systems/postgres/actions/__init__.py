@@ -1,0 +1,1 @@
+"""Actions `postgres.*`: one module for each group of them."""

@@ -1,0 +1,320 @@
+"""What a PostgreSQL server is busy with: connections, statements, who waits for whom. Looks only.
+
+Facts are of pg_stat_activity, pg_locks and pg_blocking_pids() (PostgreSQL documentation, chapter "Monitoring Database
+Activity"), at one moment, by the server's clock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Annotated, Any
+
+import psycopg
+from pydantic import Field
+
+from drillbook.errors import CouldNotVerify, HostError
+from drillbook.sdk.action import Context, Facts, Place, Read
+from drillbook.sdk.host import excerpt, printable
+from drillbook.systems.postgres import cluster
+from drillbook.systems.postgres.actions.fields import ServiceName
+from drillbook.systems.postgres.connection import Connection, connected, one, reason
+from drillbook.systems.postgres.service import Postgres
+from drillbook.systems.postgres.tools import Tools
+from drillbook.values import Duration
+
+MOST_ROWS = 50
+AGAIN_S = 0.2
+_FULL = re.compile(r"too many (?:clients|connections)|remaining connection slots")
+_UPKEEP = re.compile(
+    r"(?:\s|--[^\n]*|/\*(?:[^*]|\*(?!/))*\*/)*(?:COPY|VACUUM|ANALY[ZS]E|REINDEX|CLUSTER|CHECKPOINT|"
+    r"REFRESH\s+MATERIALIZED|CREATE\s+(?:UNIQUE\s+)?INDEX|BASE_BACKUP|START_REPLICATION)\b",
+    re.IGNORECASE,
+)
+_LITERAL = re.compile(r"'(?:[^']|'')*'?|\$\$.*?\$\$|\b\d{6,}\b", re.DOTALL)
+
+
+class _Looking(Read):
+    """Base of the actions that ask the server as its superuser, for whom a connection is kept free."""
+
+    SERVICE = Postgres
+    PLACE = Place.CONTROLLER
+    TIMEOUT = 30.0
+
+    service: ServiceName
+
+    @contextmanager
+    def _session(self, ctx: Context) -> Iterator[Connection]:
+        """A session in which nothing waits for a lock and nothing can be changed. Raises CouldNotVerify."""
+        try:
+            with self._connected(ctx) as session:
+                session.execute("SET default_transaction_read_only = on")
+                session.execute("SET lock_timeout = '2s'")
+                yield session
+        except (psycopg.Error, HostError) as error:
+            raise CouldNotVerify(
+                f"{self.service} could not be asked: {reason(error)}",
+                hint=("check that it runs and that its superuser can log in"),
+            ) from error
+
+    @contextmanager
+    def _connected(self, ctx: Context) -> Iterator[Connection]:
+        """A connection; while even the superuser's are taken, perhaps by others who look, it waits for one of them."""
+        service = ctx.service(self.service, Postgres)
+        with ExitStack() as stack:
+            while True:
+                try:
+                    session = stack.enter_context(connected(ctx, service))
+                    break
+                except psycopg.OperationalError as error:
+                    if not _FULL.search(str(error)) or ctx.deadline.remaining() < 2 * AGAIN_S:
+                        raise
+                    ctx.deadline.wait(AGAIN_S)
+            yield session
+
+
+def said(ctx: Context, query: str | None) -> str:
+    """A statement as it may be shown: without its literals and secrets, on one line."""
+    text = " ".join(_LITERAL.sub("?", query or "").split())
+    return excerpt(ctx.redactor.text(text), limit=300)
+
+
+def is_upkeep(query: str | None) -> bool:
+    """True for a statement that takes long by its nature, such as COPY and CREATE INDEX; comments before it are passed."""
+    return _UPKEEP.match(query or "") is not None
+
+
+_CONNECTIONS = """
+SELECT coalesce(a.state, 'unknown'), coalesce(a.application_name, ''), coalesce(a.usename, ''),
+       coalesce(host(a.client_addr), 'local'), count(*)
+FROM pg_catalog.pg_stat_activity a
+WHERE a.backend_type = 'client backend' AND a.pid <> pg_catalog.pg_backend_pid()
+GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3, 4
+"""
+_LIMITS = """
+SELECT pg_catalog.current_setting('max_connections')::int,
+       (SELECT coalesce(sum(setting::int), 0)::int FROM pg_catalog.pg_settings
+        WHERE name IN ('superuser_reserved_connections', 'reserved_connections')),
+       (SELECT datconnlimit FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()),
+       (SELECT count(*)::int FROM pg_catalog.pg_stat_activity
+        WHERE datname = pg_catalog.current_database() AND backend_type = 'client backend'
+          AND pid <> pg_catalog.pg_backend_pid())
+"""
+
+
+class Connections(_Looking):
+    """How many connections there are by state, who holds them, and how many are left for ordinary roles."""
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``used max_connections reserved free percent by_state holders exhausted``.
+
+        ``holders`` (the largest 10): ``application user address count states``; the action's own connection is not counted.
+        """
+        with self._session(ctx) as session:
+            most, reserved, limit, own = one(session, _LIMITS)
+            rows = session.execute(_CONNECTIONS).fetchall()
+        by_state: dict[str, int] = {}
+        holders: dict[tuple[str, str, str], dict[str, int]] = {}
+        for state, application, user, address, count in rows:
+            by_state[state] = by_state.get(state, 0) + count
+            states = holders.setdefault((application, user, address), {})
+            states[state] = states.get(state, 0) + count
+        used = sum(by_state.values())
+        free = most - reserved - used
+        free = free if limit < 0 else min(free, limit - own)
+        named = [
+            {
+                "application": printable(key[0], limit=100),
+                "user": printable(key[1], limit=100),
+                "address": key[2],
+                "count": sum(states.values()),
+                "states": states,
+            }
+            for key, states in holders.items()
+        ]
+        return {
+            "used": used,
+            "max_connections": most,
+            "reserved": reserved,
+            "free": max(0, free),
+            "percent": round(100 * used / most, 1),
+            "by_state": by_state,
+            "exhausted": free <= 0,
+            "holders": sorted(named, key=lambda one: -int(str(one["count"])))[:10],
+        }
+
+
+_STATEMENTS = """
+SELECT pid, coalesce(usename, ''), coalesce(application_name, ''), coalesce(wait_event_type, ''), coalesce(wait_event, ''),
+       extract(epoch FROM pg_catalog.clock_timestamp() - query_start)::float8, query, pg_catalog.pg_blocking_pids(pid)
+FROM pg_catalog.pg_stat_activity
+WHERE backend_type = 'client backend' AND state = 'active' AND pid <> pg_catalog.pg_backend_pid()
+  AND pg_catalog.clock_timestamp() - query_start >= pg_catalog.make_interval(secs => %s)
+ORDER BY query_start LIMIT 50
+"""
+
+
+class Statements(_Looking):
+    """Statements that have been running for long, the longest first; literals are left out of their text."""
+
+    longer_than: Annotated[Duration, Field(ge=0, description="How long they must have run.")] = Duration(5)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``running``: ``pid user application wait seconds query upkeep blocked_by``; ``count working longest_s``.
+
+        ``working`` are those that wait for nobody's lock; ``upkeep`` is true of COPY, VACUUM, ANALYZE, CREATE INDEX and
+        their like, which take long by their nature.
+        """
+        with self._session(ctx) as session:
+            rows = session.execute(_STATEMENTS, (float(self.longer_than),)).fetchall()
+        running = [
+            {
+                "pid": row[0],
+                "user": printable(row[1], limit=100),
+                "application": printable(row[2], limit=100),
+                "wait": f"{row[3]}: {row[4]}" if row[3] else "",
+                "seconds": round(row[5], 3),
+                "query": said(ctx, row[6]),
+                "upkeep": is_upkeep(row[6]),
+                "blocked_by": list(row[7]),
+            }
+            for row in rows
+        ]
+        return {
+            "running": running,
+            "count": len(running),
+            "working": [one for one in running if not one["blocked_by"]],
+            "longest_s": max((float(row[5]) for row in rows), default=0.0),
+        }
+
+
+_SESSIONS = """
+SELECT pid, coalesce(usename, ''), coalesce(application_name, ''), coalesce(host(client_addr), 'local'),
+       coalesce(state, ''), extract(epoch FROM pg_catalog.clock_timestamp() - coalesce(xact_start, query_start))::float8,
+       extract(epoch FROM pg_catalog.clock_timestamp() - state_change)::float8,
+       query, pg_catalog.pg_blocking_pids(pid), backend_start::text
+FROM pg_catalog.pg_stat_activity
+WHERE pid <> pg_catalog.pg_backend_pid() AND backend_type IN ('client backend', 'autovacuum worker', 'parallel worker')
+  AND (cardinality(pg_catalog.pg_blocking_pids(pid)) > 0 OR state LIKE 'idle in transaction%%'
+       OR pid IN (SELECT unnest(pg_catalog.pg_blocking_pids(w.pid)) FROM pg_catalog.pg_stat_activity w))
+ORDER BY xact_start NULLS LAST LIMIT 500
+"""
+
+
+class Blocked(_Looking):
+    """Who waits for whose locks: the sessions at the root of each tree, those that they hold up, and idle transactions."""
+
+    idle_for: Annotated[Duration, Field(ge=0, description="Idle transactions count from this age on.")] = Duration(10)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``blocked`` (count), ``roots``, ``waiting``, ``idle_in_transaction``.
+
+        A session is ``pid user application address state transaction_s idle_s query started blocked_by``; a root also
+        ``holds_up``: how many wait for it, directly or not. The state is empty of an autovacuum worker, and `unknown` where
+        this role may not see it. ``idle_in_transaction`` are those that hold nobody up, too.
+        """
+        with self._session(ctx) as session:
+            rows = session.execute(_SESSIONS.replace("%%", "%")).fetchall()
+        found = {row[0]: _session_facts(ctx, row) for row in rows}
+        waiting = [one for one in found.values() if one["blocked_by"]]
+        roots = {pid for one in waiting for pid in one["blocked_by"] if pid not in found or not found[pid]["blocked_by"]}
+        told = [
+            {**found.get(pid, {"pid": pid, "state": "unknown"}), "holds_up": len(_held_up(pid, waiting))}
+            for pid in sorted(roots)
+        ]
+        idle = [
+            one
+            for one in found.values()
+            if one["state"].startswith("idle in transaction") and one["idle_s"] >= float(self.idle_for)
+        ]
+        return {
+            "blocked": len(waiting),
+            "roots": sorted(told, key=lambda one: -int(one["holds_up"]))[:MOST_ROWS],
+            "waiting": waiting[:MOST_ROWS],
+            "idle_in_transaction": idle[:MOST_ROWS],
+        }
+
+
+def _session_facts(ctx: Context, row: tuple[Any, ...]) -> dict[str, Any]:
+    state = row[4] or ("unknown" if row[1] else "")  # a user's session whose state this role may not see; workers have none
+    idle = state.startswith("idle")
+    return {
+        "pid": row[0],
+        "user": printable(row[1], limit=100),
+        "application": printable(row[2], limit=100),
+        "address": row[3],
+        "state": state,
+        "transaction_s": round(row[5] or 0.0, 3),
+        "idle_s": round(row[6] or 0.0, 3) if idle else 0.0,
+        "query": said(ctx, row[7]),
+        "blocked_by": sorted(set(row[8])),
+        "started": row[9],
+    }
+
+
+def _held_up(root: int, waiting: list[dict[str, Any]]) -> set[int]:
+    """Everybody who waits for ``root``, directly or behind others."""
+    held: set[int] = set()
+    while more := {one["pid"] for one in waiting if one["pid"] not in held and (held | {root}) & set(one["blocked_by"])}:
+        held |= more
+    return held
+
+
+_LOCKS = """
+SELECT l.granted, l.mode, l.locktype, coalesce(c.relname, ''), l.pid,
+       coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - l.waitstart)::float8, 0)
+FROM pg_catalog.pg_locks l
+LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation AND l.database IN (0, (
+  SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
+WHERE l.pid IS NOT NULL AND l.pid <> pg_catalog.pg_backend_pid()
+"""
+
+
+class Locks(_Looking):
+    """The locks of a server: how many are held by mode, and which are waited for."""
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``held`` (count by mode), ``exclusive`` and ``waiting``: ``pid mode type relation seconds``."""
+        with self._session(ctx) as session:
+            if session.info.server_version < 140000:
+                raise CouldNotVerify(
+                    f"{self.service} is older than PostgreSQL 14, which does not tell how long locks are waited for",
+                    hint="use postgres.blocked",
+                )
+            rows = session.execute(_LOCKS).fetchall()
+        held: dict[str, int] = {}
+        for row in rows:
+            if row[0]:
+                held[row[1]] = held.get(row[1], 0) + 1
+        named = [
+            (
+                row[0],
+                {
+                    "pid": row[4],
+                    "mode": row[1],
+                    "type": row[2],
+                    "relation": printable(row[3], limit=100),
+                    "seconds": round(row[5], 3),
+                },
+            )
+            for row in rows
+        ]
+        return {
+            "held": held,
+            "waiting": [one for granted, one in named if not granted][:MOST_ROWS],
+            "exclusive": [one for granted, one in named if granted and one["mode"] == "AccessExclusiveLock"][:MOST_ROWS],
+        }
+
+
+class DataDirectory(Read):
+    """What lies where the data directory of a server belongs, whether it runs or not."""
+
+    SERVICE = Postgres
+
+    service: ServiceName
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``holds``: ``cluster``, ``other`` (files that are no cluster), ``empty`` or ``absent``; ``path``."""
+        service = ctx.service(self.service, Postgres)
+        return {"holds": cluster.state(Tools.of(ctx, service, ctx.host)), "path": service.data_directory}

@@ -1,0 +1,275 @@
+"""Indexes of a PostgreSQL database: one that is missing, and what brings it back; does a statement use one?"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import psycopg
+from psycopg import sql
+from pydantic import AfterValidator, Field
+
+from drillbook.errors import HostError, NotReady, StepFailed
+from drillbook.findings import finding
+from drillbook.sdk.action import Context, Facts, Fault, Place, Read, Undo, Write
+from drillbook.systems.postgres.actions.fields import ServiceName
+from drillbook.systems.postgres.actions.tables import TableName
+from drillbook.systems.postgres.connection import Connection, connected, one, reason
+from drillbook.systems.postgres.explained import explain, indexes_of, scanned_by
+from drillbook.systems.postgres.service import Postgres
+from drillbook.systems.postgres.tables import Name
+
+_IDENTIFIER = r'(?:"(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_$]*)'
+_DEFINITION = re.compile(
+    rf"\s*CREATE\s+(?P<unique>UNIQUE\s+)?INDEX\s+(?:CONCURRENTLY\s+)?(?:IF\s+NOT\s+EXISTS\s+)?(?P<index>{_IDENTIFIER})"
+    rf"\s+ON\s+(?:ONLY\s+)?(?P<table>(?:{_IDENTIFIER}\.)?{_IDENTIFIER})(?P<rest>[\s(].*)",
+    re.IGNORECASE | re.DOTALL,
+)
+_STATE = """
+SELECT i.indisvalid, pg_catalog.pg_get_indexdef(i.indexrelid), t.relkind::text, n.nspname, t.relname,
+       EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k WHERE k.conindid = i.indexrelid) OR i.indisreplident,
+       pg_catalog.pg_relation_size(i.indexrelid),
+       CASE WHEN i.indisunique THEN 'is unique, and rows that come meanwhile may not be'
+            WHEN i.indisclustered THEN 'is what its table is clustered by'
+            WHEN c.reltablespace <> 0 THEN 'is in a tablespace of its own' ELSE '' END
+FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+JOIN pg_catalog.pg_class t ON t.oid = i.indrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname = %s
+"""
+
+
+ATTEMPTS, AGAIN_S = 10, 0.5
+"""Attempts to make an index beside a session that works on the same one, and the seconds between them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """An index as SQL makes it: its name, its table's, and the words behind."""
+
+    name: Name
+    unique: bool
+    table: Name
+    rest: str
+
+    @classmethod
+    def parse(cls, text: str) -> Definition:
+        """The index that ``text`` makes. Raises ValueError."""
+        match = _DEFINITION.fullmatch(text)
+        if match is None or ";" in text:
+            raise ValueError("expected one statement such as `CREATE INDEX name ON table (column)`")
+        table = Name.parse(match["table"])
+        return cls(Name(table.schema, Name.parse(match["index"]).table), bool(match["unique"]), table, match["rest"])
+
+    def statement(self) -> str:
+        """The statement that makes it while others go on writing."""
+        name = sql.Identifier(self.name.table).as_string(None)
+        return f"CREATE {'UNIQUE ' if self.unique else ''}INDEX CONCURRENTLY {name} ON {self.table.quoted}{self.rest}"
+
+
+def _index(text: str) -> str:
+    Name.parse(text)
+    return text
+
+
+def _definition(text: str) -> str:
+    Definition.parse(text)
+    return text
+
+
+def _unmakable(made: str) -> str:
+    """Why ``postgres.create_index`` could not carry out a definition; empty: it can."""
+    try:
+        Definition.parse(made)
+    except ValueError:
+        return "has a definition that `postgres.create_index` cannot carry out again"
+    return ""
+
+
+IndexName = Annotated[
+    str, AfterValidator(_index), Field(description="The index, as SQL writes it; without a schema it is `public`.")
+]
+
+
+def _state(session: Connection, name: Name) -> tuple[Any, ...] | None:
+    return session.execute(_STATE, (name.schema, name.table)).fetchone()
+
+
+class DropIndex(Fault):
+    """Drop an index, as a careless migration does: every answer stays right, and comes too late."""
+
+    SERVICE = Postgres
+    PLACE = Place.CONTROLLER
+    UNDO = ("action",)
+
+    service: ServiceName
+    index: IndexName
+
+    def ready(self, ctx: Context) -> None:
+        """The index must be there, valid, of an ordinary table, and one that can be made again as it was."""
+        if self.known("index"):
+            self._definition(ctx)
+
+    def _definition(self, ctx: Context) -> str:
+        """How it is made. Raises NotReady where this fault could not be taken back."""
+        try:
+            with connected(ctx, ctx.service(self.service, Postgres)) as session:
+                found = _state(session, Name.parse(self.index))
+        except (psycopg.Error, HostError) as error:
+            raise NotReady(f"{self.service} cannot be asked for {self.index}: {reason(error)}") from error
+        if found is None:
+            raise NotReady(f"{self.service}: there is no index {self.index}", hint="write it as SQL does, with its schema")
+        valid, made, kind, _, _, bound, _, special = found
+        why = (
+            "is not valid"
+            if not valid
+            else "belongs to a partitioned table"
+            if kind != "r"
+            else ("is what a constraint or a replica stands on" if bound else str(special) or _unmakable(str(made)))
+        )
+        if why:
+            raise NotReady(f"{self.service}: the index {self.index} {why}", hint="choose an ordinary index")
+        return str(made)
+
+    def inject(self, ctx: Context) -> Facts:
+        """Facts: ``index``, ``table``, ``bytes``, ``definition``."""
+        name = Name.parse(self.index)
+        try:
+            with connected(ctx, ctx.service(self.service, Postgres)) as session:
+                found = _state(session, name)
+                if found is None:
+                    raise StepFailed(f"{self.service}: there is no index {name}")
+                session.execute("SET lock_timeout = '10s'")
+                session.execute(sql.SQL("DROP INDEX {}").format(name.sql))
+        except (psycopg.Error, HostError) as error:
+            raise StepFailed(f"{self.service}: {name} was not dropped: {reason(error)}") from error
+        return {"index": str(name), "table": f"{found[3]}.{found[4]}", "bytes": found[6], "definition": found[1]}
+
+    def undo(self, ctx: Context) -> Undo:
+        """Make it again from its own definition, while others go on."""
+        return Undo.by_action("postgres.create_index", service=self.service, definition=self._definition(ctx))
+
+    def active(self, ctx: Context) -> bool:
+        """True while there is no such index, or none that is valid."""
+        with connected(ctx, ctx.service(self.service, Postgres)) as session:
+            found = _state(session, Name.parse(self.index))
+        return found is None or not found[0]
+
+
+class CreateIndex(Write):
+    """Make an index while others go on writing; one that a broken attempt left is made anew, a valid one is left alone."""
+
+    SERVICE = Postgres
+    PLACE = Place.CONTROLLER
+    TIMEOUT = 3600.0
+    UNDO = ("nothing",)
+
+    service: ServiceName
+    definition: Annotated[
+        str,
+        AfterValidator(_definition),
+        Field(description="The statement: `CREATE INDEX name ON table (column)`; it is carried out with CONCURRENTLY."),
+    ]
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``index``, ``already`` (it was there and valid), ``seconds``."""
+        wanted, begun = Definition.parse(self.definition), ctx.deadline.remaining()
+        for attempt in range(ATTEMPTS):
+            try:
+                already = self._made(ctx, wanted)
+                break
+            except (psycopg.Error, HostError) as error:
+                if attempt + 1 == ATTEMPTS or not _raced(error):
+                    raise StepFailed(
+                        f"{self.service}: the index {wanted.name} could not be made: {reason(error)}"
+                    ) from error
+            ctx.deadline.wait(AGAIN_S)
+        return {"index": str(wanted.name), "already": already, "seconds": round(begun - ctx.deadline.remaining(), 3)}
+
+    def _made(self, ctx: Context, wanted: Definition) -> bool:
+        """Make the index, unless it is there and valid: then this is True."""
+        with connected(ctx, ctx.service(self.service, Postgres)) as session:
+            found = _state(session, wanted.name)
+            if found is not None and not found[0]:
+                session.execute(sql.SQL("DROP INDEX CONCURRENTLY {}").format(wanted.name.sql))
+            if found is None or not found[0]:
+                session.execute(wanted.statement().encode())
+            return found is not None and bool(found[0])
+
+    def undo(self, ctx: Context) -> Undo:
+        """An index that helps is kept."""
+        return Undo.nothing("the index is meant to be there")
+
+
+def _raced(error: Exception) -> bool:
+    """Was it another session that makes or drops the same index, such as one whose client was killed?"""
+    if isinstance(error, psycopg.errors.UniqueViolation):  # of a catalogue, not of the rows that are indexed
+        return error.diag.schema_name == "pg_catalog"
+    return isinstance(
+        error, psycopg.errors.DeadlockDetected | psycopg.errors.DuplicateTable | psycopg.errors.UndefinedObject
+    ) or "tuple concurrently" in str(error)
+
+
+class Analyze(Write):
+    """Collect the statistics of a table anew, by which the server plans."""
+
+    SERVICE = Postgres
+    PLACE = Place.CONTROLLER
+    TIMEOUT = 600.0
+    UNDO = ("nothing",)
+
+    service: ServiceName
+    table: TableName
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``table``, ``rows`` (the server's estimate)."""
+        name = Name.parse(self.table)
+        try:
+            with connected(ctx, ctx.service(self.service, Postgres)) as session:
+                session.execute(sql.SQL("ANALYZE {}").format(name.sql))
+                rows = one(
+                    session,
+                    "SELECT reltuples::bigint FROM pg_catalog.pg_class WHERE oid = %s::pg_catalog.regclass",
+                    name.quoted,
+                )[0]
+        except (psycopg.Error, HostError) as error:
+            raise StepFailed(f"{self.service}: {name} was not analyzed: {reason(error)}") from error
+        return {"table": str(name), "rows": rows}
+
+    def undo(self, ctx: Context) -> Undo:
+        """Newer statistics are kept."""
+        return Undo.nothing("newer statistics are kept")
+
+
+class Explain(Read):
+    """Ask the server how it would carry out a statement, without doing so: which indexes, which tables as a whole."""
+
+    SERVICE = Postgres
+    PLACE = Place.CONTROLLER
+
+    service: ServiceName
+    query: Annotated[str, Field(min_length=1, description="The statement.")]
+    index: Annotated[IndexName | None, Field(description="An index that it must use.")] = None
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``indexes`` that it uses, ``scanned`` (tables read as a whole), ``cost`` (the server's), ``plan``."""
+        try:
+            with connected(ctx, ctx.service(self.service, Postgres)) as session:
+                plan = explain(session, self.query)
+        except (psycopg.Error, HostError) as error:
+            raise StepFailed(f"{self.service}: {reason(error)}") from error
+        facts: Facts = {
+            "indexes": indexes_of(plan),
+            "scanned": scanned_by(plan),
+            "cost": plan.get("Total Cost"),
+            "plan": ctx.evidence("plan.json", json.dumps(plan, indent=1)),
+        }
+        if self.index is not None and Name.parse(self.index).table not in facts["indexes"]:
+            measured = f"indexes: {', '.join(facts['indexes']) or 'none'}; read as a whole: {', '.join(facts['scanned'])}"
+            raise StepFailed(
+                f"{self.service}: the plan does not use {self.index}",
+                facts=facts,
+                findings=[finding("expectation", title="plan", wanted=f"uses {self.index}", measured=measured)],
+            )
+        return facts

@@ -1,0 +1,147 @@
+"""How a PostgreSQL server carries out the statements that it is busy with. Looks only, and runs none of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import psycopg
+from psycopg import sql
+from pydantic import Field
+
+from drillbook.errors import CouldNotVerify, HostError
+from drillbook.sdk.action import Context, Facts, Place, Read
+from drillbook.sdk.host import printable
+from drillbook.systems.postgres.actions.activity import is_upkeep, said
+from drillbook.systems.postgres.actions.fields import ServiceName
+from drillbook.systems.postgres.connection import Connection, connected, one, reason
+from drillbook.systems.postgres.explained import nodes_of, reads_of
+from drillbook.systems.postgres.service import Postgres
+from drillbook.values import Duration
+
+AGAIN_S = 0.1
+MOST_SCANNED = 10
+_SETTINGS = (
+    "default_transaction_read_only = on",
+    "lock_timeout = '1s'",
+    "statement_timeout = '3s'",
+    "plan_cache_mode = force_generic_plan",
+)
+# The server shows only the beginning of a statement that is longer than track_activity_query_size.
+_RUNNING = """
+SELECT pid, application_name, extract(epoch FROM pg_catalog.clock_timestamp() - query_start)::float8, query,
+       octet_length(query) >= pg_catalog.pg_size_bytes(pg_catalog.current_setting('track_activity_query_size')) - 1
+FROM pg_catalog.pg_stat_activity
+WHERE backend_type = 'client backend' AND state = 'active' AND pid <> pg_catalog.pg_backend_pid()
+  AND usename = current_user AND datname = pg_catalog.current_database() AND wait_event_type IS DISTINCT FROM 'Lock'
+  AND pg_catalog.clock_timestamp() - query_start >= pg_catalog.make_interval(secs => %s)
+ORDER BY query_start LIMIT 50
+"""
+_ROWS = """
+SELECT greatest(c.reltuples::bigint, pg_catalog.pg_stat_get_live_tuples(c.oid))
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s
+"""
+
+
+class Plans(Read):
+    """Ask for the plans of the statements that run for long now, without running them: which tables are read as a whole.
+
+    Asked in the application's own role, and of its statements alone, for planning may evaluate what a statement calls
+    (functions that are declared immutable or stable). A plan is the generic one, which knows no values of parameters, and
+    that of a new session with the settings of the role. Literals are left out of what is shown.
+    """
+
+    SERVICE = Postgres
+    PLACE = Place.CONTROLLER
+    TIMEOUT = 30.0
+
+    service: ServiceName
+    longer_than: Annotated[Duration, Field(ge=0, description="How long a statement must have run.")] = Duration(5)
+    watch: Annotated[Duration, Field(ge=0, le=60, description="How long to look while there is none.")] = Duration(0)
+    rows: Annotated[int, Field(ge=0, description="Of tables read as a whole only those of so many rows.")] = 10_000
+    most: Annotated[int, Field(ge=1, le=10, description="How many statements that differ, the longest first.")] = 3
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``plans``, of each statement ``pid application seconds query cost indexes scanned why``; ``count``.
+
+        ``scanned``: ``table rows filter reads`` of tables that are read from end to end, ``reads`` times in one run as the
+        planner estimates; ``why``: there is no plan, and why not.
+        """
+        try:
+            with connected(ctx, ctx.service(self.service, Postgres), as_user=True) as session:
+                for setting in _SETTINGS:
+                    session.execute(f"SET {setting}".encode())
+                plans = [self._plan(ctx, session, row) for row in self._running(ctx, session)]
+        except (psycopg.Error, HostError) as error:
+            raise CouldNotVerify(
+                f"{self.service} could not be asked: {reason(error)}",
+                hint=("check that it runs, and that the role of the application can log in"),
+            ) from error
+        return {"plans": plans, "count": len(plans)}
+
+    def _running(self, ctx: Context, session: Connection) -> list[tuple[Any, ...]]:
+        """The statements, of each text the one that runs for longest."""
+        until = ctx.deadline.remaining() - min(float(self.watch), ctx.deadline.remaining() / 2)
+        while True:
+            rows = session.execute(_RUNNING, (float(self.longer_than),)).fetchall()
+            found = {row[3]: row for row in reversed(rows) if not is_upkeep(row[3])}
+            if found or ctx.deadline.remaining() <= until:
+                return sorted(found.values(), key=lambda row: -float(row[2]))[: self.most]
+            ctx.deadline.wait(AGAIN_S)
+
+    def _plan(self, ctx: Context, session: Connection, row: tuple[Any, ...]) -> Facts:
+        pid, application, seconds, query, cut = row
+        told: Facts = {
+            "pid": pid,
+            "application": printable(application or "", limit=100),
+            "seconds": round(seconds, 3),
+            "query": said(ctx, query),
+            "cost": None,
+            "indexes": [],
+            "scanned": [],
+            "why": "",
+        }
+        if cut:
+            return told | {"why": "the server shows only its beginning (track_activity_query_size)"}
+        try:
+            plan = _explained(session, query)
+        except psycopg.Error as error:
+            return told | {"why": said(ctx, reason(error))}
+        nodes = list(nodes_of(plan))
+        return told | {
+            "cost": plan.get("Total Cost"),
+            "scanned": self._scanned(ctx, session, plan),
+            "indexes": sorted({printable(one["Index Name"], limit=130) for one in nodes if "Index Name" in one}),
+        }
+
+    def _scanned(self, ctx: Context, session: Connection, plan: dict[str, Any]) -> list[Facts]:
+        found: dict[str, Facts] = {}
+        for node, reads in sorted(reads_of(plan), key=lambda one: one[1]):
+            if "Relation Name" in node:
+                row = session.execute(_ROWS, (node["Schema"], node["Relation Name"])).fetchone()
+                name = f"{node['Schema']}.{node['Relation Name']}".removeprefix("public.")
+                found[name] = {
+                    "table": printable(name, limit=130),
+                    "rows": row[0] if row else 0,
+                    "filter": said(ctx, node.get("Filter")),
+                    "reads": reads,
+                }
+        large = [table for table in found.values() if table["rows"] >= self.rows]
+        return sorted(large, key=lambda table: -int(str(table["rows"])))[:MOST_SCANNED]
+
+
+def _explained(session: Connection, query: str) -> dict[str, Any]:
+    """The plan of one statement, with whatever parameters. Raises psycopg.Error.
+
+    Prepared by SQL and by the extended protocol, which takes one statement alone; EXPLAIN EXECUTE runs nothing.
+    """
+    session.execute(f"PREPARE drillbook_plan AS {query}".encode(), prepare=True)
+    try:
+        count = one(
+            session,
+            "SELECT cardinality(parameter_types) FROM pg_catalog.pg_prepared_statements WHERE name = 'drillbook_plan'",
+        )[0]
+        values = sql.SQL("({})").format(sql.SQL(", ").join([sql.NULL] * count)) if count else sql.SQL("")
+        row = one(session, sql.SQL("EXPLAIN (FORMAT JSON, VERBOSE) EXECUTE drillbook_plan{}").format(values))
+    finally:
+        session.execute("DEALLOCATE drillbook_plan")
+    return dict(row[0][0]["Plan"])

@@ -1,0 +1,333 @@
+"""Sessions of a PostgreSQL server: too many of them, one that holds locks and stops, and ending those that are meant."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Annotated, Literal, Self
+
+import psycopg
+from pydantic import Field, model_validator
+
+from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
+from drillbook.findings import finding
+from drillbook.sdk.action import Context, Facts, Fault, Place, Undo, Write
+from drillbook.systems.linux.helper import LONGEST, Helper
+from drillbook.systems.linux.target import need
+from drillbook.systems.postgres.actions.fields import ServiceName
+from drillbook.systems.postgres.actions.tables import TableName
+from drillbook.systems.postgres.connection import Connection, connected, conninfo, one, reason
+from drillbook.systems.postgres.service import Postgres
+from drillbook.systems.postgres.tables import Name, exists
+from drillbook.systems.postgres.tools import Tools, passfile
+from drillbook.values import Duration
+
+For = Annotated[
+    Duration,
+    Field(alias="for", ge=1, le=LONGEST, description="It ends by itself after this time, whatever happens; at most 1h."),
+]
+_OPTIONS = "-c client_connection_check_interval=250 -c statement_timeout=0 -c idle_session_timeout=0"
+"""Of the sessions that are held: no setting of the role ends them. All are there since PostgreSQL 14."""
+_FULL = ("too many clients", "too many connections", "remaining connection slots")
+"""What a server says, by PostgreSQL's sources (proc.c, postinit.c), when it is full, a role is, or a database is."""
+SHOWN = 0.9
+"""Share of the connections that show as sessions once the server is full: a few may be those of clients still coming."""
+LEAST_MAJOR = 14
+"""The first version whose sessions notice in the middle of a statement that their client is gone."""
+
+_CLIENT = """
+export PGPASSFILE="$folder/private" PGAPPNAME="$1" PGOPTIONS="$2" PGCONNECT_TIMEOUT=10 LC_ALL=C
+shift 2
+"""
+# NAME OPTIONS COUNT PSQL...: as many sessions as COUNT, each by a client that waits. Where the server refuses one it is
+# tried again, until somebody ends one of them: then nobody takes its place.
+_HOLD = (
+    _CLIENT
+    + """
+count=$1; shift
+session() { "$@" --command="SELECT pg_catalog.pg_sleep($seconds)" >/dev/null 2>>"$folder/refused" & }
+: > "$folder/refused"
+tried=0
+while test "$tried" -lt "$count"; do session "$@"; tried=$((tried + 1)); done
+: > "$folder/ready"
+ended() { grep -qE 'terminating connection|closed the connection' "$folder/refused"; }
+until over || ended; do
+  refused=$(grep -c 'connection to server' "$folder/refused")
+  test "$((tried - refused))" -ge "$count" || { session "$@"; tried=$((tried + 1)); }
+  rest; rest
+done
+rm -f -- "$folder/private"
+until over; do
+  jobs > "$folder/jobs"
+  test -s "$folder/jobs" || break
+  rest; rest
+done
+jobs >/dev/null
+jobs -p > "$folder/jobs" && kill $(cat -- "$folder/jobs") 2>/dev/null
+wait
+"""
+)
+# NAME OPTIONS SQL PSQL...: one client that sends SQL and then nothing more.
+_STAND = (
+    _CLIENT
+    + """
+sql=$1; shift
+mkfifo -m 600 "$folder/in" || exit 1
+"$@" < "$folder/in" &
+client=$!
+exec 3> "$folder/in"
+printf '%s\\n' "$sql" >&3
+: > "$folder/ready"
+until over; do kill -0 "$client" 2>/dev/null || exit 1; sleep 1; done
+kill "$client"
+"""
+)
+_ROOM = """
+SELECT pg_catalog.current_setting('server_version_num')::int / 10000,
+       pg_catalog.current_setting('max_connections')::int
+         - pg_catalog.current_setting('superuser_reserved_connections')::int
+         - coalesce(pg_catalog.current_setting('reserved_connections', true), '0')::int,
+       (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'
+          AND pid <> pg_catalog.pg_backend_pid()),
+       coalesce((SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = %s), false)
+"""
+_HELD = """
+SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity
+WHERE application_name = %s AND (%s = '' OR state = %s)
+"""
+
+_LOCKS = """
+SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity a JOIN pg_catalog.pg_locks l ON l.pid = a.pid
+               WHERE a.application_name = %s AND a.state = 'idle in transaction' AND l.granted AND l.locktype = 'relation'
+                 AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+                 AND l.relation = pg_catalog.to_regclass(%s) AND l.mode = %s)
+"""
+
+
+class _Held(Fault):
+    """What both faults share: clients on the service's own host, kept by a helper that ends with its time."""
+
+    SERVICE = Postgres
+    UNDO = ("commands",)
+
+    service: ServiceName
+
+    def _application(self, ctx: Context) -> str:
+        """The `application_name` of its sessions, which no other step has."""
+        return f"drillbook-{sha256(Helper(ctx).mark.encode()).hexdigest()[:12]}"
+
+    def _client(self, ctx: Context) -> tuple[str, ...]:
+        service = ctx.service(self.service, Postgres)
+        return (
+            Tools.of(ctx, service, ctx.host).path("psql"),
+            "--no-psqlrc",
+            "--no-password",
+            "--quiet",
+            "--set=ON_ERROR_STOP=1",
+            "--host",
+            service.address,
+            "--port",
+            str(service.port),
+            "--username",
+            service.user,
+            "--dbname",
+            conninfo(service.database),
+        )
+
+    def _private(self, ctx: Context) -> bytes:
+        return passfile(ctx.service(self.service, Postgres), as_user=True)
+
+    def _count(self, ctx: Context, state: str = "") -> int:
+        with connected(ctx, ctx.service(self.service, Postgres)) as session:
+            return int(one(session, _HELD, self._application(ctx), state, state)[0])
+
+    def _checked(self, ctx: Context) -> None:
+        """Raise NotReady unless the host has what the helper needs."""
+        Helper(ctx).ready()
+        need(ctx, "mkfifo")
+        Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host).need(("psql",), 0)
+
+    def undo(self, ctx: Context) -> Undo:
+        """End its clients, and with them their sessions."""
+        return Helper(ctx).undo()
+
+
+class HoldConnections(_Held):
+    """Hold connections until the server takes no more, as a program does that opens them and never closes any.
+
+    They are the application's role's; those kept for superusers stay free. Needs PostgreSQL 14 or newer.
+    """
+
+    TIMEOUT = 120.0
+
+    leave: Annotated[int, Field(ge=0, le=1000, description="So many connections are left free.")] = 0
+    for_: For = Duration(300)
+
+    def ready(self, ctx: Context) -> None:
+        """There must be room to take, and psql on the host."""
+        self._checked(ctx)
+        major, most, used, exempt = self._room(ctx)
+        if exempt:
+            raise NotReady(
+                f"{self.service}: its `user` is a superuser, and takes what is kept for repair",
+                hint="let `user` of the service be the application's own role",
+            )
+        if major < LEAST_MAJOR:
+            raise NotReady(f"{self.service} is PostgreSQL {major}; this fault needs {LEAST_MAJOR} or newer")
+        if self.known("leave") and most - used <= self.leave:
+            raise NotReady(f"{self.service}: {used} of {most} connections are in use already", hint="let `leave` be smaller")
+
+    def _room(self, ctx: Context) -> tuple[int, int, int, bool]:
+        """Major version, connections for ordinary roles, how many are in use; is the user a superuser? Raises NotReady."""
+        service = ctx.service(self.service, Postgres)
+        try:
+            with connected(ctx, service) as session:
+                major, most, used, exempt = one(session, _ROOM, service.user)
+        except (psycopg.Error, HostError) as error:
+            raise NotReady(f"{self.service} cannot be asked: {reason(error)}") from error
+        return major, most, used, exempt
+
+    def inject(self, ctx: Context) -> Facts:
+        """Facts: ``application`` (the sessions' name), ``held``, ``limit`` (connections for ordinary roles)."""
+        _, most, used, _ = self._room(ctx)
+        wanted = most if self.leave == 0 else max(0, most - used - self.leave)
+        Helper(ctx).start(
+            _HOLD, self.for_, self._application(ctx), _OPTIONS, str(wanted), *self._client(ctx), private=self._private(ctx)
+        )
+        while not (self._taken(ctx) if self.leave == 0 else self._count(ctx) >= wanted):
+            ctx.deadline.wait(0.2)
+        return {"application": self._application(ctx), "held": self._count(ctx), "limit": most}
+
+    def _taken(self, ctx: Context) -> bool:
+        """Is there no connection left, and do nearly all show as sessions? Those that are still being made take one too."""
+        _, most, used, _ = self._room(ctx)
+        return used >= SHOWN * most and self._refuses(ctx)
+
+    def _refuses(self, ctx: Context) -> bool:
+        """Is there no connection left for the application?"""
+        if not self._count(ctx):
+            return False
+        try:
+            with connected(ctx, ctx.service(self.service, Postgres), as_user=True):
+                return False
+        except psycopg.errors.ConnectionTimeout:
+            return False
+        except psycopg.OperationalError as error:
+            if error.sqlstate == "53300" or any(words in str(error) for words in _FULL):
+                return True
+            raise CouldNotVerify(
+                f"{self.service}: whether it takes connections cannot be told: {reason(error)}",
+                hint="correct `user` and `password` of the service in the inventory",
+            ) from error
+
+    def active(self, ctx: Context) -> bool:
+        """True while any of its sessions is there."""
+        return self._count(ctx) > 0
+
+
+class IdleInTransaction(_Held):
+    """Open a transaction, lock a table and do nothing more, as a client does that hangs or waits for a person."""
+
+    table: TableName
+    mode: Annotated[
+        Literal["row exclusive", "share", "exclusive", "access exclusive"],
+        Field(description="The lock, as LOCK TABLE has it; `access exclusive` keeps readers out too."),
+    ] = "access exclusive"
+    for_: For = Duration(300)
+
+    def ready(self, ctx: Context) -> None:
+        """The table must be there, and psql on the host."""
+        self._checked(ctx)
+        try:
+            with connected(ctx, ctx.service(self.service, Postgres)) as session:
+                if self.known("table") and not exists(session, Name.parse(self.table)):
+                    raise NotReady(f"{self.service}: there is no table {self.table}", hint="write it as SQL does")
+        except (psycopg.Error, HostError) as error:
+            raise NotReady(f"{self.service} cannot be asked: {reason(error)}") from error
+
+    def inject(self, ctx: Context) -> Facts:
+        """Facts: ``application`` (the session's name), ``table``, ``mode``."""
+        name, helper = Name.parse(self.table), Helper(ctx)
+        lock = f"BEGIN; SET LOCAL lock_timeout = '20s'; LOCK TABLE {name.quoted} IN {self.mode.upper()} MODE;"
+        helper.start(_STAND, self.for_, self._application(ctx), "", lock, *self._client(ctx), private=self._private(ctx))
+        while not self._locks(ctx):
+            if not helper.pids():
+                raise StepFailed(f"{self.service}: the client that was to lock {name} has ended; was it refused?")
+            ctx.deadline.wait(0.1)
+        return {"application": self._application(ctx), "table": str(name), "mode": self.mode}
+
+    def active(self, ctx: Context) -> bool:
+        """True while its session is idle in its transaction."""
+        return self._count(ctx, "idle in transaction") > 0
+
+    def _locks(self, ctx: Context) -> bool:
+        """Does its session, idle in its transaction, hold the lock on the table?"""
+        mode = f"{self.mode.title().replace(' ', '')}Lock"
+        with connected(ctx, ctx.service(self.service, Postgres)) as session:
+            return bool(one(session, _LOCKS, self._application(ctx), Name.parse(self.table).quoted, mode)[0])
+
+
+_MATCHING = """
+SELECT pid, coalesce(state, ''), application_name FROM pg_catalog.pg_stat_activity
+WHERE datname = %(database)s AND backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()
+  AND (%(application)s::text IS NULL OR application_name = %(application)s)
+  AND (%(seconds)s::float IS NULL OR (state LIKE 'idle in transaction%%'
+       AND pg_catalog.clock_timestamp() - state_change > pg_catalog.make_interval(secs => %(seconds)s)))
+ORDER BY pid
+"""
+
+
+class Terminate(Write):
+    """End the sessions of one application, or those that are idle in a transaction for too long; no others."""
+
+    SERVICE = Postgres
+    PLACE = Place.CONTROLLER
+    UNDO = ("nothing",)
+
+    service: ServiceName
+    application: Annotated[str | None, Field(min_length=1, description="Their `application_name`, exactly.")] = None
+    idle_longer_than: Annotated[
+        Duration | None, Field(gt=0, description="Those that do nothing in an open transaction for longer than this.")
+    ] = None
+
+    @model_validator(mode="after")
+    def _meant(self) -> Self:
+        if self.application is None and self.idle_longer_than is None:
+            raise ValueError("say which sessions are meant: `application`, `idle_longer_than`, or both")
+        return self
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``terminated`` (how many), ``pids``, ``applications``. None at all is no failure."""
+        service = ctx.service(self.service, Postgres)
+        try:
+            with connected(ctx, service) as session:
+                found = self._matching(session, service)
+                for pid, _, _ in found:
+                    session.execute("SELECT pg_catalog.pg_terminate_backend(%s)", (pid,))
+                while left := {row[0] for row in self._matching(session, service)} & {row[0] for row in found}:
+                    if ctx.deadline.remaining() < 0.3:
+                        raise StepFailed(
+                            f"{self.service}: {len(left)} sessions do not end",
+                            findings=[
+                                finding("expectation", title="sessions", wanted="none of them", measured=f"{len(left)} left")
+                            ],
+                        )
+                    ctx.deadline.wait(0.1)
+        except (psycopg.Error, HostError) as error:
+            raise StepFailed(f"{self.service}: no session could be ended: {reason(error)}") from error
+        return {
+            "terminated": len(found),
+            "pids": [row[0] for row in found][:100],
+            "applications": sorted({row[2] for row in found})[:20],
+        }
+
+    def _matching(self, session: Connection, service: Postgres) -> list[tuple[int, str, str]]:
+        values = {
+            "database": service.database,
+            "application": self.application,
+            "seconds": None if self.idle_longer_than is None else float(self.idle_longer_than),
+        }
+        return [(int(pid), str(state), str(name)) for pid, state, name in session.execute(_MATCHING, values).fetchall()]
+
+    def undo(self, ctx: Context) -> Undo:
+        """Their clients connect again."""
+        return Undo.nothing("a session that was ended is not brought back; its client connects anew")

@@ -1,0 +1,104 @@
+"""A connection to PostgreSQL whose answers have a budget.
+
+libpq keeps the whole of an answer, and all that a server says while it lets somebody in. So bytes are counted as they
+arrive, and the connection is closed once an answer has more than its budget. Rows of a stream are answers of their own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+import sys
+import termios
+from collections.abc import Generator
+from contextlib import suppress
+from typing import Any, Self, TypeVar
+
+import psycopg
+
+from drillbook.sdk.answers import MOST_BYTES, too_large
+
+T = TypeVar("T")
+
+MOST_GREETING = 1 << 20
+"""Bytes of what a server says until it has let somebody in: certificates, settings, notices."""
+_RECEIVED = 128
+"""Offset of `tcpi_bytes_received` in `struct tcp_info` of Linux."""
+
+
+class Bounded(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that raises CouldNotVerify, and closes, when an answer is larger than its budget."""
+
+    def wait(self, gen: Generator[Any, Any, T], *given: Any, **named: Any) -> T:
+        """Wait for one answer, or one row of a stream. Raises psycopg.Error, CouldNotVerify."""
+        return super().wait(self._counted(gen), *given, **named)
+
+    def _counted(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
+        arrived: _Arrived | None = None
+        try:
+            state = next(gen)
+            while True:
+                arrived = arrived or _Arrived(self.pgconn.socket)
+                ready = yield state
+                arrived.look()
+                state = gen.send(ready)
+                if arrived.bytes > MOST_BYTES:
+                    over = too_large(f"an answer of the server at {self.info.host}:{self.info.port}", MOST_BYTES)
+                    self.pgconn.finish()
+                    raise over
+        except StopIteration as done:
+            value: T = done.value
+            return value
+
+    @classmethod
+    def _connect_gen(cls, *given: Any, **named: Any) -> Generator[Any, Any, Self]:
+        gen = super()._connect_gen(*given, **named)
+        known: dict[int, _Arrived] = {}
+        try:
+            state = next(gen)
+            while True:
+                arrived = known.setdefault(state[0], _Arrived(state[0], fresh=True))
+                ready = yield state
+                arrived.look()
+                if arrived.bytes > MOST_GREETING:
+                    gen.close()
+                    raise too_large("what the server says before it lets somebody in", MOST_GREETING)
+                state = gen.send(ready)
+        except StopIteration as done:
+            made: Self = done.value
+            return made
+
+
+class _Arrived:
+    """Bytes that have arrived at a socket since this was made; with ``fresh``, since the socket was.
+
+    What is not TCP of Linux tells only what waits to be read: that is counted each time that somebody looks.
+    """
+
+    def __init__(self, number: int, *, fresh: bool = False) -> None:
+        """``number`` is the file descriptor of the socket."""
+        self._number, self.bytes = number, 0
+        self._before = 0 if fresh else self._total() or 0
+
+    def look(self) -> None:
+        """Count."""
+        total = self._total()
+        self.bytes = self.bytes + self._waiting() if total is None else total - self._before
+
+    def _total(self) -> int | None:
+        if sys.platform != "linux":
+            return None
+        with suppress(OSError, struct.error):
+            line = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=self._number)
+            try:
+                info = line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+            finally:
+                line.detach()
+            return int(struct.unpack_from("=Q", info, _RECEIVED)[0])
+        return None
+
+    def _waiting(self) -> int:
+        with suppress(OSError):
+            return int(struct.unpack("i", fcntl.ioctl(self._number, termios.FIONREAD, b"\0" * 4))[0])
+        return 0

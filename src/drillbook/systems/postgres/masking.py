@@ -1,0 +1,64 @@
+"""Passwords that a schema holds: of user mappings, foreign servers and subscriptions, and in settings. All become ``***``.
+
+No inventory names them, so no redactor knows them; a dump of the schema prints them in clear. They are masked before the
+schema is compared: that one was changed is not noticed.
+"""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+MASK = "'***'"
+LITERAL = r"E?'(?:[^']|'')*'"
+NAME = r'"(?:[^"]|"")+"|[\w.$]+'
+SECRET = re.compile(r"pass|pwd|secret|token|credential|private|(?:api|access|client|server)_?key", re.IGNORECASE)
+PLAIN = re.compile(
+    r"password_(?:encryption|required)|passwordcheck\..*|user|username|user_name|use_.*|.*_method", re.IGNORECASE
+)
+"""Names that hold no secret, although they look like it, or stand beside one."""
+_USER_MAPPING = re.compile(rf"^CREATE USER MAPPING FOR (?:[^']|{LITERAL})*?;$", re.MULTILINE)
+_OPTIONS = re.compile(rf"\bOPTIONS\s*\((?:[^')]|{LITERAL})*\)")
+_OPTION = re.compile(rf"(?P<name>{NAME})(?P<gap>\s+)(?P<value>{LITERAL})")
+_SETTING = re.compile(rf"\bSET (?P<name>{NAME})(?P<gap> (?:TO|=) )(?P<value>{LITERAL})")
+_SUBSCRIPTION = re.compile(rf"^((?:CREATE|ALTER) SUBSCRIPTION (?:{NAME}) CONNECTION )({LITERAL})", re.MULTILINE)
+_WORDS = r"\b\w*(?:password|passwd|passphrase|pwd|secret|token|api_?key)\w*[\"']?"
+_SAID = re.compile(rf"({_WORDS}(?:\s*(?::=|=>|=|:)\s*|\s+(?=E?')))(?:{LITERAL}|[^\s'\",;)]+)", re.IGNORECASE)
+_URL = re.compile(r"(://[^\s:/@']*:)[^\s@']+(?=@)")
+
+
+def masked(schema: str) -> str:
+    """``schema`` with each password that a statement of it declares masked; the same text again for a masked one."""
+    text = _USER_MAPPING.sub(lambda found: _OPTION.sub(_unless_plain, found[0]), schema)
+    text = _OPTIONS.sub(lambda found: _OPTION.sub(_if_secret, found[0]), text)
+    text = _SETTING.sub(_if_secret, text)
+    return _SUBSCRIPTION.sub(lambda found: found[1] + _connection(found[2]), text)
+
+
+def shown(text: str) -> str:
+    """``text`` of a schema for people: also without what looks like a password in functions, views and comments."""
+    return _URL.sub(r"\1***", _SAID.sub(r"\1***", text))
+
+
+def _name(found: re.Match[str]) -> str:
+    return found["name"].strip('"')
+
+
+def _unless_plain(found: re.Match[str]) -> str:
+    return found[0] if PLAIN.fullmatch(_name(found)) else f"{found['name']}{found['gap']}{MASK}"
+
+
+def _if_secret(found: re.Match[str]) -> str:
+    return _unless_plain(found) if SECRET.search(_name(found)) else found[0]
+
+
+def _connection(literal: str) -> str:
+    """The literal of a connection string without its passwords; all of it masked where it cannot be read."""
+    try:
+        known = conninfo_to_dict(literal.removeprefix("E").strip("'").replace("''", "'"))
+    except psycopg.Error:
+        return MASK
+    safe = {key: "***" if SECRET.search(key) else value for key, value in known.items()}
+    return "'" + make_conninfo("", **safe).replace("'", "''") + "'"

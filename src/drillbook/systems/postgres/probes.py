@@ -1,0 +1,213 @@
+"""Probes of PostgreSQL."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Annotated, Any
+
+import psycopg
+from psycopg import sql
+from pydantic import Field
+
+from drillbook.errors import CouldNotVerify, HostError, NotReady
+from drillbook.sdk.action import Context
+from drillbook.sdk.probe import Availability, CanaryWriter, Lost
+from drillbook.sdk.probe import Canary as BaseCanary
+from drillbook.systems.postgres.bounded import Bounded
+from drillbook.systems.postgres.connection import Connection, connected, one, parameters, reason
+from drillbook.systems.postgres.explained import explain, indexes_of, scanned_by
+from drillbook.systems.postgres.manifest import OWN_SCHEMA
+from drillbook.systems.postgres.service import Postgres
+from drillbook.systems.postgres.tables import Name
+from drillbook.values import Duration
+
+_TABLE = f"{OWN_SCHEMA}.canary"
+_PREPARE = (
+    f"CREATE SCHEMA IF NOT EXISTS {OWN_SCHEMA}",
+    f"""CREATE TABLE IF NOT EXISTS {_TABLE} (run text NOT NULL, number bigint NOT NULL,
+        at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (run, number))""",
+)
+_GRANTS = (f"GRANT USAGE ON SCHEMA {OWN_SCHEMA} TO {{}}", f"GRANT SELECT, INSERT ON {_TABLE} TO {{}}")
+_INSERT = f"INSERT INTO {_TABLE} (run, number) VALUES (%s, %s)"  # noqa: S608  constants
+_SURVIVORS = f"SELECT number FROM {_TABLE} WHERE run = %s ORDER BY number"  # noqa: S608
+_DELETE = f"DELETE FROM {_TABLE} WHERE run = %s"  # noqa: S608
+_EMPTY = f"SELECT NOT EXISTS (SELECT 1 FROM {_TABLE})"  # noqa: S608
+
+
+class Planned(Availability):
+    """The server would carry out a statement with the index that it needs; the statement itself is not carried out.
+
+    A statement without its index is slow on one machine and quick on another; its plan is the same on both.
+    """
+
+    service: Annotated[str, Field(description="The PostgreSQL service in the inventory.")]
+    query: Annotated[str, Field(min_length=1, description="The statement, one that the application's role may carry out.")]
+    index: Annotated[str, Field(min_length=1, description="The index that its plan must use.")]
+
+    def check(self, ctx: Context) -> str | None:
+        """One question on a new connection, as the application's role."""
+        service = ctx.service(self.service, Postgres)
+        try:
+            with ctx.reach(service) as way, Bounded.connect(**_prompt(service, *way, self.timeout)) as session:
+                plan = explain(session, self.query)
+        except (psycopg.Error, HostError, OSError) as error:
+            return reason(error)
+        if Name.parse(self.index).table in indexes_of(plan):
+            return None
+        return f"the plan does not use {self.index}; it reads as a whole: {', '.join(scanned_by(plan)) or 'nothing'}"
+
+
+def _prompt(service: Postgres, address: str, port: int, timeout: float) -> dict[str, Any]:
+    """Options of a connection as the application's role on which each statement is answered within ``timeout`` seconds."""
+    milliseconds = max(1, int(timeout * 1000))
+    return parameters(service, address, port, as_user=True, timeout=timeout) | {
+        "options": f"-c statement_timeout={milliseconds}",
+        "tcp_user_timeout": milliseconds,
+        "keepalives_idle": 1,
+        "keepalives_interval": 1,
+        "keepalives_count": 2,
+    }
+
+
+class Canary(BaseCanary):
+    """Numbered rows, written as the application's role: what was acknowledged must be there after the recovery."""
+
+    service: Annotated[str, Field(description="The PostgreSQL service in the inventory.")]
+    every: Duration = Field(default=Duration(0.05), description="Time between two rows; the resolution of the RPO.")
+    timeout: Duration = Field(default=Duration(1.0), description="A row without an acknowledgement by then is in doubt.")
+
+    def reach(self, ctx: Context) -> None:
+        """Log in as both roles. Raises NotReady."""
+        service = ctx.service(self.service, Postgres)
+        with self._writing(ctx, service), connected(ctx, service, as_user=True):
+            pass
+
+    @contextmanager
+    def _writing(self, ctx: Context, service: Postgres) -> Iterator[Connection]:
+        try:
+            with connected(ctx, service) as session:
+                if one(session, "SELECT pg_catalog.pg_is_in_recovery()")[0]:
+                    raise NotReady(
+                        f"{self.service} is a standby: a canary cannot write there", hint="name the primary in the inventory"
+                    )
+                yield session
+        except (psycopg.Error, HostError) as error:
+            raise NotReady(
+                f"the canary cannot write to {self.service}: {reason(error)}",
+                hint="the superuser and the application's role must be able to log in and to write",
+            ) from error
+
+    def prepare(self, ctx: Context) -> None:
+        """Make the table and let the application's role write it. Raises NotReady."""
+        service = ctx.service(self.service, Postgres)
+        with self._writing(ctx, service) as session:
+            session.execute("SET client_min_messages = warning")
+            for statement in _PREPARE:
+                session.execute(statement.encode())
+            for grant in _GRANTS:
+                session.execute(sql.SQL(grant).format(sql.Identifier(service.user)))
+            with connected(ctx, service, as_user=True) as user:
+                one(user, "SELECT pg_catalog.has_table_privilege(%s, 'INSERT')", _TABLE)
+
+    def writer(self, ctx: Context) -> CanaryWriter:
+        """A writer as the application's role, so that a database closed to clients is closed to it."""
+        return _Writer(ctx, ctx.service(self.service, Postgres), float(self.timeout))
+
+    def survivors(self, ctx: Context) -> Iterable[int]:
+        """The numbers of this run that are there now; none when the table itself is gone. Raises CouldNotVerify."""
+        try:
+            with connected(ctx, ctx.service(self.service, Postgres)) as session:
+                return [number for (number,) in session.execute(_SURVIVORS, (ctx.run_id,)).fetchall()]
+        except psycopg.errors.UndefinedTable:
+            return []
+        except (psycopg.Error, HostError) as error:
+            raise CouldNotVerify(f"the canary's rows in {self.service} cannot be read: {reason(error)}") from error
+
+    def clean(self, ctx: Context) -> None:
+        """Delete this run's rows; drop the table and its schema when nothing else is in them. Raises CouldNotVerify."""
+        try:
+            with connected(ctx, ctx.service(self.service, Postgres)) as session:
+                session.execute(_DELETE, (ctx.run_id,))
+                if one(session, _EMPTY)[0]:
+                    session.execute(f"DROP TABLE {_TABLE}".encode())
+                    with suppress(psycopg.errors.DependentObjectsStillExist):
+                        session.execute(f"DROP SCHEMA {OWN_SCHEMA}".encode())
+        except psycopg.errors.UndefinedTable:
+            return
+        except (psycopg.Error, HostError) as error:
+            raise CouldNotVerify(f"the canary's rows in {self.service} cannot be removed: {reason(error)}") from error
+
+
+class _Writer(CanaryWriter):
+    """One connection; made again at the next write after a failure."""
+
+    def __init__(self, ctx: Context, service: Postgres, timeout: float) -> None:
+        self._ctx, self._service, self._timeout = ctx, service, timeout
+        self._way = ExitStack()
+        self._session: Connection | None = None
+        self._since = math.inf
+
+    def write(self, number: int) -> Lost | None:
+        """Insert ``number`` and wait until it is committed."""
+        try:
+            session = self._session or self._connect()
+        except (psycopg.Error, HostError, OSError) as error:
+            self.close()
+            return Lost(reason(error), doubt=False)
+        self._since = time.monotonic()
+        try:
+            session.execute(_INSERT, (self._ctx.run_id, number), prepare=True)
+        except psycopg.Error as error:
+            # An ERROR means that the transaction was rolled back; FATAL, or no answer, may come after the commit.
+            refused = error.diag.severity_nonlocalized == "ERROR"
+            late = time.monotonic() - self._since >= self._timeout
+            if not refused:
+                self.close()
+            return Lost(f"no answer within {self._timeout:g} s" if late else reason(error), doubt=not refused)
+        finally:
+            self._since = math.inf
+        return None
+
+    def _connect(self) -> Connection:
+        """Connect, within the probe's timeout as far as the driver's least of two seconds allows."""
+        self.close()
+        address, port = self._way.enter_context(self._ctx.reach(self._service))
+        options = _prompt(self._service, address, port, self._timeout) | {"application_name": "drillbook-canary"}
+        self._session = self._way.enter_context(Bounded.connect(**options))
+        self._way.enter_context(self._cut_off(self._session))
+        return self._session
+
+    @contextmanager
+    def _cut_off(self, session: Connection) -> Iterator[None]:
+        """Break the connection when an answer is overdue: a server that hangs would never let go of the writer."""
+        over = threading.Event()
+        line = socket.socket(fileno=os.dup(session.fileno()))
+
+        def watch() -> None:
+            while not over.wait(min(0.05, self._timeout / 5)):
+                if time.monotonic() - self._since > self._timeout + 0.1:
+                    with suppress(OSError):
+                        line.shutdown(socket.SHUT_RDWR)
+                    return
+
+        thread = threading.Thread(target=watch, name="canary-timeout", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            line.close()
+
+    def close(self) -> None:
+        """End the connection; safe to call twice."""
+        self._session = None
+        with suppress(psycopg.Error, HostError, OSError):
+            self._way.close()
+        self._way = ExitStack()

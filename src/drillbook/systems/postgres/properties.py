@@ -1,0 +1,71 @@
+"""What a backup records of a database and its server beside the content."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from drillbook.errors import CouldNotVerify
+from drillbook.sdk.transfer import NAME
+from drillbook.systems.postgres.connection import Connection, one
+from drillbook.systems.postgres.content import Snapshot
+from drillbook.systems.postgres.manifest import Database
+
+# to_jsonb, because the column of the locale has another name in 15 and 16 than from 17 on, and none before.
+_DATABASE = """
+SELECT d.datname, r.rolname, pg_catalog.pg_encoding_to_char(d.encoding), coalesce(j ->> 'datlocprovider', 'c'),
+       d.datcollate, d.datctype, coalesce(j ->> 'datlocale', j ->> 'daticulocale', ''), d.datconnlimit,
+       pg_catalog.pg_database_size(d.oid)
+FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles r ON r.oid = d.datdba,
+     LATERAL (SELECT pg_catalog.to_jsonb(d) AS j) AS x
+WHERE d.datname = pg_catalog.current_database()
+"""
+
+_SERVER = """
+SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()), pg_catalog.current_setting('server_version'),
+       pg_catalog.current_setting('server_version_num')::int, pg_catalog.current_setting('data_checksums') = 'on'
+"""
+
+_CONFIGURATION = """
+SELECT DISTINCT f.path, pg_catalog.current_setting('data_directory') FROM (
+  SELECT sourcefile AS path FROM pg_catalog.pg_file_settings
+  UNION SELECT pg_catalog.current_setting(name) FROM (VALUES ('config_file'), ('hba_file'), ('ident_file')) AS x (name)
+) AS f WHERE f.path IS NOT NULL
+"""
+
+
+def database(session: Connection) -> Database:
+    """Properties of the database that ``session`` is in."""
+    row = one(session, _DATABASE)
+    return Database(**dict(zip(Database.model_fields, row, strict=True)))
+
+
+def of(snap: Snapshot) -> dict[str, Any]:
+    """Fields of a manifest that describe the server and the database."""
+    identifier, version, number, checksums = one(snap.owner, _SERVER)
+    extensions = snap.owner.execute("SELECT extname, extversion FROM pg_catalog.pg_extension ORDER BY 1").fetchall()
+    roles = snap.owner.execute("SELECT rolname FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_' ORDER BY 1").fetchall()
+    return {
+        "system_identifier": identifier,
+        "server_version": version,
+        "server_version_num": number,
+        "data_checksums": checksums,
+        "database": database(snap.owner),
+        "extensions": dict(extensions),
+        "roles": tuple(role for (role,) in roles),
+    }
+
+
+def configuration(snap: Snapshot) -> dict[str, bytes]:
+    """The configuration files that lie in the data directory, by their names in it.
+
+    Those elsewhere, as Debian keeps them below /etc, survive the loss of the data directory and are not backed up.
+    """
+    found: dict[str, bytes] = {}
+    for path, data in snap.owner.execute(_CONFIGURATION).fetchall():
+        name = path.removeprefix(data.rstrip("/") + "/")
+        if name != path:
+            if not re.fullmatch(NAME, name):
+                raise CouldNotVerify(f"the configuration file {name!r} has a name that a backup cannot hold")
+            found[name] = bytes(one(snap.owner, "SELECT pg_catalog.pg_read_binary_file(%s)", path)[0])
+    return found

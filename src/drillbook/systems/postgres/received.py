@@ -1,0 +1,110 @@
+"""The folder of a received log on its host: what is in it, where its last record lies, and laying it into a new cluster."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from drillbook.errors import StepFailed
+from drillbook.systems.postgres import timelines
+from drillbook.systems.postgres.tools import Tools
+
+HISTORY_LIMIT = 1 << 20
+"""The most bytes of a timeline's history that are read."""
+_LIST = """
+cd -- "$1" 2>/dev/null || exit 6
+find . ! -name . -prune -type f -exec stat -c '%s %n' -- {} +
+"""
+# FOLDER DATA PROGRAM..., the names on standard input: the received log goes over what the backup brought; the last segment
+# is not full yet. A pipe has the status of its last program, so the first one's goes to a descriptor of its own.
+_LAY = """
+folder=$1 data=$2; shift 2
+left=$({
+  { tar -C "$folder" -cf - -T - && echo whole >&3; } | "$@" tar --no-same-owner -xf - -C "$data/pg_wal" >&2
+} 3>&1) || exit 3
+test "$left" = whole || { echo "the log in $folder could not be read whole" >&2; exit 3; }
+"$@" sh -c 'cd -- "$1" && for one in *.partial; do
+  test ! -e "$one" || mv -f -- "$one" "${one%.partial}" || exit 4
+done' sh "$data/pg_wal"
+"""
+# A NEW FOLDER, PROGRAM, first and last segment, then a file and the name of its segment each: the last record in them.
+_LAST = """
+folder=$1 program=$2 first=$3 last=$4; shift 4
+rm -rf -- "$folder" && mkdir -m 700 -- "$folder" || exit 6
+while test $# -gt 1; do ln -s -- "$1" "$folder/$2" || exit 6; shift 2; done
+"$program" --path="$folder" "$first" "$last" 2>"$folder/said" | tail -n 1
+tail -c 400 -- "$folder/said" >&2
+rm -rf -- "$folder"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A log that lies in ``folder`` on the host of ``tools``, in segments of ``segment_bytes``."""
+
+    tools: Tools
+    folder: str
+    segment_bytes: int
+
+    def way(self, timeline: int, since: int) -> timelines.Way:
+        """What a recovery from the byte ``since`` of ``timeline`` reads. Raises StepFailed, HostError."""
+        log = timelines.Log(self._sizes(), self.segment_bytes)
+        newest = log.newest(timeline)
+        return log.way(timeline, since, self._history(newest) if newest > timeline else ())
+
+    def _sizes(self) -> dict[str, int]:
+        listed = self.tools.host.run(
+            ("sh", "-c", _LIST, "sh", self.folder), deadline=self.tools.deadline, env={"LC_ALL": "C"}
+        )
+        found = re.findall(r"^(\d+) \./([0-9A-F]{8}(?:[0-9A-F]{16}(?:\.[a-z0-9]+)?|\.history))$", listed.text, re.MULTILINE)
+        if not listed.ok or not found:
+            raise StepFailed(f"{self.tools.host.name}: there is no log in {self.folder}")
+        if not listed.complete:
+            raise StepFailed(f"{self.tools.host.name}: there are more files in {self.folder} than can be listed")
+        return {name: int(size) for size, name in found}
+
+    def _history(self, timeline: int) -> list[timelines.Switch]:
+        path = f"{self.folder}/{timelines.history_file(timeline)}"
+        read = self.tools.host.run(("head", "-c", str(HISTORY_LIMIT), "--", path), deadline=self.tools.deadline).check()
+        return timelines.history(read.text)
+
+    def last_record(self, way: timelines.Way, scratch: str) -> int:
+        """The byte at which the last record of the log begins that is whole, as pg_waldump reads it.
+
+        ``scratch`` is a folder on the host. Raises StepFailed where there is none, HostError.
+        """
+        said = ""
+        for count in (1, 2):  # the last segment may hold nothing, or nothing but the end of a record before it
+            files = way.files[-count:]
+            # Where the last segment is the first of its timeline, the one before has the name of another.
+            names = [f"{way.timeline:08X}{one[8:24]}" for one in files]
+            links = [word for one, name in zip(files, names, strict=True) for word in (f"{self.folder}/{one}", name)]
+            output = self.tools.host.run(
+                (
+                    "sh",
+                    "-c",
+                    _LAST,
+                    "sh",
+                    f"{scratch}/last-record",
+                    self.tools.path("pg_waldump"),
+                    names[0],
+                    names[-1],
+                    *links,
+                ),
+                deadline=self.tools.deadline,
+                env={"LC_ALL": "C"},
+            )
+            if match := re.search(r"\blsn: ([0-9A-F]+/[0-9A-F]+), prev ", output.text):
+                return timelines.position(match[1])
+            said = output.stderr.decode("utf-8", "backslashreplace").strip()[-400:]
+        raise StepFailed(f"{self.tools.host.name}: the end of the log in {self.folder} cannot be read: {said}")
+
+    def lay(self, files: Sequence[str], data: str) -> None:
+        """Put ``files``, and every history, into the log of the cluster in ``data``. Raises HostError."""
+        names = [*files, *(name for name in self._sizes() if name.endswith(".history"))]
+        self.tools.host.run(
+            ("sh", "-c", _LAY, "sh", self.folder, data, *self.tools.as_owner("env")),
+            deadline=self.tools.deadline,
+            stdin="".join(f"{name}\n" for name in names).encode(),
+        ).check()

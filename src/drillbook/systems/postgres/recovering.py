@@ -1,0 +1,239 @@
+"""Recovery from a physical backup and the log since: a new data directory, replayed to the log's end.
+
+Source: PostgreSQL's manual, 25.3.5 "Recovering Using a Continuous Archive Backup". The log lies in ``pg_wal`` already,
+and the restore command only fails, so that the server takes it from there and opens a new timeline at its end.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from psycopg import sql
+
+from drillbook.errors import NotReady, StepFailed
+from drillbook.findings import finding
+from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.store import Reference, Store
+from drillbook.systems.postgres import cluster, ownership, timelines, wal
+from drillbook.systems.postgres.basebackup import BaseManifest, Extracted, read
+from drillbook.systems.postgres.connection import Connection, connected, one
+from drillbook.systems.postgres.dump import failing
+from drillbook.systems.postgres.received import Received
+from drillbook.systems.postgres.service import Postgres
+from drillbook.systems.postgres.stages import Stages
+from drillbook.systems.postgres.tools import Tools
+
+MARKER = "drillbook.recovered"
+"""File of the data directory that says which step of which run made it."""
+_SETTINGS = b"""
+# Drillbook: replay all of the log, let nobody look on, then open a new timeline
+restore_command = 'false'
+recovery_target_timeline = 'latest'
+hot_standby = off
+"""
+# The new timeline's history ends with the place where the log did that was replayed; a server that was started again since
+# knows it from there alone. Servers before PostgreSQL 16 read a file that may be missing only with an offset and a length.
+_RECOVERED = """
+SELECT ('x' || pg_catalog.substr(name, 1, 8))::bit(32)::int,
+       pg_catalog.pg_read_file('pg_wal/' || pg_catalog.substr(name, 1, 8) || '.history', 0, 1048576, true),
+       pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.pg_last_xact_replay_timestamp()),
+                          'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+FROM pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()) AS name
+"""
+_UNITS = {"B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
+
+
+@dataclass(frozen=True, slots=True)
+class Least:
+    """How far a recovery must come: to the byte ``to``, and beyond ``record``, where the last whole record begins."""
+
+    to: int
+    record: int = -1
+
+    def missed(self, end: int) -> str:
+        """What a recovery that ended at ``end`` should have reached; empty: it did."""
+        if end < self.to:
+            return f"replayed to {timelines.lsn(self.to)} at least"
+        if end <= self.record:
+            return f"replayed beyond {timelines.lsn(self.record)}, where the log's last record begins"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """One cluster that is being recovered from ``origin`` and the log in ``log``, a folder on the host; empty: without.
+
+    ``reach`` is an LSN that the recovery must reach, empty: any.
+    """
+
+    ctx: Context
+    service: Postgres
+    store: Store
+    origin: Reference
+    log: str
+    reach: str = ""
+    stages: Stages = field(default_factory=Stages)
+
+    @property
+    def tools(self) -> Tools:
+        """The programs on the host that it is recovered on."""
+        return Tools.of(self.ctx, self.service, self.ctx.host)
+
+    def run(self) -> Facts:
+        """Recover it. Raises StepFailed with findings, HostError, Cancelled."""
+        with failing("the recovery failed"):
+            manifest = read(self.store, self.origin)
+            with self.ctx.temporary("recover") as scratch:
+                with self.stages.time("total"):
+                    made = self._made()
+                    received = self._received(manifest)
+                    files, least = self._way(received, manifest, scratch)
+                    if not made:
+                        self._lay_down(manifest, received, files, scratch)
+                    begun = time.monotonic()
+                    with (
+                        cluster.starting(self.ctx, self.tools),
+                        connected(self.ctx, self.service, database="postgres") as session,
+                    ):
+                        ownership.must_answer(session, self.tools)
+                        self.stages.seconds["replay"] = round(time.monotonic() - begun, 3)
+                        recovered = self._settle(session, least)
+                return self._facts(manifest, len(files), recovered)
+
+    def _made(self) -> bool:
+        """Did this very step make the data directory before it died? Raises StepFailed where there is any other."""
+        found = cluster.state(self.tools)
+        if found == "cluster" and self._made_here():
+            return True
+        if found not in ("absent", "empty"):
+            raise self._not_clean(f"{self.service.data_directory} is not empty")
+        return False
+
+    def _lay_down(self, manifest: BaseManifest, received: Received | None, files: Sequence[str], scratch: str) -> None:
+        """Make the data directory, with the log in it."""
+        self._need_room(manifest)
+        ownership.must_be_free(self.ctx, self.tools)
+        backup = Extracted(self.ctx, self.store, self.origin)
+        with self.stages.time("fetch"):
+            folder = backup.fetch(manifest, scratch)
+        with cluster.made_aside(self.tools, self.ctx.run_id) as made:
+            with self.stages.time("extract"):
+                backup.extract(made, folder, made.service.data_directory)
+                if received:
+                    received.lay(files, made.service.data_directory)
+            self._configure(made, manifest)
+
+    def _need_room(self, manifest: BaseManifest) -> None:
+        """Raise StepFailed where the files, or the cluster beside them, would not fit."""
+        files = sum(one.size for one in manifest.files.values())
+        free = self.tools.free_space()
+        try:
+            self.tools.need_space(self.tools.scratch, files)
+        except NotReady as error:
+            raise StepFailed(f"{error.message}: {error.hint}") from error
+        if free is not None and free < manifest.cluster_bytes:
+            raise StepFailed(
+                f"{self.ctx.host.name}: {self.service.data_directory} has {free >> 20} MiB free, "
+                f"{-(-manifest.cluster_bytes >> 20)} MiB are needed: make room where it is"
+            )
+
+    def _received(self, manifest: BaseManifest) -> Received | None:
+        """The log, to which nothing is added any more."""
+        if not self.log:
+            return None
+        wal.Receiver(self.tools).stop()
+        return Received(self.tools, self.log, _bytes(manifest.wal_segment_size))
+
+    def _way(self, received: Received | None, manifest: BaseManifest, scratch: str) -> tuple[Sequence[str], Least]:
+        """The files of the log that are replayed, and how far that must lead. Raises StepFailed where one is missing."""
+        end = timelines.position(manifest.end_lsn)
+        to = max(end, timelines.position(self.reach)) if self.reach else end
+        if received is None:
+            return (), Least(to)
+        way = received.way(manifest.timeline, end)
+        if way.missing:
+            raise self._gap(f"the log in {self.log} has gaps: {way.missing}", "every segment since the backup", way.missing)
+        return way.files, Least(to, received.last_record(way, scratch))
+
+    def _gap(self, said: str, wanted: str, measured: str) -> StepFailed:
+        return StepFailed(
+            f"{self.ctx.host.name}: {said}",
+            findings=[
+                finding("wal-gap", title=self.service.name, wanted=wanted, measured=measured, host=self.ctx.host.name)
+            ],
+        )
+
+    def _configure(self, made: Tools, manifest: BaseManifest) -> None:
+        if (manifest.service, manifest.host) != (self.service.name, self.ctx.host.name):
+            cluster.write(made, "postgresql.auto.conf", cluster.overrides(self.service), append=True)
+        cluster.write(made, "postgresql.auto.conf", _SETTINGS, append=True)
+        cluster.write(made, "recovery.signal", b"")
+        cluster.write(made, cluster.UNSYNCED, b"")
+        cluster.write(made, MARKER, self._mark().encode())
+
+    def _settle(self, session: Connection, least: Least) -> tuple[str, int, str | None]:
+        """The settings of the recovery go, everything is on disk, and how far it came. StepFailed when before ``least``."""
+        timeline, text, last = one(session, _RECOVERED)
+        history = timelines.history(text or "")
+        if not history:
+            raise StepFailed(f"{self.ctx.host.name}: timeline {timeline} does not tell where the recovery ended")
+        end = history[-1].at
+        if missed := least.missed(end):
+            raise self._gap("the recovery ended before the log did", missed, f"replayed to {timelines.lsn(end)}")
+        for name in ("restore_command", "recovery_target_timeline", "hot_standby"):
+            session.execute(sql.SQL("ALTER SYSTEM RESET {}").format(sql.Identifier(name)))
+        session.execute("SELECT pg_catalog.pg_reload_conf()")
+        session.execute("CHECKPOINT")
+        with self.stages.time("sync"):
+            cluster.sync(self.tools)
+        return timelines.lsn(end), timeline, last
+
+    def _mark(self) -> str:
+        return f"{self.ctx.run_id} {self.ctx.step}"
+
+    def _made_here(self) -> bool:
+        script = 'test ! -f "$1" || cat -- "$1"'
+        output = self.tools.owned(("sh", "-c", script, "sh", f"{self.service.data_directory}/{MARKER}"))
+        return output.check().text.strip() == self._mark()
+
+    def _not_clean(self, measured: str) -> StepFailed:
+        return StepFailed(
+            f"{self.ctx.host.name}: {measured}",
+            findings=[
+                finding(
+                    "restore-target",
+                    title=self.service.name,
+                    wanted="an empty data directory",
+                    measured=measured,
+                    host=self.ctx.host.name,
+                )
+            ],
+        )
+
+    def _facts(self, manifest: BaseManifest, segments: int, recovered: tuple[str, int, str | None]) -> Facts:
+        lsn, timeline, last = recovered
+        total = self.stages.seconds["total"]
+        return {
+            "database": self.service.database,
+            "cluster_bytes": manifest.cluster_bytes,
+            "segments": segments,
+            "replayed_to": lsn,
+            "last_commit_at": last,
+            "timeline": timeline,
+            "timeline_before": manifest.timeline,
+            "database_bytes": manifest.cluster_bytes,
+            "bytes_per_second": round(manifest.cluster_bytes / max(total, 0.001)),
+            "seconds": self.stages.seconds,
+            "backup_taken_at": manifest.taken_at,
+        }
+
+
+def _bytes(text: str) -> int:
+    """A size as PostgreSQL writes it, such as 16MB. Raises StepFailed."""
+    match = re.fullmatch(r"(\d+)\s*(B|kB|MB|GB)?", text)
+    if match is None:
+        raise StepFailed(f"the manifest's size of a segment cannot be read: {text!r}")
+    return int(match[1]) * _UNITS[match[2] or "B"]

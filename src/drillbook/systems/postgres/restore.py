@@ -1,0 +1,282 @@
+"""Bringing a backup back: prove the files, make a clean target, load it, and let clients in only when asked to."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+import psycopg
+from psycopg import sql
+
+from drillbook.errors import HostError, StepFailed
+from drillbook.findings import finding
+from drillbook.sdk import stored_backup
+from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.answers import Answer
+from drillbook.sdk.host import Deadline
+from drillbook.sdk.store import Reference, Store
+from drillbook.systems.postgres import access, cluster, ownership, temporary
+from drillbook.systems.postgres.connection import Connection, connected
+from drillbook.systems.postgres.dump import ARCHIVE, CONFIG, GLOBALS, failing
+from drillbook.systems.postgres.manifest import Database, Manifest
+from drillbook.systems.postgres.proof import Proof, must_be_right
+from drillbook.systems.postgres.service import Postgres
+from drillbook.systems.postgres.stages import Stages
+from drillbook.systems.postgres.tools import Tools
+
+CONFIG_LIMIT = 16 << 20
+_WHOLE = "whole.json"
+_IDENTITY = """
+SELECT s.system_identifier, d.oid FROM pg_catalog.pg_control_system() s, pg_catalog.pg_database d WHERE d.datname = %s
+"""
+_NOT_AGAIN = re.compile(r"\\connect |CREATE DATABASE |ALTER DATABASE .* (CONNECTION LIMIT = |SET \"?drillbook\.)")
+_OF_DATABASE = re.compile(r"^\d+; \d+ \d+ (DATABASE PROPERTIES|(ACL|COMMENT|SECURITY LABEL) - DATABASE) ", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """One backup that is being restored."""
+
+    ctx: Context
+    service: Postgres
+    store: Store
+    origin: Reference
+    closed: bool
+    jobs: int
+    temporary: bool = False
+    stages: Stages = field(default_factory=Stages)
+
+    @property
+    def tools(self) -> Tools:
+        """The programs on the host that it is restored to."""
+        return Tools.of(self.ctx, self.service, self.ctx.host)
+
+    @property
+    def proof(self) -> Proof:
+        """Proves the backup before any of it is trusted."""
+        return Proof(self.ctx, self.store, self.origin)
+
+    def run(self) -> Facts:
+        """Restore it. Raises StepFailed with findings, HostError, Cancelled."""
+        with failing("the restore failed"):
+            backup = self.proof.manifest()
+            if backup.database.name != self.service.database:
+                raise self._not_clean(f"the backup holds the database {backup.database.name}, not {self.service.database}")
+            with self.ctx.temporary("restore") as scratch:
+                with self.stages.time("total"):
+                    fresh = self._restore(backup, scratch)
+                return self._facts(backup, fresh=fresh)
+
+    def _restore(self, backup: Manifest, scratch: str) -> bool:
+        """Bring everything back; True when the cluster was made now."""
+        folder = f"{scratch}/files"
+        with self.stages.time("fetch"):
+            self.proof.fetch(backup, self.tools, folder)
+        begun = time.monotonic()
+        fresh = self._target(backup, folder)
+        with cluster.starting(self.ctx, self.tools), connected(self.ctx, self.service, database="postgres") as session:
+            ownership.must_answer(session, self.tools)
+            ownership.asked_on_host(self.tools)
+            self.stages.seconds["cluster"] = round(time.monotonic() - begun, 3)
+            if not self._done_before(session):
+                self._bring_back(session, backup, folder, fresh=fresh)
+            if not self.closed:
+                access.open_up(session, self.service.database)
+        return fresh
+
+    def _bring_back(self, session: Connection, backup: Manifest, folder: str, *, fresh: bool) -> None:
+        """Restore the database under a provisional name; it gets its own once it is whole and on disk."""
+        self._must_be_clean(session)
+        with self.stages.time("globals"):
+            self._globals(session, backup, f"{folder}/{GLOBALS}", fresh=fresh)
+            made = _create_database(session, self.service.database, self._by, backup)
+        try:
+            self._load(f"{folder}/{ARCHIVE}", made)
+            with self.stages.time("sync"):
+                session.execute("CHECKPOINT")
+                cluster.sync(self.tools)
+            self.ctx.evidence(_WHOLE, json.dumps(self._identity(session, made)))
+            with self.stages.time("properties"):
+                self._name(f"{folder}/{ARCHIVE}", made)
+        except BaseException:
+            self._drop()
+            raise
+
+    @property
+    def _by(self) -> str:
+        return f"{self.ctx.run_id} {self.ctx.step}"
+
+    def _done_before(self, session: Connection) -> bool:
+        """True when this very step restored the database that is there, whole, before its controller died.
+
+        While it is closed it says so itself; once clients are in, nothing but its identity tells it from another.
+        """
+        if access.closed(session, self.service.database):
+            return access.restored_by(session, self.service.database) == self._by
+        kept = (self.ctx.folder / "evidence").glob(f"{self.ctx.step}.*.{_WHOLE}*")
+        there = self._identity(session, self.service.database)
+        return there is not None and any(json.loads(path.read_bytes() or b"null") == there for path in kept)
+
+    def _identity(self, session: Connection, name: str) -> Facts | None:
+        """What no other database, and no later one of the same name, has; None when there is none of that name."""
+        found = session.execute(_IDENTITY, (name,)).fetchone()
+        return {"run": self.ctx.run_id, "system": str(found[0]), "oid": int(found[1])} if found else None
+
+    def _drop(self) -> None:
+        """Drop the half-restored database, also when the run was stopped; what stays the undo and a retry drop."""
+        ctx = replace(self.ctx, deadline=Deadline.after(20))
+        with suppress(psycopg.Error, HostError, TimeoutError), connected(ctx, self.service, database="postgres") as session:
+            access.drop_provisional(session, self.service.database, self.ctx.run_id)
+
+    def _target(self, backup: Manifest, folder: str) -> bool:
+        """Make sure that there is a cluster; True when it was made now."""
+        found = cluster.state(self.tools)
+        if found == "other":
+            raise self._not_clean(f"{self.service.data_directory} holds something that is no cluster")
+        if found == "cluster" and self.temporary and temporary.owner(self.tools) == self.ctx.run_id:
+            temporary.stop(self.ctx, self.tools)  # an attempt of this run that did not come to its end
+            cluster.remove(self.tools)
+            found = "absent"
+        if found == "cluster" and self.temporary:
+            raise self._not_clean(f"{self.service.data_directory} is not empty, as a temporary cluster needs it")
+        fresh = found != "cluster"
+        if fresh:
+            ownership.must_be_free(self.ctx, self.tools)
+            with cluster.made_aside(self.tools, self.ctx.run_id) as made:
+                cluster.create(made, backup.database)
+                if self.temporary:
+                    temporary.mark(made, self.ctx.run_id)
+                self._configure(made, backup, folder)
+        return fresh
+
+    def _configure(self, made: Tools, backup: Manifest, folder: str) -> None:
+        for name in backup.files:
+            if name.startswith(CONFIG + "/"):
+                data = self.ctx.host.get(f"{folder}/{name}", limit=CONFIG_LIMIT)
+                cluster.write(made, name.removeprefix(CONFIG + "/"), data)
+        if (backup.service, backup.host) != (self.service.name, self.ctx.host.name):
+            cluster.write(made, "postgresql.auto.conf", cluster.overrides(self.service), append=True)
+
+    def _must_be_clean(self, session: Connection) -> None:
+        """Raise StepFailed where a database is in the way; what this run restored and nobody was let into is dropped."""
+        name = self.service.database
+        if not access.exists(session, name):
+            return
+        if not access.closed(session, name):
+            raise self._not_clean(f"the database {name} exists already")
+        # A version before this one gave a database its name before it was whole, and did not say whose it was.
+        by = access.restored_by(session, name).partition(" ")[0]
+        if by not in ("", self.ctx.run_id):
+            raise self._not_clean(
+                f"the database {name} was restored by the run {by}, which has not let clients in yet "
+                f"(invoke drill.recover {by})"
+            )
+        session.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _not_clean(self, measured: str) -> StepFailed:
+        return StepFailed(
+            f"{self.ctx.host.name}: {measured}",
+            findings=[
+                finding(
+                    "restore-target",
+                    title=self.service.name,
+                    wanted="an empty data directory, or a cluster without the database",
+                    measured=measured,
+                    host=self.ctx.host.name,
+                )
+            ],
+        )
+
+    def _globals(self, session: Connection, backup: Manifest, path: str, *, fresh: bool) -> None:
+        """Roles and tablespaces; the superuser, and in an old cluster what the backup names, may be there already."""
+        spaces = [name for (name,) in session.execute("SELECT spcname FROM pg_catalog.pg_tablespace").fetchall()]
+        output = self.tools.client("psql", "--no-psqlrc", "--quiet", f"--file={path}", database="postgres")
+        tolerated = {f'role "{name}" already exists' for name in ((self.service.admin.user,) if fresh else backup.roles)}
+        tolerated |= {f'tablespace "{name}" already exists' for name in spaces}
+        must_be_right(self.ctx, "the roles", output, tolerated)
+
+    def _load(self, archive: str, made: str) -> None:
+        with self.stages.time("data"):
+            output = self.tools.client(
+                "pg_restore", "--format=directory", f"--jobs={self.jobs}", "--exit-on-error", archive, database=made
+            )
+            must_be_right(self.ctx, "pg_restore", output)
+        with self.stages.time("analyze"):
+            output = self.tools.client("vacuumdb", "--analyze-only", "--quiet", f"--jobs={self.jobs}", database=made)
+            must_be_right(self.ctx, "vacuumdb", output)
+
+    def _name(self, archive: str, made: str) -> None:
+        """Give the database ``made`` its name and its properties, in one transaction: it is there whole or not at all."""
+        lines = [
+            "BEGIN;",
+            "SET LOCAL synchronous_commit = on;",
+            access.naming(made, self.service.database).as_string(None) + ";",
+            *self._properties(archive),
+            "COMMIT;",
+        ]
+        output = self.tools.client(
+            "psql",
+            "--no-psqlrc",
+            "--quiet",
+            "--set=ON_ERROR_STOP=1",
+            database="postgres",
+            stdin="\n".join(lines).encode("utf-8", "surrogateescape") + b"\n",
+        )
+        must_be_right(self.ctx, "psql", output)
+
+    def _properties(self, archive: str) -> list[str]:
+        """Settings, grants and comment of the database itself, which pg_restore leaves out when it does not create it."""
+        pg_restore = self.tools.path("pg_restore")
+        listed = Answer(f"{self.ctx.host.name}: the archive's list")
+        self.ctx.run(pg_restore, "--create", "--list", archive, sink=listed).check()
+        wanted = "".join(line + "\n" for line in listed.text.splitlines() if _OF_DATABASE.match(line))
+        if not wanted:
+            return []
+        self.ctx.host.put(wanted.encode("utf-8", "surrogateescape"), f"{archive}.list")
+        written = Answer(f"{self.ctx.host.name}: the properties of the database")
+        output = self.ctx.run(pg_restore, "--create", f"--use-list={archive}.list", "--file=-", archive, sink=written)
+        must_be_right(self.ctx, "pg_restore", output)
+        lines = written.text.splitlines()
+        return [line for line in lines if not _NOT_AGAIN.match(line)]
+
+    def _facts(self, backup: Manifest, *, fresh: bool) -> Facts:
+        total = self.stages.seconds["total"]
+        return {
+            "database": self.service.database,
+            "fresh_cluster": fresh,
+            "closed": self.closed,
+            "bytes": backup.bytes,
+            "files": len(backup.files),
+            "tables": len(backup.tables),
+            "rows": sum(one.rows for one in backup.tables),
+            "database_bytes": backup.database.bytes,
+            "bytes_per_second": round(backup.database.bytes / max(total, 0.001)),
+            "seconds": self.stages.seconds,
+            "snapshot_at": backup.server_time,
+            "manifest": str(self.origin.below(stored_backup.FILE, self.origin.sha256)),
+            "tools": self.tools.need(("pg_restore", "psql"), 0),
+        }
+
+
+def _create_database(session: Connection, name: str, by: str, backup: Manifest) -> str:
+    """Make an empty database like the one that was, under a provisional name, which is returned."""
+    like = backup.database
+    locale = sql.SQL(" LC_COLLATE {} LC_CTYPE {}").format(sql.Literal(like.collate), sql.Literal(like.ctype))
+    if session.info.server_version >= 150000:
+        locale += _provider(like)
+    properties = (
+        sql.SQL("TEMPLATE template0 ENCODING {} OWNER {}").format(sql.Literal(like.encoding), sql.Identifier(like.owner))
+        + locale
+    )
+    return access.create_closed(session, name, by, like.connection_limit, properties)
+
+
+def _provider(like: Database) -> sql.Composable:
+    if like.provider == "i":
+        return sql.SQL(" LOCALE_PROVIDER icu ICU_LOCALE {}").format(sql.Literal(like.locale))
+    if like.provider == "b":
+        return sql.SQL(" LOCALE_PROVIDER builtin BUILTIN_LOCALE {}").format(sql.Literal(like.locale))
+    return sql.SQL(" LOCALE_PROVIDER libc")

@@ -1,0 +1,266 @@
+"""Bringing one table back in one transaction, compared with the backup before anybody can see it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from psycopg import sql
+
+from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.findings import finding
+from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.answers import Answer, Ignored
+from drillbook.sdk.store import Reference, Store
+from drillbook.systems.postgres import content, tables
+from drillbook.systems.postgres.archive import Selection, entries, select
+from drillbook.systems.postgres.connection import Connection, connected, one
+from drillbook.systems.postgres.dump import ARCHIVE, failing
+from drillbook.systems.postgres.manifest import Manifest, Table
+from drillbook.systems.postgres.proof import Proof, must_be_right
+from drillbook.systems.postgres.service import Postgres
+from drillbook.systems.postgres.stages import Stages
+from drillbook.systems.postgres.tables import Name
+from drillbook.systems.postgres.tools import Tools
+
+LOCK_TIMEOUT = "30s"
+TRANSACTION = "transaction"
+_NUMBER = """SELECT 'transaction=' || pg_catalog.pg_current_xact_id() || ' system=' || system_identifier
+FROM pg_catalog.pg_control_system();"""
+_NUMBERED = re.compile(rb"transaction=(\d+) system=(\d+)")
+_STATUS = "SELECT pg_catalog.pg_xact_status(%s::pg_catalog.xid8)"
+DIFFERS = re.compile(r"drillbook: (\d+) rows, digest ([0-9a-f]{16}) in (.*)")
+
+_RELATIONS = """
+SELECT n.nspname || ' ' || c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+"""
+
+# The digest as content.py computes it, in the transaction that brought the rows.
+COMPARE = """
+DECLARE found bigint; total numeric; digest text;
+BEGIN
+  SELECT pg_catalog.count(*), coalesce(pg_catalog.sum(pg_catalog.hashtextextended(("_row_".*)::text, 0)), 0)
+    INTO found, total FROM ONLY {table} AS "_row_";
+  total := pg_catalog.mod(pg_catalog.mod(total, 18446744073709551616) + 18446744073709551616, 18446744073709551616);
+  digest := pg_catalog.lpad(pg_catalog.to_hex(pg_catalog.div(total, 4294967296)::bigint), 8, '0')
+         || pg_catalog.lpad(pg_catalog.to_hex(pg_catalog.mod(total, 4294967296)::bigint), 8, '0');
+  IF found <> {rows} OR digest <> {digest} THEN
+    RAISE EXCEPTION 'drillbook: % rows, digest % in %', found, digest, {name};
+  END IF;
+END
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SingleRestore:
+    """One table that is being brought back from a backup."""
+
+    ctx: Context
+    service: Postgres
+    store: Store
+    origin: Reference
+    table: Name
+    closed: bool
+    replace: bool
+    stages: Stages = field(default_factory=Stages)
+
+    @property
+    def tools(self) -> Tools:
+        """The programs on the service's host."""
+        return Tools.of(self.ctx, self.service, self.ctx.host)
+
+    def run(self) -> Facts:
+        """Restore it. Raises StepFailed with findings, HostError, Cancelled; then the database is as it was."""
+        with failing(f"the table {self.table} could not be restored"), self.stages.time("total"):
+            proof = Proof(self.ctx, self.store, self.origin)
+            backup = proof.manifest()
+            self._known(backup)
+            restored = [table for table in backup.tables if Name.parse(table.name) == self.table]
+            if self._committed():
+                return self._facts(restored, None, "in the transaction of an attempt before")
+            if not self.replace and self._there_already(backup):
+                return self._facts(restored, None, "it was there and equal to the backup")
+            with self.ctx.temporary("table") as scratch:
+                with self.stages.time("fetch"):
+                    proof.fetch(backup, self.tools, f"{scratch}/files")
+                return self._bring_back(backup, scratch)
+
+    def _known(self, backup: Manifest) -> None:
+        found, _ = tables.chosen(backup.tables, [self.table.quoted])
+        if not found and backup.database.name == self.service.database:
+            raise StepFailed(
+                f"the backup in {self.origin} holds no table {self.table}",
+                findings=[
+                    finding(
+                        "backup-missing", title=f"table {self.table}", wanted=str(self.table), measured="not in its manifest"
+                    )
+                ],
+            )
+        if backup.database.name != self.service.database:
+            raise StepFailed(f"the backup holds the database {backup.database.name}, not {self.service.database}")
+
+    @property
+    def _folder(self) -> str:
+        return f"table-{self.ctx.step}"
+
+    def _committed(self) -> bool:
+        """True when an attempt of this step came to its end on the server though its controller died.
+
+        Its transaction's number lies on the host: rows that clients wrote since are not to be lost by another.
+        """
+        try:
+            kept = self.ctx.host.get(f"{self.ctx.scratch}/{self._folder}/{TRANSACTION}")
+        except FileNotFoundError:
+            return False
+        found = _NUMBERED.search(kept)
+        if found is None:
+            return False
+        with connected(self.ctx, self.service) as session:
+            if found[2].decode() != str(one(session, "SELECT system_identifier FROM pg_catalog.pg_control_system()")[0]):
+                return False
+            while (status := one(session, _STATUS, found[1].decode())[0]) == "in progress":
+                self.ctx.deadline.wait(0.1)
+            return bool(status == "committed")
+
+    def _there_already(self, backup: Manifest) -> bool:
+        """True when the table is there and equal to the backup, as after a run that was killed. Raises StepFailed."""
+        with connected(self.ctx, self.service) as session:
+            if not tables.exists(session, self.table):
+                return False
+            is_closed = tables.closed(session, self.table)
+        if is_closed or not self.closed:
+            with content.snapshot(self.ctx, self.service) as snap:
+                found = content.tables(snap, [one for one in content.relations(snap) if Name.parse(one.name) == self.table])
+            wanted, _ = tables.chosen(backup.tables, [self.table.quoted])
+            now, _ = tables.chosen(found, [self.table.quoted])
+            if [(one.rows, one.digest) for one in now] == [(one.rows, one.digest) for one in wanted]:
+                return True
+        raise StepFailed(
+            f"{self.service.name}: the table {self.table} exists; nothing was overwritten",
+            findings=[
+                finding(
+                    "restore-target",
+                    title=str(self.table),
+                    wanted="no such table",
+                    measured="one that differs from the backup",
+                    remedy="If it is really to be replaced by the backup's, say `replace: true`; its newer rows are then lost.",
+                )
+            ],
+        )
+
+    def _bring_back(self, backup: Manifest, scratch: str) -> Facts:
+        chosen = self._selection(backup, f"{scratch}/files/{ARCHIVE}")
+        restored = [table for table in backup.tables if Name.parse(table.name).listed in chosen.tables]
+        names = [Name.parse(table.name) for table in restored]
+        host = self.ctx.host
+        lines = "".join(f"{line}\n" for line in chosen.lines)
+        host.put(lines.encode("utf-8", "surrogateescape"), f"{scratch}/list")
+        host.put(self._before(f"{scratch}/{TRANSACTION}").encode(), f"{scratch}/before.sql")
+        host.put(self._after(restored, names).encode(), f"{scratch}/after.sql")
+        with self.stages.time("script"):
+            output = self.ctx.run(
+                self.tools.path("pg_restore"),
+                f"--use-list={scratch}/list",
+                f"--file={scratch}/table.sql",
+                f"{scratch}/files/{ARCHIVE}",
+            )
+            must_be_right(self.ctx, "pg_restore", output)
+        with self.stages.time("data"):
+            parts = [f"--file={scratch}/{name}.sql" for name in ("before", "table", "after")]
+            output = self.tools.client(
+                "psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", *parts, sink=Ignored()
+            )
+            self._look_for_difference(output.stderr, restored)
+            must_be_right(self.ctx, "psql", output)
+        return self._facts(restored, chosen, "in the transaction that restored it")
+
+    def _selection(self, backup: Manifest, archive: str) -> Selection:
+        """What the table needs of the archive."""
+        sink = Answer(f"{self.ctx.host.name}: the archive's list")
+        self.ctx.run(self.tools.path("pg_restore"), "--list", "--verbose", archive, sink=sink).check()
+        found = entries(sink.text, backup.roles)
+        with connected(self.ctx, self.service) as session:
+            there = self._relations(session)
+        chosen = select(found, self.table.listed, there.__contains__)
+        if chosen is None:
+            raise CouldNotVerify(
+                f"the archive's list does not show the table {self.table}, though its manifest does",
+                hint="partitioned tables and foreign tables are restored with the whole database",
+            )
+        return chosen
+
+    def _relations(self, session: Connection) -> set[str]:
+        """The relations that are there; with `replace`, as they are once the table is dropped, which is then rolled back."""
+        with session.transaction(force_rollback=True):
+            if self.replace:
+                session.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT))
+                session.execute(sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(self.table.sql))
+            return {name for (name,) in session.execute(_RELATIONS.encode()).fetchall()}
+
+    def _before(self, kept: str) -> str:
+        """Statements that begin it; the transaction's number goes to the file ``kept`` on the host."""
+        quoted = kept.replace("\\", "\\\\").replace("'", "''")
+        lines = [
+            f"\\o '{quoted}'",
+            _NUMBER,
+            "\\o",
+            "SET LOCAL client_min_messages = warning;",
+            "SET LOCAL synchronous_commit = on;",
+            f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';",
+        ]
+        if self.replace:
+            lines.append(f"DROP TABLE IF EXISTS {self.table.quoted} CASCADE;")
+        return "\n".join(lines) + "\n"
+
+    def _after(self, restored: Sequence[Table], names: Sequence[Name]) -> str:
+        """Statements that end the transaction well only when every restored table equals the backup."""
+        parts = [f"SET LOCAL {name} = '{value}';" for name, value in content.SETTINGS.items()]
+        for table, name in zip(restored, names, strict=True):
+            if table.digest is not None:
+                body = sql.SQL(COMPARE).format(
+                    table=name.sql,
+                    rows=sql.Literal(table.rows),
+                    digest=sql.Literal(table.digest),
+                    name=sql.Literal(str(name)),
+                )
+                parts.append(f"DO {sql.Literal(body.as_string(None)).as_string(None)};")
+        parts += [f"ANALYZE {name.quoted};" for name in names]
+        if self.closed:
+            parts.append(tables.closing(names).as_string(None))
+        return "\n".join(parts) + "\n"
+
+    def _look_for_difference(self, stderr: bytes, restored: Sequence[Table]) -> None:
+        match = DIFFERS.search(stderr.decode("utf-8", "replace"))
+        if match is None:
+            return
+        wanted = next((one for one in restored if str(Name.parse(one.name)) == match[3].strip()), None)
+        raise StepFailed(
+            f"{self.service.name}: what the backup brought for {match[3]} is not what it recorded; nothing of it was kept",
+            findings=[
+                finding(
+                    "table-content",
+                    title=match[3],
+                    measured=f"{match[1]} rows, digest {match[2]}",
+                    wanted=f"{wanted.rows} rows, digest {wanted.digest}" if wanted else "the backup's content",
+                )
+            ],
+        )
+
+    def _facts(self, restored: Sequence[Table], chosen: Selection | None, compared: str) -> Facts:
+        with connected(self.ctx, self.service) as session:
+            is_closed = tables.closed(session, self.table)
+            rows = int(one(session, sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(self.table.sql))[0])
+        return {
+            "table": str(self.table),
+            "rows": rows,
+            "digests": {one.name: one.digest for one in restored},
+            "compared": compared,
+            "relations": list(chosen.relations) if chosen else [],
+            "entries": len(chosen.lines) if chosen else 0,
+            "kept": list(chosen.kept) if chosen else [],
+            "closed": is_closed,
+            "replaced": self.replace,
+            "seconds": self.stages.seconds,
+        }

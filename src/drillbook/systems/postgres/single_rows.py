@@ -1,0 +1,201 @@
+"""Bringing single rows of a table back from a backup, beside all that was written since."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from psycopg import sql
+
+from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.findings import finding
+from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.answers import Answer
+from drillbook.sdk.store import Reference, Store
+from drillbook.systems.postgres import content
+from drillbook.systems.postgres.connection import connected
+from drillbook.systems.postgres.dump import ARCHIVE, failing
+from drillbook.systems.postgres.manifest import Table
+from drillbook.systems.postgres.proof import Proof, must_be_right
+from drillbook.systems.postgres.service import Postgres
+from drillbook.systems.postgres.single import COMPARE, DIFFERS, LOCK_TIMEOUT
+from drillbook.systems.postgres.stages import Stages
+from drillbook.systems.postgres.tables import Name, chosen
+from drillbook.systems.postgres.tools import Tools
+
+TEMPORARY = "drillbook_rows"
+# Columns that are written, and those of the primary key.
+_COLUMNS = """
+SELECT a.attname, coalesce(a.attnum = ANY (i.indkey::int2[]), false)
+FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_index i ON i.indrelid = c.oid AND i.indisprimary
+WHERE n.nspname = %s AND c.relname = %s AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+ORDER BY a.attnum
+"""
+# The first line of data of the script goes to the temporary table; rows that look like it are left alone.
+_TURN = """
+LC_ALL=C awk '!turned && sub(/^COPY .* \\(/, "COPY pg_temp.drillbook_rows (") { turned = 1 } { print }' "$1" > "$2"
+"""
+_AFTER = """
+CREATE TEMP TABLE drillbook_counted ON COMMIT DROP AS SELECT
+  (SELECT pg_catalog.count(*) FROM pg_temp.{rows} AS b JOIN {table} AS l ON {same}
+   WHERE (b.*)::text IS DISTINCT FROM (l.*)::text) AS differing,
+  0::bigint AS restored;
+WITH back AS (
+  INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE
+  SELECT {columns} FROM (SELECT * FROM pg_temp.{rows} WHERE ({where}
+)) AS b WHERE NOT EXISTS (SELECT FROM {table} AS l WHERE {same}) RETURNING 1
+) UPDATE drillbook_counted SET restored = (SELECT pg_catalog.count(*) FROM back);
+DO $$ BEGIN
+  IF (SELECT pg_catalog.count(*) FROM pg_temp.{rows} AS b JOIN {table} AS l ON {same}
+      WHERE (b.*)::text IS DISTINCT FROM (l.*)::text) <> (SELECT differing FROM drillbook_counted) THEN
+    RAISE EXCEPTION 'drillbook: a trigger or a rule changes rows while they are restored';
+  END IF;
+END $$;
+SELECT 'drillbook restored=' || restored || ' differing=' || differing FROM drillbook_counted;
+"""
+_COUNTED = re.compile(rb"drillbook restored=(\d+) differing=(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class RowsRestore:
+    """Rows of one table that are being brought back: those that meet ``where`` and whose key is not there now."""
+
+    ctx: Context
+    service: Postgres
+    store: Store
+    origin: Reference
+    table: Name
+    where: str
+    stages: Stages = field(default_factory=Stages)
+
+    @property
+    def tools(self) -> Tools:
+        """The programs on the service's host."""
+        return Tools.of(self.ctx, self.service, self.ctx.host)
+
+    def run(self) -> Facts:
+        """Restore them in one transaction. Raises StepFailed with findings, HostError, Cancelled; then nothing changed."""
+        with failing(f"rows of {self.table} could not be restored"), self.stages.time("total"):
+            proof = Proof(self.ctx, self.store, self.origin)
+            backup = proof.manifest()
+            known, _ = chosen(backup.tables, [self.table.quoted])
+            if not known:
+                raise StepFailed(
+                    f"the backup holds no table {self.table}",
+                    findings=[
+                        finding(
+                            "backup-missing",
+                            title=f"table {self.table}",
+                            wanted=str(self.table),
+                            measured="not in its manifest",
+                        )
+                    ],
+                )
+            with self.ctx.temporary("rows") as scratch:
+                with self.stages.time("fetch"):
+                    proof.fetch(backup, self.tools, f"{scratch}/files")
+                return self._bring_back(known[0], scratch)
+
+    def _bring_back(self, table: Table, scratch: str) -> Facts:
+        host, out = self.ctx.host, Answer(f"{self.ctx.host.name}: what psql says")
+        host.put(f"{self._entry(f'{scratch}/files/{ARCHIVE}')}\n".encode("utf-8", "surrogateescape"), f"{scratch}/list")
+        host.put(self._before().encode(), f"{scratch}/before.sql")
+        host.put(self._after(table).encode(), f"{scratch}/after.sql")
+        output = self.ctx.run(
+            self.tools.path("pg_restore"),
+            f"--use-list={scratch}/list",
+            f"--file={scratch}/read.sql",
+            f"{scratch}/files/{ARCHIVE}",
+        )
+        must_be_right(self.ctx, "pg_restore", output)
+        self.ctx.run("sh", "-c", _TURN, "sh", f"{scratch}/read.sql", f"{scratch}/rows.sql").check()
+        with self.stages.time("data"):
+            parts = [f"--file={scratch}/{name}.sql" for name in ("before", "rows", "after")]
+            output = self.tools.client(
+                "psql",
+                "--no-psqlrc",
+                "--quiet",
+                "--single-transaction",
+                "--tuples-only",
+                "--no-align",
+                "--set=ON_ERROR_STOP=1",
+                *parts,
+                sink=out,
+            )
+            self._look_for_difference(output.stderr, table)
+            must_be_right(self.ctx, "psql", output)
+        counted = _COUNTED.search(out.getvalue())
+        if counted is None:
+            raise CouldNotVerify(f"{self.service.name}: psql did not tell how many rows of {self.table} it brought back")
+        return {
+            "table": str(self.table),
+            "restored": int(counted[1]),
+            "differing": int(counted[2]),
+            "in_backup": table.rows,
+            "seconds": self.stages.seconds,
+        }
+
+    def _entry(self, archive: str) -> str:
+        """The line of the archive's list that stands for the table's rows."""
+        sink = Answer(f"{self.ctx.host.name}: the archive's list")
+        self.ctx.run(self.tools.path("pg_restore"), "--list", archive, sink=sink).check()
+        for line in sink.text.splitlines():
+            if f" TABLE DATA {self.table.listed} " in line and not line.startswith(";"):
+                return line
+        raise CouldNotVerify(
+            f"the archive's list shows no rows of {self.table}", hint="partitioned tables are restored by their partitions"
+        )
+
+    def _before(self) -> str:
+        return (
+            f"SET LOCAL client_min_messages = warning;\nSET LOCAL lock_timeout = '{LOCK_TIMEOUT}';\n"
+            "SET LOCAL synchronous_commit = on;\n"
+            f"CREATE TEMP TABLE {TEMPORARY} (LIKE {self.table.quoted} INCLUDING GENERATED) ON COMMIT DROP;\n"
+        )
+
+    def _after(self, table: Table) -> str:
+        """Statements that end the transaction well only when the rows of the backup are those that it recorded."""
+        with connected(self.ctx, self.service) as session:
+            found = session.execute(_COLUMNS, (self.table.schema, self.table.table)).fetchall()
+        keys = [name for name, is_key in found if is_key]
+        if not keys:
+            raise StepFailed(
+                f"{self.service.name}: the table {self.table} has no primary key, by which its rows are told "
+                "apart; restore the whole table with `postgres.restore_table`"
+            )
+        parts = [f"SET LOCAL {name} = '{value}';" for name, value in content.SETTINGS.items()]
+        rows = sql.Identifier(TEMPORARY)
+        if table.digest is not None:
+            body = sql.SQL(COMPARE).format(
+                table=sql.Identifier("pg_temp", TEMPORARY),
+                rows=sql.Literal(table.rows),
+                digest=sql.Literal(table.digest),
+                name=sql.Literal(str(self.table)),
+            )
+            parts.append(f"DO {sql.Literal(body.as_string(None)).as_string(None)};")
+        same = sql.SQL(" AND ").join(sql.SQL("l.{0} = b.{0}").format(sql.Identifier(key)) for key in keys)
+        columns = sql.SQL(", ").join(sql.Identifier(name) for name, _ in found)
+        parts.append(
+            sql.SQL(_AFTER)
+            .format(rows=rows, table=self.table.sql, same=same, columns=columns, where=sql.SQL(self.where))
+            .as_string(None)
+        )
+        return "\n".join(parts) + "\n"
+
+    def _look_for_difference(self, stderr: bytes, table: Table) -> None:
+        match = DIFFERS.search(stderr.decode("utf-8", "replace"))
+        if match is not None:
+            raise StepFailed(
+                f"{self.service.name}: what the backup brought for {self.table} is not what it recorded; "
+                "nothing was changed",
+                findings=[
+                    finding(
+                        "table-content",
+                        title=str(self.table),
+                        measured=f"{match[1]} rows, digest {match[2]}",
+                        wanted=f"{table.rows} rows, digest {table.digest}",
+                    )
+                ],
+            )

@@ -1,0 +1,128 @@
+"""One table of a database: its name as people write it, whether it is there, and keeping its writers out.
+
+A table is kept closed by a trigger that refuses every write and lets reads pass; its function lies in Drillbook's own
+schema, which no comparison looks at. The trigger itself is the state: whoever opens the table needs to know nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Self
+
+import psycopg
+from psycopg import sql
+
+from drillbook.systems.postgres.connection import Connection, one
+from drillbook.systems.postgres.manifest import OWN_SCHEMA, Table
+
+TRIGGER = "drillbook_closed"
+_PART = r'("(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_$]*)'
+_NAME = re.compile(rf"\s*(?:{_PART}\.)?{_PART}\s*")
+
+_CLOSED = """
+SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = %s AND c.relname = %s AND t.tgname = %s)
+"""
+
+_EXISTS = """
+SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = %s AND c.relname = %s)
+"""
+
+_OPEN_FUNCTION = f"""
+CREATE SCHEMA IF NOT EXISTS {OWN_SCHEMA};
+CREATE OR REPLACE FUNCTION {OWN_SCHEMA}.closed() RETURNS pg_catalog.trigger LANGUAGE plpgsql AS $closed$ BEGIN
+  RAISE EXCEPTION 'table %.% takes no writes until its restore is verified', TG_TABLE_SCHEMA, TG_TABLE_NAME
+    USING ERRCODE = 'read_only_sql_transaction', HINT = 'postgres.admit_table lets the writers in';
+END $closed$;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """Schema and name of a table, without SQL's quotes."""
+
+    schema: str
+    table: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The name that ``text`` writes as SQL does; without a schema it is ``public``. Raises ValueError."""
+        match = _NAME.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{text!r} is not the name of a table; write it as SQL does: `orders` or `sales.orders`")
+        return cls(_plain(match[1] or "public"), _plain(match[2]))
+
+    @property
+    def sql(self) -> sql.Composable:
+        """The name as a part of a statement."""
+        return sql.Identifier(self.schema, self.table)
+
+    @property
+    def quoted(self) -> str:
+        """The name as SQL writes it, always in quotes."""
+        return self.sql.as_string(None)
+
+    @property
+    def listed(self) -> str:
+        """The name as pg_restore lists it."""
+        return f"{self.schema} {self.table}"
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.table}"
+
+
+def _plain(part: str) -> str:
+    return part[1:-1].replace('""', '"') if part.startswith('"') else part.lower()
+
+
+def chosen(tables: Sequence[Table], wanted: Sequence[str]) -> tuple[list[Table], list[str]]:
+    """Those of ``tables`` that ``wanted`` names, and what it names that is not among them. Raises ValueError."""
+    known = {Name.parse(table.name): table for table in tables if _NAME.fullmatch(table.name)}
+    names = [Name.parse(text) for text in wanted]
+    unknown = [str(name) for name in names if name not in known]
+    return [known[name] for name in dict.fromkeys(names) if name in known], unknown
+
+
+def exists(session: Connection, name: Name) -> bool:
+    """True when there is a relation of that name. Raises psycopg.Error."""
+    return bool(one(session, _EXISTS, name.schema, name.table)[0])
+
+
+def closed(session: Connection, name: Name) -> bool:
+    """True while the table is kept closed. Raises psycopg.Error."""
+    return bool(one(session, _CLOSED, name.schema, name.table, TRIGGER)[0])
+
+
+def closing(names: Sequence[Name]) -> sql.Composable:
+    """Statements that keep writers out of ``names`` from the end of their transaction on."""
+    each = [
+        sql.SQL(
+            "CREATE TRIGGER {trigger} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table} FOR EACH STATEMENT "
+            "EXECUTE FUNCTION {schema}.closed();\nALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger};\n"
+        ).format(trigger=sql.Identifier(TRIGGER), table=name.sql, schema=sql.Identifier(OWN_SCHEMA))
+        for name in names
+    ]
+    return sql.SQL(_OPEN_FUNCTION) + sql.Composed(each)
+
+
+_ALL_CLOSED = """
+SELECT n.nspname, c.relname FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE t.tgname = %s AND t.tgparentid = 0
+"""
+
+
+def open_up(session: Connection) -> list[Name]:
+    """Let writers into every table that is kept closed; gives their names. Safe to call twice. Raises psycopg.Error."""
+    names = [Name(schema, table) for schema, table in session.execute(_ALL_CLOSED, (TRIGGER,)).fetchall()]
+    for name in names:
+        session.execute(sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(TRIGGER), name.sql))
+    session.execute(sql.SQL("DROP FUNCTION IF EXISTS {}.closed()").format(sql.Identifier(OWN_SCHEMA)))
+    with suppress(psycopg.errors.DependentObjectsStillExist, psycopg.errors.InvalidSchemaName):
+        session.execute(sql.SQL("DROP SCHEMA {}").format(sql.Identifier(OWN_SCHEMA)))
+    return names

@@ -1,0 +1,13 @@
+"""Prometheus and Alertmanager by their HTTP APIs: queries, rules, alerts. Needs no other system.
+
+Lives here: the actions `prometheus.*` and `alertmanager.*`, the service kinds of both.
+Lives elsewhere: when an expected alert fired (`judge.detection`).
+"""
+
+from drillbook.sdk.discovery import System
+
+SYSTEM = System(
+    __name__,
+    actions={"alertmanager": ".actions.alertmanager", "prometheus": ".actions.prometheus"},
+    services={"alertmanager": ".service", "prometheus": ".service"},
+)

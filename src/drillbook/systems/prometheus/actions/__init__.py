@@ -1,0 +1,1 @@
+"""Actions `prometheus.*` and `alertmanager.*`."""

@@ -1,0 +1,86 @@
+"""The HTTP APIs of Prometheus (``/api/v1``) and Alertmanager (``/api/v2``): one question, one JSON answer.
+
+What they are is told at https://prometheus.io/docs/prometheus/latest/querying/api/ and in Alertmanager's OpenAPI file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from drillbook.errors import CouldNotVerify
+from drillbook.sdk.answers import Budget
+from drillbook.sdk.host import Deadline, excerpt
+from drillbook.sdk.web import Answer, ask
+from drillbook.systems.prometheus.service import Alertmanager, Prometheus
+
+ANSWER_S = 10.0
+HINT = (
+    "see whether it runs; the embedded lab has it where the machine does (Debian packages `prometheus` and "
+    "`prometheus-alertmanager`), after `invoke lab.down` and `invoke lab.up`"
+)
+LIMIT = 32 << 20
+"""Bytes of an answer; a longer one is not read, so that no query fills the controller's memory."""
+
+Parameters = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One server; ``deadline`` ends every question to it, ``patience_s`` each one."""
+
+    service: Prometheus | Alertmanager
+    deadline: Deadline
+    patience_s: float = ANSWER_S
+
+    def get(self, path: str, parameters: Parameters = ()) -> Any:
+        """The answer's data. Raises CouldNotVerify when there is none, or when the server says that it is an error."""
+        return self._data(path, self._ask(path + (f"?{urlencode(parameters)}" if parameters else "")))
+
+    def post(self, path: str, parameters: Parameters) -> Any:
+        """As ``get``, for what may be too long for a URL, such as a query."""
+        return self._data(path, self._ask(path, urlencode(parameters).encode()))
+
+    def _ask(self, path: str, form: bytes = b"") -> Answer:
+        headers = {"Accept": "application/json"}
+        if self.service.token is not None:
+            headers["Authorization"] = f"Bearer {self.service.token.reveal()}"
+        if form:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        self.deadline.check()
+        try:
+            seconds = max(0.1, min(self.patience_s, self.deadline.remaining()))
+            return ask(
+                self.service.url.rstrip("/") + path,
+                timeout=seconds,
+                method="POST" if form else "GET",
+                headers=headers,
+                body=form,
+                limit=LIMIT,
+            )
+        except OSError as error:
+            raise CouldNotVerify(f"{self.service.name} ({self.service.url}) does not answer: {error}", hint=HINT) from None
+
+    def _data(self, path: str, answer: Answer) -> Any:
+        if not answer.complete:
+            raise CouldNotVerify(
+                f"the answer of {self.service.name} is longer than {LIMIT >> 20} MiB",
+                hint="ask for fewer series, or a longer `step`",
+            )
+        Budget(f"the answer of {self.service.name}", LIMIT).take_json(answer.body)
+        try:
+            found = json.loads(answer.body)
+        except (ValueError, RecursionError):
+            found = None
+        if answer.status != 200 or found is None:
+            said = found.get("error") if isinstance(found, dict) else None
+            raise CouldNotVerify(
+                f"{self.service.name} answered {path} with status {answer.status}: "
+                f"{excerpt(str(said), limit=400) if said else excerpt(answer.body, limit=200)}"
+            )
+        if self.service.kind == "alertmanager":
+            return found
+        return found.get("data") if isinstance(found, dict) else None

@@ -1,0 +1,1 @@
+"""Actions `qdrant.*`: backups, faults, looks and remedies of collections."""

@@ -1,0 +1,133 @@
+"""Looking at a collection: how many points, which of them, and whether they are those of a backup."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+from pydantic import Field
+
+from drillbook.errors import StepFailed
+from drillbook.findings import Finding
+from drillbook.sdk import stored_backup
+from drillbook.sdk.action import Context, Facts, Place, Read
+from drillbook.sdk.store import Uri
+from drillbook.systems.qdrant import compare, export, manifest
+from drillbook.systems.qdrant.actions import truth
+from drillbook.systems.qdrant.actions.fields import Database, Query, ServiceName, store_of
+from drillbook.systems.qdrant.collection import Session, connected, need_collection
+from drillbook.systems.qdrant.manifest import Manifest
+from drillbook.systems.qdrant.points import Tally, sample
+from drillbook.systems.qdrant.service import Qdrant
+
+
+class Count(Read):
+    """How many points a collection holds, counted one by one, and the state that the server gives it."""
+
+    SERVICE = Qdrant
+    PLACE = Place.CONTROLLER
+
+    service: ServiceName
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``points``, ``status`` (`green` when all is indexed), ``version`` of the server."""
+        with connected(ctx, ctx.service(self.service, Qdrant)) as session:
+            return {"points": session.count(), "status": session.status(), "version": session.version()}
+
+    def ready(self, ctx: Context) -> None:
+        """The server must answer and have the collection."""
+        need_collection(ctx, ctx.service(self.service, Qdrant))
+
+
+class Ids(Read):
+    """Compare the ids of a collection with those of the rows that it was made from, both ways."""
+
+    SERVICE = Qdrant
+    PLACE = Place.CONTROLLER
+    TIMEOUT = 600.0
+    CODE = "query"
+
+    service: ServiceName
+    database: Database
+    query: Query
+    equal: Annotated[bool, Field(description="Fail when they are not the same.")] = False
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``rows points missing strays`` (counts), ``missing_ids`` and ``stray_ids`` (the first), ``seconds``."""
+        service, begun = ctx.service(self.service, Qdrant), time.monotonic()
+        with connected(ctx, service) as session:
+            found = truth.difference(ctx, session, self.database, self.query)
+        facts: Facts = {
+            "rows": len(found.wanted),
+            "points": len(found.present),
+            "missing": len(found.missing),
+            "strays": len(found.strays),
+            "missing_ids": sample(found.missing),
+            "stray_ids": sample(found.strays),
+            "seconds": round(time.monotonic() - begun, 3),
+        }
+        if self.equal and (found.missing or found.strays):
+            raise StepFailed(
+                f"{self.service} and {self.database} differ: {len(found.missing)} rows have no vector, "
+                f"{len(found.strays)} vectors have no row",
+                facts=facts,
+                findings=compare.sets(found.missing, found.strays, service.collection),
+            )
+        return facts
+
+    def ready(self, ctx: Context) -> None:
+        """Server, collection and database must answer."""
+        need_collection(ctx, ctx.service(self.service, Qdrant))
+        truth.need_database(ctx, self.database)
+
+
+class Matches(Read):
+    """Compare a collection with a backup: the settings of its vectors, and id, vector and payload of every point."""
+
+    SERVICE = Qdrant
+    PLACE = Place.CONTROLLER
+    TIMEOUT = 1800.0
+    COMPARES = True
+
+    service: ServiceName
+    manifest: Annotated[Uri, Field(description="The `manifest` that `qdrant.snapshot` gave.")]
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``points``, ``digest``, ``algorithm``, ``seconds``. Parts of the backup are read only when it differs."""
+        service, begun = ctx.service(self.service, Qdrant), time.monotonic()
+        wanted = manifest.read(store_of(ctx, self.manifest), stored_backup.split(self.manifest))
+        with connected(ctx, service) as session:
+            wrong = compare.config(wanted.config, session.config(), service.collection)
+            tally = Tally()
+            for points in session.points():
+                for point in points:
+                    tally.add(point.digest())
+            same = (tally.points, tally.digest) == (wanted.points, wanted.digest)
+            if not same:
+                wrong += self._details(ctx, session, wanted)
+        facts: Facts = {
+            "points": tally.points,
+            "digest": tally.digest,
+            "algorithm": wanted.algorithm,
+            "seconds": round(time.monotonic() - begun, 3),
+        }
+        if wrong or not same:
+            raise StepFailed(
+                f"{self.service} differs from the backup: {tally.points} points where {wanted.points} are "
+                f"wanted; {stored_backup.summary(wrong) or 'it changed while it was compared'}",
+                findings=wrong,
+                facts=facts,
+            )
+        return facts
+
+    def _details(self, ctx: Context, session: Session, wanted: Manifest) -> list[Finding]:
+        store, folder = store_of(ctx, self.manifest), stored_backup.split(self.manifest)
+        there = session.digests()
+        known = {point.id: point.digest() for points in export.parts(ctx, store, folder, wanted) for point in points}
+        return compare.content(known, there, session.collection)
+
+    def ready(self, ctx: Context) -> None:
+        """The server must answer and have the collection, the store be reachable."""
+        need_collection(ctx, ctx.service(self.service, Qdrant))
+        if self.known("manifest"):
+            store_of(ctx, self.manifest).check()

@@ -1,0 +1,55 @@
+"""What differs between points that are wanted and points that are there: a finding a point, up to a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from drillbook.findings import Finding, finding
+from drillbook.sdk.host import excerpt
+from drillbook.systems.qdrant.points import Id, ordered
+
+SHOWN = 20
+"""Findings of one code that name their point."""
+
+
+def content(wanted: Mapping[Id, bytes], found: Mapping[Id, bytes], place: str) -> list[Finding]:
+    """Findings for points by id and digest; ``place`` names the collection."""
+    other = {one for one in wanted.keys() & found.keys() if wanted[one] != found[one]}
+    return [
+        *_each("vector-missing", wanted.keys() - found.keys(), place, "a point", "no such point"),
+        *_each("vector-content", other, place, "vector and payload as in the backup", "another digest"),
+        *_each("vector-unexpected", found.keys() - wanted.keys(), place, "no such point", "a point"),
+    ]
+
+
+def sets(missing: Iterable[Id], strays: Iterable[Id], place: str) -> list[Finding]:
+    """Findings for rows without a vector and vectors without a row."""
+    return [
+        *_each("vector-missing", set(missing), place, "a vector for the row of that id", "no such point"),
+        *_each("vector-unexpected", set(strays), place, "a row in the database with that id", "no such row"),
+    ]
+
+
+def _each(code: str, ids: Iterable[Id], place: str, wanted: str, measured: str) -> list[Finding]:
+    all_ids = ordered(set(ids))
+    shown = [finding(code, title=f"{place}, point {one}", wanted=wanted, measured=measured) for one in all_ids[:SHOWN]]
+    if len(all_ids) > SHOWN:
+        shown.append(
+            finding(code, title=f"{place}, {len(all_ids) - SHOWN} more points", measured=f"{len(all_ids)} points in all")
+        )
+    return shown
+
+
+def config(wanted: Mapping[str, Any], found: Mapping[str, Any], place: str) -> list[Finding]:
+    """A finding when a collection was made for other vectors than those of the backup."""
+    wrong = [key for key in ("vectors", "sparse_vectors") if wanted.get(key) != found.get(key)]
+    return [
+        finding(
+            "vector-config",
+            title=f"{place}, {key}",
+            wanted=excerpt(str(wanted.get(key)), limit=300),
+            measured=excerpt(str(found.get(key)), limit=300),
+        )
+        for key in wrong
+    ]

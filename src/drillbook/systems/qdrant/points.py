@@ -1,0 +1,136 @@
+"""A point of a collection: id, vector, payload; a digest that equal points have on any server; one of a whole collection.
+
+Qdrant keeps vectors as 32-bit floats, and normalises those that it compares by cosine when they arrive: a vector that was
+read and is written again stays bit for bit the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from dataclasses import dataclass
+from typing import Any, Self
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from drillbook.sdk.host import excerpt
+
+Id = int | str
+"""Number of a point, or its UUID in the usual form with hyphens."""
+
+ALGORITHM = (
+    "sum modulo 2^256 of a sha256 of each point, over its id, its vector as 32-bit floats, and its payload as JSON "
+    "with sorted keys"
+)
+LARGEST_ID = (1 << 64) - 1
+_SPARSE = {"indices", "values"}
+
+
+def id_of(value: Any) -> Id:
+    """The id that ``value`` is: a number, a UUID, or the text of either. Raises ValueError."""
+    if isinstance(value, bool):
+        raise ValueError(f"{value!r} is no id of a point: that is a number or a UUID")
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
+        value = int(value)
+    if isinstance(value, int):
+        if not 0 <= value <= LARGEST_ID:
+            raise ValueError(f"{value} is no id of a point: numbers are 0 to 2^64 - 1")
+        return value
+    try:
+        return str(value if isinstance(value, UUID) else UUID(value))
+    except (ValueError, TypeError, AttributeError):
+        raise ValueError(f"{excerpt(str(value), limit=80)!r} is no id of a point: that is a number or a UUID") from None
+
+
+def sample(ids: set[Id], count: int = 10) -> list[str]:
+    """The first of ``ids`` as text: numbers first, then UUIDs."""
+    return [str(one) for one in ordered(ids)[:count]]
+
+
+def ordered(ids: set[Id]) -> list[Id]:
+    """``ids`` in Qdrant's order: numbers, then UUIDs."""
+    return sorted(ids, key=lambda one: (isinstance(one, str), one if isinstance(one, int) else 0, str(one)))
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point; ``vector`` is as Qdrant's JSON has it: a list, or lists and sparse vectors by name."""
+
+    id: Id
+    vector: Any
+    payload: dict[str, Any]
+
+    @classmethod
+    def of(cls, record: Any) -> Self:
+        """The point that a record of qdrant-client holds."""
+        return cls(id_of(record.id), _plain(record.vector), dict(record.payload or {}))
+
+    @classmethod
+    def parse(cls, line: str | bytes) -> Self:
+        """The point that ``line`` holds. Raises ValueError."""
+        found = json.loads(line)
+        if not isinstance(found, dict) or found.keys() != {"id", "vector", "payload"}:
+            raise ValueError("not a point")
+        return cls(id_of(found["id"]), found["vector"], found["payload"])
+
+    def line(self) -> str:
+        """The point as one line of JSON, without the end of the line."""
+        return _json({"id": self.id, "vector": self.vector, "payload": self.payload})
+
+    def digest(self) -> bytes:
+        """SHA-256 over id, vector and payload."""
+        found = hashlib.sha256()
+        for part in (str(self.id).encode(), _packed(self.vector), _json(self.payload).encode("utf-8", "surrogatepass")):
+            found.update(len(part).to_bytes(8, "big") + part)
+        return found.digest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    return value
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _packed(value: Any) -> bytes:
+    """A vector as bytes that equal vectors share, whatever their form in JSON (`1`, `1.0`)."""
+    if value is None:
+        return b"-"
+    if isinstance(value, dict) and value.keys() == _SPARSE:
+        pairs = sorted(zip(value["indices"], value["values"], strict=True))
+        return b"s" + b"".join(struct.pack("<If", index, number) for index, number in pairs)
+    if isinstance(value, dict):
+        parts = [_sized(name.encode()) + _sized(_packed(one)) for name, one in sorted(value.items())]
+        return b"n" + b"".join(parts)
+    if value and isinstance(value[0], list):
+        return b"m" + b"".join(_sized(_packed(one)) for one in value)
+    return b"d" + struct.pack(f"<{len(value)}f", *value)
+
+
+def _sized(data: bytes) -> bytes:
+    return len(data).to_bytes(8, "big") + data
+
+
+@dataclass(slots=True)
+class Tally:
+    """Count and digest of points, in whatever order they come; memory does not grow with them."""
+
+    points: int = 0
+    total: int = 0
+
+    def add(self, digest: bytes) -> None:
+        """Take in the digest of one more point."""
+        self.points += 1
+        self.total = (self.total + int.from_bytes(digest, "big")) % (1 << 256)
+
+    @property
+    def digest(self) -> str:
+        """Hex digest of all points so far."""
+        return f"{self.total:064x}"

@@ -1,0 +1,42 @@
+"""Probes of Qdrant."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import quote
+
+from pydantic import AfterValidator, Field
+
+from drillbook.sdk.action import Context
+from drillbook.sdk.host import excerpt
+from drillbook.sdk.probe import Availability
+from drillbook.sdk.web import ask
+from drillbook.systems.qdrant.points import Id, id_of
+from drillbook.systems.qdrant.service import Qdrant
+
+ServiceName = Annotated[str, Field(description="The Qdrant service in the inventory.")]
+
+
+class Available(Availability):
+    """The server answers for the collection; with `point`, that point is there: a server that lost it answers too."""
+
+    service: ServiceName
+    point: Annotated[
+        Annotated[Id, AfterValidator(id_of)] | None,
+        Field(description="Id of a point that must be there at all times; none: it is enough that the collection is."),
+    ] = None
+
+    def check(self, ctx: Context) -> str | None:
+        """One request on a new connection."""
+        service = ctx.service(self.service, Qdrant)
+        path = f"/collections/{quote(service.collection, safe='')}"
+        if self.point is not None:
+            path += f"/points/{self.point}"
+        headers = {"api-key": service.api_key.reveal()} if service.api_key else {}
+        try:
+            answer = ask(service.url.rstrip("/") + path, timeout=float(self.timeout), headers=headers)
+        except TimeoutError:
+            return f"no answer within {self.timeout}"
+        except OSError as error:
+            return error.strerror or str(error)
+        return None if answer.status == 200 else f"status {answer.status}: {excerpt(answer.body, limit=200)}"

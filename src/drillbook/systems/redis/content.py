@@ -1,0 +1,181 @@
+"""The content of a keyspace, key by key: type, time of expiry, and a digest that equal content has on any server.
+
+DUMP would be simpler, but its bytes depend on the server's version, encodings and hash seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+from urllib.parse import quote_from_bytes
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from drillbook.errors import CouldNotVerify
+from drillbook.sdk.answers import Budget
+from drillbook.systems.redis.connection import Command, Session
+
+ALGORITHM = "sha256 over type and value; sets and hashes sorted, lists, sorted sets and streams in their order"
+OWN = "drillbook:"
+"""Keys of drills begin with this: backed up, because they measure the recovery point, but no part of a comparison."""
+MARK_S = 7 * 86400
+"""Seconds after which a mark goes by itself, when nobody has removed it: a run is recovered before that."""
+BATCH = 200
+MOST_KEYS = 2_000_000
+"""Keys of one database; a manifest of more is larger than what is read of one."""
+MOST_NAMES = 256 << 20
+"""Bytes of their names."""
+ATTEMPTS = 5
+_PLAIN = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
+
+
+class Entry(BaseModel):
+    """One key: ``expires_ms`` is on the server's clock, since 1970; None when it never expires."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    expires_ms: int | None = None
+
+
+Keys = dict[str, dict[str, Entry]]
+"""Entries by database number and name, both as text."""
+
+
+def text_of(key: bytes) -> str:
+    """A key's name as printable text that says exactly which bytes it has: others than ASCII are %-quoted."""
+    return quote_from_bytes(key, safe=_PLAIN)
+
+
+def mark_of(run_id: str) -> str:
+    """The key that a backup leaves in the keyspace, and so in itself: gone after a flush, back after a restore."""
+    return f"{OWN}{run_id}:saved"
+
+
+def read(session: Session) -> Keys:
+    """Every key of every database. Raises redis.RedisError, CouldNotVerify."""
+    found: Keys = {}
+    for number in sorted(session.sizes()):
+        session.ask("SELECT", number)
+        entries: dict[str, Entry] = {}
+        for keys in names(session):
+            entries |= {text_of(key): entry for key, entry in _entries(session, keys).items()}
+        found[str(number)] = entries
+    session.ask("SELECT", 0)
+    return found
+
+
+def names(session: Session, pattern: str = "*") -> Iterator[list[bytes]]:
+    """The keys of the selected database that match, in pieces; one that is there all the time comes at least once."""
+    cursor, budget = b"0", Budget("the list of keys", MOST_NAMES, MOST_KEYS)
+    while True:
+        cursor, keys = session.ask("SCAN", cursor, "MATCH", pattern, "COUNT", BATCH)
+        budget.take(sum(map(len, keys)), len(keys))
+        if keys:
+            yield list(dict.fromkeys(keys))
+        if cursor == b"0":
+            return
+
+
+def _entries(session: Session, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+    """The entries of ``keys``; one that is gone is left out. One that changes its type while it is read is read again."""
+    found: dict[bytes, Entry] = {}
+    left = list(keys)
+    for _ in range(ATTEMPTS):
+        kinds = _kinds(session, left)
+        if not kinds:
+            return found
+        digests = _digests(session, kinds)
+        found |= {
+            key: Entry(type=kind, sha256=digests[key], expires_ms=expires)
+            for key, (kind, expires) in kinds.items()
+            if key in digests
+        }
+        left = [key for key in kinds if key not in digests]
+    if left:
+        raise CouldNotVerify(
+            f"the key {text_of(left[0])} changes while it is read", hint="keep clients out while the keyspace is compared"
+        )
+    return found
+
+
+def _kinds(session: Session, keys: Sequence[bytes]) -> dict[bytes, tuple[str, int | None]]:
+    asked: list[Command] = [(word, key) for key in keys for word in ("TYPE", "PEXPIRETIME")]
+    answers = session.batch(asked)
+    kinds: dict[bytes, tuple[str, int | None]] = {}
+    for at, key in enumerate(keys):
+        kind, expires = answers[2 * at], answers[2 * at + 1]
+        for answer in (kind, expires):
+            if isinstance(answer, Exception):
+                raise answer
+        if kind != b"none" and expires != -2:
+            kinds[key] = (kind.decode(), None if expires == -1 else int(expires))
+    return kinds
+
+
+_ASK: dict[str, tuple[tuple[str, ...], ...]] = {
+    "string": (("GET",),),
+    "list": (("LRANGE", "0", "-1"),),
+    "set": (("SMEMBERS",),),
+    "hash": (("HGETALL",),),
+    "zset": (("ZRANGE", "0", "-1", "WITHSCORES"),),
+    "stream": (("XRANGE", "-", "+"), ("XINFO STREAM",), ("XINFO GROUPS",)),
+}
+
+
+def _digests(session: Session, kinds: dict[bytes, tuple[str, int | None]]) -> dict[bytes, str]:
+    """Digest of what each key holds, of one key after another: nobody keeps the values of all.
+
+    A refusal means that its type has changed: such a key is left out.
+    """
+    # A module's own type has no other reading than DUMP.
+    asked: dict[bytes, list[Command]] = {
+        key: [(*word.split(), key, *rest) for word, *rest in _ASK.get(kind, (("DUMP",),))]
+        for key, (kind, _) in kinds.items()
+    }
+    answers = session.each([command for commands in asked.values() for command in commands])
+    found: dict[bytes, str] = {}
+    for key, commands in asked.items():
+        value = [next(answers) for _ in commands]
+        if not any(isinstance(answer, Exception) for answer in value):
+            found[key] = _digest(kinds[key][0], value)
+    return found
+
+
+def _digest(kind: str, answers: list[Any]) -> str:
+    value: Any = answers
+    if kind == "set":
+        value = sorted(answers[0])
+    elif kind == "hash":
+        value = sorted(zip(answers[0][::2], answers[0][1::2], strict=True))
+    elif kind == "stream":
+        value = [
+            answers[0],
+            _pick(answers[1], b"last-generated-id"),
+            [_pick(group, b"name", b"last-delivered-id", b"pending") for group in answers[2]],
+        ]
+    found = hashlib.sha256(kind.encode() + b"\0")
+    for piece in _framed(value):
+        found.update(piece)
+    return found.hexdigest()
+
+
+def _pick(flat: list[Any], *wanted: bytes) -> list[Any]:
+    return [flat[at + 1] for name in wanted for at in range(0, len(flat), 2) if flat[at] == name]
+
+
+def _framed(value: Any) -> Iterator[bytes]:
+    """``value`` with lengths, so that no two values give the same bytes."""
+    if isinstance(value, bytes):
+        yield b"b%d:" % len(value)
+        yield value
+    elif isinstance(value, int):
+        yield b"i%d;" % value
+    elif value is None:
+        yield b"n;"
+    else:
+        yield b"l%d:" % len(value)
+        for item in value:
+            yield from _framed(item)

@@ -1,0 +1,77 @@
+"""Owner of a keyspace's folder: the server at the port works in it, and the unit of the inventory runs that server.
+
+A restore replaces files in the folder that the server names, and starts the unit. Where an inventory names the wrong one of
+two hosts, ports or units, these are of two servers.
+"""
+
+from __future__ import annotations
+
+from drillbook.errors import CouldNotVerify, NotReady
+from drillbook.sdk.action import Context
+from drillbook.sdk.manager import manager_of
+from drillbook.sdk.manager.lineage import SCRIPT, Lineage
+from drillbook.systems.redis import server
+from drillbook.systems.redis.connection import Session, connected
+from drillbook.systems.redis.save import as_owner
+from drillbook.systems.redis.service import Redis
+
+APART_S = 5.0
+"""Seconds that two measurements of one process's age may be apart."""
+# FOLDER PID...: for each process that works in the folder its number here, the one that it has for itself (in a container
+# another), its age in seconds, and its parents and control groups.
+_LOOK = (
+    SCRIPT
+    + """
+here=$(stat -L -c %d:%i -- "$1") || exit 0
+shift
+read -r up _ < /proc/uptime
+ticks=$(getconf CLK_TCK 2>/dev/null || echo 100)
+for pid in "$@"; do
+  test "$pid" != 0 && test "$(stat -L -c %d:%i "/proc/$pid/cwd" 2>/dev/null)" = "$here" || continue
+  start=$(sed 's/.*) //' "/proc/$pid/stat" | cut -d ' ' -f 20)
+  own=$(sed -n 's/^NSpid:.*[[:space:]]//p' "/proc/$pid/status")
+  age=$(awk -v up="$up" -v start="$start" -v ticks="$ticks" 'BEGIN { print up - start / ticks }')
+  echo "process $pid ${own:-$pid} $age"
+  lineage "$pid"
+  break
+done
+"""
+)
+_HINT = "check `host`, `unit`, `address` and `port` of the service in the inventory"
+
+
+def must_own(ctx: Context, session: Session, service: Redis, directory: str) -> None:
+    """Raise CouldNotVerify unless the server of ``session`` works in ``directory`` here, as a process of the unit."""
+    unit = manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
+    info = session.info("server")
+    number = info.get("process_id", "0")
+    output = ctx.run(*as_owner(service), "sh", "-c", _LOOK, "sh", directory, number, str(unit.pid or 0), env={"LC_ALL": "C"})
+    lines = output.check().text.splitlines()
+    process = next((line.split()[1:] for line in lines if line.startswith("process ")), None)
+    at = f"{ctx.host.name}: the server at {service.address}:{service.port}"
+    if process is None or process[1] != number or abs(float(process[2]) - float(info["uptime_in_seconds"])) > APART_S:
+        raise CouldNotVerify(f"{at} is not the one that works in {directory} on this host", hint=_HINT)
+    if not Lineage.read(lines).is_of(unit, int(process[0])):
+        raise CouldNotVerify(f"{at} is not of the unit {unit.unit}, which is {unit.word}", hint=_HINT)
+
+
+def ready(ctx: Context, service: Redis) -> None:
+    """Raise NotReady unless the unit is known, and runs the server at the port where one answers."""
+    try:
+        manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
+        if answers(ctx, service):
+            with connected(ctx, service) as session:
+                server.must_be_master(session, service)
+                must_own(ctx, session, service, server.place(session, service).directory)
+    except CouldNotVerify as error:
+        raise NotReady(error.message, hint=error.hint) from error
+
+
+def answers(ctx: Context, service: Redis) -> bool:
+    """Does a server answer at the port, and let the service's user in?"""
+    try:
+        with connected(ctx, service) as session:
+            session.ask("PING")
+    except CouldNotVerify:
+        return False
+    return True

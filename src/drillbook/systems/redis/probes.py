@@ -1,0 +1,141 @@
+"""Probes of Redis and Valkey."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Annotated, Any
+
+from pydantic import Field
+from redis.exceptions import RedisError, ResponseError
+
+from drillbook.errors import CouldNotVerify, HostError, NotReady
+from drillbook.sdk.action import Context
+from drillbook.sdk.probe import Availability, CanaryWriter, Lost
+from drillbook.sdk.probe import Canary as BaseCanary
+from drillbook.systems.redis import content
+from drillbook.systems.redis.connection import Session, connected, opened, reason
+from drillbook.systems.redis.server import must_be_master
+from drillbook.systems.redis.service import Redis
+from drillbook.values import Duration
+
+ServiceName = Annotated[str, Field(description="The Redis service in the inventory.")]
+
+
+class Available(Availability):
+    """The server answers; with `key`, that key is there: a flushed server answers everybody, and nobody gets anything."""
+
+    service: ServiceName
+    key: Annotated[str, Field(description="A key that must be there at all times; empty: a PING is enough.")] = ""
+
+    def check(self, ctx: Context) -> str | None:
+        """One connection and one question."""
+        service = ctx.service(self.service, Redis)
+        try:
+            password = service.password.reveal() if service.password else None
+            with ctx.reach(service) as (address, port):
+                line = opened(address, port, user=service.user, password=password, timeout=float(self.timeout))
+                try:
+                    line.send_command(*(("EXISTS", self.key) if self.key else ("PING",)))
+                    answer = line.read_response()
+                finally:
+                    line.disconnect()
+        except (RedisError, HostError, OSError) as error:
+            return reason(error)
+        return None if answer else f"the key {content.text_of(self.key.encode())} is not there"
+
+
+class Canary(BaseCanary):
+    """Numbered keys, written as a client: what was acknowledged must be there after the recovery."""
+
+    service: ServiceName
+    every: Duration = Field(default=Duration(0.05), description="Time between two keys; the resolution of the RPO.")
+    timeout: Duration = Field(default=Duration(1.0), description="A key without an acknowledgement by then is in doubt.")
+
+    def reach(self, ctx: Context) -> None:
+        """Log in. Raises NotReady."""
+        with self._writing(ctx):
+            pass
+
+    def prepare(self, ctx: Context) -> None:
+        """Write and remove one key. Raises NotReady."""
+        with self._writing(ctx) as session:
+            session.ask("SET", f"{_prefix(ctx)}0", "")
+            session.ask("DEL", f"{_prefix(ctx)}0")
+
+    @contextmanager
+    def _writing(self, ctx: Context) -> Iterator[Session]:
+        service = ctx.service(self.service, Redis)
+        try:
+            with connected(ctx, service) as session:
+                must_be_master(session, service)
+                yield session
+        except (CouldNotVerify, HostError) as error:
+            raise NotReady(
+                f"the canary cannot write to {self.service}: {error.message}",
+                hint="the inventory's user must be able to write keys that begin with `drillbook:`",
+            ) from error
+
+    def writer(self, ctx: Context) -> CanaryWriter:
+        """A writer over one connection."""
+        return _Writer(ctx, ctx.service(self.service, Redis), float(self.timeout))
+
+    def survivors(self, ctx: Context) -> Iterable[int]:
+        """The numbers of this run that are there now. Raises CouldNotVerify."""
+        return sorted({int(key.rpartition(b":")[2]) for keys in self._keys(ctx) for key in keys})
+
+    def clean(self, ctx: Context) -> None:
+        """Delete all keys of this run, also the mark that a late restore brought back. Raises CouldNotVerify."""
+        keys = [key for piece in self._keys(ctx, "") for key in piece]
+        with connected(ctx, ctx.service(self.service, Redis)) as session:
+            for at in range(0, len(keys), content.BATCH):
+                session.ask("DEL", *keys[at : at + content.BATCH])
+
+    def _keys(self, ctx: Context, kind: str = "canary:") -> list[list[bytes]]:
+        with connected(ctx, ctx.service(self.service, Redis)) as session:
+            return list(content.names(session, f"{content.OWN}{ctx.run_id}:{kind}*"))
+
+
+def _prefix(ctx: Context) -> str:
+    return f"{content.OWN}{ctx.run_id}:canary:"
+
+
+class _Writer(CanaryWriter):
+    """One connection; made again at the next write after a failure. Nothing is sent twice by itself."""
+
+    def __init__(self, ctx: Context, service: Redis, timeout: float) -> None:
+        self._ctx, self._service, self._timeout = ctx, service, timeout
+        self._way = ExitStack()
+        self._line: Any = None
+
+    def write(self, number: int) -> Lost | None:
+        """Set the key of ``number`` and wait until it is acknowledged."""
+        try:
+            line = self._line or self._connect()
+        except (RedisError, HostError, CouldNotVerify, OSError) as error:
+            self.close()
+            return Lost(reason(error), doubt=False)
+        try:
+            line.send_command("SET", f"{_prefix(self._ctx)}{number}", number)
+            line.read_response()
+        except ResponseError as error:
+            return Lost(reason(error), doubt=False)
+        except (RedisError, CouldNotVerify, OSError) as error:
+            self.close()
+            return Lost(reason(error), doubt=True)
+        return None
+
+    def _connect(self) -> Any:
+        self.close()
+        address, port = self._way.enter_context(self._ctx.reach(self._service))
+        password = self._service.password.reveal() if self._service.password else None
+        self._line = opened(address, port, user=self._service.user, password=password, timeout=self._timeout)
+        self._way.callback(self._line.disconnect)
+        return self._line
+
+    def close(self) -> None:
+        """End the connection; safe to call twice."""
+        self._line = None
+        with suppress(RedisError, HostError, OSError):
+            self._way.close()
+        self._way = ExitStack()

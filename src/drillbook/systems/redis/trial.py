@@ -1,0 +1,141 @@
+"""A server of the drill's own that loads a saved file: what it then holds is what the file is worth.
+
+It runs for a moment on the same host from the same program, on loopback, with a password that nobody knows, and
+writes nothing. It ends with the connection that started it, also when the controller is killed.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+
+from drillbook.errors import CouldNotVerify, DrillbookError, StepFailed
+from drillbook.findings import finding
+from drillbook.sdk.action import Context
+from drillbook.sdk.host import Deadline, Output, printable
+from drillbook.systems.redis.connection import Session, opened
+from drillbook.systems.redis.manifest import RDB
+from drillbook.systems.redis.server import TICK_S
+
+PORTS = range(30000, 60000)
+ATTEMPTS = 8
+# Inside a folder that only its owner reads, and never in a list of arguments.
+SETTINGS = """bind 127.0.0.1
+port {port}
+protected-mode yes
+requirepass {password}
+dir "{folder}"
+dbfilename {rdb}
+save ""
+appendonly no
+daemonize no
+set-proc-title no
+maxmemory 0
+"""
+
+# PROGRAM: a server that would outlive its connection is ended. Once a second a line is written to whoever reads its
+# output; when nobody does any more, the controller has died. A server in the background reads /dev/null unless told
+# otherwise, hence descriptor 3; the pause holds no output open.
+WATCHED = """
+exec 3<&0
+"$1" - <&3 3<&- &
+server=$!
+exec 3<&- </dev/null
+(
+  trap '' PIPE
+  while kill -0 "$server" 2>/dev/null; do
+    echo 2>/dev/null || { kill -KILL "$server"; exit; }
+    sleep 1 >/dev/null 2>&1
+  done
+) &
+watcher=$!
+wait "$server"
+status=$?
+kill "$watcher" 2>/dev/null
+exit "$status"
+"""
+
+
+@contextmanager
+def loading(ctx: Context, program: str, folder: str) -> Iterator[Session]:
+    """A session with a server that has loaded the RDB in ``folder``. Raises StepFailed when none can."""
+    for _ in range(ATTEMPTS):
+        port, password = secrets.choice(PORTS), secrets.token_hex(24)
+        stop = threading.Event()
+        quoted = folder.replace("\\", "\\\\").replace('"', '\\"')
+        settings = SETTINGS.format(port=port, password=password, folder=quoted, rdb=RDB)
+        with ThreadPoolExecutor(1, thread_name_prefix="trial") as pool:
+            deadline = Deadline(ctx.deadline.at, stop)
+            server = pool.submit(
+                ctx.host.run, ("sh", "-c", WATCHED, "sh", program), deadline=deadline, stdin=settings.encode(), cwd=folder
+            )
+            try:
+                with ctx.host.forward("127.0.0.1", port) as way, suppress(_Taken):
+                    yield from _session(ctx, server, way, password)
+                    return
+            finally:
+                stop.set()
+                with suppress(DrillbookError, TimeoutError):
+                    server.result()
+    raise CouldNotVerify(f"{ctx.host.name}: no free port was found for a trial server between {PORTS[0]} and {PORTS[-1]}")
+
+
+class _Taken(Exception):
+    """Another program has the port."""
+
+
+def _session(ctx: Context, server: Future[Output], port: int, password: str) -> Iterator[Session]:
+    from redis.exceptions import RedisError  # noqa: PLC0415  slow to import
+
+    line = None
+    while line is None:
+        if server.done():
+            _ended(ctx, server.result())
+        try:
+            line = opened("127.0.0.1", port, password=password)
+        except (RedisError, OSError):
+            ctx.deadline.wait(TICK_S)
+    try:
+        session = Session(line, ctx.deadline)
+        while session.info("persistence")["loading"] != "0":
+            ctx.deadline.wait(TICK_S)
+        yield session
+        with suppress(RedisError, OSError):
+            session.ask("SHUTDOWN", "NOSAVE")
+    except (RedisError, OSError) as error:
+        ctx.deadline.check()
+        if server.done():
+            _ended(ctx, server.result())
+        raise CouldNotVerify(f"{ctx.host.name}: the trial server broke off: {type(error).__name__}") from error
+    finally:
+        line.disconnect()
+
+
+def _ended(ctx: Context, output: Output) -> None:
+    """Raise for a trial server that has ended by itself."""
+    text = printable(output.stdout + output.stderr, limit=20_000)
+    if "Address already in use" in text:
+        raise _Taken
+    if output.exit in (126, 127):
+        raise CouldNotVerify(
+            f"{ctx.host.name}: {output.argv[-1]} cannot be run as a trial server",
+            hint="set `program` of the service to the path of redis-server or valkey-server",
+        )
+    evidence = ctx.evidence("trial.log", text)
+    lines = [line for line in text.splitlines() if line.strip()]
+    raise StepFailed(
+        f"{ctx.host.name}: a server cannot load the saved file",
+        findings=[
+            finding(
+                "restore-errors",
+                title=RDB,
+                wanted="a server that loads it",
+                measured=" | ".join(lines[-3:])[:800],
+                evidence=(str(evidence["file"]),),
+                host=ctx.host.name,
+            )
+        ],
+    )

@@ -1,0 +1,1 @@
+"""Actions `service.*`, `settings.*` and `env.*`."""

@@ -1,0 +1,115 @@
+"""Sending a run's spans to an OpenTelemetry collector by OTLP over HTTP, after the run, within a deadline.
+
+Settings are those of OpenTelemetry (https://opentelemetry.io/docs/specs/otel/protocol/exporter/): the endpoint and its
+headers from ``OTEL_EXPORTER_OTLP_*``. A collector that is down costs a run nothing but the deadline, at its very end.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from drillbook import __version__
+from drillbook.telemetry.ids import ROOT, span_id, trace_id
+from drillbook.telemetry.spans import Span
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+DEADLINE_S = 10.0
+BATCH = 200
+ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+
+
+class NotExported(Exception):
+    """The spans did not reach the collector; ``str()`` says why."""
+
+
+def endpoint(environment: Mapping[str, str] = os.environ) -> str:
+    """Where spans go, without credentials; empty: nowhere, tracing is off."""
+    if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return ""
+    url = next((environment[name] for name in ENDPOINTS if environment.get(name)), "")
+    try:
+        parts = urlsplit(url)
+        place = parts.netloc.rpartition("@")[2]
+        return f"{parts.scheme}://{place}" if parts.hostname and parts.port != 0 else ""
+    except ValueError:  # no port, or no address: a run goes on without a trace
+        return ""
+
+
+def export(run: str, spans: Sequence[Span], deadline_s: float = DEADLINE_S, *, suite: str = "") -> None:
+    """Send ``spans`` of ``run``, which is part of the trace of ``suite`` if there is one.
+
+    Raises NotExported, at the latest after ``deadline_s`` seconds.
+    """
+    result: list[str] = []
+    thread = threading.Thread(
+        target=lambda: result.append(_sent(run, suite or run, spans, deadline_s)), name="trace", daemon=True
+    )
+    thread.start()
+    thread.join(deadline_s)
+    if thread.is_alive() or not result:
+        raise NotExported(f"the collector did not answer within {deadline_s:g} s")
+    if result[0]:
+        raise NotExported(result[0])
+
+
+def _sent(run: str, trace: str, spans: Sequence[Span], deadline_s: float) -> str:
+    """Why the spans were not taken; empty when they were."""
+    try:
+        # An extra, and slow to load.
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+        from opentelemetry.sdk.trace.export import SpanExportResult  # noqa: PLC0415
+    except ImportError:
+        return "OpenTelemetry is not installed; install drillbook[otel]"
+    quiet = logging.getLogger("opentelemetry")
+    quiet.propagate = False
+    if not quiet.handlers:
+        quiet.addHandler(logging.NullHandler())
+    try:
+        exporter = OTLPSpanExporter(timeout=max(1, int(deadline_s / 2)))
+        try:
+            for start in range(0, len(spans), BATCH):
+                batch = [_readable(run, trace, span) for span in spans[start : start + BATCH]]
+                if exporter.export(batch) is not SpanExportResult.SUCCESS:
+                    return "the collector did not take them"
+        finally:
+            exporter.shutdown()  # type: ignore[no-untyped-call]
+    except Exception as error:  # noqa: BLE001  whatever an exporter raises is no matter of the run; its text may hold the address
+        return f"the exporter broke: {type(error).__name__}"
+    return ""
+
+
+def _readable(run: str, trace: str, span: Span) -> ReadableSpan:
+    """A span as the SDK knows it, with the ids that were handed out while the run went on.
+
+    The first span of a run in another's ``trace``, a suite's, is a child of the first one there.
+    """
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+    from opentelemetry.sdk.trace import Event, ReadableSpan  # noqa: PLC0415
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope  # noqa: PLC0415
+    from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags  # noqa: PLC0415
+
+    def context(of: str, key: str) -> Any:
+        return SpanContext(trace_id(trace), span_id(of, key), is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+
+    above = (run, span.parent) if span.parent else (trace, ROOT)
+    return ReadableSpan(
+        name=span.name,
+        context=context(run, span.key),
+        parent=None if above == (run, span.key) else context(*above),
+        resource=Resource.create(
+            {"service.name": os.environ.get("OTEL_SERVICE_NAME") or "drillbook", "service.version": __version__}
+        ),
+        attributes=span.attributes,
+        start_time=span.start,
+        end_time=span.end,
+        events=[Event(one.name, one.attributes, one.at) for one in span.moments],
+        status=Status(StatusCode.ERROR, span.error) if span.error else Status(StatusCode.OK),
+        instrumentation_scope=InstrumentationScope("drillbook", __version__),
+    )
