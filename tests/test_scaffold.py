@@ -172,5 +172,5 @@ def test_generated_ci_uploads_no_raw_evidence():
 def test_the_wheel_holds_every_template():
     from importlib.resources import files
 
-    templates = files("drillbook").joinpath("templates")
+    templates = files("drillbook.cli").joinpath("templates")
     assert {one.name for one in templates.iterdir()} == {*scaffold.FILES.values(), scaffold.TREES}
