@@ -183,6 +183,8 @@ def families(part: str) -> list[str]:
 
 def family_of(module: str) -> str | None:
     """The family that a module belongs to; None when no system declares it."""
+    if module.startswith(f"{__package__}."):
+        return None  # the base classes of the SDK itself: the systems need not be looked for
     while module:
         if module in _families():
             return _families()[module]
