@@ -187,7 +187,7 @@ def test_lines_added_behind_the_signed_end_are_named(run):
     lines = lines_of(run)
     last = json.loads(lines[-1])
     for kind, status, mark in (("note", 1, "they were added"), ("recovery.started", 3, "is not signed")):
-        event = {**last, "kind": kind, "seq": last["seq"] + 1, "prev": last["hash"], "data": {}}
+        event = {**last, "kind": kind, "seq": last["seq"] + 1, "prev": last["hash"], "data": {"operator": "somebody"}}
         del event["hash"]
         more = canonical(event | {"hash": digest(canonical(event))}) + b"\n"
         (run / FILE).write_bytes(b"".join([*lines, more]))
