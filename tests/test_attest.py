@@ -21,7 +21,7 @@ from drillbook.journal.journal import alive
 from drillbook.journal.own_writes import Written
 from drillbook.plan import spec
 from drillbook.project.project import Project
-from drillbook.report import html
+from drillbook.report import formats
 from drillbook.signing import keys
 from tests.evidence.forging import rechained
 from tests.needs import need
@@ -258,7 +258,8 @@ def test_what_is_rendered_anew_is_signed_anew_and_remembers_what_was_before(benc
     assert checked(run)[0] == 1
     commands.report(Project(bench.root), "sample")
     assert attestation(run) == before, "the same report is covered by the same signature"
-    monkeypatch.setattr(html, "render", lambda view: "<!DOCTYPE html>as a newer version writes it")
+    newer = formats.Format("report.html", lambda view: "<!DOCTYPE html>as a newer version writes it", None)
+    monkeypatch.setattr(formats, "FORMATS", tuple(newer if one.file == newer.file else one for one in formats.FORMATS))
     commands.report(Project(bench.root), "latest")
     found = attestation(run)
     assert found["previous_attestation"]["head"] == before["head"]

@@ -17,6 +17,7 @@ from drillbook.plan import planner, spec
 from drillbook.project.project import Project
 from drillbook.redact import Redactor
 from drillbook.report import folders, publish
+from drillbook.report.formats import as_json
 from tests.contents import content
 from tests.program import HEAD, VERIFY, Folder, step
 
@@ -69,7 +70,7 @@ class Shelf:
             "started": f"{NOW - ago:%Y-%m-%dT%H:%M:%S.%fZ}",
             "finished": None,
         }
-        (folder / "result.json").write_text(publish.as_json(result))
+        (folder / "result.json").write_text(as_json(result))
         return folder
 
     def open(self, name, ago=timedelta(0)):

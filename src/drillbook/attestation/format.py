@@ -10,6 +10,7 @@ from typing import Any
 
 from drillbook.journal.damaged import ATTESTATION
 from drillbook.journal.journal import FILE as JOURNAL
+from drillbook.report import formats
 
 SCHEMA = "drillbook/attestation/1"
 FILE = ATTESTATION
@@ -17,7 +18,7 @@ SIGNATURE = "attestation.json.sig"
 BEGIN, INJECT = "begin", "inject"
 CHECKPOINTS = (BEGIN, INJECT)
 """Occasions before the end of a run: the journal is vouched for up to there, and goes on."""
-RENDERED = ("plan.json", "result.json", "report.html", "report.md", "junit.xml")
+RENDERED = formats.FILES
 """Files that are made from the journal alone."""
 Statement = dict[str, Any]
 

@@ -34,7 +34,7 @@ from drillbook.attestation.standing import Standing, members
 from drillbook.journal.journal import FILE as JOURNAL
 from drillbook.journal.own_writes import Written
 from drillbook.judge.result import RunView, SuiteResult
-from drillbook.report import publish
+from drillbook.report import formats
 from drillbook.sdk.run_folder import sync_path
 from drillbook.signing import keys
 from drillbook.signing.keys import KeyProblem
@@ -269,7 +269,7 @@ def _apart(folder: Path, fingerprint: str) -> None:
 
 
 def _text(content: Statement) -> bytes:
-    return publish.as_json(content).encode()
+    return formats.as_json(content).encode()
 
 
 def _put(path: Path, data: bytes) -> None:

@@ -32,7 +32,7 @@ from drillbook.journal.journal import FILE, History
 from drillbook.judge.judge import judge
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.plan.plan import digest_of
-from drillbook.report import html, junit, markdown, publish
+from drillbook.report import formats
 from drillbook.report.figures import count, one_line
 from drillbook.report.folders import alive
 
@@ -214,7 +214,7 @@ def _attested_files(folder: Path, sealed: Statement, view: RunView | str = "") -
     known = dict(form.signed_names(sealed))
     there = {path.relative_to(folder).as_posix(): path for path in form.files_in(folder)}
     changed = [name for name, wanted in known.items() if name in there and _digest(there[name]) != wanted]
-    again = _rendered(view) if changed and isinstance(view, RunView) else {}
+    again = formats.of_run(view) if changed and isinstance(view, RunView) else {}
     anew = [name for name in changed if name in again and _text(there[name]) == again[name].encode()]
     changed = [name for name in changed if name not in anew]
     gone = [name for name in known if name not in there]
@@ -302,17 +302,7 @@ def _reports(folder: Path, view: RunView | str, sealed: Statement | None) -> Che
         said |= {"verdict": str(view.result.verdict), "exit": view.result.exit}
     if odd := [key for key, value in said.items() if sealed is not None and sealed.get(key) != value]:
         return Check("reports", Mark.WRONG, f"the journal gives another {', '.join(odd)} than the attestation says")
-    return _compared(folder, _rendered(view), sealed)
-
-
-def _rendered(view: RunView) -> dict[str, str]:
-    return {
-        "plan.json": publish.as_json(view.plan),
-        "result.json": publish.as_json(view.result.model_dump(mode="json", by_alias=True)),
-        "report.html": html.render(view),
-        "report.md": markdown.render(view),
-        "junit.xml": junit.render(view),
-    }
+    return _compared(folder, formats.of_run(view), sealed)
 
 
 def _compared(folder: Path, wanted: dict[str, str], sealed: Statement | None) -> Check:
@@ -391,12 +381,8 @@ def _suite_reports(folder: Path, sealed: Statement | None) -> Check:
     ]
     if odd:
         return Check("reports", Mark.WRONG, f"the suite gives another verdict than the journal: {_names(odd)}")
-    wanted = {
-        "report.html": html.render_suite(suite, views),
-        "report.md": markdown.render_suite(suite, views),
-        "junit.xml": junit.render_suite(suite, views),
-    }
-    return _compared(folder, wanted, sealed)
+    rendered = formats.of_suite(suite, views)
+    return _compared(folder, {name: text for name, text in rendered.items() if name != formats.RESULT}, sealed)
 
 
 SHAPES = {Mark.GOOD: ("✓", "green"), Mark.UNKNOWN: ("?", "yellow"), Mark.WRONG: ("✕", "bold red")}

@@ -19,7 +19,7 @@ from drillbook.audit.content import Audit
 from drillbook.audit.period import Period
 from drillbook.errors import UsageError
 from drillbook.project.project import Project
-from drillbook.report import publish
+from drillbook.report import formats, publish
 from drillbook.report.figures import one_line
 from drillbook.report.terminal.summary import COLOURS
 
@@ -45,7 +45,7 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         publish.write(folder / "audit.html", html.render(made))
         publish.write(folder / "audit.md", markdown.render(made))
-        publish.write(folder / "audit.json", publish.as_json(content.as_data(made)))
+        publish.write(folder / "audit.json", formats.as_json(content.as_data(made)))
     except OSError as error:
         raise UsageError(f"the audit cannot be written to {folder}: {error.strerror}", hint="name another folder") from None
     _print(made, folder)

@@ -13,25 +13,20 @@ from typing import Any
 
 from drillbook.journal.journal import FILE
 from drillbook.judge.result import RunView, SuiteResult
-from drillbook.report import folders, html, index, junit, markdown
+from drillbook.report import folders, formats, index
 from drillbook.report.index import IndexEntry
 
 
 def write_run(folder: Path, view: RunView) -> None:
-    """``plan.json``, ``result.json``, ``report.html``, ``report.md`` and ``junit.xml`` of one run."""
-    write(folder / "plan.json", as_json(view.plan))
-    write(folder / "result.json", as_json(view.result.model_dump(mode="json", by_alias=True)))
-    write(folder / "report.html", html.render(view))
-    write(folder / "report.md", markdown.render(view))
-    write(folder / "junit.xml", junit.render(view))
+    """Every file of one run, see ``formats``."""
+    for name, text in formats.of_run(view).items():
+        write(folder / name, text)
 
 
 def write_suite(folder: Path, suite: SuiteResult, views: Sequence[RunView]) -> None:
     """The reports over all drills of a suite."""
-    write(folder / "result.json", as_json(suite.model_dump(mode="json", by_alias=True)))
-    write(folder / "report.html", html.render_suite(suite, views))
-    write(folder / "report.md", markdown.render_suite(suite, views))
-    write(folder / "junit.xml", junit.render_suite(suite, views))
+    for name, text in formats.of_suite(suite, views).items():
+        write(folder / name, text)
 
 
 def write_index(reports: Path, latest: str = "") -> None:
@@ -85,11 +80,6 @@ def _result(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found
-
-
-def as_json(value: Any) -> str:
-    """JSON as people read it; keys in the order of the contract."""
-    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
 
 
 def write(path: Path, text: str) -> None:
