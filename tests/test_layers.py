@@ -1,6 +1,7 @@
 """The layers: each package imports only what stands above it. Read from the source with ``ast``, nothing is run."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,18 @@ def test_imports_point_upwards_in_the_order(path):
     for (other, *_), line in imported(path):
         assert other in RANK, f"{path}:{line}: {other} has no place in ORDER"
         assert other == name or RANK[other] < RANK[name], f"{path}:{line}: {name} may not import {other}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_an_import_inside_a_function_says_why_it_is_there(path):
+    text = path.read_text()
+    lines = text.splitlines()
+    for function in ast.walk(ast.parse(text)):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            for node in ast.walk(function):
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    line = lines[node.lineno - 1]
+                    assert re.search(r"# noqa: PLC0415  \w+ \S+", line), f"{path}:{node.lineno}: why not at the top? {line}"
 
 
 SYSTEMS = {system.name: system for system in discovery.systems() if system.package.startswith(discovery.BUILT_IN)}

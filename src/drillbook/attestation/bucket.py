@@ -128,7 +128,7 @@ class AnchorBucket:
 
     def _lock(self, client: Any, key: str, version: str) -> datetime | None:
         """The end of the retention of one version that nobody can shorten; None when it has none."""
-        from botocore.exceptions import ClientError  # noqa: PLC0415
+        from botocore.exceptions import ClientError  # noqa: PLC0415  slow to load
 
         try:
             found = client.get_object_retention(Bucket=self.bucket, Key=key, **_pinned(version))["Retention"]
@@ -143,8 +143,8 @@ class AnchorBucket:
     def _asking(self, what: str) -> Iterator[Any]:
         """A client; what goes wrong with it is told as ``what`` could not be done. Raises AnchorProblem."""
         import boto3  # noqa: PLC0415  slow to load
-        from botocore.config import Config  # noqa: PLC0415
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+        from botocore.config import Config  # noqa: PLC0415  slow to load
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  slow to load
 
         try:
             yield boto3.session.Session().client(

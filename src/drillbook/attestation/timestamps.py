@@ -40,7 +40,7 @@ def authority() -> str:
 def ask(url: str, data: bytes) -> str:
     """A token of the authority at ``url`` for ``data``, as base64. Raises NoTimestamp."""
     try:
-        from rfc3161_client import HashAlgorithm, TimestampRequestBuilder, decode_timestamp_response  # noqa: PLC0415
+        from rfc3161_client import HashAlgorithm, TimestampRequestBuilder, decode_timestamp_response  # noqa: PLC0415  an extra, and slow to load
     except ImportError:
         raise NoTimestamp(f"no timestamp of {url}: {MISSING}") from None
     wanted = TimestampRequestBuilder().data(data).hash_algorithm(HashAlgorithm.SHA256).build()
@@ -71,8 +71,8 @@ class Checker:
     def __init__(self, roots: Path) -> None:
         """Read the certificates in ``roots``. Raises UsageError."""
         try:
-            from cryptography.x509 import load_pem_x509_certificates  # noqa: PLC0415
-            from rfc3161_client import VerifierBuilder  # noqa: PLC0415
+            from cryptography.x509 import load_pem_x509_certificates  # noqa: PLC0415  slow to load
+            from rfc3161_client import VerifierBuilder  # noqa: PLC0415  an extra, and slow to load
         except ImportError:
             raise UsageError(MISSING) from None
         try:
@@ -85,7 +85,7 @@ class Checker:
 
     def doubt(self, content: Mapping[str, Any]) -> str:
         """Why no timestamp vouches for the time of an anchor with this ``content``; empty when one does."""
-        from rfc3161_client import VerificationError, decode_timestamp_response  # noqa: PLC0415
+        from rfc3161_client import VerificationError, decode_timestamp_response  # noqa: PLC0415  an extra, and slow to load
 
         if FIELD not in content:
             return "its anchor bears no timestamp"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import webbrowser
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from drillbook.attestation import anchor_check, anchors, places, standing, state
 from drillbook.attestation.manifests import ManifestKeys
 from drillbook.attestation.standing import Standing
 from drillbook.attestation.statement import Sealer
+from drillbook.cli import check as checking
 from drillbook.cli import conduct, labs
 from drillbook.cli import trust as trusting
 from drillbook.cli.conduct import Conductor
@@ -80,8 +82,6 @@ def _suite(conductor: Conductor, suite: Suite, plans: Sequence[Plan], teller: Te
 
 def check(project: Project, name: str, inventory_name: str) -> int:
     """Check whether a drill, or every drill of a suite, could begin now; 0, 4, or 3 where that is not known."""
-    from drillbook.cli import check as checking  # noqa: PLC0415  loads the SSH client
-
     found, out, trust = project.drill(name), console(), Trust(project, inventory_name)
     inventory = project.inventory(inventory_name)
     if inventory.lab == "docker" and not labs.docker_stands(project) and (items := trust.of_lab(inventory)):
@@ -335,8 +335,6 @@ def render(
 
 def open_report(project: Project, run: str) -> int:
     """Show a run's report in the browser, or its path where there is none; without a run the newest, a suite's first."""
-    import webbrowser  # noqa: PLC0415  slow to load
-
     report = project.run(run, suites=True) / "report.html"
     if not report.is_file():
         raise UnknownName(f"{report} is not there", hint="make it: invoke report " + report.parent.name)
@@ -355,12 +353,9 @@ def open_report(project: Project, run: str) -> int:
 
 def audit(project: Project, since: str, until: str, out: str, anchor: str = "") -> int:
     """The audit report of a period. Raises UsageError."""
-    try:
-        from drillbook.cli import audit as auditing  # noqa: PLC0415  loaded where it is used
-    except ImportError as error:
-        raise UsageError(f"this installation has no audit report: {error}", hint="install a newer Drillbook") from None
-    status: int = auditing.audit(project, since, until, out, anchor)
-    return status
+    from drillbook.cli import audit as auditing  # noqa: PLC0415  no run needs it
+
+    return auditing.audit(project, since, until, out, anchor)
 
 
 def verify(project: Project, run: str) -> int:

@@ -13,6 +13,7 @@ from drillbook.cli.console import console
 from drillbook.errors import UnknownName
 from drillbook.language.strict import did_you_mean
 from drillbook.sdk.action import Action, find, known_names
+from drillbook.sdk.probe import Probe
 
 SPARE = ("db-2", "spare")
 """The host of a lab on which nothing runs until a drill restores to it."""
@@ -20,8 +21,6 @@ SPARE = ("db-2", "spare")
 
 def actions(name: str) -> int:
     """One action or probe with its parameters, or all of them."""
-    from drillbook.sdk.probe import Probe  # noqa: PLC0415
-
     kinds: list[type[Any]] = [Action, Probe]
     out = console()
     if name:

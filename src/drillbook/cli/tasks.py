@@ -71,7 +71,7 @@ def drill(
 ) -> int:
     """Run a drill or a suite; the exit status is its verdict's."""
     from drillbook.cli import commands, dry_run  # noqa: PLC0415  keeps `drill.list` fast
-    from drillbook.cli.views import Manner  # noqa: PLC0415
+    from drillbook.cli.views import Manner  # noqa: PLC0415  keeps `drill.list` fast
 
     project = here()
     wanted = _named(project, name)
@@ -382,7 +382,7 @@ def check(context: Context) -> None:
 def docs(_: Context, results: bool = False) -> int:
     """Write the generated pages of docs/ anew (for people who work on Drillbook); --results: from the newest runs here."""
     from drillbook.reference import pages  # noqa: PLC0415  imports every action
-    from drillbook.reference.handbook import page  # noqa: PLC0415
+    from drillbook.reference.handbook import page  # noqa: PLC0415  imports every action
 
     project = here()
     changed = [*pages.write(project.root / "docs"), *page.write(project, renew=results)]

@@ -25,7 +25,7 @@ def trust(
 ) -> int:
     """Show which commands of the project a check or a diagnosis executes, and trust them; else these leave them out."""
     from drillbook.cli import dry_run  # noqa: PLC0415  keeps start-up fast
-    from drillbook.cli import trust as desk  # noqa: PLC0415
+    from drillbook.cli import trust as desk  # noqa: PLC0415  keeps start-up fast
 
     if revoke and (yes or show or json):
         raise UsageError("--revoke stands alone")

@@ -27,14 +27,13 @@ def open_host(target: Target, *, targets: Mapping[str, Target], ssh_config: str 
 
 
 def _ssh_host(target: Target, targets: Mapping[str, Target], ssh_config: str, path: tuple[str, ...]) -> SshHost:
-    # Paramiko and Fabric take 0.2 s to import, which listing drills need not pay.
-    from drillbook.hosts.ssh.host import SshHost  # noqa: PLC0415
+    from drillbook.hosts.ssh.host import SshHost  # noqa: PLC0415  loads the SSH client
 
     return SshHost(target, gateway=_gateway(target, targets, ssh_config, path), ssh_config=ssh_config)
 
 
 def _gateway(target: Target, targets: Mapping[str, Target], ssh_config: str, path: tuple[str, ...]) -> Gateway | None:
-    from drillbook.hosts.ssh.connecting import proxy_jumps  # noqa: PLC0415
+    from drillbook.hosts.ssh.connecting import proxy_jumps  # noqa: PLC0415  loads the SSH client
 
     if not target.gateway:
         return _jumps(tuple(proxy_jumps(target, ssh_config)), ssh_config)
@@ -51,7 +50,7 @@ def _gateway(target: Target, targets: Mapping[str, Target], ssh_config: str, pat
 
 def _jumps(jumps: tuple[Target, ...], ssh_config: str) -> Gateway | None:
     """The last host of ProxyJump, reached through those before it."""
-    from drillbook.hosts.ssh.host import SshHost  # noqa: PLC0415
+    from drillbook.hosts.ssh.host import SshHost  # noqa: PLC0415  loads the SSH client
 
     if not jumps:
         return None

@@ -26,6 +26,7 @@ import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -234,8 +235,6 @@ class Handler(BaseHTTPRequestHandler):
 
 def engine_version() -> str:
     """Version of the engine's wheel."""
-    from importlib.metadata import version  # noqa: PLC0415  reads the disk
-
     return version("qdrant-edge-py")
 
 

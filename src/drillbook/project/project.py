@@ -108,7 +108,7 @@ class Project:
 
     def _lab_value(self, path: str) -> str | int:
         from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
-        from drillbook.lab.containers import layout  # noqa: PLC0415
+        from drillbook.lab.containers import layout  # noqa: PLC0415  keeps start-up fast
 
         if layout.PREFIX in path:  # also in `secrets.docker.NAME`
             return layout.lookup(self.docker_lab, path.replace(layout.PREFIX, "", 1))

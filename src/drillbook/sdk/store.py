@@ -130,7 +130,7 @@ class Store:
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  slow to load
 
         self._deadline.check(self._where)
         try:
@@ -401,7 +401,7 @@ class Store:
 
 def _unless(codes: Sequence[str], ask: Callable[[], T]) -> T | None:
     """What ``ask`` gives, or None when the store's answer is an error of one of ``codes``."""
-    from botocore.exceptions import ClientError  # noqa: PLC0415
+    from botocore.exceptions import ClientError  # noqa: PLC0415  slow to load
 
     try:
         return ask()

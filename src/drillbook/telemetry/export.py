@@ -63,8 +63,8 @@ def _sent(run: str, trace: str, spans: Sequence[Span], deadline_s: float) -> str
     """Why the spans were not taken; empty when they were."""
     try:
         # An extra, and slow to load.
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
-        from opentelemetry.sdk.trace.export import SpanExportResult  # noqa: PLC0415
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415  an extra, and slow to load
+        from opentelemetry.sdk.trace.export import SpanExportResult  # noqa: PLC0415  an extra, and slow to load
     except ImportError:
         return "OpenTelemetry is not installed; install drillbook[otel]"
     quiet = logging.getLogger("opentelemetry")
@@ -90,10 +90,10 @@ def _readable(run: str, trace: str, span: Span) -> ReadableSpan:
 
     The first span of a run in another's ``trace``, a suite's, is a child of the first one there.
     """
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
-    from opentelemetry.sdk.trace import Event, ReadableSpan  # noqa: PLC0415
-    from opentelemetry.sdk.util.instrumentation import InstrumentationScope  # noqa: PLC0415
-    from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags  # noqa: PLC0415
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415  an extra, and slow to load
+    from opentelemetry.sdk.trace import Event, ReadableSpan  # noqa: PLC0415  an extra, and slow to load
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope  # noqa: PLC0415  an extra, and slow to load
+    from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags  # noqa: PLC0415  an extra, and slow to load
 
     def context(of: str, key: str) -> Any:
         return SpanContext(trace_id(trace), span_id(of, key), is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))

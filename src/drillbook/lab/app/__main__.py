@@ -32,10 +32,10 @@ def main() -> int:
     if taken := _taken(settings.host, settings.port):
         logging.error("cannot listen on port %d: %s", settings.port, taken)
         return 71
-    # Large, and slow on a loaded machine: a missing setting is told before the supervisor takes the start for a success.
-    import uvicorn  # noqa: PLC0415
+    # Slow on a loaded machine: the supervisor must not take the start for a success meanwhile.
+    import uvicorn  # noqa: PLC0415  slow to load: a missing setting is told first
 
-    from drillbook.lab.app import serving  # noqa: PLC0415
+    from drillbook.lab.app import serving  # noqa: PLC0415  slow to load: a missing setting is told first
 
     options: dict[str, Any] = {
         "host": settings.host,

@@ -81,7 +81,7 @@ class Engine:
 def engine(ctx: Context, where: Place) -> Iterator[Engine]:
     """The engine of a service. Raises CouldNotVerify when it does not answer in time, StepFailed when it refuses."""
     from docker.errors import APIError, DockerException  # noqa: PLC0415  slow to import
-    from requests.exceptions import RequestException  # noqa: PLC0415
+    from requests.exceptions import RequestException  # noqa: PLC0415  slow to load
 
     host = ctx.host_named(where.service.host)
     name = where.engine or f"the engine of {host.name}"
@@ -160,7 +160,7 @@ def pieces(answer: Any) -> Iterator[bytes]:
     Raises RequestException.
     """
     from requests.exceptions import ChunkedEncodingError  # noqa: PLC0415  slow to import
-    from urllib3.exceptions import HTTPError  # noqa: PLC0415
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415  slow to load
 
     try:
         yield from answer.raw.stream(PIECE, decode_content=False)
@@ -199,7 +199,7 @@ def _knock(path: str, timeout: float) -> None:
 
 def _through(host: Piped, timeout: float) -> Any:
     """A client whose connections are commands on ``host``."""
-    from docker.transport.sshconn import SSHConnectionPool, SSHHTTPAdapter  # noqa: PLC0415
+    from docker.transport.sshconn import SSHConnectionPool, SSHHTTPAdapter  # noqa: PLC0415  slow to load
 
     import docker  # noqa: PLC0415  slow to import
 

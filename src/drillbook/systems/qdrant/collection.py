@@ -209,7 +209,7 @@ class Session:
         Returns why it refused, or nothing.
         """
         from qdrant_client.http.exceptions import UnexpectedResponse  # noqa: PLC0415  an extra, and slow to import
-        from qdrant_client.models import SnapshotPriority  # noqa: PLC0415
+        from qdrant_client.models import SnapshotPriority  # noqa: PLC0415  an extra, and slow to load
 
         try:
             self._ask(self.client.recover_snapshot, location=location, checksum=sha256, priority=SnapshotPriority.SNAPSHOT)
@@ -233,8 +233,8 @@ def connected(ctx: Context, service: Qdrant, *, answer_s: float = ANSWER_S) -> I
     """
     try:
         from qdrant_client import QdrantClient  # noqa: PLC0415  an extra, and slow to import
-        from qdrant_client.common.client_exceptions import QdrantException  # noqa: PLC0415
-        from qdrant_client.http.exceptions import ApiException  # noqa: PLC0415
+        from qdrant_client.common.client_exceptions import QdrantException  # noqa: PLC0415  an extra, and slow to load
+        from qdrant_client.http.exceptions import ApiException  # noqa: PLC0415  an extra, and slow to load
     except ImportError as error:
         raise CouldNotVerify("qdrant-client is not installed", hint="pip install 'drillbook[qdrant]'") from error
 

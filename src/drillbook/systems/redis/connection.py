@@ -126,9 +126,9 @@ def opened(
     Raises redis.RedisError, OSError, and CouldNotVerify for an answer beyond the budget, here and whenever it is read.
     """
     from redis.backoff import NoBackoff  # noqa: PLC0415  slow to import
-    from redis.connection import Connection  # noqa: PLC0415
-    from redis.exceptions import InvalidResponse  # noqa: PLC0415
-    from redis.retry import Retry  # noqa: PLC0415
+    from redis.connection import Connection  # noqa: PLC0415  slow to load
+    from redis.exceptions import InvalidResponse  # noqa: PLC0415  slow to load
+    from redis.retry import Retry  # noqa: PLC0415  slow to load
 
     class Line(Connection):
         """A connection that is watched before it logs in, and counts what it reads."""
