@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # The program that runs on a host without python3 to carry files to and from a store; see carry.py. POSIX sh with curl
 # and sha256sum: `sh -s -- MODE ...` reads it from standard input. A PLAN is a folder, then one object a line:
 # NAME OFFSET LENGTH SHA256 URL. Answers are JSON, as those of carry.py.
@@ -31,7 +32,7 @@ survey() { # FOLDER PART_SIZE
   find . -type f | sed 's|^\./||' | LC_ALL=C sort | while IFS= read -r name; do
     size=$(($(wc -c < "$name")))
     whole=$(digest < "$name")
-    parts= offset=0 comma=
+    parts='' offset=0 comma=''
     while test "$size" -gt "$2" && test "$offset" -lt "$size"; do
       parts="$parts$comma\"$(part "$name" "$offset" "$2" | digest)\""
       offset=$((offset + $2)) comma=,
@@ -60,7 +61,7 @@ fetch() { # NAME OFFSET LENGTH SHA256 URL
   if test "$status" = 404; then problem=missing measured=404
   elif test "$status" != 200 || test $ended != 0; then problem=error measured="$status $(code)"
   else
-    size=$(($(wc -c < "$root/$1"))) found=$(digest < "$root/$1") problem= measured=
+    size=$(($(wc -c < "$root/$1"))) found=$(digest < "$root/$1") problem='' measured=''
     if test "$size" != "$3"; then problem=size measured=$size
     elif test "$found" != "$4"; then problem=digest measured=$found
     fi
@@ -68,6 +69,7 @@ fetch() { # NAME OFFSET LENGTH SHA256 URL
   printf '{"problem":"%s","measured":"%s"}' "$problem" "$measured"
 }
 
+# shellcheck disable=SC1003 # a backslash is meant
 code() { cat "$work/answer" "$work/error" 2>/dev/null | tr -d '"\\' | tr '\n' ' ' | sed -n 's|.*<Code>\([A-Za-z0-9]*\)</Code>.*|\1|p;t;s|.*curl: \(([0-9]*)\).*|curl \1|p'; }
 
 if test "$1" = survey; then

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Folders on a target that nobody but its own user can have made, or can put another one in the place of. POSIX sh.
 # What is wrong with one ends the shell: 91 it is not ours alone, 92 it cannot be made.
 
@@ -29,6 +30,7 @@ ours() { # PATH ; of the folder that this shell is in
     at=${at%/*}
     set -- "$@" "${at:-/}"
   done
+  # shellcheck disable=SC2012 # no find prints this everywhere
   said=$(LC_ALL=C ls -ldn -- "$@" | others)
   [ -z "$said" ] || fail 91 "$said"
 }

@@ -1,7 +1,9 @@
+# shellcheck shell=sh
 # What locks and leases on a target have in common. POSIX sh with flock (util-linux or busybox), on Linux.
 # Time is the uptime of this boot: the wall clock decides nothing. All that changes the folder happens under a kernel lock
 # on it, which ends with the process that holds it.
 set -u
+# shellcheck disable=SC2034 # lease.sh writes it down for the undo commands
 mask=$(umask)
 umask 077
 boot_file=${DRILLBOOK_BOOT_ID:-/proc/sys/kernel/random/boot_id}

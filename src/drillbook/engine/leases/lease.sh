@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2154 # ground.sh, which is read before it, sets up, boot, mask and state
 # leases/RUN holds what the watcher (watch.sh) needs: armed/SEQ/N are undo commands, each a line of sh; beat is the last
 # renewal; of claim.open, claim.reverting, claim.reverted and claim.ended there is one. Renaming it is the only way to
 # change it: one wins, and it needs no space.
@@ -12,7 +13,7 @@ leased() { # FUNCTION ROOT STATE RUN WORD... ; the function with the folder that
 }
 
 resolve() { # KIND BOOT MANAGER ; sets kind, hook and ctl, or says why not; MANAGER is "system", "sudo" or "user"
-  kind=$1 hook=$2 ctl= run_unit= may=
+  kind=$1 hook=$2 ctl='' run_unit='' may=''
   if [ -d "${DRILLBOOK_SYSTEMD:-/run/systemd/system}" ] && has systemd-run && has systemctl; then
     case $3 in
       user) ctl='systemctl --user' run_unit='systemd-run --user' ;;
@@ -148,6 +149,7 @@ alive() { # in the lease's folder; sets pid
   pid='' begun=''
   { read -r pid begun < watcher; } 2>/dev/null || return 1
   { read -r line < "/proc/$pid/stat"; } 2>/dev/null || return 1
+  # shellcheck disable=SC2086 # the fields of the line
   set -- ${line##*) }
   case $1 in [ZXTt]) return 1 ;; esac
   shift 19
@@ -169,7 +171,7 @@ launch() { # RUN ; in the lease's folder; the watcher lives when it returns
       # systemd expands variables in the words of a command.
       dollars=$(printf '%s' "$folder" | sed 's/\$/$$/g')
       $ctl reset-failed "drillbook-$1.service" >/dev/null 2>&1
-      # shellcheck disable=SC2086  two or three words
+      # shellcheck disable=SC2086 # two or three words
       $run_unit --quiet --collect --unit="drillbook-$1" --property=KillMode=process --setenv="PATH=$PATH" \
         --setenv="HOME=$HOME" /bin/sh "$dollars/watch.sh" "$dollars" watch 9<&- >/dev/null 2>&1 ||
         fail 92 "systemd-run could not start drillbook-$1"
@@ -228,9 +230,9 @@ lease_arm() { # ROOT RUN LEASE KIND BOOT MANAGER WATCH SEQ WHAT LINE...
       leave
       exit "$status"
     }
-    cd "$run"
+    cd "$run" || fail 92 "cannot enter $1/leases/$run"
   else
-    cd "$run"
+    cd "$run" || fail 92 "cannot enter $1/leases/$run"
     lease_alive || return 0
   fi
   lease_write "$8" "$9" "$@"

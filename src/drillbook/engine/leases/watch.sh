@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # The watcher of a lease: watch.sh FOLDER MODE. `watch` reverts when the last beat is older than the lease, `boot` is what
 # starts at boot, `now` reverts at once. It ends by itself, and leaves the folder with its log for the controller.
 # Undo commands go newest first, past every failure and past every one that hangs.
@@ -27,6 +28,7 @@ pause() { sleep "0.$1" 2>/dev/null || sleep 1; }
 record() { # how others know that this process lives
   read -r line < "/proc/$$/stat"
   pid=$$
+  # shellcheck disable=SC2086 # the fields of the line
   set -- ${line##*) }
   shift 19
   printf '%-12d %-24d\n' "$pid" "$1" 1<> watcher
@@ -77,6 +79,7 @@ one() { # SEQ ; its commands in order, each with a deadline
 
 pass() { # each armed undo once
   started=
+  # shellcheck disable=SC2012 # their names are numbers
   for seq in $(ls armed | sort -rn); do
     one "$seq" &
     job=$!
@@ -104,6 +107,7 @@ revert() {
       break
     fi
     if [ "$round" -ge "$rounds" ]; then
+      # shellcheck disable=SC2012 # their names are numbers
       say "not reverted after $rounds rounds: $(ls armed | tr '\n' ' ')"
       break
     fi
