@@ -31,5 +31,12 @@ def mutants(context: Context, seed: str = "", count: int = 0, workers: int = 2, 
     context.run(f"{shlex.join(argv)} {options}", pty=sys.stdout.isatty())
 
 
+@task(positional=["version"], help={"version": "MAJOR.MINOR.PATCH, newer than the last one"})
+def release(context: Context, version: str) -> None:
+    """Give the checkout a new version, in the package and in the changelog (for people who work on Drillbook)."""
+    context.run(shlex.join([sys.executable, "-m", "bench.release", version]))
+
+
 namespace = tasks.namespace()
 namespace.add_task(mutants)
+namespace.add_task(release)

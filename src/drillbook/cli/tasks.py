@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -370,11 +371,17 @@ def test(context: Context, all: bool = False) -> None:  # noqa: A002, PT028  the
     context.run(f"{sys.executable} -m pytest", pty=sys.stdout.isatty(), env=wanted)
 
 
+CHECKS = ("ruff check .", "ruff format --check .", "mypy", "codespell_lib", "bench.unused")
+"""Modules of Python that `invoke check` runs, with their arguments."""
+
+
 @task
 def check(context: Context) -> None:
-    """Run ruff and mypy (for people who work on Drillbook)."""
-    context.run(f"{sys.executable} -m ruff check .")
-    context.run(f"{sys.executable} -m mypy")
+    """Run ruff, mypy, codespell, vulture and, where it is installed, shellcheck (for people who work on Drillbook)."""
+    for module in CHECKS:
+        context.run(f"{sys.executable} -m {module}")
+    if shutil.which("shellcheck"):
+        context.run("git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck")
 
 
 @task

@@ -140,8 +140,6 @@ class Drawing:
     lanes: tuple[Lane, ...]
     dimensions: tuple[Dimension, ...]
     ticks: tuple[Label, ...]
-    lanes_top: float
-    lanes_end: float
     axis_y: float
 
     def labels(self) -> list[Label]:
@@ -171,8 +169,6 @@ def draw(view: RunView, width: float = WIDE, *, close_up: bool = False) -> Drawi
         lanes=lanes,
         dimensions=dimensions,
         ticks=_ticks(scale, axis_y),
-        lanes_top=top,
-        lanes_end=y,
         axis_y=axis_y,
     )
 

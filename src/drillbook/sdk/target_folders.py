@@ -12,8 +12,8 @@ from importlib.resources import files
 from drillbook.errors import NotReady
 from drillbook.sdk.host import Deadline, Host, Output, Target, printable
 
-FOREIGN, UNWRITABLE = 91, 92
-"""What the scripts end with, beside a message: the folder is not ours alone, it cannot be made."""
+FOREIGN = 91
+"""Exit status of the scripts, beside a message: the folder is not ours alone."""
 RUNS = "runs"
 NAME_ANOTHER = (
     "somebody else may be drilling there: ask them; drills that share services share one user there, and one "

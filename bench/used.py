@@ -1,0 +1,64 @@
+# ruff: noqa: B018, F821
+"""Names that vulture finds no use of, and the reason why they stay. Read by `python -m bench.unused`, never run."""
+
+# Called or read by the library whose class is extended
+_.examples  # cosmic_ray.operators.operator.Operator
+_._basetemp  # pytest's factory of temporary folders
+_._given_basetemp
+_.writable  # io: what standard output is asked
+_.initial_context  # invoke.Program
+_.parse_core_args
+_.complete_context  # invoke.parser.ParserContext
+_.see_positional_arg
+_.inline_ssh_env  # fabric.Connection
+_.get_sources  # paramiko.auth_strategy.AuthStrategy
+_.missing_host_key  # paramiko.MissingHostKeyPolicy
+_.__class__  # paramiko compares the class of a transport
+_.close_connection  # http.server
+_.begin_auth  # asyncssh.SSHServer
+_.public_key_auth_supported
+_.validate_public_key
+_.connection_requested
+dest_port  # its arguments
+orig_host
+orig_port
+_.map_path  # asyncssh.SFTPServer
+_.make_connection  # xmlrpc.client.Transport
+_.intercepted_binops  # jinja2.sandbox
+_.no_wrap  # rich.text.Text
+_.overflow
+_.ConnectionCls  # urllib3
+_.pool_classes_by_scheme
+_._create_connection  # http.client
+_._content_consumed  # requests.Response
+_.get_connection  # requests.adapters.HTTPAdapter
+proxies  # its argument
+_._custom_adapter  # docker.APIClient
+_.has_location  # importlib.machinery.ModuleSpec
+_.submodule_search_locations
+_.get_source  # importlib.abc.InspectLoader
+_.get_code
+
+# Keys of files that people write, read by their name
+_.include  # inventories, put together before the model is made
+_.detect  # `objectives`
+_.not_drilled  # services
+_.env_template
+_.effect_  # the alias of `effect`
+_.proven_by  # `command.run`
+
+# Fields of files that others read: result.json, audit.json, manifests of backups
+_.schema_
+_.newest_run
+_.newest_at
+_.newest_verdict
+_.unproven
+_.server_version_num
+_.data_checksums
+
+# What tests look at, and nobody else
+_.tripped  # conditions of a guard
+_.leases  # on a host, whoever left them
+_.watcher  # of a lease
+_.age_s  # of a lock and of a lease
+_.revert  # a lease, now and not once it is over: what the boot hook does
