@@ -47,8 +47,10 @@ _.env_template
 _.effect_  # the alias of `effect`
 _.proven_by  # `command.run`
 
-# Fields of files that others read: result.json, audit.json, manifests of backups
+# Fields of files that others read: journal.jsonl, result.json, audit.json, manifests of backups
 _.schema_
+_.not_good_for_s
+_.receivers
 _.newest_run
 _.newest_at
 _.newest_verdict

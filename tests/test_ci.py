@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -59,3 +60,45 @@ def test_the_lowest_versions_are_those_of_the_project(tmp_path):
     for line in lines:
         name, _, version = line.partition("==")
         assert f'"{name}>={version}"' in project or f'"{name}[binary]>={version}"' in project
+
+
+@pytest.fixture
+def floor():
+    spec = importlib.util.spec_from_file_location("floor", CI / "floor.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def covered(floor, **missing):
+    """What coverage tells of one module of ten lines a package, with so many of them left."""
+    lines = {package: missing.get(package, 0) for package in floor.PURE}
+    return {
+        f"src/drillbook/{package}/some.py": {
+            "missing_lines": list(range(left)),
+            "summary": {"num_statements": 10, "covered_lines": 10 - left, "missing_lines": left},
+        }
+        for package, left in lines.items()
+    }
+
+
+def test_each_package_has_to_reach_the_floor_by_itself(floor, capsys):
+    assert floor.told(covered(floor, judge=1)) == 0
+    assert floor.told(covered(floor, judge=2)) == 1
+    printed = capsys.readouterr().out
+    assert "judge         80.0 %  below 90 %" in printed
+    assert "src/drillbook/judge/some.py: 2 lines, [0, 1]" in printed
+
+
+def test_a_package_that_was_not_measured_is_no_success(floor):
+    files = covered(floor)
+    del files["src/drillbook/plan/some.py"]
+    with pytest.raises(SystemExit, match="no module of plan was measured"):
+        floor.told(files)
+
+
+def test_what_the_floor_leaves_out_and_measures_by_is_there(floor):
+    package = CI.parent / "src" / "drillbook"
+    assert all((package / name).is_file() for name in floor.LEFT_OUT)
+    names = {path.stem for path in (CI.parent / "tests").rglob("test_*.py")}
+    assert not {f"test_{name}" for name in floor.TESTS.split()} - names

@@ -1,0 +1,98 @@
+"""Is enough of each pure package carried out by its own tests? Exit 1 when one is below the floor.
+
+Pure: what decides from its arguments alone. What talks to hosts, disks or terminals is not measured: tracing the threads of its
+tests takes minutes, and upsets them before Python 3.12.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+FLOOR = 90
+TESTS = """
+agreement approval_cases budget damaged faultstate figures golden guard html index journal journal_cases judge judge_stalls
+judge_views junit line markdown outlook patterns placeholders plan plan_cases progress quantiles restorable schema spec strict
+terminal timeline trees
+"""
+SLOW = ("same_as_ansible", "nothing_hidden", "collide", "another_process")
+"""Tests among them that start browsers and programs, or draw thousands of examples: they carry out no other line."""
+PURE = ("language", "statistics", "diagnosis", "plan", "journal", "judge", "report")
+LEFT_OUT = {
+    "diagnosis/actions.py": "carries a diagnosis out",
+    "plan/approval.py": "signs by ssh-keygen",
+    "plan/closure_approval.py": "signs by ssh-keygen",
+    "report/publish.py": "writes the folder of a run",
+    "report/folders.py": "reads the folder of reports",
+    "report/terminal/live.py": "draws on a terminal",
+}
+"""Modules of these packages that are not pure, each with what it does."""
+
+
+def shares(files: dict[str, Any]) -> dict[str, float]:
+    """Percent of the statements of each package that were carried out."""
+    found = {}
+    for package in PURE:
+        wanted = {
+            name: file["summary"]
+            for name, file in files.items()
+            if (inner := name.partition("src/drillbook/")[2]).startswith(f"{package}/") and inner not in LEFT_OUT
+        }
+        statements = sum(summary["num_statements"] for summary in wanted.values())
+        if not statements:
+            raise SystemExit(f"no module of {package} was measured")
+        found[package] = 100 * sum(summary["covered_lines"] for summary in wanted.values()) / statements
+    return found
+
+
+def measure(report: Path) -> int:
+    """Run the tests with coverage of these packages; returns pytest's exit status."""
+    names = TESTS.split()
+    files = sorted(path for path in (ROOT / "tests").rglob("test_*.py") if path.stem.removeprefix("test_") in names)
+    argv = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        "0",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        " and ".join(f"not {slow}" for slow in SLOW),
+    ]
+    argv += [*(f"--cov=drillbook.{package}" for package in PURE), "--cov-report=", f"--cov-report=json:{report}"]
+    return subprocess.run(
+        [*argv, *map(str, files)], cwd=ROOT, env=os.environ | {"PYTEST_ADDOPTS": ""}, check=False
+    ).returncode
+
+
+def main() -> int:
+    """Print the share of each package, and what is below the floor with its worst modules."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "coverage.json"
+        if status := measure(report):
+            return status
+        return told(json.loads(report.read_text())["files"])
+
+
+def told(files: dict[str, Any]) -> int:
+    """Print the share of each package and the lines that are missing in those below the floor; 1 when there is one."""
+    low = []
+    for package, share in shares(files).items():
+        print(f"{package:12} {share:5.1f} %{'' if share >= FLOOR else f'  below {FLOOR} %'}")
+        if share < FLOOR:
+            low.append(package)
+    for name, file in sorted(files.items(), key=lambda item: -item[1]["summary"]["missing_lines"]):
+        inner = name.partition("src/drillbook/")[2]
+        if inner.partition("/")[0] in low and inner not in LEFT_OUT and file["missing_lines"]:
+            print(f"{name}: {file['summary']['missing_lines']} lines, {file['missing_lines'][:20]}")
+    return 1 if low else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
