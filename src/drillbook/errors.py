@@ -7,6 +7,7 @@
     │   │   └── InventoryError                 an inventory
     │   ├── PlanError                          drill and inventory do not fit together
     │   ├── UnknownName                        a drill, run, action that is not there
+    │   ├── PluginError                        a plugin cannot be used
     │   └── SecretError                        a secret's source cannot be read
     ├── HostError                              something between here and a host
     │   ├── HostUnreachable

@@ -251,6 +251,7 @@ class _View:
         )
         yield Text(f"plan {one.digest}")
         yield Text(f"objectives: {goals}; probes: {probes}")
+        yield from (Text(f"needs the plugin of {name}, {version}") for name, version in one.plugins.items())
         yield Text(f"took {_about(_median(self.earlier.runs))}")
         yield from (Text(line) for line in self._guard())
         held = ", ".join(f"{lock.title} on {lock.host}" for lock in one.locks())

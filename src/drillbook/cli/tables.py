@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.text import Text
 from drillbook.cli.console import console
 from drillbook.errors import UnknownName
 from drillbook.language.strict import did_you_mean
+from drillbook.sdk import discovery
 from drillbook.sdk.action import Action, find, known_names
 from drillbook.sdk.probe import Probe
 
@@ -25,11 +27,13 @@ def actions(name: str) -> int:
     out = console()
     if name:
         for kind in kinds:
-            if name in known_names(kind):
+            with suppress(UnknownName):
                 _action(find(name, kind), out)
                 return 0
         every = [known for kind in kinds for known in known_names(kind)]
-        raise UnknownName(f"there is no action or probe {name!r}", hint=f"{did_you_mean(name, every)}see `invoke actions`")
+        raise UnknownName(
+            f"there is no action or probe {name!r}", hint=discovery.hint(f"{did_you_mean(name, every)}see `invoke actions`")
+        )
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("name", "kind", "what it does"):
         table.add_column(column, no_wrap=column != "what it does")

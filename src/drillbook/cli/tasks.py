@@ -18,7 +18,7 @@ from invoke.tasks import task
 from drillbook import __version__
 from drillbook.cli.console import Steady
 from drillbook.cli.invoking import Dry, FreeTask, Offering, amend, is_dry, told
-from drillbook.cli.place import here, of_runs
+from drillbook.cli.place import anywhere, here, of_runs
 from drillbook.cli.trust_task import trust
 from drillbook.errors import DrillbookError, UsageError
 from drillbook.exits import Exit
@@ -191,8 +191,8 @@ def stop(context: Context, run: str | None = None, inventory: str = "lab") -> in
     from drillbook.cli import stop as halting  # noqa: PLC0415  loads the SSH client
 
     if is_dry(context):
-        return dry_run.stop(here(), run or "", inventory)
-    return halting.stop(here(), run or "", inventory)
+        return dry_run.stop(here(spare=True), run or "", inventory)
+    return halting.stop(here(spare=True), run or "", inventory)
 
 
 @task(klass=FreeTask, default=True, positional=["run"], help={"run": f"{RUN}; default: the newest"})
@@ -306,6 +306,7 @@ def schema(_: Context, kind: str | None = None) -> int:
     """JSON Schema of drills, inventories or diagnosis trees, for editors."""
     from drillbook.cli import schema as schemas  # noqa: PLC0415  loads every action
 
+    anywhere()
     return schemas.show(kind or "")
 
 
@@ -315,6 +316,7 @@ def actions(_: Context, name: str | None = None) -> int:
     """Reference of actions and probes."""
     from drillbook.cli import tables  # noqa: PLC0415  keeps start-up fast
 
+    anywhere()
     return tables.actions(name or "")
 
 
@@ -328,8 +330,8 @@ def up(context: Context, kind: str = "embedded", build_only: bool = False) -> in
     from drillbook.cli import dry_run, labs  # noqa: PLC0415  keeps start-up fast
 
     if is_dry(context):
-        return dry_run.lab(labs.folder(here(), kind), kind, "build the images of" if build_only else "start")
-    return labs.up(here(), kind, build_only=build_only)
+        return dry_run.lab(labs.folder(here(spare=True), kind), kind, "build the images of" if build_only else "start")
+    return labs.up(here(spare=True), kind, build_only=build_only)
 
 
 @task(help={**KIND, "images": "docker: remove its images too"})
@@ -339,8 +341,8 @@ def down(context: Context, kind: str = "embedded", images: bool = False) -> int:
     from drillbook.cli import dry_run, labs  # noqa: PLC0415  keeps start-up fast
 
     if is_dry(context):
-        return dry_run.lab(labs.folder(here(), kind), kind, "stop and remove")
-    return labs.down(here(), kind, images=images)
+        return dry_run.lab(labs.folder(here(spare=True), kind), kind, "stop and remove")
+    return labs.down(here(spare=True), kind, images=images)
 
 
 @task(help=KIND)
@@ -349,7 +351,7 @@ def status(_: Context, kind: str = "embedded") -> int:
     """What of a lab runs."""
     from drillbook.cli import labs  # noqa: PLC0415  keeps start-up fast
 
-    return labs.status(here(), kind)
+    return labs.status(here(spare=True), kind)
 
 
 def checkout() -> Path | None:

@@ -16,6 +16,7 @@ from drillbook.errors import UsageError
 from drillbook.exits import Exit
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line
+from drillbook.sdk import discovery
 from drillbook.signing import account
 from drillbook.trust import plugins, record
 from drillbook.trust.items import Item
@@ -31,10 +32,10 @@ def trust(project: Project, inventory: str = "", *, yes: bool = False, ask: bool
     Returns 0, or 4 when they do not agree. Raises UsageError, Unusable, PluginError.
     """
     brought = plugins.read(project.root)
-    if brought.names and not as_json:
+    if not as_json:
         _show_plugins(brought, console())
     if brought.doubt() and ask:
-        if not yes and not _agreed():
+        if not yes and not _agreed("let every task here import these plugins, until a byte of them changes?"):
             stdout().write("nothing was trusted\n")
             return Exit.REFUSED
         _trust_plugins(brought, None if as_json else console())
@@ -46,8 +47,8 @@ def trust(project: Project, inventory: str = "", *, yes: bool = False, ask: bool
         _show(found, console())
     if not ask or not found.scan.items or (not found.doubt and not yes):
         return 0
-    if not yes and not _agreed():
-        stdout().write("nothing was trusted\n")
+    if not yes and not _agreed("let these be executed by what only reads, until one of them changes?"):
+        stdout().write("nothing more was trusted\n" if brought.names else "nothing was trusted\n")
         return Exit.REFUSED
     path = record.write(project.root, _record(found), found.outside)
     if not as_json:
@@ -102,6 +103,10 @@ def _show(found: Trust, out: Console) -> None:
 
 
 def _show_plugins(found: Plugins, out: Console) -> None:
+    if found.skipped:
+        out.print(Text(f"? not looked at: {one_line(found.skipped)}", style="yellow"), soft_wrap=True)
+    if not found.names:
+        return
     out.print(
         Text(f"every task imports {count(len(found.names), 'plugin')} of {found.root}, {count(len(found.files), 'file')}:"),
         soft_wrap=True,
@@ -116,6 +121,8 @@ def _show_plugins(found: Plugins, out: Console) -> None:
     doubt = found.doubt()
     said = Text(f"not trusted: {one_line(doubt)}", style="yellow") if doubt else Text("✓ trusted", style="green")
     out.print(said, soft_wrap=True)
+    for broken in discovery.broken():
+        out.print(Text(f"? {one_line(broken)}", style="yellow"), soft_wrap=True)
 
 
 def _plugins_before(found: Plugins) -> dict[str, str]:
@@ -138,7 +145,14 @@ def _trust_plugins(found: Plugins, out: Console | None) -> None:
 
 def _plugins_value(found: Plugins) -> dict[str, object]:
     doubt = found.doubt()
-    return {"names": found.names, "digest": found.digest, "trusted": not doubt, "why": doubt, "files": found.digests}
+    return {
+        "names": found.names,
+        "digest": found.digest,
+        "trusted": not doubt,
+        "why": doubt,
+        "files": found.digests,
+        "links": [*found.links],
+    }
 
 
 def _details(item: Item) -> list[str]:
@@ -197,13 +211,13 @@ def _value(found: Trust) -> dict[str, object]:
     }
 
 
-def _agreed() -> bool:
+def _agreed(question: str) -> bool:
     """Has somebody who was asked agreed? Raises UsageError where nobody can be asked."""
     if not sys.stdin.isatty():
         raise UsageError(
             "nobody can be asked whether to trust this",
             hint=(f"read it, then: {program()} trust --yes; in CI set {VARIABLE} to the digest"),
         )
-    stdout().write("let these be executed by what only reads, until one of them changes? [y/N] ")
+    stdout().write(f"{question} [y/N] ")
     stdout().flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -1,4 +1,4 @@
-"""The task ``trust``; the module ``trust.desk`` carries it out."""
+"""The task ``trust``; the module ``cli.trust`` carries it out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from drillbook.errors import UsageError
 def trust(
     context: Context, show: bool = False, yes: bool = False, revoke: bool = False, *, json: bool = False, inventory: str = ""
 ) -> int:
-    """Show which commands of the project a check or a diagnosis executes, and trust them; else these leave them out."""
+    """Show which commands of the project a check or a diagnosis executes, and its plugins, and trust them; else they are left out."""
     from drillbook.cli import dry_run  # noqa: PLC0415  keeps start-up fast
     from drillbook.cli import trust as desk  # noqa: PLC0415  keeps start-up fast
 
@@ -36,5 +36,5 @@ def trust(
     if is_dry(context):
         return desk.trust(here(), inventory, ask=False, as_json=json) or (0 if json else dry_run.tell())
     if revoke:
-        return desk.revoke(here(), inventory)
-    return desk.trust(here(), inventory, yes=yes, ask=not show, as_json=json)
+        return desk.revoke(here(spare=True), inventory)
+    return desk.trust(here(spare=show), inventory, yes=yes, ask=not show, as_json=json)

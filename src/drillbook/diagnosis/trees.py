@@ -24,10 +24,9 @@ def beside(path: Path) -> Path | None:
     return next((found for parent in path.absolute().parents[:4] if (found := parent / FOLDER).is_dir()), None)
 
 
-def load_all(folder: Path) -> tuple[Tree, ...]:
+def load_all(folder: Path | None) -> tuple[Tree, ...]:
     """Every tree in ``folder`` and those that plugins ship, by name; its own win. Raises SpecError with file, line and column."""
-    paths = {path.stem: path for shipped in discovery.folders("trees") for path in shipped.glob("*.yml")}
-    paths |= {path.stem: path for path in folder.glob("*.yml")}
+    paths = {**discovery.shipped("trees"), **{path.stem: path for path in (folder.glob("*.yml") if folder else ())}}
     return tuple(load(paths[name]) for name in sorted(paths))
 
 
@@ -65,7 +64,7 @@ def _kinds(document: Document, kinds: Iterable[str], place: Place) -> None:
             raise document.error(
                 place,
                 f"there is no kind of service {kind!r}",
-                hint=f"{strict.did_you_mean(kind, service_kinds())}kinds: {', '.join(service_kinds())}",
+                hint=discovery.hint(f"{strict.did_you_mean(kind, service_kinds())}kinds: {', '.join(service_kinds())}"),
             )
 
 

@@ -32,7 +32,7 @@ from drillbook.engine.revert import (
 from drillbook.engine.steps import Stage, fault_gone, saved_facts
 from drillbook.engine.stop_requests import Stop
 from drillbook.engine.teardown import ANSWER_S, release
-from drillbook.errors import DrillbookError, JournalError, PlanError
+from drillbook.errors import DrillbookError, JournalError, PlanError, PluginError, UnknownName
 from drillbook.events.event import contents, each, last
 from drillbook.events.holds import LockTaken
 from drillbook.events.probes import CanarySurvivors, ProbePrepared
@@ -41,7 +41,7 @@ from drillbook.events.steps import StepStarted
 from drillbook.findings import Finding, finding
 from drillbook.inventory.inventory import CONTROLLER
 from drillbook.journal import damaged
-from drillbook.journal.intents import intents
+from drillbook.journal.intents import Intent, intents
 from drillbook.journal.journal import FILE, History, Journal, Observer, alive, read, salvage
 from drillbook.journal.manual_undo import PAGE
 from drillbook.journal.own_writes import Written
@@ -222,7 +222,7 @@ class Recovery:
             armed = [
                 intent
                 for intent in intents(history.events, stage.plan.steps)
-                if find(intent.step.action).may_lease(intent.effect) and intent.undo.kind == "commands"
+                if intent.undo.kind == "commands" and _may_lease(intent)
             ]
             for host in sorted({intent.host for intent in armed}):
                 hold.adopt(host, [intent.seq for intent in armed if intent.host == host and not intent.settled])
@@ -258,12 +258,35 @@ class Recovery:
         """
         residue: list[Residue] = []
         for planned in _canaries(stage.plan, history):
-            probe = find_probe(planned.name).model_validate(template.evaluate(planned.params, stage.names()))
+            try:
+                probe = find_probe(planned.name).model_validate(template.evaluate(planned.params, stage.names()))
+            except (UnknownName, PluginError) as error:
+                residue.append(_rows(planned, str(error)))
+                continue
             if not any(what.probe == planned.id for what in contents(history.events, CanarySurvivors)):
                 context = stage.context(planned.id, CONTROLLER, Deadline.after(READ_BACK_S))
                 read_back(stage.journal, planned.id, probe, context)
             residue += clean_canary(stage, planned.id, probe)
         return residue + remove_scratch(stage, _touched(history) if scratch else [])
+
+
+def _may_lease(intent: Intent) -> bool:
+    """May a lease hold the undo of ``intent``? One of a plugin that is not here may: its undo is in the journal."""
+    try:
+        return bool(find(intent.step.action).may_lease(intent.effect))
+    except (UnknownName, PluginError):
+        return True
+
+
+def _rows(planned: PlannedProbe, why: str) -> Residue:
+    """What a canary of a plugin that is not here wrote."""
+    return Residue(
+        step=planned.id,
+        host=CONTROLLER,
+        what=f"rows of {planned.name}",
+        why=why,
+        by_hand=f"once its plugin is there: invoke drill.recover; or remove what {planned.name} wrote for this run",
+    )
 
 
 def _touched(history: History) -> list[str]:

@@ -213,8 +213,9 @@ def _secrets(value: Any, place: str) -> Iterator[tuple[str, Secret]]:
     if isinstance(value, Secret):
         yield place, value
     elif isinstance(value, BaseModel):
-        for name, field in type(value).model_fields.items():
-            yield from _secrets(getattr(value, name), f"{place}.{field.alias or name}")
+        for name, inner in value:
+            field = type(value).model_fields.get(name)
+            yield from _secrets(inner, f"{place}.{(field and field.alias) or name}")
 
 
 def read_secret(place: str, secret: Secret, within_s: float = PATIENCE_S) -> str:

@@ -6,12 +6,14 @@ from functools import reduce
 from operator import or_
 from typing import Annotated, Any
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationError
-from pydantic_core import CoreSchema, PydanticKnownError, core_schema
+from pydantic import ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationError
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
 from drillbook.errors import UnknownName
+from drillbook.sdk import discovery
 from drillbook.sdk.discovery import service_class, service_kinds
 from drillbook.sdk.service import Service
+from drillbook.values import Secret
 
 
 class OfItsKind:
@@ -19,7 +21,7 @@ class OfItsKind:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(_validated, serialization=core_schema.simple_ser_schema("any"))
+        return core_schema.with_info_plain_validator_function(_validated, serialization=core_schema.simple_ser_schema("any"))
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -32,7 +34,20 @@ class OfItsKind:
         return [service_class(kind) for kind in service_kinds()]
 
 
-def _validated(value: Any) -> Service:
+JOURNAL = {"journal": True}
+"""Context of a validation that reads a journal: services of kinds that are not known here are kept as they are."""
+
+
+class Unknown(Service):
+    """A service of a kind whose plugin is not here, as a journal holds it."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Annotated[Secret | Any, Field(union_mode="left_to_right")]]
+
+    kind: str
+
+
+def _validated(value: Any, info: core_schema.ValidationInfo) -> Service:
     if isinstance(value, Service):
         return value
     if not isinstance(value, dict):
@@ -42,9 +57,12 @@ def _validated(value: Any) -> Service:
     try:
         model = service_class(str(value["kind"]))
     except UnknownName:
-        expected = ", ".join(f"'{kind}'" for kind in service_kinds())
-        raise PydanticKnownError(
-            "union_tag_invalid", {"discriminator": "'kind'", "tag": str(value["kind"]), "expected_tags": expected}
+        if info.context == JOURNAL:
+            return Unknown.model_validate(value)
+        raise PydanticCustomError(
+            "union_tag_invalid",
+            "there is no kind of service '{tag}'",
+            {"tag": str(value["kind"]), "hint": discovery.hint()},
         ) from None
     try:
         return model.model_validate(value)

@@ -82,8 +82,9 @@ def _kind(detail: Any, model: type[BaseModel], location: tuple[Any, ...], path: 
     kinds = [str(t.model_fields["kind"].default) for t in _models_at(model, location) if "kind" in t.model_fields]
     if detail["type"] == "union_tag_not_found":
         return f"{path}: the key 'kind' is missing", f"kinds: {', '.join(kinds)}"
-    tag = detail["ctx"]["tag"]
-    return f"{path}: there is no kind {_cut(tag)}", f"{did_you_mean(str(tag), kinds)}kinds: {', '.join(kinds)}"
+    tag, more = detail["ctx"]["tag"], detail["ctx"].get("hint")
+    hint = f"{did_you_mean(str(tag), kinds)}kinds: {', '.join(kinds)}"
+    return f"{path}: there is no kind {_cut(tag)}", f"{hint}; {more}" if more else hint
 
 
 def _how(kind: str, value: Any) -> str:

@@ -10,7 +10,8 @@ from drillbook.diagnosis import scope
 from drillbook.diagnosis.tree import Tree
 from drillbook.inventory.inventory import Inventory
 from drillbook.language import template
-from drillbook.plan.plan import Plan
+from drillbook.plan.plan import Plan, PlannedGuard, PlannedProbe, PlannedStep
+from drillbook.sdk import discovery
 from drillbook.sdk.service import S3, kind_of
 
 _BUCKET = re.compile(r"s3://([^/]+)")
@@ -70,3 +71,12 @@ def _whole(names: Iterable[str], inventory: Inventory) -> frozenset[str]:
             other for other in (*service.needed, service.leads_to) if other in inventory.services and other not in found
         ]
     return frozenset(found)
+
+
+def plugins(
+    steps: Iterable[PlannedStep], probes: Iterable[PlannedProbe], guard: PlannedGuard, inventory: Inventory
+) -> dict[str, str]:
+    """The plugins that bring what a plan uses, or the kind of a service in its inventory; their versions by origin."""
+    watched = [one.step or one.probe for one in guard.conditions]
+    names = [one.action if isinstance(one, PlannedStep) else one.name for one in (*steps, *probes, *watched) if one]
+    return discovery.plugins(names, map(kind_of, inventory.services.values()))

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from drillbook.diagnosis.tree import Tree
 from drillbook.errors import PlanError
 from drillbook.inventory.inventory import CONTROLLER, Inventory, service_names
+from drillbook.inventory.kinds import JOURNAL
 from drillbook.language import template
 from drillbook.plan.window import Window
 from drillbook.sdk.action import Effect
@@ -116,6 +117,8 @@ class Plan(_Value):
     steps: tuple[PlannedStep, ...]
     diagnosis: tuple[Tree, ...] = ()
     """The trees that its steps may use, so that a run does what was planned whatever becomes of their files."""
+    plugins: dict[str, str] = {}
+    """The plugins that it needs, by origin, each with the version or the digest of its files."""
 
     @property
     def digest(self) -> str:
@@ -217,7 +220,8 @@ def digest_of(plan: Mapping[str, Any]) -> str:
     """Digest of a plan's JSON, as it stands in a journal too.
 
     It covers all that is done, where and with what: drill, texts, objectives, guard, probes, every step with its
-    parameters and times, and the whole inventory with its addresses, ports, users and the sources of its secrets.
+    parameters and times, the version of each plugin that it needs (of a project's own: the digest of all their files), and
+    the whole inventory with its addresses, ports, users and the sources of its secrets.
     It leaves out what does not change the run and differs between two copies of one project: lines of files, the
     folder that a secret's file lies in, and the path of the approvers' file. It holds no time and no host name of
     the controller, so that one person can approve what another person runs.
@@ -236,7 +240,7 @@ def _essence(plan: Mapping[str, Any]) -> dict[str, Any]:
         inventory = _unrooted(
             {key: value for key, value in inventory.items() if key != "approvers" and (key, value) != ("protected", None)}
         )
-    kept = {key: value for key, value in plan.items() if key != "diagnosis" or value}
+    kept = {key: value for key, value in plan.items() if key not in ("diagnosis", "plugins") or value}
     return {
         **kept,
         "guard": guard,
@@ -270,8 +274,8 @@ def _unrooted(value: Any) -> Any:
 
 
 def checked(data: Any) -> Plan:
-    """A plan as a journal holds it. Raises PlanError when it is none."""
+    """A plan as a journal holds it, also one that needs a plugin that is not here. Raises PlanError when it is none."""
     try:
-        return Plan.model_validate(data)
+        return Plan.model_validate(data, context=JOURNAL)
     except ValueError as error:
         raise PlanError(f"the journal's plan cannot be read: {str(error).splitlines()[0]}") from None

@@ -12,6 +12,7 @@ from drillbook.inventory.inventory import CONTROLLER, Inventory, service_names
 from drillbook.language import template
 from drillbook.language.strict import Place as FilePlace
 from drillbook.language.strict import did_you_mean
+from drillbook.plan import needed
 from drillbook.plan.plan import Plan, PlannedCondition, PlannedGuard, PlannedProbe, PlannedStep, checked, faulted
 from drillbook.plan.restorable import RUN_NAMES, Restorable
 from drillbook.plan.spec import DIAGNOSIS, Condition, Drill, ProbeUse, Step
@@ -29,8 +30,7 @@ SHORTEST_LOOK_S = 0.1
 
 def make(drill: Drill, inventory: Inventory) -> Plan:
     """The plan of ``drill`` on ``inventory``. Raises PlanError with the place in the drill's file."""
-    planner = _Planner(drill, inventory)
-    return planner.plan()
+    return _Planner(drill, inventory).plan()
 
 
 class _Planner:
@@ -80,6 +80,7 @@ class _Planner:
             probes=probes,
             steps=steps,
             diagnosis=self._trees(steps),
+            plugins=needed.plugins(steps, probes, guard, self.inventory),
         )
 
     def _trees(self, steps: Sequence[PlannedStep]) -> tuple[Tree, ...]:

@@ -18,7 +18,7 @@ from drillbook.errors import SpecError, UnknownName
 from drillbook.language import strict, template
 from drillbook.language.strict import Document, Place
 from drillbook.plan.window import Window
-from drillbook.sdk import entries
+from drillbook.sdk import discovery, entries
 from drillbook.sdk.action import Action, find, known_names
 from drillbook.sdk.probe import Probe
 from drillbook.values import Duration
@@ -258,7 +258,7 @@ def _trees(document: Document, folder: Path | None, phases: dict[str, tuple[Step
     using = next((step for steps in phases.values() for step in steps if step.action.name() == DIAGNOSIS), None)
     if using is None:
         return ()
-    if folder is None:
+    if folder is None and not discovery.shipped("trees"):
         raise document.error(
             (*using.place, DIAGNOSIS),
             f"{DIAGNOSIS} needs diagnosis trees, and there are none",
@@ -360,9 +360,8 @@ def _condition_class(document: Document, name: str, place: Place, *, acting: boo
         known = [*known_names(Probe), *known_names()]
         near = [one for one in known if one.startswith(name.partition(".")[0] + ".")]
         hint = f"there are: {', '.join(dict.fromkeys(near))}" if near else "see `invoke actions`"
-        raise document.error(
-            place, f"there is no action or probe {name!r}", key=True, hint=strict.did_you_mean(name, known) + hint
-        )
+        hint = discovery.hint(strict.did_you_mean(name, known) + hint)
+        raise document.error(place, f"there is no action or probe {name!r}", key=True, hint=hint)
     chosen = found.get(acting) or next(iter(found.values()))
     if issubclass(chosen, Probe) and chosen.KIND != "availability":
         raise document.error(

@@ -83,8 +83,7 @@ class Project:
 
     def drill_names(self) -> dict[str, Path]:
         """Every drill and suite by name, also those that plugins ship; the project's own win."""
-        shipped = {name: path for folder in discovery.folders("drills") for name, path in spec.names_in(folder).items()}
-        return dict(sorted((shipped | spec.names_in(self.root / "drills")).items()))
+        return dict(sorted({**discovery.shipped("drills"), **spec.names_in(self.root / "drills")}.items()))
 
     def drill(self, name: str) -> spec.Drill | spec.Suite:
         """The drill or suite ``name``. Raises UnknownName, SpecError."""
@@ -92,7 +91,7 @@ class Project:
         if name not in known:
             raise UnknownName(
                 f"there is no drill or suite {name!r} in {self.root / 'drills'}",
-                hint=f"{did_you_mean(name, known)}there are: {', '.join(known) or 'none'}",
+                hint=discovery.hint(f"{did_you_mean(name, known)}there are: {', '.join(known) or 'none'}"),
             )
         return spec.load(known[name], known=known)
 

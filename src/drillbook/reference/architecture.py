@@ -16,7 +16,7 @@ INTRO = """\
 One way through: `plan` (a drill and an inventory) -> `engine` -> `journal` -> `judge` -> `report`. Each package imports only
 those below it in the drawing; `tests/test_layers.py` holds the order as data. A system imports the ground, `signing`,
 `statistics`, `language` and `sdk`, and the systems that it declares to need; no package imports a system by its name:
-discovery finds them, built in or not.
+discovery finds them, built in or not: [plugins](plugins.md).
 
 ```mermaid
 flowchart BT

@@ -251,10 +251,9 @@ class Action(BaseModel):
         return None
 
     @classmethod
-    def __pydantic_init_subclass__(cls, **options: Any) -> None:
-        super().__pydantic_init_subclass__(**options)
-        if discovery.family_of(cls.__module__):
-            _check_declaration(cls)
+    def check_declaration(cls) -> None:
+        """Raise TypeError unless the class says all that planning relies on; asked when its module is first looked into."""
+        _check_declaration(cls)
 
 
 class Read(Action):

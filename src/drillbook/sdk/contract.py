@@ -30,15 +30,15 @@ _KIND = re.compile(r"[a-z][a-z0-9-]*")
 
 def problems(system: System) -> list[str]:
     """All that is wrong with a system, a line each, naming what it is about; an empty list: nothing."""
-    known = system in discovery.systems()
+    known = next((one for one in discovery.systems() if one.package == system.package), None)
     try:
-        if not known:
+        if known is None:
             discovery.add(system)
         return [*_names(system), *_classes(system), *_services(system), *_findings(system), *_files(system)]
     except (DrillbookError, TypeError) as error:
         return [str(error)]
     finally:
-        if not known and system in discovery.systems():
+        if known is None and system in discovery.systems():
             discovery.remove(system)
 
 

@@ -13,13 +13,13 @@ import pkgutil
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
 from drillbook import findings
-from drillbook.errors import DrillbookError, PluginError, UnknownName
+from drillbook.errors import PluginError, UnknownName
 from drillbook.sdk.service import Service
 
 T = TypeVar("T")
@@ -53,7 +53,9 @@ class System:
     drills: str = ""
     """Folder in the package that holds the drills that ship with it; empty: none."""
     origin: str = ""
-    """Distribution or folder that it comes from; empty: Drillbook itself."""
+    """Distribution or folder that it comes from, set when it is found; empty: Drillbook itself."""
+    version: str = ""
+    """Version of its distribution, or digest of its files, set when it is found; empty: Drillbook's own."""
 
     @property
     def name(self) -> str:
@@ -74,6 +76,8 @@ class System:
 
 _added: list[System] = []
 _left_out: list[str] = []
+_broken: list[str] = []
+_lenient: list[bool] = []
 _known: dict[tuple[str, type[Any]], tuple[type[Any], ...]] = {}
 
 
@@ -89,9 +93,27 @@ def left_out(why: str) -> None:
     _left_out[:] = [why] if why else []
 
 
-def hint() -> str:
-    """Why some plugins are not used; empty: all are."""
-    return "; ".join(_left_out)
+def spare() -> None:
+    """Leave out plugins that cannot be used from now on, as they were left out for trust: a recovery must not wait for them."""
+    _lenient[:] = [True]
+    _forget()
+
+
+def unused(error: PluginError) -> None:
+    """Leave out a plugin that cannot be used, after ``spare``. Raises ``error`` before."""
+    if not _lenient:
+        raise error
+    _broken[:] = [*dict.fromkeys((*_broken, f"left out: {error.message}"))]
+
+
+def broken() -> tuple[str, ...]:
+    """Plugins that are left out since they cannot be used, and why."""
+    return tuple(_broken)
+
+
+def hint(*said: str) -> str:
+    """``said``, and why some plugins are not used; empty: nothing was said, and all are."""
+    return "; ".join(text for text in (*said, *_left_out, *_broken) if text)
 
 
 def remove(system: System) -> None:
@@ -101,7 +123,8 @@ def remove(system: System) -> None:
 
 
 def _forget() -> None:
-    for kept in (systems, _modules, _families):
+    _known.clear()
+    for kept in (systems, _modules, _families, _shipped):
         kept.cache_clear()
 
 
@@ -111,22 +134,26 @@ def systems() -> tuple[System, ...]:
     packages = pkgutil.iter_modules(importlib.import_module(BUILT_IN).__path__, f"{BUILT_IN}.")
     names = [*sorted(info.name for info in packages), *ABOVE]
     found = [importlib.import_module(name).SYSTEM for name in names]
-    for system in _installed():
-        _fitting(system, found)
-        found.append(system)
+    for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda point: point.name):
+        try:
+            system = _installed(point)
+            _fitting(system, found)
+        except PluginError as error:
+            unused(error)
+        else:
+            found.append(system)
     return (*found, *_added)
 
 
-@cache
-def _installed() -> tuple[System, ...]:
-    """Systems of installed distributions, by the name of their entry points. Raises PluginError."""
-    points = sorted(importlib.metadata.entry_points(group=GROUP), key=lambda point: point.name)
-    return tuple(
-        declared(point.load, f"the distribution {point.dist.name if point.dist else point.value}") for point in points
+def _installed(point: importlib.metadata.EntryPoint) -> System:
+    """The system that an installed distribution names. Raises PluginError."""
+    dist = point.dist
+    return declared(
+        point.load, f"the distribution {dist.name if dist else point.value}", f"version {dist.version}" if dist else ""
     )
 
 
-def declared(load: Callable[[], Any], origin: str) -> System:
+def declared(load: Callable[[], Any], origin: str, version: str) -> System:
     """The declaration that ``load`` gives, the object or its package. Raises PluginError that names ``origin``."""
     found = _loaded(load, origin)
     system = getattr(found, "SYSTEM", found)
@@ -135,17 +162,25 @@ def declared(load: Callable[[], Any], origin: str) -> System:
             f"the plugin of {origin} declares no system",
             hint="write SYSTEM = System(__name__, ...) into its package; see docs/plugins.md",
         )
-    return replace(system, origin=origin)
+    parts = (system.actions, system.probes, system.services)
+    for module in (*(name for part in parts for name in part.values()), system.findings):
+        if module and not module.startswith("."):
+            raise PluginError(
+                f"the plugin of {origin} names the module {module!r} outside its package",
+                hint=f"name it relative to its package, such as {'.' + module!r}",
+            )
+    return replace(system, origin=origin, version=version)
 
 
 def _loaded(load: Callable[[], T], origin: str) -> T:
     try:
         return load()
-    except DrillbookError:
+    except PluginError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        said = " ".join(str(error).split())
         raise PluginError(
-            f"the plugin of {origin} cannot be loaded: {type(error).__name__}: {error}",
+            f"the plugin of {origin} cannot be loaded: {type(error).__name__}{': ' * bool(said)}{said}",
             hint="mend it, or take it away: until then no drill is planned, since what it brings is not known",
         ) from error
 
@@ -161,8 +196,8 @@ def _fitting(system: System, known: Iterable[System]) -> None:
                     hint="give them another name in its SYSTEM",
                 )
     if system.findings:
-        module = importlib.util.resolve_name(system.findings, system.package)
-        _loaded(lambda: findings.register(importlib.import_module(module).FINDINGS), system.origin or system.package)
+        name = importlib.util.resolve_name(system.findings, system.package)
+        _loaded(lambda: findings.register(importlib.import_module(name).FINDINGS), system.origin or system.package)
 
 
 @cache
@@ -174,6 +209,16 @@ def _modules(part: str) -> dict[str, str]:
 def _families() -> dict[str, str]:
     """Family by the module that holds it."""
     return {module: name for part in ("actions", "probes") for name, module in _modules(part).items()}
+
+
+def plugins(names: Iterable[str], kinds: Iterable[str]) -> dict[str, str]:
+    """Versions by origin of the plugins that bring actions and probes ``names`` and ``kinds`` of services."""
+    used, of = {name.partition(".")[0] for name in names}, set(kinds)
+    return {
+        system.origin: system.version
+        for system in systems()
+        if system.origin and (used & {*system.actions, *system.probes} or of & system.services.keys())
+    }
 
 
 def families(part: str) -> list[str]:
@@ -220,24 +265,45 @@ def _classes(name: str, kind: type[Any]) -> tuple[type[Any], ...]:
 
 
 def _defined(name: str, kind: type[Any]) -> Iterator[type[Any]]:
-    module = _module(name)
+    module = imported(name)
     for part in pkgutil.iter_modules(getattr(module, "__path__", ())):
         yield from _defined(f"{name}.{part.name}", kind)
-    for found in vars(module).values():
-        if isinstance(found, type) and issubclass(found, kind) and found.__module__ == name and found.__name__[0] != "_":
-            yield found
+    found: list[type[Any]] = [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, kind)]
+    for cls in found:
+        if cls.__module__ == name and not cls.__name__.startswith("_"):
+            _of_plugin(name, cls.check_declaration)
+            yield cls
 
 
-def _module(name: str) -> ModuleType:
-    """A module of a system, imported. Raises PluginError for one of a plugin that cannot be."""
-    plugin = next((one for one in systems() if one.origin and name.startswith(f"{one.package}.")), None)
-    return _loaded(lambda: importlib.import_module(name), plugin.origin) if plugin else importlib.import_module(name)
+def imported(name: str) -> ModuleType:
+    """A module of a system. Raises PluginError for one of a plugin that cannot be imported."""
+    return _of_plugin(name, partial(importlib.import_module, name))
 
 
-def folders(part: str) -> tuple[Path, ...]:
-    """Folders that systems ship, of ``trees`` or ``drills``."""
-    found = (system.folder(part) for system in systems())
-    return tuple(folder for folder in found if folder is not None)
+def _of_plugin(module: str, load: Callable[[], T]) -> T:
+    """``load`` something of a module; for one of a plugin, whatever it raises is a PluginError that names the plugin."""
+    plugin = next((one for one in systems() if one.origin and f"{module}.".startswith(f"{one.package}.")), None)
+    return _loaded(load, plugin.origin) if plugin else load()
+
+
+def shipped(part: str) -> Mapping[str, Path]:
+    """Files that systems ship by name, of ``trees`` or ``drills``. Raises PluginError for a name that two of them ship."""
+    return _shipped(part)
+
+
+@cache
+def _shipped(part: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for system in systems():
+        folder = system.folder(part)
+        for path in sorted(folder.glob("*.yml")) if folder else ():
+            if path.stem in found:
+                raise PluginError(
+                    f"two plugins ship {part} named {path.stem!r}: {found[path.stem]} and {path}",
+                    hint="give one of them another name",
+                )
+            found[path.stem] = path
+    return found
 
 
 def service_kinds() -> tuple[str, ...]:
@@ -248,10 +314,10 @@ def service_kinds() -> tuple[str, ...]:
 def service_class(kind: str) -> type[Service]:
     """The model of a kind of service. Raises UnknownName."""
     module = _modules("services").get(kind)
-    for found in vars(_module(module)).values() if module else ():
+    for found in vars(imported(module)).values() if module else ():
         if isinstance(found, type) and issubclass(found, Service) and kind_default(found) == kind:
             return found
-    raise UnknownName(f"there is no kind of service {kind!r}", hint=f"kinds: {', '.join(service_kinds())}")
+    raise UnknownName(f"there is no kind of service {kind!r}", hint=hint(f"kinds: {', '.join(service_kinds())}"))
 
 
 def kind_default(model: type[Service]) -> str:

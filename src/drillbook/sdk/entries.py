@@ -10,6 +10,7 @@ from drillbook.errors import UnknownName
 from drillbook.language import strict
 from drillbook.language.explaining import Misplaced
 from drillbook.language.strict import Document, Place
+from drillbook.sdk import discovery
 from drillbook.sdk.action import find, known_names
 from drillbook.sdk.free import Free
 
@@ -70,8 +71,7 @@ def find_class(document: Document, name: str, place: Place, kind: type[Any]) -> 
         known = known_names(kind)
         family = [n for n in known if n.startswith(name.partition(".")[0] + ".")]
         hint = strict.did_you_mean(name, known) + (f"there are: {', '.join(family)}" if family else "see `invoke actions`")
-        hint += f"; {error.hint}" * bool(error.hint)
-        raise document.error(place, error.message, hint=hint, key=True) from None
+        raise document.error(place, error.message, hint=discovery.hint(hint), key=True) from None
 
 
 def check_params(

@@ -46,6 +46,12 @@ class Probe(BaseModel):
         """The name in YAML, such as ``http.available``."""
         return discovery.name_of(cls)
 
+    @classmethod
+    def check_declaration(cls) -> None:
+        """Raise TypeError unless the class has a docstring; asked when its module is first looked into."""
+        if not (cls.__dict__.get("__doc__") or "").strip():
+            raise TypeError(f"{cls.name()} has no docstring")
+
     def known(self, field_name: str) -> bool:
         """True when the field has a value."""
         return field_name in self.__dict__

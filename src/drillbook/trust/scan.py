@@ -15,6 +15,7 @@ from drillbook.language import strict
 from drillbook.plan import planner
 from drillbook.plan.spec import DIAGNOSIS, Drill, ProbeUse
 from drillbook.project.project import Project
+from drillbook.sdk import discovery
 from drillbook.trust import items
 from drillbook.trust.items import Item, Source
 from drillbook.values import canonical, digest
@@ -67,9 +68,21 @@ def _every(project: Project, inventories: dict[str, Inventory], unread: list[str
         if inventory.lab == "docker":
             yield from of_lab(project.root)
     for name, path in project.drill_names().items():
-        yield from _drill(project, name, path, inventories, unread)
-    for path in sorted((project.root / "drills" / trees.FOLDER).glob("*.yml")):
+        if brought(project.root, path):
+            yield from _drill(project, name, path, inventories, unread)
+    for path in sorted(tree_files(project.root).values()):
         yield from of_tree(project.root, path, unread)
+
+
+def tree_files(root: Path) -> dict[str, Path]:
+    """Diagnosis trees of the project by name: its own, and those that its `plugins/` ship."""
+    shipped = {name: path for name, path in discovery.shipped("trees").items() if brought(root, path)}
+    return {**shipped, **{path.stem: path for path in (root / "drills" / trees.FOLDER).glob("*.yml")}}
+
+
+def brought(root: Path, path: Path) -> bool:
+    """Is ``path`` a file of the project? What an installed distribution ships is as trusted as its code."""
+    return any(path.is_relative_to(root / folder) for folder in ("drills", "plugins"))
 
 
 def _drill(project: Project, name: str, path: Path, inventories: dict[str, Inventory], unread: list[str]) -> Iterator[Item]:

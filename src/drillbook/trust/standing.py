@@ -17,7 +17,7 @@ from drillbook.trust.items import Item, Source
 from drillbook.trust.plugins import VARIABLE as VARIABLE  # noqa: PLC0414  named where it is read
 from drillbook.trust.plugins import holds
 from drillbook.trust.record import Record, Unusable
-from drillbook.trust.scan import Scan, of_lab, of_tree, relative, scan
+from drillbook.trust.scan import Scan, brought, of_lab, of_tree, relative, scan, tree_files
 
 
 class Trust:
@@ -56,14 +56,17 @@ class Trust:
         """The commands and secrets of ``plan`` that a check leaves out, since nobody trusts them."""
         path = self.project.drill_names().get(plan.drill)
         file = relative(path, self.project.root) if path else plan.drill
-        found = [*items.of_plan(plan, Source(file, self.project.root)), *self._secrets(plan.inventory, needed.of_plan(plan))]
-        return self._left(found)
+        own = (
+            items.of_plan(plan, Source(file, self.project.root)) if path is None or brought(self.project.root, path) else ()
+        )
+        return self._left([*own, *self._secrets(plan.inventory, needed.of_plan(plan))])
 
     def of_diagnosis(self, inventory: Inventory, trees: Iterable[Tree], services: Collection[str]) -> tuple[Item, ...]:
         """The same of a diagnosis that applies ``trees`` with ``services``."""
         names = {tree.tree for tree in trees if list(items.of_tree(tree, "", {}))}
-        folder = self.project.root / "drills" / "diagnosis"
-        found = [item for name in sorted(names) for item in of_tree(self.project.root, folder / f"{name}.yml", [])]
+        files = tree_files(self.project.root)
+        own = [files[name] for name in sorted(names) if name in files]
+        found = [item for path in own for item in of_tree(self.project.root, path, [])]
         return self._left([*found, *self._secrets(inventory, services)])
 
     def of_lab(self, inventory: Inventory) -> tuple[Item, ...]:
