@@ -1,0 +1,131 @@
+"""A ledger that runs, projects that know it, and an environment with the plugin's distribution."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+import drillbook
+from tests.program import Folder, here
+
+HERE = Path(__file__).parent
+SOURCE = HERE / "ledger"
+PACKAGE = SOURCE / "drillbook_ledger"
+MAIN = "import sys; sys.argv[0] = 'drillbook'; from drillbook.cli.tasks import main; main()"
+
+
+class Server:
+    """A ledger in a process of its own."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.process = subprocess.Popen(
+            [sys.executable, str(HERE / "server.py"), str(file)], stdout=subprocess.PIPE, text=True
+        )
+        self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
+
+    @property
+    def frozen(self) -> bool:
+        return Path(f"{self.file}.frozen").exists()
+
+    @property
+    def texts(self) -> list[str]:
+        return [line.partition(" ")[2] for line in self.file.read_text().splitlines()]
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def server(tmp_path):
+    (tmp_path / "ledger").mkdir()
+    made = Server(tmp_path / "ledger" / "lines")
+    yield made
+    made.end()
+
+
+class Project(Folder):
+    """A project with a ledger in its inventory, and the program in it."""
+
+    program = [sys.executable, "-P", "-c", MAIN]
+    source = PACKAGE
+
+    def __init__(self, root: Path, server: Server) -> None:
+        root.mkdir()
+        super().__init__(root)
+        self.server = server
+        self.environment["XDG_STATE_HOME"] = str(root.parent / f"{root.name}-state")
+        self.environment.pop("DRILLBOOK_TRUST", None)
+        self.site()
+
+    def site(self, hosts: str = "", host: str = "controller", more: str = "") -> None:
+        (self.root / "inventory" / "lab.yml").write_text(
+            f"environment: lab\nhosts: {hosts or '{' + here(self.root) + '}'}\nservices:\n"
+            f"  ledger: {{kind: ledger, host: {host}, url: '{self.server.url}', file: '{self.server.file}'{more}}}\n"
+        )
+
+    def run(self, *argv: str, **options):
+        return subprocess.run(
+            [*self.program, *argv],
+            cwd=self.root,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            **{"timeout": 120, **options},
+        )
+
+    def start(self, *argv: str, **options):
+        return subprocess.Popen([*self.program, *argv], cwd=self.root, env=self.environment, **options)
+
+    def good(self, *argv: str, status: int = 0) -> str:
+        """What a task prints that ends with ``status``."""
+        done = self.run(*argv)
+        assert done.returncode == status, f"{argv}: {done.returncode}\n{done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.stdout + done.stderr
+
+
+@pytest.fixture
+def project(tmp_path, server):
+    """A project that has the plugin in its folder `plugins/`, which nobody has trusted yet."""
+    made = Project(tmp_path / "project", server)
+    shutil.copytree(PACKAGE, made.root / "plugins" / "ledger", ignore=shutil.ignore_patterns("__pycache__"))
+    return made
+
+
+def environment(folder: Path) -> Path:
+    """A fresh environment that sees the packages of this one; the path of its Python."""
+    venv.create(folder, symlinks=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    seen = [str(Path(drillbook.__file__).parents[1]), *(path for path in sys.path if path.endswith("-packages"))]
+    (site / "seen.pth").write_text("".join(f"{path}\n" for path in seen))
+    return folder / "bin" / "python"
+
+
+def install(python: Path, source: Path) -> None:
+    """Build the distribution in ``source`` and install it, without a network."""
+    argv = ["-m", "pip", "install", "--quiet", "--no-index", "--no-build-isolation", "--no-deps", str(source)]
+    quiet = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run([str(python), *argv], capture_output=True, text=True, env=quiet, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+    """The Python of an environment in which the plugin's distribution is installed."""
+    folder = tmp_path_factory.mktemp("distribution")
+    source = shutil.copytree(SOURCE, folder / "source", ignore=shutil.ignore_patterns("__pycache__"))
+    python = environment(folder / "environment")
+    install(python, source)
+    shutil.rmtree(source)
+    return python

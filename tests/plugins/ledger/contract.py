@@ -1,0 +1,9 @@
+"""The author's own test, run where the distribution is installed: the system holds the contract."""
+
+from drillbook_ledger import SYSTEM
+
+from drillbook.sdk.contract import problems
+
+
+def test_the_system_holds_the_contract():
+    assert problems(SYSTEM) == []
