@@ -2,6 +2,7 @@
 """Names that vulture finds no use of, and the reason why they stay. Read by `python -m bench.unused`, never run."""
 
 # Called or read by the library whose class is extended
+_.get_data  # importlib: pkgutil asks a loader for it
 _.examples  # cosmic_ray.operators.operator.Operator
 _._basetemp  # pytest's factory of temporary folders
 _._given_basetemp
