@@ -107,9 +107,12 @@ class Controller:
     def _observe(self, event: Event) -> None:
         self.world.saw(event)
         with self._lock:
-            # The world first: the journal may then hold more than was done, as after a crash, and never less.
-            memory = self.world.memory()
-            self.ran.moments.append((self.journal.stat().st_size, memory))
+            # Both of one moment: a line that another thread writes in between may say that a thing is gone that is still there.
+            for _ in range(100):
+                size, memory = self.journal.stat().st_size, self.world.memory()
+                if self.journal.stat().st_size == size:
+                    self.ran.moments.append((size, memory))
+                    return
 
     def run(self) -> Ran:
         """Run the drill to its end."""
