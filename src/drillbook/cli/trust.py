@@ -21,8 +21,8 @@ from drillbook.signing import account
 from drillbook.trust import plugins, record
 from drillbook.trust.items import Item
 from drillbook.trust.plugins import Plugins
-from drillbook.trust.record import Record, Unusable
-from drillbook.trust.standing import VARIABLE, Trust
+from drillbook.trust.record import VARIABLE, Record, Unusable
+from drillbook.trust.standing import Trust
 
 
 def trust(project: Project, inventory: str = "", *, yes: bool = False, ask: bool = True, as_json: bool = False) -> int:
@@ -34,7 +34,7 @@ def trust(project: Project, inventory: str = "", *, yes: bool = False, ask: bool
     brought = plugins.read(project.root)
     if not as_json:
         _show_plugins(brought, console())
-    if brought.doubt() and ask:
+    if brought.doubt and ask:
         if not yes and not _agreed("let every task here import these plugins, until a byte of them changes?"):
             stdout().write("nothing was trusted\n")
             return Exit.REFUSED
@@ -97,8 +97,12 @@ def _show(found: Trust, out: Console) -> None:
             out.print(Text(f"      {one_line(line)}", style="dim"), soft_wrap=True)
     for key in sorted(before.keys() - {_key(item) for item in scan.items}):
         out.print(Text(f"- gone: {one_line(before[key].get('text', key))}", style="red"), soft_wrap=True)
-    out.print(Text(f"digest {scan.digest}"), soft_wrap=True)
-    said = Text(f"not trusted: {one_line(found.doubt)}", style="yellow") if found.doubt else Text("✓ trusted", style="green")
+    _tell_standing(scan.digest, found.doubt, out)
+
+
+def _tell_standing(digest: str, doubt: str, out: Console) -> None:
+    out.print(Text(f"digest {digest}"), soft_wrap=True)
+    said = Text(f"not trusted: {one_line(doubt)}", style="yellow") if doubt else Text("✓ trusted", style="green")
     out.print(said, soft_wrap=True)
 
 
@@ -117,10 +121,7 @@ def _show_plugins(found: Plugins, out: Console) -> None:
         out.print(Text(f"{mark} {one_line(path)}  {held[:12]}", style="" if mark in "•=" else "bold yellow"), soft_wrap=True)
     for path in sorted(before.keys() - found.files.keys()):
         out.print(Text(f"- gone: {one_line(path)}", style="red"), soft_wrap=True)
-    out.print(Text(f"digest {found.digest}"), soft_wrap=True)
-    doubt = found.doubt()
-    said = Text(f"not trusted: {one_line(doubt)}", style="yellow") if doubt else Text("✓ trusted", style="green")
-    out.print(said, soft_wrap=True)
+    _tell_standing(found.digest, found.doubt, out)
     for broken in discovery.broken():
         out.print(Text(f"? {one_line(broken)}", style="yellow"), soft_wrap=True)
 
@@ -144,12 +145,11 @@ def _trust_plugins(found: Plugins, out: Console | None) -> None:
 
 
 def _plugins_value(found: Plugins) -> dict[str, object]:
-    doubt = found.doubt()
     return {
         "names": found.names,
         "digest": found.digest,
-        "trusted": not doubt,
-        "why": doubt,
+        "trusted": not found.doubt,
+        "why": found.doubt,
         "files": found.digests,
         "links": [*found.links],
     }

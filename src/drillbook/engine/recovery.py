@@ -279,7 +279,7 @@ def _may_lease(intent: Intent) -> bool:
 
 
 def _rows(planned: PlannedProbe, why: str) -> Residue:
-    """What a canary of a plugin that is not here wrote."""
+    """Rows that a canary wrote whose plugin is not installed here."""
     return Residue(
         step=planned.id,
         host=CONTROLLER,

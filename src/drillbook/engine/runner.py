@@ -372,7 +372,7 @@ class Runner:
             self._settle_anew()
 
     def _settle_anew(self) -> None:
-        """What the drill's own cleanup or undo interrupted has time to be good again.
+        """Wait for services that the drill's own cleanup or undo interrupted.
 
         Not after a verification that failed: that decides.
         """

@@ -21,7 +21,7 @@ class Content(BaseModel):
     KIND: ClassVar[str] = ""
     """Name of the kind in the journal."""
     PLACE: ClassVar[str] = ""
-    """Which of `step` and `host` its events name."""
+    """Fields beside the content that its events name: `step`, `host`."""
     DECISIVE: ClassVar[bool] = False
     """True when it decides what is put back: it is kept in memory too, since the disk may fill up or be taken away."""
     STAMPED: ClassVar[bool] = False

@@ -228,7 +228,7 @@ class ResidueSettled(Content):
 
 
 class SettlementRefused(Content):
-    """What was left was not closed."""
+    """The closing of a run's residue was refused."""
 
     KIND: ClassVar[str] = "settlement.refused"
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How much a finding weighs for the recovery."""
+    """Severity of a finding for the recovery."""
 
     CRITICAL = "critical"
     HIGH = "high"
@@ -17,7 +17,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a finding code stands for."""
+    """Severity, title and remedy of a finding code."""
 
     severity: Severity
     title: str

@@ -116,7 +116,7 @@ _BAD = ("failed", "unverified", "error", "unknown", "cancelled")
 
 
 def points(result: Result) -> list[Point]:
-    """What a run measured of the size of services, with its restore when its RTO was measured and verified, met or not."""
+    """Sizes of services that a run measured, with the time of its restore where its RTO was measured and verified."""
     rto = result.objectives.get("rto")
     counts = rto is not None and rto.met is not None and result.verdict in (Verdict.PASSED, Verdict.FAILED)
     return of_run(
@@ -131,7 +131,7 @@ def points(result: Result) -> list[Point]:
 
 
 def _capacity(result: Result, events: Sequence[Event], plan: Plan) -> tuple[Outlook, ...]:
-    """How the measured services grow, by this run and by the earlier ones that its journal holds."""
+    """Growth of the measured services, from this run and from the earlier ones in its journal."""
     earlier = [Point.model_validate(one) for what in contents(events, CapacityHistory) for one in what.points]
     return outlooks(points(result), earlier, plan.objectives.get("rto"))
 

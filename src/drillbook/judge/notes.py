@@ -95,7 +95,7 @@ def marks(events: Sequence[Event]) -> dict[str, float]:
 
 
 def findings(events: Sequence[Event], known: Sequence[Finding]) -> list[Finding]:
-    """What of it is a finding; those whose code is among ``known`` were told already."""
+    """Findings of it, without those whose code is among ``known``."""
     codes = {one.code for one in known}
     found = []
     for event in events:
@@ -125,7 +125,7 @@ def findings(events: Sequence[Event], known: Sequence[Finding]) -> list[Finding]
 
 
 def contact(what: OfContact) -> str:
-    """Who was told of what, or could not be told and why."""
+    """Contacts that were told, or could not be told and why."""
     who, of = what.contact or "a contact", what.occasion or "run"
     way = f" by way {what.way}" + (f", {what.service}" if what.service else "")
     match what:

@@ -175,7 +175,7 @@ def _not_good_again(settling: SettleEnded, probe: str | None, measured: str) -> 
 
 
 def _settling(events: Sequence[Event]) -> SettleEnded | None:
-    """How the wait at the end of the run ended; a run that ended early and put everything back without it did not wait.
+    """Outcome of the wait at the end of the run; a run that ended early and put everything back without one did not wait.
 
     ``None``: nothing tells, as when something could not be put back.
     """

@@ -6,7 +6,6 @@ that is written there meanwhile.
 
 from __future__ import annotations
 
-import hmac
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -15,14 +14,14 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import CodeType, ModuleType
 
 from drillbook.errors import PluginError
 from drillbook.sdk import discovery
 from drillbook.trust import record
-from drillbook.trust.record import Record, Unusable
+from drillbook.trust.record import Record
 from drillbook.trust.scan import relative
 from drillbook.values import canonical, digest
 
@@ -33,11 +32,9 @@ LARGEST = 16 << 20
 """Bytes of all files of all plugins of a project."""
 SCHEME = "drillbook-plugin:"
 """Beginning of the search path of their packages: it is no folder, so that nothing is ever found beside what was read."""
-VARIABLE = "DRILLBOOK_TRUST"
-"""Holds the digests that are trusted, where nobody can be asked, as in CI; it then counts alone."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plugins:
     """The files of the plugins of a project, as they were read."""
 
@@ -47,35 +44,26 @@ class Plugins:
     links: Sequence[str] = ()
     """Links among them, which are not followed."""
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """Names of the packages."""
         inits = (Path(path).parts for path in self.files)
         return sorted({parts[1] for parts in inits if len(parts) == 3 and parts[2] == "__init__.py"})
 
-    @property
+    @cached_property
     def digests(self) -> dict[str, str]:
         """Digest of each file."""
         return {path: digest(content) for path, content in self.files.items()}
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Names all files together."""
         return digest(canonical(self.digests))
 
+    @cached_property
     def doubt(self) -> str:
         """Why they are not trusted; empty: they are, or there are none."""
-        if not self.names:
-            return ""
-        if said := os.environ.get(VARIABLE, ""):
-            return "" if holds(said, self.digest) else f"{VARIABLE} does not hold {self.digest}"
-        try:
-            kept = self.record()
-        except Unusable as error:
-            return str(error).replace("\n  hint: ", "; ")
-        if kept is None:
-            return "nobody has trusted them yet"
-        return "" if kept.digest == self.digest else f"they have changed since they were trusted, {kept.at}"
+        return record.doubt(self.root, FOLDER, self.digest, several=True) if self.names else ""
 
     def record(self) -> Record | None:
         """The record of trust in them. Raises Unusable."""
@@ -85,12 +73,6 @@ class Plugins:
     def skipped(self) -> str:
         """What is not looked at, for a person; empty: nothing."""
         return f"a link is not followed: {', '.join(self.links)}" if self.links else ""
-
-
-def holds(said: str, wanted: str) -> bool:
-    """Is ``wanted`` one of the digests in ``said``, which are separated by commas or spaces?"""
-    given = [one.strip().encode() for one in said.replace(",", " ").split()]
-    return any(hmac.compare_digest(one, wanted.encode()) for one in given)
 
 
 def read(root: Path) -> Plugins:
@@ -139,7 +121,7 @@ def use(root: Path) -> str:
     Raises PluginError for one that cannot be used.
     """
     found = read(root)
-    doubt = found.doubt()
+    doubt = found.doubt
     why = f"the plugins in {FOLDER}/ ({', '.join(found.names)}) are left out: {doubt}; see `invoke trust`" if doubt else ""
     discovery.left_out("; ".join(text for text in (why, found.skipped) if text))
     if found.names and not doubt:

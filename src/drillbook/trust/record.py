@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 import stat
@@ -17,6 +18,8 @@ from drillbook.values import canonical
 
 SCHEMA = "drillbook/trust/1"
 LARGEST = 4 << 20
+VARIABLE = "DRILLBOOK_TRUST"
+"""Holds the digests that are trusted, where nobody can be asked, as in CI; it then counts alone."""
 
 
 class Unusable(DrillbookError):
@@ -68,6 +71,31 @@ def _content(path: Path) -> bytes | None:
             return file.read(LARGEST + 1)
     finally:
         os.close(descriptor)
+
+
+def doubt(root: Path, outside: str, digest: str, *, several: bool) -> str:
+    """Why what ``digest`` names is not trusted, by the record or, where it is set, by the variable; empty: it is.
+
+    ``several``: the sentence is about several things.
+    """
+    them, was, has = ("them", "they were", "they have") if several else ("it", "it was", "it has")
+    if said := os.environ.get(VARIABLE, ""):
+        if holds(said, digest):
+            return ""
+        return f"{VARIABLE} {'does not hold' if several else 'holds another digest than'} {digest}"
+    try:
+        kept = read(root, outside)
+    except Unusable as error:
+        return str(error).replace("\n  hint: ", "; ")
+    if kept is None:
+        return f"nobody has trusted {them} yet"
+    return "" if kept.digest == digest else f"{has} changed since {was} trusted, {kept.at}"
+
+
+def holds(said: str, wanted: str) -> bool:
+    """Is ``wanted`` one of the digests in ``said``, which are separated by commas or spaces?"""
+    given = [one.strip().encode() for one in said.replace(",", " ").split()]
+    return any(hmac.compare_digest(one, wanted.encode()) for one in given)
 
 
 def write(root: Path, record: Record, outside: str = "") -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +13,7 @@ from drillbook.plan.planner import Plan
 from drillbook.project.project import Project
 from drillbook.trust import items, record
 from drillbook.trust.items import Item, Source
-from drillbook.trust.plugins import VARIABLE as VARIABLE  # noqa: PLC0414  named where it is read
-from drillbook.trust.plugins import holds
-from drillbook.trust.record import Record, Unusable
+from drillbook.trust.record import Record
 from drillbook.trust.scan import Scan, brought, of_lab, of_tree, relative, scan, tree_files
 
 
@@ -43,14 +40,7 @@ class Trust:
         """Why it is not trusted; empty: it is."""
         if not self.scan.items:
             return ""
-        if said := os.environ.get(VARIABLE, ""):
-            return "" if holds(said, self.scan.digest) else f"{VARIABLE} holds another digest than {self.scan.digest}"
-        try:
-            if self.record is None:
-                return "nobody has trusted it yet"
-            return "" if self.record.digest == self.scan.digest else f"it has changed since it was trusted, {self.record.at}"
-        except Unusable as error:
-            return str(error).replace("\n  hint: ", "; ")
+        return record.doubt(self.project.root, self.outside, self.scan.digest, several=False)
 
     def of_plan(self, plan: Plan) -> tuple[Item, ...]:
         """The commands and secrets of ``plan`` that a check leaves out, since nobody trusts them."""
